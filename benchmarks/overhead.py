@@ -1,0 +1,206 @@
+"""What skssl costs beside the bare arithmetic: steps, transform, memory, import.
+
+    OMP_NUM_THREADS=1 python benchmarks/overhead.py            # all of it, about 4 minutes
+    OMP_NUM_THREADS=1 python benchmarks/overhead.py steps      # one part
+
+A *bare* step is forward, the method's own loss, backward and fused AdamW, with the same
+modules and the same number of rows, on fixed ready-made views at the same precision. *Ours*
+is a whole step of ``fit``: fetching rows, views, loss, clipping, schedule, callbacks. The two
+take turns inside one fit, epoch by epoch, on one thread; ratios are medians over the turns.
+"""
+
+import argparse
+import copy
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import torch
+
+from skssl import SCARF, VIME, DenoisingAutoencoder, MultiTask
+from skssl._compat import has_native_bfloat16
+
+METHODS = {"SCARF": SCARF, "VIME": VIME, "DenoisingAutoencoder": DenoisingAutoencoder}
+
+
+def table(n_rows: int = 10_240, n_columns: int = 50) -> np.ndarray:
+    """A table of correlated floats."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n_rows, n_columns), dtype=np.float32)
+    return X @ rng.standard_normal((n_columns, n_columns), dtype=np.float32) / 7
+
+
+class BareSteps:
+    """A callback that takes as many bare steps as the epoch had, after timing the epoch."""
+
+    def __init__(self, precision: str, n_steps: int):
+        self.dtype = torch.bfloat16 if precision == "bfloat16" else None
+        self.n_steps = n_steps
+        self.ours: list[float] = []
+        self.bare: list[float] = []
+
+    def setup(self, estimator, context):
+        """Nothing to prepare before the net exists."""
+
+    def teardown(self, estimator, context):
+        """Nothing to release."""
+
+    def prepare(self, estimator: SCARF, x: torch.Tensor) -> None:
+        """Build the same net beside the fit's, and the views it will always be given."""
+        net = copy.deepcopy(estimator._net)
+        views = estimator.views_(x)
+        net.views = lambda _: views
+        self.net, self.x, self.estimator = net.train(), x, estimator
+        self.optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
+
+    def step(self) -> None:
+        """Forward, loss, backward, update."""
+        if self.dtype is None:
+            loss = self.estimator._loss(self.net, self.x)
+        else:
+            with torch.autocast("cpu", dtype=self.dtype):
+                loss = self.estimator._loss(self.net, self.x)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+
+    def on_fit_task_begin(self, estimator, context):
+        """Start the clock of an epoch."""
+        if context.task_name == "epoch":
+            self.start = time.perf_counter()
+
+    def on_fit_task_end(self, estimator, context):
+        """Stop it, then take the bare steps."""
+        if context.task_name != "epoch":
+            return
+        self.ours.append((time.perf_counter() - self.start) / self.n_steps)
+        start = time.perf_counter()
+        for _ in range(self.n_steps):
+            self.step()
+        self.bare.append((time.perf_counter() - start) / self.n_steps)
+
+
+def compare(cls, batch_size: int, ours: str, bare: str, epochs: int) -> tuple[float, float, float]:
+    """Return ms a step of ours and of the bare loop, and the median of their ratio."""
+    X = table()
+    params = {"batch_size": batch_size, "random_state": 0}
+    timer = BareSteps(bare, len(X) // batch_size)
+    timer.prepare(cls(**params).partial_fit(X[:256]), torch.from_numpy(X[:batch_size]).clone())
+    cls(max_epochs=epochs, precision=ours, **params).set_callbacks(timer).fit(X)
+    ratios = [a / b for a, b in zip(timer.ours[2:], timer.bare[2:], strict=True)]
+    middle = [statistics.median(times[2:]) * 1e3 for times in (timer.ours, timer.bare)]
+    return middle[0], middle[1], statistics.median(ratios)
+
+
+def steps() -> None:
+    """Ours against the bare step, at equal precision and, on auto, against float32."""
+    native = has_native_bfloat16(torch.device("cpu"))
+    print(f"\nStep, 10 240 x 50, 4 x 256 encoder with its head; native bfloat16: {native}")
+    print("| method | batch | ours | bare | ours ms | bare ms | ours / bare |")
+    print("|---|---|---|---|---|---|---|")
+    pairs = [("float32", "float32")]
+    if native:
+        pairs += [("bfloat16", "bfloat16"), ("auto", "float32")]
+    for name, cls in METHODS.items():
+        for batch_size in (128, 1024):
+            for ours, bare in pairs:
+                epochs = 14 if batch_size == 128 else 24
+                a, b, ratio = compare(cls, batch_size, ours, bare, epochs)
+                print(
+                    f"| {name} | {batch_size} | {ours} | {bare} | {a:.2f} | {b:.2f} | {ratio:.2f} |",
+                    flush=True,
+                )
+
+
+def interleaved(first, second, rounds: int) -> tuple[float, float, float]:
+    """Return the median seconds of two functions called in turn, and of their ratio."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for function, spent in zip((first, second), times, strict=True):
+            start = time.perf_counter()
+            function()
+            spent.append(time.perf_counter() - start)
+    ratio = statistics.median(a / b for a, b in zip(*times, strict=True))
+    return statistics.median(times[0]), statistics.median(times[1]), ratio
+
+
+def transform() -> None:
+    """``transform`` against its encoder's forward alone; one row from an array and a frame."""
+    X = table()[:10_000]
+    est = SCARF(max_epochs=1, random_state=0).fit(X)
+    x = torch.from_numpy(X)
+
+    def forward():
+        with torch.inference_mode():
+            for chunk in x.split(4096):
+                est.encoder_(chunk)
+
+    a, b, ratio = interleaved(lambda: est.transform(X), forward, 30)
+    spent = f"{a * 1e3:.1f} ms, bare forward {b * 1e3:.1f} ms"
+    print(f"\ntransform of 10 000 x 50: {spent}: {ratio:.2f}")
+    frame = pd.DataFrame(X[:500], columns=[f"c{i}" for i in range(50)])
+    rng = np.random.default_rng(0)
+    mixed = frame.iloc[:, :15].assign(
+        **{f"s{i}": rng.choice(["a", "b", "c"], 500) for i in range(5)}
+    )
+    for name, data in (("array of 50", X), ("frame of 50", frame), ("mixed frame of 20", mixed)):
+        fitted = SCARF(max_epochs=1, random_state=0).fit(data)
+        row = data[:1]
+        a, _, _ = interleaved(lambda f=fitted, r=row: f.transform(r), list, 400)
+        print(f"one row, {name} columns: {a * 1e3:.3f} ms")
+
+
+def pretraining() -> None:
+    """Seconds of the default pretraining of 20 000 x 20."""
+    X = table(20_000, 20)
+    start = time.perf_counter()
+    MultiTask(random_state=0).fit(X)
+    print(f"\nMultiTask() on 20 000 x 20: {time.perf_counter() - start:.1f} s", flush=True)
+
+
+def memory() -> None:
+    """Peak memory of fitting 2 000 000 x 50 float32, in a process of its own."""
+    code = "import benchmarks.overhead as o; o.fit_large()"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
+    print()
+    subprocess.run([sys.executable, "-c", code], check=True, env=env)
+
+
+def fit_large() -> None:
+    """Fit 2 000 000 rows and print this process's peak memory."""
+    X = np.random.default_rng(0).standard_normal((2_000_000, 50), dtype=np.float32)
+    data = X.nbytes / 1e6
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    SCARF(random_state=0).fit(X)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(
+        f"fit of 2 000 000 x 50 float32 ({data:.0f} MB): peak {peak:.0f} MB (before: {before:.0f}), "
+        f"limit 2 x data + 700 = {2 * data + 700:.0f} MB"
+    )
+
+
+def imports() -> None:
+    """What ``import skssl`` adds to importing torch and scikit-learn."""
+    code = (
+        "import time, torch, sklearn.pipeline, sklearn.linear_model, sklearn.model_selection;"
+        "t = time.perf_counter(); import skssl; print(time.perf_counter() - t)"
+    )
+    runs = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+        for _ in range(7)
+    ]
+    print(f"\nimport skssl after torch and scikit-learn: {statistics.median(runs) * 1e3:.0f} ms")
+
+
+PARTS = {f.__name__: f for f in (steps, transform, pretraining, memory, imports)}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    for part in parser.parse_args().parts:
+        PARTS[part]()

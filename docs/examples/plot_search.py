@@ -1,0 +1,53 @@
+"""
+Searching with partly labelled rows
+===================================
+
+``UnlabeledKFold`` splits the labelled rows and gives every training fold all unlabelled ones, so
+that `GridSearchCV` and its scorers see a problem they understand.
+"""
+
+# %%
+# In scikit-learn's breast cancer data, 60 of 569 rows keep their label; the others are marked -1.
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+
+from skssl import SCARF, PretrainedClassifier, UnlabeledKFold
+
+X, y_true = load_breast_cancer(return_X_y=True, as_frame=True)
+rng = np.random.default_rng(0)
+y = np.full(len(X), -1)
+labelled = rng.permutation(len(X))[:60]
+y[labelled] = y_true[labelled]
+
+cv = UnlabeledKFold(3, shuffle=True, random_state=0)
+for train, test in cv.split(X, y):
+    print(f"train: {(y[train] >= 0).sum()} labelled, {(y[train] < 0).sum()} not; test: {len(test)}")
+
+# %%
+# Parameters of the transformer and of the classifier are reached by their usual names. With
+# ``passthrough=False`` the classifier sees the embedding alone, so that its quality shows.
+model = PretrainedClassifier(
+    SCARF(n_components=32, max_epochs=40, random_state=0),
+    LogisticRegression(max_iter=1000),
+    passthrough=False,
+)
+grid = {"transformer__corruption": [0.2, 0.4, 0.6], "classifier__C": [0.1, 1]}
+search = GridSearchCV(model, grid, cv=cv, scoring="neg_log_loss").fit(X, y)
+search.best_params_
+
+# %%
+# The scorer saw labelled test rows only. The encoder saw no row of the test fold, with or without
+# its label.
+results = search.cv_results_
+fig, ax = plt.subplots(layout="constrained")
+for C in grid["classifier__C"]:
+    at = np.flatnonzero(results["param_classifier__C"] == C)
+    corruption = results["param_transformer__corruption"][at].astype(float)
+    spread = results["std_test_score"][at] / np.sqrt(cv.get_n_splits())
+    ax.errorbar(corruption, -results["mean_test_score"][at], spread, fmt="o-", label=f"C = {C}")
+ax.set(xlabel="share of corrupted cells", ylabel="log loss on labelled test rows")
+ax.legend()
+plt.show()

@@ -1,0 +1,321 @@
+"""The base class of every self-supervised transformer."""
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any, Self, dataclass_transform
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.callback import CallbackSupportMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor, nn
+
+from skssl import _train
+from skssl._compat import choose_device, choose_dtype, fit_context
+from skssl._inputs import TableReader, infer_kind
+from skssl._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
+from skssl._report import Report
+from skssl._train import Net, Plan, Rows, local_seed
+from skssl.encoders import QuantileScaler, TableFront, table_encoder, width_of
+from skssl.views import UserViews, Views
+
+ROWS_AT_ONCE = 4096  # transform works in chunks of so many rows
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False)
+@dataclass(kw_only=True, eq=False, repr=False)
+class SSLTransformer(
+    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """Base class of self-supervised transformers.
+
+    A method is a subclass with its own parameters, declared as fields, and up to three
+    hooks:
+
+    - ``_loss(net, x)`` returns the scalar loss of the batch ``x``. It changes state only
+      while ``net.training``;
+    - ``_build(net, X)`` adds to ``net``, a bare module used as a namespace that holds
+      ``encoder`` and ``views``, whatever else the method trains. It may wrap or replace
+      ``net.encoder``: what stands there when it ends is ``encoder_``;
+    - ``_views()`` returns the view functions of ``views="auto"``.
+
+    During training ``net.step`` counts steps and ``net.progress`` runs from 0 to 1.
+    ``net.columns`` says what the columns of a table mean.
+    """
+
+    n_components: int = 256
+    encoder: Any = "auto"
+    views: Any = "auto"
+    modality: str = "auto"
+    max_epochs: Any = "auto"
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    validation_fraction: float = 0.1
+    n_iter_no_change: Any = None
+    precision: str = "auto"
+    device: Any = "auto"
+    warm_start: bool = False
+    verbose: Any = False
+    random_state: Any = None
+
+    _parameter_constraints = CONSTRAINTS
+    _optimizer_state = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclass(kw_only=True, eq=False, repr=False)(cls)
+        own = cls.__dict__.get("_parameter_constraints", {})
+        names = {field.name for field in fields(cls)}
+        shared = {k: v for k, v in CONSTRAINTS.items() if k in names}
+        cls._parameter_constraints = {**shared, **own}
+        cls.__doc__ = document(cls.__doc__, PARAMETER_DOCS, ATTRIBUTE_DOCS, names)
+
+    def _build(self, net: Net, X: Tensor) -> None:
+        """Add to ``net`` the modules this method trains beside the encoder."""
+
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
+        """Return the loss of a batch."""
+        raise NotImplementedError(f"{type(self).__name__} does not define _loss(net, x).")
+
+    def _views(self) -> tuple[Callable[[Tensor], Tensor], ...]:
+        """Return the functions that make the views of ``views="auto"``."""
+        return ()
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, *, X_unlabeled: Any = None) -> Self:
+        """Learn an encoder from the rows of X; labels are never looked at.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            Rows to learn from: numbers, categories and holes as they are.
+        y : Ignored
+            Present for API consistency; the embedding is the same whatever it is.
+        X_unlabeled : array-like or dataframe of shape (n_more, n_features), default=None
+            More rows to learn from, for Pipelines whose ``X`` holds only the labelled ones.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer.
+        """
+        with _restored_on_failure(self):
+            more = () if X_unlabeled is None else (X_unlabeled,)
+            again = self.warm_start and hasattr(self, "_net")
+            if not again:
+                self._generator = check_random_state(self.random_state)
+            x = self._read_all(X, more, reset=not again)
+            return self._train(X, y, x, again=again, stream=False)
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Train for one pass over a chunk of rows, at a constant learning rate.
+
+        The first chunk fixes the scaling of columns and their categories, so that
+        coordinates do not jump afterwards: let it be a typical one.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            A chunk of at least 2 rows.
+        y : Ignored
+            Present for API consistency.
+
+        Returns
+        -------
+        self : object
+            The transformer, trained further.
+        """
+        with _restored_on_failure(self):
+            first = not hasattr(self, "encoder_")
+            if first:
+                self._generator = check_random_state(self.random_state)
+            x = self._read_all(X, (), reset=first)
+            return self._train(X, y, x, again=not first, stream=True)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Embed the rows of X.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            Rows with the columns seen in ``fit``; new categories and holes are allowed.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components), float32
+            The embedding: the output of the encoder.
+        """
+        check_is_fitted(self)
+        with torch.inference_mode():
+            return _apply(self.encoder_, self._read(X)).numpy()
+
+    def _read(self, X: Any) -> Tensor:
+        """Return X as the tensor ``encoder_`` reads, checked against what ``fit`` saw."""
+        if getattr(X, "ndim", 2) == 2:  # of anything else the reader says what is wrong
+            validate_data(self, X, reset=False, skip_check_array=True)
+        return self._reader.read(X)
+
+    def _read_all(self, X: Any, more: tuple[Any, ...], *, reset: bool) -> Tensor:
+        kind = infer_kind(X, self.modality)
+        if kind != "table":
+            raise ValueError(
+                f"{type(self).__name__} reads tables; X looks like modality={kind!r}. Pass 2-D "
+                "data or a DataFrame with one row per sample, or flatten each sample to a row."
+            )
+        if reset:
+            categories = getattr(self, "categorical_features", "from_dtype")
+            self._reader = TableReader(categories).fit(X, *more)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        x = self._reader.read(X, ensure_min_samples=2)
+        for other in more:
+            validate_data(self, other, reset=False, skip_check_array=True)
+            x = torch.cat([x, self._reader.read(other)])
+        return x
+
+    def _train(self, X: Any, y: Any, x: Tensor, *, again: bool, stream: bool) -> Self:
+        """Train on the tensor x; X and y are what callbacks are shown."""
+        device = choose_device(self.device)
+        seed = self._generator.randint(2**31 - 1)
+        with local_seed(seed, device):
+            if not again:
+                self._scaler = QuantileScaler(x, self._reader.columns)
+            x = _apply(self._scaler, x)
+            net = self._make_net(x, again)
+            rows, held_out = self._split(x, stream)
+            plan = self._plan(len(rows), device, stream)
+            optimizer = _train.make_optimizer(net.to(device), self.learning_rate, self.weight_decay)
+            if again and self._optimizer_state is not None:
+                optimizer.load_state_dict(self._optimizer_state)
+            report = Report(self, X, y, net, plan, held_out, seed, len(rows))
+            curve = _train.train(net, optimizer, rows, self._loss, plan, report)
+        for name, value in report.learnt(curve).items():
+            setattr(self, name, value)
+        if stream or self.warm_start:
+            self._net, self._optimizer_state = net.cpu(), _on_cpu(optimizer.state_dict())
+        report.end()
+        return self
+
+    def _make_net(self, x: Tensor, again: bool) -> Net:
+        """Return the namespace of encoder, views and heads that the loss works on."""
+        if again and hasattr(self, "_net"):
+            return copy.deepcopy(self._net)
+        net = Net()
+        net.columns = self._reader.columns
+        net.views = make_views(self.views, Views(self._views()))
+        if again:  # after a plain fit: new heads around the encoder
+            net.encoder = copy.deepcopy(self._trunk)
+        else:
+            net.encoder = table_encoder(self.encoder, x, net.columns, self.n_components)
+            width_of(net.encoder, x)  # a user's module that cannot read X is said here
+        net.trunk = net.encoder
+        self._build(net, x)
+        self._n_features_out = width_of(net.encoder, x)
+        return net
+
+    def _split(self, x: Tensor, stream: bool) -> tuple[Rows, Rows | None]:
+        """Return the rows to train on and, for early stopping, those to hold out."""
+        if self.n_iter_no_change is None or stream:
+            return Rows(x), None
+        n_held_out = max(2, round(self.validation_fraction * len(x)))
+        if len(x) - n_held_out < 2:
+            raise ValueError(
+                f"Early stopping holds {n_held_out} rows out, which leaves "
+                f"{len(x) - n_held_out} of n_samples = {len(x)} to train on; at least 2 are "
+                "needed. Pass more rows, or n_iter_no_change=None."
+            )
+        order = torch.randperm(len(x))
+        return Rows(x[order[n_held_out:]]), Rows(x[order[:n_held_out]])
+
+    def _plan(self, n_rows: int, device: torch.device, stream: bool) -> Plan:
+        batch_size = min(self.batch_size, n_rows)
+        epochs = 1 if stream else self.max_epochs
+        if epochs == "auto":
+            epochs = _train.auto_epochs(n_rows, batch_size)
+        n_steps = epochs * _train.n_batches(n_rows, batch_size)
+        rate = _train.constant() if stream else _train.one_cycle(n_steps)
+        return Plan(n_steps, batch_size, rate, choose_dtype(self.precision, device), stream)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+class RawColumns:
+    """The columns themselves as floats: what a linear model on the raw table would see.
+
+    Numbers are quantile-to-normal scaled, holes are 0 with an indicator, categories
+    one-hot. Fitted on every row at hand, labelled or not; never on labels.
+
+    Parameters
+    ----------
+    categorical_features : "from_dtype" or list, default="from_dtype"
+        As in the transformers.
+    """
+
+    def __init__(self, categorical_features: Any = "from_dtype"):
+        self.categorical_features = categorical_features
+
+    def fit(self, X: Any, *more: Any) -> Self:
+        """Learn quantiles and categories from X and from ``more`` rows."""
+        self.reader = TableReader(self.categorical_features).fit(X, *more)
+        x = torch.cat([self.reader.read(part) for part in (X, *more)])
+        scaler = QuantileScaler(x, self.reader.columns)
+        with local_seed(0, torch.device("cpu")):
+            self.module = nn.Sequential(scaler, TableFront(scaler(x), self.reader.columns)).eval()
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the encoded columns, (n_samples, n_outputs), float32."""
+        return _apply(self.module, self.reader.read(X)).numpy()
+
+
+def make_views(views: Any, default: Views) -> Any:
+    """Return what maps a batch to its list of views: the method's own, or the user's."""
+    return default if isinstance(views, str) else UserViews(views, max(1, len(default)))
+
+
+@torch.no_grad()
+def _apply(module: nn.Module, x: Tensor) -> Tensor:
+    """Run a module over x in chunks, into one float32 tensor."""
+    if len(x) <= ROWS_AT_ONCE:
+        return module(x)
+    chunks = x.split(ROWS_AT_ONCE)
+    first = module(chunks[0])
+    out = torch.empty(len(x), *first.shape[1:])
+    out[: len(first)] = first
+    for i, chunk in enumerate(chunks[1:], 1):
+        out[i * ROWS_AT_ONCE : i * ROWS_AT_ONCE + len(chunk)] = module(chunk)
+    return out
+
+
+@contextlib.contextmanager
+def _restored_on_failure(estimator: BaseEstimator) -> Iterator[None]:
+    """Give the estimator the attributes back that it had, if the block fails or is stopped."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        for name in set(vars(estimator)) - set(before):
+            if "callback" not in name:  # scikit-learn removes its own
+                delattr(estimator, name)
+        vars(estimator).update(before)
+        raise
+
+
+def _on_cpu(state: Any) -> Any:
+    if isinstance(state, Tensor):
+        return state.cpu()
+    if isinstance(state, dict):
+        return {key: _on_cpu(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [_on_cpu(value) for value in state]
+    return state

@@ -1,0 +1,57 @@
+"""What the columns of a table tensor mean, and how predictions of its cells are laid out."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of a table tensor mean.
+
+    Parameters
+    ----------
+    cardinality : tuple of int
+        Number of categories of each column; 0 for a column of numbers.
+    """
+
+    cardinality: tuple[int, ...]
+
+    @property
+    def numeric(self) -> list[int]:
+        """Indices of the columns of numbers."""
+        return [j for j, c in enumerate(self.cardinality) if c == 0]
+
+    @property
+    def categorical(self) -> list[int]:
+        """Indices of the columns of categories."""
+        return [j for j, c in enumerate(self.cardinality) if c > 0]
+
+    @property
+    def n_outputs(self) -> int:
+        """Width of a prediction of every cell: one value a number, one logit a category."""
+        return sum(max(c, 1) for c in self.cardinality)
+
+
+@lru_cache(maxsize=64)
+def blocks(
+    columns: Columns, device: torch.device = torch.device("cpu")
+) -> list[tuple[int, torch.Tensor, slice]]:
+    """Lay out the prediction of a row's cells: numbers first, then categories by cardinality.
+
+    Columns of one cardinality share a block, so that a loss is a few large operations
+    however many columns there are.
+
+    Returns
+    -------
+    blocks : list of (cardinality, column indices, slice of the outputs)
+        A slice of a category block holds ``len(indices) * cardinality`` logits.
+    """
+    out, start = [], 0
+    for cardinality in sorted(set(columns.cardinality)):
+        index = [j for j, c in enumerate(columns.cardinality) if c == cardinality]
+        width = len(index) * max(cardinality, 1)
+        out.append((cardinality, torch.tensor(index, device=device), slice(start, start + width)))
+        start += width
+    return out

@@ -1,0 +1,60 @@
+"""The one door to private or version-dependent scikit-learn symbols, and to the hardware."""
+
+from typing import Any
+
+import torch
+from sklearn.base import _fit_context as fit_context
+from sklearn.model_selection._split import GroupsConsumerMixin
+from sklearn.utils import _safe_indexing as take_rows
+from sklearn.utils._missing import is_pandas_na
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
+
+__all__ = [
+    "BaseComposition",
+    "GroupsConsumerMixin",
+    "HasMethods",
+    "Interval",
+    "StrOptions",
+    "choose_device",
+    "choose_dtype",
+    "fit_context",
+    "is_pandas_na",
+    "take_rows",
+]
+
+
+def choose_device(device: Any) -> torch.device:
+    """Return the torch device to train on; ``"auto"`` takes an accelerator if there is one."""
+    if isinstance(device, str) and device == "auto":
+        found = torch.accelerator.current_accelerator(check_available=True)
+        return torch.device("cpu") if found is None else found
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        first_line = str(error).splitlines()[0]
+        raise ValueError(
+            f"device={device!r} cannot be used here: {first_line} Pass device='cpu', or 'auto' "
+            "for whatever this machine has."
+        ) from error
+    return chosen
+
+
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    """Return the dtype of autocast for a precision, or None to train in float32."""
+    if precision == "float32" or (precision == "auto" and not has_native_bfloat16(device)):
+        return None
+    return torch.bfloat16
+
+
+def has_native_bfloat16(device: torch.device) -> bool:
+    """Tell whether the hardware multiplies bfloat16 natively, so that it is also faster."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return any(
+            getattr(torch.cpu, name, lambda: False)()
+            for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        )
+    return False

@@ -1,0 +1,60 @@
+"""From what the user holds (frame, array, list) to one tensor, and back.
+
+A table is one float tensor ``(n, d)``: numbers as they are, categories as codes ``0..k-1``,
+a category that ``fit`` never saw as ``k``, anything missing as NaN.
+"""
+
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from scipy.sparse import issparse
+
+from skssl._columns import Columns
+from skssl._inputs._containers import as_array, is_missing, wrong_dimension
+from skssl._inputs._reader import TableReader
+
+__all__ = ["Columns", "TableReader", "infer_kind"]
+
+MODALITIES = ("table", "image", "series", "text", "tokens", "video")
+
+
+def infer_kind(X: Any, modality: str = "auto") -> str:
+    """Return what X is, from its container, dimensions and dtype, never from its values.
+
+    Parameters
+    ----------
+    X : array-like or dataframe
+        The user's data.
+    modality : str, default="auto"
+        What the user says it is; anything but "auto" is the answer.
+
+    Returns
+    -------
+    kind : {"table", "image", "series", "text", "tokens", "video"}
+    """
+    if modality != "auto":
+        if modality not in MODALITIES:
+            raise ValueError(f"modality must be 'auto' or one of {MODALITIES}, got {modality!r}.")
+        return modality
+    if not isinstance(X, np.ndarray):
+        if issparse(X) or nw.dependencies.is_into_dataframe(nw.to_native(X, pass_through=True)):
+            return "table"
+        if nw.dependencies.is_polars_lazyframe(X):
+            return "table"
+        if not hasattr(getattr(X, "dtype", None), "kind") or not hasattr(X, "shape"):
+            X = as_array(X)
+    n_dimensions = len(X.shape)
+    if n_dimensions == 1 and isinstance(next((v for v in X if not is_missing(v)), None), str):
+        return "text"
+    if n_dimensions < 2:
+        raise ValueError(wrong_dimension(X))
+    by_shape = {2: "table", 4: "image", 5: "video"}
+    if n_dimensions == 3:
+        by_shape[3] = "image" if X.dtype == np.uint8 else "series" if X.dtype.kind == "f" else ""
+    if not by_shape.get(n_dimensions):
+        raise ValueError(
+            f"X of dtype {X.dtype} and shape {X.shape} could be several things. Say which with "
+            f"modality=, one of {MODALITIES}."
+        )
+    return by_shape[n_dimensions]

@@ -1,0 +1,175 @@
+"""Reading a partly labelled y: which rows are labelled, and with what."""
+
+import warnings
+from numbers import Integral, Real
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils import column_or_1d
+
+from skssl._compat import is_pandas_na
+
+# What numpy and pandas write when they turn a missing label, or -1, into text.
+SWALLOWED = {"nan", "-1", "-1.0", "<NA>"}
+
+# Kinds of Python objects, and the numpy type that holds them all; the first that fits is used.
+NARROWER: list[tuple[set[str], type]] = [
+    ({"bool"}, bool),
+    ({"bool", "int"}, int),
+    ({"bool", "int", "float"}, float),
+]
+
+
+def labelled(y: Any, *, classes: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Tell labelled rows from unlabelled ones.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels, in a list, an array, or a pandas, polars or Arrow column of any type.
+        None, NaN and NA mark unlabelled rows.
+    classes : bool, default=True
+        Whether labels are classes, where -1 marks an unlabelled row too, rather than
+        numbers, where -1 is one of them.
+
+    Returns
+    -------
+    mask : ndarray of shape (n_samples,), dtype bool
+        True where the row is labelled.
+    labels : ndarray of shape (n_labelled,)
+        The labels of these rows, of the type they had beside the missing ones: integers
+        stay integers.
+
+    Examples
+    --------
+    >>> mask, labels = labelled([2, None, 0, -1])
+    >>> mask
+    array([ True, False,  True, False])
+    >>> labels
+    array([2, 0])
+    """
+    y, present = _column(y)
+    mask = present.copy()
+    mask[present] = ~_is_missing(y, classes)
+    labels = _narrowed(y[mask[present]])
+    if classes:
+        _refuse_swallowed(labels)
+    elif labels.dtype.kind == "c":
+        raise ValueError("Complex data not supported, got y of complex numbers.")
+    elif labels.dtype.kind not in "biuf":
+        raise ValueError(
+            f"Targets of a regression must be numbers, got y of dtype {labels.dtype}. Mark "
+            "unlabelled rows with NaN or None."
+        )
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise ValueError("Input y contains infinity. Mark unlabelled rows with NaN or None.")
+    return mask, labels
+
+
+def _column(y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of y that its own container does not call null, and a mask of them."""
+    column = nw.from_native(y, allow_series=True, pass_through=True)
+    if isinstance(column, nw.DataFrame) and column.shape[1] == 1:
+        _warn_column_vector()
+        column = column[:, 0]
+    if isinstance(column, nw.Series):
+        present = ~column.is_null()
+        kept = column.filter(present)
+        if kept.dtype.is_decimal():
+            kept = kept.cast(nw.Float64)
+        return np.asarray(kept.to_numpy()), present.to_numpy().astype(bool)
+    values = _array(y)
+    if values.ndim == 2 and values.shape[1] == 1:
+        _warn_column_vector()
+        values = values[:, 0]
+    if values.ndim != 1:
+        values = column_or_1d(values)  # raises
+    return values, np.ones(len(values), dtype=bool)
+
+
+def _array(y: Any) -> np.ndarray:
+    """Return an array of y that keeps None, -1 and text apart, and integers integers."""
+    if hasattr(y, "to_pylist"):  # Arrow
+        y = y.to_pylist()
+    elif hasattr(y, "isna") and hasattr(y, "tolist"):  # a pandas index or extension array
+        y = y.tolist()
+    if isinstance(y, (list, tuple)) and not any(
+        isinstance(v, (list, tuple, np.ndarray)) for v in y
+    ):
+        values = np.empty(len(y), dtype=object)
+        values[:] = y
+        return values
+    values = np.asarray(y)
+    return values.astype(object) if values.dtype.kind == "T" else values
+
+
+def _warn_column_vector() -> None:
+    warnings.warn(
+        "A column-vector y was passed when a 1d array was expected. Please change the shape "
+        "of y to (n_samples, ), for example using ravel().",
+        DataConversionWarning,
+        stacklevel=2,
+    )
+
+
+def _is_missing(values: np.ndarray, classes: bool) -> np.ndarray:
+    kind = values.dtype.kind
+    if kind == "O":
+        return np.fromiter((_is_missing_object(v, classes) for v in values), bool, len(values))
+    missing = np.zeros(len(values), dtype=bool)
+    if kind in "fc":
+        missing |= np.isnan(values)
+    elif kind in "Mm":
+        missing |= np.isnat(values)
+    if classes and kind in "if":
+        missing |= values == -1
+    return missing
+
+
+def _is_missing_object(value: Any, classes: bool) -> bool:
+    if value is None or is_pandas_na(value):
+        return True
+    if isinstance(value, Real):
+        is_minus_one = classes and value == -1 and not isinstance(value, (bool, np.bool_))
+        return bool(value != value) or is_minus_one
+    return False
+
+
+def _narrowed(labels: np.ndarray) -> np.ndarray:
+    """Return labels held as Python objects as an array of booleans, integers or floats."""
+    if labels.dtype.kind != "O":
+        return labels
+    kinds = {_kind(label) for label in labels}
+    if "text" in kinds and len(kinds) > 1:
+        raise ValueError(
+            "y mixes text and other labels, which have no common order. Make all of its labels "
+            "text, or all numbers; mark unlabelled rows with None, NaN or the number -1."
+        )
+    for accepted, dtype in NARROWER:
+        if kinds and kinds <= accepted:
+            return labels.astype(dtype)
+    return labels
+
+
+def _kind(label: Any) -> str:
+    if isinstance(label, str):
+        return "text"
+    if isinstance(label, (bool, np.bool_)):
+        return "bool"
+    if isinstance(label, Integral):
+        return "int"
+    return "float" if isinstance(label, Real) else "other"
+
+
+def _refuse_swallowed(labels: np.ndarray) -> None:
+    if labels.dtype.kind not in "OU":
+        return
+    found = sorted(SWALLOWED & {str(label) for label in labels if isinstance(label, str)})
+    if found:
+        raise ValueError(
+            f"y holds the text {found[0]!r}, which numpy and pandas make of a missing label or of "
+            "-1 when they turn labels into text. Build y with dtype=object and None in unlabelled "
+            f"rows, or rename the class if {found[0]!r} is one."
+        )

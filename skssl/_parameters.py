@@ -1,0 +1,121 @@
+"""The parameters and attributes that every method shares: their checks and their docs, once."""
+
+import inspect
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+
+from skssl._compat import Interval, StrOptions
+
+MODALITIES = {"auto", "table", "image", "series", "text", "tokens", "video"}
+
+CONSTRAINTS: dict[str, Any] = {
+    "n_components": [Interval(Integral, 1, None, closed="left")],
+    "encoder": [StrOptions({"auto"}), callable],
+    "views": [StrOptions({"auto"}), callable],
+    "modality": [StrOptions(MODALITIES)],
+    "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "batch_size": [Interval(Integral, 2, None, closed="left")],
+    "learning_rate": [Interval(Real, 0, None, closed="neither")],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [None, Interval(Integral, 1, None, closed="left")],
+    "precision": [StrOptions({"auto", "float32", "bfloat16"})],
+    "device": [str, torch.device],
+    "warm_start": ["boolean"],
+    "verbose": ["verbose"],
+    "random_state": ["random_state"],
+    "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+}
+
+PARAMETER_DOCS = {
+    "n_components": """n_components : int, default=256
+    Width of the embedding made by the default encoder.""",
+    "encoder": """encoder : "auto", torch.nn.Module or callable, default="auto"
+    ``"auto"`` picks an encoder by the shape of X. A module is copied. A callable receives
+    what the module will read, a float tensor of shape (n, n_inputs), and returns a module.""",
+    "views": """views : "auto" or callable, default="auto"
+    ``"auto"`` is the method's own. A callable maps a batch to an altered batch, or to a
+    list of them; on tables it receives scaled numbers, category codes and NaN.""",
+    "modality": """modality : str, default="auto"
+    What X is: ``"auto"`` tells a table by its two dimensions or by being a dataframe.""",
+    "max_epochs": """max_epochs : "auto" or int, default="auto"
+    Passes over X. ``"auto"`` is a budget of 1 500 to 6 000 steps: ten passes in between.""",
+    "batch_size": """batch_size : int, default=256
+    Rows per step; all of them if there are fewer. A last ragged batch is left out.""",
+    "learning_rate": """learning_rate : float, default=1e-3
+    Peak learning rate of AdamW, after a linear warm-up and before a cosine decay.""",
+    "weight_decay": """weight_decay : float, default=1e-4
+    Weight decay of AdamW.""",
+    "validation_fraction": """validation_fraction : float, default=0.1
+    Share of the rows held out for early stopping; used if ``n_iter_no_change`` is set.""",
+    "n_iter_no_change": """n_iter_no_change : int or None, default=None
+    Stop after so many epochs without a lower loss on the held-out rows, whose views stay
+    the same throughout, and keep the best weights. None trains for ``max_epochs``.""",
+    "precision": """precision : "auto", "float32" or "bfloat16", default="auto"
+    Of the training steps; ``"auto"`` is bfloat16 where the hardware multiplies it
+    natively. ``transform`` is always float32.""",
+    "device": """device : str or torch.device, default="auto"
+    Where to train; ``"auto"`` takes an accelerator if there is one. The fitted encoder
+    comes back to the CPU.""",
+    "warm_start": """warm_start : bool, default=False
+    Whether ``fit`` goes on from the last ``fit`` instead of starting anew.""",
+    "verbose": """verbose : bool or int, default=False
+    Whether to print a line an epoch, with the time left.""",
+    "random_state": """random_state : int, RandomState instance or None, default=None
+    Seeds weights, batches and views; global random states are neither read nor changed.""",
+    "categorical_features": """categorical_features : "from_dtype", array-like or None, \
+default="from_dtype"
+    Which columns of a table are categories: by dtype (category, Enum, bool, str, object of
+    str), or names, indices or a boolean mask; None for none.""",
+}
+
+ATTRIBUTE_DOCS = {
+    "encoder_": """encoder_ : torch.nn.Sequential
+    Scaler and encoder, on the CPU in evaluation mode: maps what X is read as to the
+    embedding.""",
+    "views_": """views_ : callable
+    Maps a batch, as the encoder sees it in training, to the list of its views.""",
+    "loss_curve_": """loss_curve_ : list of float
+    Mean loss of each epoch; an epoch longer than 2 000 steps has several entries.""",
+    "validation_loss_curve_": """validation_loss_curve_ : list of float
+    Loss on the held-out rows after each epoch; only with ``n_iter_no_change``.""",
+    "n_iter_": """n_iter_ : int
+    Number of entries of ``loss_curve_``.""",
+    "n_features_in_": """n_features_in_ : int
+    Number of columns seen in ``fit``.""",
+    "feature_names_in_": """feature_names_in_ : ndarray of shape (n_features_in_,)
+    Names of the columns seen in ``fit``, if X had names that are all strings.""",
+}
+
+
+_AFTER_ATTRIBUTES = ("See Also", "Notes", "References", "Examples")
+
+
+def document(
+    doc: str | None, parameters: dict[str, str], attributes: dict[str, str], names: set[str]
+) -> str | None:
+    """Insert the shared parameters a class has, and the attributes, into its numpydoc text.
+
+    A parameter or attribute the class documents itself is left as it stands.
+    """
+    if doc is None:
+        return None
+    text = inspect.cleandoc(doc)
+    parameters = {name: entry for name, entry in parameters.items() if name in names}
+    text = _fill(text, "Parameters", parameters, before=("Attributes", *_AFTER_ATTRIBUTES))
+    return _fill(text, "Attributes", attributes, before=_AFTER_ATTRIBUTES)
+
+
+def _fill(text: str, title: str, entries: dict[str, str], before: tuple[str, ...]) -> str:
+    sections = text.split("\n\n")
+    headed = {part.split("\n", 1)[0]: i for i, part in enumerate(sections) if "\n---" in part}
+    if title not in headed:
+        at = min((headed[name] for name in before if name in headed), default=len(sections))
+        sections.insert(at, f"{title}\n{'-' * len(title)}")
+        headed[title] = at
+    at = headed[title]
+    missing = [entry for name, entry in entries.items() if f"\n{name} : " not in sections[at]]
+    sections[at] = "\n".join([sections[at], *missing])
+    return "\n\n".join(sections)

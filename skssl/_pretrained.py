@@ -1,0 +1,217 @@
+"""What the meta-estimators around a self-supervised transformer share."""
+
+import warnings
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any, Self
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.callback import CallbackSupportMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state, get_tags, indexable
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+
+from skssl._base import RawColumns, SSLTransformer, _restored_on_failure
+from skssl._compat import HasMethods, StrOptions, fit_context, take_rows
+from skssl._fitting import fit_as_task, fit_transformer, seeded
+from skssl._inputs import infer_kind
+from skssl.methods import MultiTask
+
+
+def end_has(method: str) -> Callable[[Any], bool]:
+    """Tell whether the estimator at the end has a method; the default one is tried unfitted."""
+
+    def check(self: Any) -> bool:
+        end = getattr(self, f"{self._end}_", getattr(self, self._end))
+        if end is not None:
+            getattr(end, method)  # its own AttributeError says more than ours
+        return True
+
+    return check
+
+
+class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
+    """What the classifier and the regressor share."""
+
+    _end: str  # the parameter that holds the estimator at the end: "classifier" or "regressor"
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "transformer": [HasMethods(["fit", "transform"]), None],
+        "passthrough": [StrOptions({"auto"}), "boolean"],
+        "memory": [str, HasMethods(["cache"]), None],
+        "random_state": ["random_state"],
+    }
+
+    @abstractmethod
+    def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mask of the labelled rows, and their labels."""
+
+    @abstractmethod
+    def _default_end(self, labels: np.ndarray) -> Any:
+        """Return the estimator at the end of who gave none."""
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, *, X_unlabeled: Any = None) -> Self:
+        """Fit the transformer on all rows, and the estimator at the end on the labelled ones.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows as the transformer reads them, labelled or not.
+        y : array-like of shape (n_samples,)
+            Labels, in a list, an array, or a pandas, polars or Arrow column. None, NaN and
+            NA mark unlabelled rows. For a classifier the number -1 does so, too.
+        X_unlabeled : array-like or dataframe of shape (n_more, ...), default=None
+            More unlabelled rows. In a search or a cross-validation add them to X instead,
+            unlabelled: scikit-learn splits whatever is as long as X.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If no row is labelled, or if labels cannot be told from unlabelled rows.
+        """
+        with _restored_on_failure(self):
+            validate_data(self, X, y, skip_check_array=True)
+            (X,) = indexable(X)
+            mask, labels = self._read(y)
+            check_consistent_length(X, mask)
+            if not len(labels):
+                raise ValueError(
+                    f"No row of y is labelled: {type(self).__name__} needs some labels. To "
+                    "learn from unlabelled rows alone, fit the transformer."
+                )
+            every: tuple[Any, ...] = (X,)
+            if X_unlabeled is not None:
+                validate_data(self, X_unlabeled, reset=False, skip_check_array=True)
+                every = (X, X_unlabeled)
+            task = self._init_callback_context(max_subtasks=2)
+            task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            few = X if mask.all() else take_rows(X, np.flatnonzero(mask))
+            self._fit(every, few, labels, task)
+            task.call_on_fit_task_end(estimator=self, X=few, y=labels, reconstruction_attributes={})
+            return self
+
+    def _fit(self, every: tuple[Any, ...], few: Any, labels: np.ndarray, task: Any) -> None:
+        """Fit the transformer to every row, then the estimator at the end to the labelled few."""
+        random = check_random_state(self.random_state)
+        is_seeding = self.random_state is not None
+        transformer = MultiTask() if self.transformer is None else clone(self.transformer)
+        transformer = seeded(transformer, random) if is_seeding else transformer
+        subtask = task.subcontext(task_name="fit-transformer")
+        self.transformer_ = fit_transformer(self, transformer, every, subtask)
+        self.raw_columns_ = self._fit_raw_columns(every)
+        Z = self._embed(few)
+
+        given = getattr(self, self._end)
+        end = self._default_end(labels) if given is None else clone(given)
+        end = seeded(end, random) if is_seeding else end
+        is_one_task = given is None or isinstance(end, FrozenEstimator)
+        subtask = task.subcontext(task_name=f"fit-{self._end}")
+        part = None if is_one_task else end
+        fit_as_task(self, part, subtask, Z, labels, lambda: _fit(end, Z, labels, given is None))
+        setattr(self, f"{self._end}_", end)
+
+    def _fit_raw_columns(self, every: tuple[Any, ...]) -> RawColumns | None:
+        """Fit what encodes the raw columns, where they are to be joined to the embedding."""
+        if self.passthrough is False:
+            return None
+        last = _last_step(self.transformer_)
+        every = tuple(self._seen_by_last_step(X) for X in every)
+        if self.passthrough == "auto":
+            modality = getattr(last, "modality", "auto")
+            is_flat_image = getattr(last, "image_shape", None) is not None
+            if sparse.issparse(every[0]) or is_flat_image:
+                return None
+            if infer_kind(every[0], modality) != "table":
+                return None
+        return RawColumns(getattr(last, "categorical_features", "from_dtype")).fit(*every)
+
+    def _seen_by_last_step(self, X: Any) -> Any:
+        """Return X as the last step of a Pipeline reads it: dates and text are numbers there."""
+        front = _unfrozen(self.transformer_)
+        if isinstance(front, Pipeline) and len(front) > 1:
+            return front[:-1].transform(X)
+        return X
+
+    def _embed(self, X: Any) -> Any:
+        """Return the embedding, with the raw columns behind it where they are joined."""
+        Z = self.transformer_.transform(X)
+        if self.raw_columns_ is None:
+            return Z
+        Z = Z.toarray() if sparse.issparse(Z) else np.asarray(Z)
+        return np.hstack([Z, self.raw_columns_.transform(self._seen_by_last_step(X))])
+
+    def _ask_end(self, method: str, X: Any) -> Any:
+        """Return what a method of the estimator at the end says of X."""
+        check_is_fitted(self)
+        if get_tags(self.transformer_).no_validation:  # others check X, and warn, themselves
+            validate_data(self, X, reset=False, skip_check_array=True)
+        return getattr(getattr(self, f"{self._end}_"), method)(self._embed(X))
+
+    def _labelled_part(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, Any]:
+        """Return the labelled rows of what is to be scored."""
+        (X,) = indexable(X)
+        mask, labels = self._read(y)
+        check_consistent_length(X, mask, sample_weight)
+        if not len(labels):
+            raise ValueError("No row of y is labelled: there is nothing to score.")
+        rows = np.flatnonzero(mask)
+        weight = None if sample_weight is None else take_rows(sample_weight, rows)
+        return take_rows(X, rows), labels, weight
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict the label of each row.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows like those seen in ``fit``.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            The predictions.
+        """
+        return self._ask_end("predict", X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        given = MultiTask() if self.transformer is None else self.transformer
+        tags.input_tags = deepcopy(get_tags(given).input_tags)
+        tags.input_tags.sparse &= self.passthrough is not True
+        if not isinstance(_last_step(given), SSLTransformer):  # a scaler hands NaN on
+            end = getattr(self, self._end)
+            tags.input_tags.allow_nan &= end is not None and get_tags(end).input_tags.allow_nan
+        return tags
+
+
+def _fit(end: Any, Z: Any, labels: np.ndarray, is_default: bool) -> None:
+    if not is_default:
+        end.fit(Z, labels)
+        return
+    with warnings.catch_warnings():
+        # Stopping short regularises, and cross-validation has seen it: nothing to act on.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # As many classes as labels are what few labels look like, not a regression.
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        end.fit(Z, labels)
+
+
+def _unfrozen(estimator: Any) -> Any:
+    return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+
+
+def _last_step(estimator: Any) -> Any:
+    """Return the last step of a Pipeline, frozen or not; other estimators are their own."""
+    estimator = _unfrozen(estimator)
+    return _last_step(estimator[-1]) if isinstance(estimator, Pipeline) else estimator

@@ -1,0 +1,91 @@
+"""What happens at the end of each epoch: early stopping, a printed line, callbacks."""
+
+import copy
+import math
+import time
+from typing import Any
+
+from torch import nn
+
+from skssl import _train
+from skssl._train import Net, Patience, Plan, Rows
+
+
+class Report:
+    """Called with the loss curve after each epoch; returns whether to stop."""
+
+    def __init__(
+        self,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        net: Net,
+        plan: Plan,
+        held_out: Rows | None,
+        seed: int,
+        n_rows: int,
+    ):
+        self.estimator, self.data = estimator, {"X": X, "y": y}
+        self.net, self.plan, self.held_out, self.seed = net, plan, held_out, seed
+        per_epoch = min(_train.n_batches(n_rows, plan.batch_size), _train.STEPS_PER_REPORT)
+        self.n_epochs = math.ceil(plan.n_steps / per_epoch)
+        self.patience = Patience(estimator.n_iter_no_change) if held_out else None
+        self.start = time.perf_counter()
+        self.context = estimator._init_callback_context(max_subtasks=self.n_epochs)
+        self.context.call_on_fit_task_begin(estimator=estimator, **self.data)
+        self.task = self._begin_epoch()
+
+    def __call__(self, curve: list[float]) -> bool:
+        stop = False
+        if self.patience is not None and self.held_out is not None:
+            held_out = _train.held_out_loss(
+                self.net, self.held_out, self.estimator._loss, self.plan, self.seed
+            )
+            stop = self.patience(self.net, held_out)
+        if self.estimator.verbose:
+            self._print(curve)
+        stop |= self.task.call_on_fit_task_end(
+            estimator=self.estimator,
+            **self.data,
+            reconstruction_attributes=lambda: self.learnt(curve, best=False),
+        )
+        if not stop and len(curve) < self.n_epochs:
+            self.task = self._begin_epoch()
+        return stop
+
+    def _begin_epoch(self) -> Any:
+        task = self.context.subcontext(task_name="epoch")
+        return task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+
+    def _print(self, curve: list[float]) -> None:
+        spent = time.perf_counter() - self.start
+        left = spent / len(curve) * (self.n_epochs - len(curve))
+        held_out = f", held out {self.patience.curve[-1]:.4f}" if self.patience else ""
+        print(
+            f"[{type(self.estimator).__name__}] epoch {len(curve)}/{self.n_epochs}, "
+            f"loss {curve[-1]:.4f}{held_out}, {spent:.1f} s, about {left:.0f} s left"
+        )
+
+    def learnt(self, curve: list[float], best: bool = True) -> dict[str, Any]:
+        """Return the fitted attributes as of now, copied from the net in training."""
+        if best and self.patience is not None and self.patience.best:
+            self.net.load_state_dict(self.patience.best)
+        scaler = self.estimator._scaler
+        kept = [self.net.encoder, self.net.trunk, getattr(self.net, "decoder", None)]
+        encoder, trunk, decoder = copy.deepcopy(nn.ModuleList(kept)).cpu().eval()
+        attributes = {
+            "encoder_": nn.Sequential(scaler, encoder).eval(),
+            "views_": self.net.views,
+            "loss_curve_": list(curve),
+            "n_iter_": len(curve),
+            "_trunk": trunk,
+        }
+        if decoder is not None:
+            attributes["decoder_"] = decoder
+        if self.patience is not None:
+            attributes["validation_loss_curve_"] = list(self.patience.curve)
+        return attributes
+
+    def end(self) -> None:
+        """Close the fit's task; the estimator is fitted by now."""
+        self.context.call_on_fit_task_end(estimator=self.estimator, **self.data)

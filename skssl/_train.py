@@ -1,0 +1,215 @@
+"""The training loop: the only place where an optimizer takes a step."""
+
+import contextlib
+import copy
+import itertools
+import math
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+Loss = Callable[..., Tensor]
+
+STEPS_PER_REPORT = 2000  # an "epoch" of a large table ends after so many steps
+_generator_lock = threading.RLock()  # torch's generator is global: one seeded block at a time
+
+
+@contextlib.contextmanager
+def local_seed(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch inside the block and restore the generators it touched afterwards."""
+    devices = [] if device.type == "cpu" else [device]
+    kind = "cuda" if device.type == "cpu" else device.type
+    with _generator_lock, torch.random.fork_rng(devices=devices, device_type=kind):
+        torch.default_generator.manual_seed(seed)
+        if device.type != "cpu":
+            getattr(torch, device.type).manual_seed(seed)
+        yield
+
+
+class Net(nn.Module):
+    """The namespace of what a method trains: encoder, views, heads, and the clock.
+
+    ``step`` counts the optimizer's steps; ``progress`` runs from 0 to 1 over a fit.
+    """
+
+    step: int = 0
+    progress: float = 0.0
+    columns: Any = None
+    views: Any = None
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        encoder: nn.Module
+        trunk: nn.Module
+
+
+class Rows:
+    """Rows in memory: tensors of equal length that are shuffled and cut into batches."""
+
+    def __init__(self, *tensors: Tensor):
+        self.tensors = tensors
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+    def batches(
+        self, batch_size: int, generator: torch.Generator | None = None
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Yield each row once, in random order; a last ragged batch only if it is the only one."""
+        order = torch.randperm(len(self), generator=generator)
+        for rows in order[: n_batches(len(self), batch_size) * batch_size].split(batch_size):
+            yield tuple(t[rows] for t in self.tensors)
+
+    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the rows as they stand, the ragged last batch included."""
+        return zip(*(t.split(batch_size) for t in self.tensors), strict=True)
+
+
+def n_batches(n_rows: int, batch_size: int) -> int:
+    """Return how many batches one pass over the rows makes."""
+    return max(1, n_rows // batch_size)
+
+
+def auto_epochs(n_rows: int, batch_size: int) -> int:
+    """Return how many passes make a sensible fit: a budget of 1 500 to 6 000 steps.
+
+    Ten passes lie in between: small data is seen more often, large data less.
+    """
+    per_pass = n_batches(n_rows, batch_size)
+    n_steps = min(max(10 * per_pass, 1500), 6000)
+    return math.ceil(n_steps / per_pass)
+
+
+def one_cycle(n_steps: int) -> Callable[[int], float]:
+    """Return the rate of each step: linear warm-up over a tenth, then cosine decay to zero."""
+    warmup = max(1, min(n_steps // 10, 500))
+
+    def rate(step: int) -> float:
+        decay = 0.5 * (1 + math.cos(math.pi * min(1.0, step / n_steps)))
+        return min(1.0, (step + 1) / warmup) * decay
+
+    return rate
+
+
+def constant(warmup: int = 100) -> Callable[[int], float]:
+    """Return the rate of each step of a stream: linear warm-up, then constant."""
+    return lambda step: min(1.0, (step + 1) / warmup)
+
+
+def make_optimizer(
+    net: nn.Module, learning_rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """AdamW over what ``net`` trains; ``net.lr_scale`` sets the pace of parts by their name."""
+    scale: dict[str, float] = getattr(net, "lr_scale", {})
+    parts: dict[str, list[nn.Parameter]] = {}
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            part = next((s for s in scale if name.startswith(s)), "")
+            parts.setdefault(part, []).append(parameter)
+    groups = [{"params": ps, "peak": learning_rate * scale.get(s, 1)} for s, ps in parts.items()]
+    return torch.optim.AdamW(groups, lr=learning_rate, weight_decay=weight_decay, fused=True)
+
+
+@dataclass
+class Plan:
+    """How long, in which portions, at which rate and in which precision to train."""
+
+    n_steps: int
+    batch_size: int
+    rate: Callable[[int], float]
+    dtype: torch.dtype | None = None  # of autocast; None trains in the parameters' own
+    endless: bool = False  # a stream: progress stays 0 and steps go on counting
+
+    def autocast(self, device: torch.device) -> contextlib.AbstractContextManager:
+        """Return the context in which losses are computed."""
+        if self.dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(device.type, dtype=self.dtype)
+
+
+def train(
+    net: Net,
+    optimizer: torch.optim.Optimizer,
+    rows: Rows,
+    loss: Loss,
+    plan: Plan,
+    on_epoch: Callable[[list[float]], bool],
+) -> list[float]:
+    """Minimise ``loss(net, *batch)`` and return the mean loss of each epoch.
+
+    ``net.step`` counts the steps and ``net.progress`` tells, in [0, 1), how far training
+    is: the clock of every schedule a loss may have. ``on_epoch`` receives the loss curve
+    after each epoch, or after ``STEPS_PER_REPORT`` steps of a longer one, and returns
+    whether to stop.
+    """
+    device = next(net.parameters()).device
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    per_epoch = min(n_batches(len(rows), plan.batch_size), STEPS_PER_REPORT)
+    passes = (rows.batches(plan.batch_size) for _ in itertools.count())
+    batches = itertools.chain.from_iterable(passes)
+    curve: list[float] = []
+    for start in range(0, plan.n_steps, per_epoch):
+        net.train()  # a callback may have looked at the encoder in evaluation mode
+        steps = range(start, min(start + per_epoch, plan.n_steps))
+        total = torch.zeros((), device=device)
+        for step, batch in zip(steps, batches, strict=False):
+            net.progress = 0.0 if plan.endless else step / plan.n_steps
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * plan.rate(net.step if plan.endless else step)
+            with plan.autocast(device):
+                value = loss(net, *(t.to(device, non_blocking=True) for t in batch))
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            total += value.detach()  # no .item(): one synchronisation an epoch, not a step
+            net.step += 1
+        curve.append(total.item() / len(steps))
+        _check_finite(curve)
+        if on_epoch(curve):
+            break
+    return curve
+
+
+def _check_finite(curve: list[float]) -> None:
+    if not math.isfinite(curve[-1]):
+        raise ValueError(
+            f"The loss became {curve[-1]} in epoch {len(curve)}. Lower learning_rate, or try "
+            "precision='float32'; if views= or encoder= is yours, look for a division by zero "
+            "or a logarithm of zero there."
+        )
+
+
+@torch.no_grad()
+def held_out_loss(net: Net, rows: Rows, loss: Loss, plan: Plan, seed: int) -> float:
+    """Return the loss, in evaluation mode, of rows held out, altered alike at every call."""
+    device = next(net.parameters()).device
+    net.eval()
+    total = 0.0
+    with local_seed(seed, device), plan.autocast(device):
+        for batch in rows.in_order(plan.batch_size):
+            total += loss(net, *(t.to(device) for t in batch)).item() * len(batch[0])
+    net.train()
+    return total / len(rows)
+
+
+class Patience:
+    """Stop once a value has not fallen for ``n_iter_no_change`` epochs; keep the best weights."""
+
+    def __init__(self, n_iter_no_change: int):
+        self.n_iter_no_change = n_iter_no_change
+        self.curve: list[float] = []
+        self.best: dict[str, Tensor] = {}
+
+    def __call__(self, net: nn.Module, value: float) -> bool:
+        """Take note of an epoch's value and return whether to stop."""
+        self.curve.append(value)
+        if value <= min(self.curve):
+            self.best = copy.deepcopy(net.state_dict())
+        return len(self.curve) - self.curve.index(min(self.curve)) > self.n_iter_no_change

@@ -1,0 +1,69 @@
+"""Denoising autoencoder."""
+
+from functools import partial
+from numbers import Real
+from typing import Any
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval, StrOptions
+from skssl._reconstruction import ReconstructionMixin
+from skssl.encoders import MLP, AllLayers, encode, width_of
+from skssl.losses import cell_error
+from skssl.views import swap_cells
+
+
+class DenoisingAutoencoder(ReconstructionMixin, SSLTransformer):
+    """Reconstruct each row from a copy in which random cells were swapped with other rows'.
+
+    Numbers are reconstructed by squared error, categories by cross-entropy.
+
+    Parameters
+    ----------
+    noise : float, default=0.15
+        Probability that a cell is swapped.
+    layers : {"last", "all"}, default="last"
+        Whether the embedding is the encoder's output, or the activations of all its layers
+        side by side (a "deep stack"), which is wider than ``n_components``.
+
+    Attributes
+    ----------
+    decoder_ : torch.nn.Module
+        Maps the embedding to a prediction of every cell.
+
+    References
+    ----------
+    .. [1] Vincent, Larochelle, Bengio and Manzagol, "Extracting and Composing Robust
+       Features with Denoising Autoencoders", ICML 2008.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skssl import DenoisingAutoencoder
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> dae = DenoisingAutoencoder(n_components=8, max_epochs=5, random_state=0).fit(X)
+    >>> dae.transform(X).shape, dae.reconstruct(X).shape
+    ((150, 8), (150, 4))
+    """
+
+    noise: float = 0.15
+    layers: str = "last"
+    categorical_features: Any = "from_dtype"
+
+    _parameter_constraints = {
+        "noise": [Interval(Real, 0, 1, closed="left")],
+        "layers": [StrOptions({"last", "all"})],
+    }
+
+    def _views(self):
+        return (partial(swap_cells, p=self.noise),)
+
+    def _build(self, net, X):
+        if self.layers == "all":
+            net.encoder = AllLayers(net.encoder)
+        net.decoder = MLP(width_of(net.encoder, X), 256, net.columns.n_outputs)
+
+    def _loss(self, net, x):
+        """Equation 5 of [1], with one error per kind of column."""
+        embeddings = encode(net.encoder, net.views(x))
+        errors = [cell_error(net.decoder(z), x, net.columns) for z in embeddings]
+        return sum(errors) / len(errors)

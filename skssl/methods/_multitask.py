@@ -1,0 +1,199 @@
+"""Several methods on one encoder."""
+
+from collections.abc import Callable
+from dataclasses import field, fields
+from functools import partial
+from numbers import Real
+from typing import Any
+
+from torch import Tensor, nn
+
+from skssl._base import SSLTransformer
+from skssl._compat import BaseComposition
+from skssl._reconstruction import ReconstructionMixin
+from skssl._train import Net
+from skssl.encoders import encode
+from skssl.methods._scarf import SCARF
+from skssl.methods._vime import VIME
+from skssl.views import Views
+
+
+class MultiTask(ReconstructionMixin, SSLTransformer, BaseComposition):
+    """Train one encoder on the weighted sum of several methods' losses.
+
+    Each method keeps its own heads. Views that several methods alter in the same way are
+    made and encoded once a step. On tables, predicting swapped cells and contrasting rows
+    together is better than either.
+
+    Parameters
+    ----------
+    tasks : list of (str, transformer, float), default=None
+        Name, method and weight of each task. What methods share (encoder, epochs, batch
+        size, views, device, seed ...) is set here, not on them. None is
+        ``[("vime", VIME(p=0.3), 1.0), ("scarf", SCARF(corruption=0.3, temperature=0.2), 0.2)]``.
+
+    Attributes
+    ----------
+    decoder_ : torch.nn.Module
+        The decoder of the first task that reconstructs; only if there is one.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skssl import SCARF, DenoisingAutoencoder, MultiTask
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> tasks = [("dae", DenoisingAutoencoder(), 1.0), ("scarf", SCARF(corruption=0.15), 0.2)]
+    >>> MultiTask(tasks, n_components=8, max_epochs=5, random_state=0).fit_transform(X).shape
+    (150, 8)
+    """
+
+    tasks: Any = field(default=None, kw_only=False)
+    categorical_features: Any = "from_dtype"
+
+    _parameter_constraints = {"tasks": [list, None]}
+
+    def _tasks(self) -> list[tuple[str, SSLTransformer, float]]:
+        return _DEFAULT_TASKS if self.tasks is None else self.tasks
+
+    def _views(self):
+        return max((task._views() for _, task, _ in _checked(self._tasks())), key=len)
+
+    def _build(self, net, X):
+        net.tasks, net.lr_scale = nn.ModuleDict(), {}
+        net.shared = SharedEncoder(net.encoder)
+        made: dict[Any, Once] = {}
+        for name, task, _ in self._tasks():
+            space = net.tasks[name] = Net()
+            space.columns, space.encoder = net.columns, net.encoder
+            if self.views == "auto":
+                space.views = Views(tuple(_once(made, view) for view in task._views()))
+            else:
+                space.views = _once(made, net.views)
+            task._build(space, X)
+            scales = getattr(space, "lr_scale", {})
+            net.lr_scale.update({f"tasks.{name}.{part}": s for part, s in scales.items()})
+            if space.encoder is net.encoder:  # not so if the task reads other layers of it
+                del space.encoder
+                space.encoder = net.shared
+                if hasattr(space, "decoder") and not hasattr(net, "decoder"):
+                    net.decoder = space.decoder
+        net.made = list(made.values())
+
+    def _loss(self, net, x):
+        """The weighted sum of the tasks' losses."""
+        net.shared.encode([v for space in net.tasks.values() for v in space.views(x)])
+        loss = 0.0
+        for name, task, weight in self._tasks():
+            space = net.tasks[name]
+            space.step, space.progress = net.step, net.progress
+            loss = loss + weight * task._loss(space, x)
+        for memory in (net.shared, *net.made):
+            memory.forget()
+        return loss
+
+    def _reconstructs(self) -> bool:
+        return any(isinstance(task, ReconstructionMixin) for _, task, _ in self._tasks())
+
+    @property
+    def _named_tasks(self) -> list[tuple[str, Any]]:
+        try:
+            return [(name, task) for name, task, _ in self.tasks or []]
+        except (TypeError, ValueError):  # not a list of tasks: fit will say so
+            return []
+
+    @_named_tasks.setter
+    def _named_tasks(self, value: list[tuple[str, Any]]) -> None:
+        self.tasks = [
+            (name, task, old[2]) for (name, task), old in zip(value, self.tasks, strict=True)
+        ]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, those of the tasks as ``name__parameter``."""
+        return self._get_params("_named_tasks", deep=deep)
+
+    def set_params(self, **params: Any) -> "MultiTask":
+        """Set parameters; ``name=method`` replaces a task, ``name__parameter`` sets one of it."""
+        self._set_params("_named_tasks", **params)
+        return self
+
+
+class Once:
+    """A function that answers once for each input, until it is told to forget."""
+
+    def __init__(self, function: Callable[[Tensor], Any]):
+        self.function = function
+        self.answers: list[tuple[Tensor, Any]] = []
+
+    def __call__(self, x: Tensor) -> Any:
+        for known, answer in self.answers:
+            if known is x:
+                return answer
+        answer = self.function(x)
+        self.answers.append((x, answer))
+        return answer
+
+    def forget(self) -> None:
+        """Drop what was computed for the batch."""
+        self.answers.clear()
+
+
+class SharedEncoder(Once):
+    """An encoder that embeds each view of a batch once, all new ones in one pass."""
+
+    def encode(self, views: list[Tensor]) -> list[Tensor]:
+        """Embed the views, as :func:`skssl.encoders.encode` does."""
+        known = {id(view) for view, _ in self.answers}
+        new = list({id(view): view for view in views if id(view) not in known}.values())
+        self.answers.extend(zip(new, encode(self.function, new), strict=True))
+        return [self(view) for view in views]
+
+
+def _once(shared: dict[Any, Once], function: Any) -> Once:
+    """Return the one ``Once`` of a function; partials with equal arguments are one function."""
+    key = function
+    if isinstance(function, partial):
+        key = (function.func, function.args, tuple(sorted(function.keywords.items())))
+    return shared.setdefault(key, Once(function))
+
+
+def _checked(tasks: list[Any]) -> list[tuple[str, SSLTransformer, float]]:
+    """Raise unless each task is a uniquely named method with a weight and no shared settings."""
+    names = set()
+    for task in tasks or [()]:
+        if not (isinstance(task, tuple | list) and len(task) == 3):
+            raise ValueError(
+                "tasks must be a non-empty list of (name, method, weight), such as "
+                f"[('vime', VIME(), 1.0)]; got {tasks!r}."
+            )
+        name, method, weight = task
+        if not isinstance(name, str) or "__" in name or "." in name or name in names:
+            raise ValueError(
+                f"Task names must be distinct strings without '__' or '.'; got {name!r}."
+            )
+        names.add(name)
+        if not isinstance(method, SSLTransformer) or isinstance(method, MultiTask):
+            raise TypeError(
+                f"Task {name!r} must be a self-supervised method such as VIME() or SCARF(); "
+                f"got {method!r}."
+            )
+        if not isinstance(weight, Real) or weight < 0:
+            raise ValueError(f"The weight of task {name!r} must be a number >= 0; got {weight!r}.")
+        for shared in fields(method):
+            if shared.name in _SHARED and not _same(getattr(method, shared.name), shared.default):
+                raise ValueError(
+                    f"{shared.name} is shared by all tasks: set it on MultiTask, not on task "
+                    f"{name!r}."
+                )
+        method._validate_params()
+    return tasks
+
+
+def _same(value: Any, default: Any) -> bool:
+    return value is default or (type(value) is type(default) and bool(value == default))
+
+
+_SHARED = {"categorical_features", *(f.name for f in fields(SSLTransformer))}
+_DEFAULT_TASKS = [
+    ("vime", VIME(p=0.3), 1.0),
+    ("scarf", SCARF(corruption=0.3, temperature=0.2), 0.2),
+]

@@ -1,0 +1,62 @@
+"""SCARF."""
+
+from functools import partial
+from numbers import Real
+from typing import Any
+
+import torch
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval
+from skssl.encoders import MLP, encode, width_of
+from skssl.losses import info_nce
+from skssl.views import original, swap_cells
+
+
+class SCARF(SSLTransformer):
+    """Contrast each row with a copy of it in which random cells come from other rows.
+
+    Row and corrupted row must recognise each other among all rows of the batch, so the
+    encoder learns which cells go together. Made for tables.
+
+    Parameters
+    ----------
+    corruption : float, default=0.6
+        Probability that a cell of the copy is replaced by a draw from its column.
+    temperature : float, default=1.0
+        Divides the similarities: the lower, the more the loss dwells on similar rows.
+
+    References
+    ----------
+    .. [1] Bahri, Jiang, Tay and Metzler, "SCARF: Self-Supervised Contrastive Learning
+       using Random Feature Corruption", ICLR 2022. https://arxiv.org/abs/2106.15147
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skssl import SCARF
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> SCARF(n_components=8, max_epochs=5, random_state=0).fit_transform(X).shape
+    (150, 8)
+    """
+
+    corruption: float = 0.6
+    temperature: float = 1.0
+    categorical_features: Any = "from_dtype"
+
+    _parameter_constraints = {
+        "corruption": [Interval(Real, 0, 1, closed="right")],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def _views(self):
+        return original, partial(swap_cells, p=self.corruption)
+
+    def _build(self, net, X):
+        net.projector = MLP(width_of(net.encoder, X), 256, 128)
+
+    def _loss(self, net, x):
+        """Algorithm 1 of [1]: InfoNCE from each row to all corrupted rows of the batch."""
+        z = torch.cat(encode(net.encoder, net.views(x)[:2]))
+        anchor, positive = net.projector(z).chunk(2)
+        return info_nce(anchor, positive, self.temperature)

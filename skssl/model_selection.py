@@ -1,0 +1,262 @@
+"""Cross-validation and scoring where only some rows are labelled."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_regressor
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import BaseCrossValidator, KFold, StratifiedKFold
+from sklearn.utils import check_random_state, indexable
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_consistent_length
+
+from skssl._compat import GroupsConsumerMixin, take_rows
+from skssl._labels import labelled
+
+
+class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
+    """Cross-validation on the labelled rows, with the unlabelled ones in every training set.
+
+    Test sets hold labelled rows only, so every scorer means what it says. Rows are
+    unlabelled where ``y`` is None, NaN or NA, and where it is -1 in whole numbers.
+
+    Parameters
+    ----------
+    cv : int or cross-validation splitter, default=5
+        How to split the labelled rows. An integer is the number of folds, stratified
+        where ``y`` holds classes. A splitter (grouped, temporal, repeated ...) sees the
+        labelled rows alone.
+    shuffle : bool, default=False
+        Whether to shuffle before an integer ``cv`` makes folds.
+    random_state : int, RandomState instance or None, default=None
+        Orders the shuffle.
+
+    Notes
+    -----
+    - Unlabelled rows join each training set, except those of a group, given as
+      ``groups``, that the test set holds too: no row of a test patient is learnt from.
+      An unlabelled row that belongs to no group (None or NaN) always joins.
+    - An integer ``cv`` also splits classes of fewer labels than folds: each of their
+      labels goes to another test set. The only label of a class is then missing from
+      one training set.
+    - In a ``y`` with fractions, -1 is a number like others; unlabelled is NaN. In whole
+      numbers -1 is taken for "unlabelled" even if a regression is meant: such rows are
+      never tested on.
+    - :func:`~sklearn.model_selection.cross_val_predict` asks for each row to be in a
+      test set, which unlabelled rows never are. Call it on the labelled rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skssl import UnlabeledKFold
+    >>> X, y = np.zeros((6, 1)), [0, 1, -1, 0, 1, -1]
+    >>> for train, test in UnlabeledKFold(2).split(X, y):
+    ...     print(train, test)
+    [3 4 2 5] [0 1]
+    [0 1 2 5] [3 4]
+    """
+
+    def __init__(self, cv: Any = 5, *, shuffle: bool = False, random_state: Any = None):
+        self.cv = cv
+        self.shuffle = shuffle
+        self.random_state = random_state
+
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the training and the test rows of each fold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Rows, labelled or not.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        groups : array-like of shape (n_samples,), default=None
+            Rows of one group are never on both sides of a split.
+
+        Yields
+        ------
+        train : ndarray
+            Indices of the training rows: labelled ones, then unlabelled ones.
+        test : ndarray
+            Indices of the test rows, all of them labelled.
+        """
+        X, groups = indexable(X, groups)
+        rows, others, few = self._labelled_rows(X, y, groups)
+        splitter = self._splitter(few[1])
+        group_of = None if groups is None else np.asarray(groups)
+        for train, test in splitter.split(*few):
+            joining = others
+            if group_of is not None:
+                tested = np.array(list(set(group_of[rows[test]].tolist())), dtype=group_of.dtype)
+                joining = others[~np.isin(group_of[others], tested)]
+            yield np.concatenate([rows[train], joining]), rows[test]
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return the number of folds.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...), default=None
+            Rows; not needed where ``cv`` knows its number of folds by itself.
+        y : array-like of shape (n_samples,), default=None
+            Their labels; likewise.
+        groups : array-like of shape (n_samples,), default=None
+            Their groups; likewise.
+
+        Returns
+        -------
+        n_splits : int
+            The number of folds.
+        """
+        if isinstance(self.cv, Integral):
+            return int(self.cv)
+        if y is None:
+            return self._splitter(None).get_n_splits(X, y, groups)
+        *_, few = self._labelled_rows(np.zeros(len(y)) if X is None else X, y, groups)
+        return self._splitter(few[1]).get_n_splits(*few)
+
+    def _labelled_rows(
+        self, X: Any, y: Any, groups: Any
+    ) -> tuple[np.ndarray, np.ndarray, tuple[Any, np.ndarray, Any]]:
+        """Return labelled rows, unlabelled rows, and the data of the labelled ones."""
+        if y is None:
+            raise ValueError("UnlabeledKFold needs y, to tell labelled rows from unlabelled ones.")
+        mask, labels = _read(y)
+        check_consistent_length(X, mask)
+        rows, others = np.flatnonzero(mask), np.flatnonzero(~mask)
+        if not len(rows):
+            raise ValueError("No row of y is labelled: there is nothing to test on.")
+        few_groups = None if groups is None else take_rows(groups, rows)
+        return rows, others, (take_rows(X, rows), labels, few_groups)
+
+    def _splitter(self, labels: np.ndarray | None) -> Any:
+        if not isinstance(self.cv, Integral):
+            if not hasattr(self.cv, "split") or isinstance(self.cv, str):
+                raise ValueError(
+                    f"cv must be an integer or a cross-validation splitter, got {self.cv!r}."
+                )
+            if self.shuffle or self.random_state is not None:
+                raise ValueError(
+                    "shuffle and random_state are for an integer cv; set them on the splitter "
+                    f"{self.cv!r} instead."
+                )
+            return self.cv
+        n_splits = int(self.cv)
+        how = {"shuffle": self.shuffle, "random_state": self.random_state}
+        if labels is None or type_of_target(labels) == "continuous":
+            return KFold(n_splits, **how)
+        if len(labels) < n_splits:
+            raise ValueError(f"cv={n_splits} folds need as many labelled rows, got {len(labels)}.")
+        if np.unique(labels, return_counts=True)[1].min() < n_splits:
+            return FewLabelsKFold(n_splits, **how, test_singles=True)
+        return StratifiedKFold(n_splits, **how)
+
+
+def _read(y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Read a y that may hold classes or numbers: -1 is a number among fractions only."""
+    mask, labels = labelled(y)
+    if labels.dtype.kind == "f" and type_of_target(labels) == "continuous":
+        return labelled(y, classes=False)
+    return mask, labels
+
+
+def labelled_scorer(scoring: str | Callable[..., Any]) -> Callable[..., Any]:
+    """Make a scorer that leaves unlabelled rows out.
+
+    Named scorers take -1 for a class and stumble over NaN. With
+    :class:`UnlabeledKFold` they never meet an unlabelled row in a test set; this is for
+    other splitters, and for the scores on training rows of ``return_train_score=True``.
+
+    Parameters
+    ----------
+    scoring : str or callable
+        A scorer's name, or a scorer with the signature ``scorer(estimator, X, y)``.
+
+    Returns
+    -------
+    scorer : callable
+        A scorer with the same signature.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skssl.model_selection import labelled_scorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(max_iter=1000).fit(X, y)
+    >>> y[::2] = -1
+    >>> round(labelled_scorer("accuracy")(model, X, y), 2)
+    0.97
+    """
+    return partial(_score_labelled, get_scorer(scoring))
+
+
+def _score_labelled(scorer: Any, estimator: Any, X: Any, y: Any, **params: Any) -> Any:
+    mask, labels = labelled(y, classes=not is_regressor(estimator))
+    rows = np.flatnonzero(mask)
+    if not len(rows):
+        raise ValueError("No row of y is labelled: there is nothing to score.")
+    (X,) = indexable(X)
+    params = {name: _along(value, rows, len(mask)) for name, value in params.items()}
+    return scorer(estimator, take_rows(X, rows), labels, **params)
+
+
+def _along(value: Any, rows: np.ndarray, n_samples: int) -> Any:
+    """Take the rows of what has one entry a row, such as sample_weight."""
+    is_per_row = hasattr(value, "__len__") and len(value) == n_samples
+    return take_rows(value, rows) if is_per_row else value
+
+
+class FewLabelsKFold(BaseCrossValidator):
+    """Stratified folds for classes of a handful of labels: no error, no warning.
+
+    Rows, sorted by label, are dealt out to the folds in turn.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at most; as many as there are labels to test on otherwise.
+    shuffle : bool, default=True
+        Whether to shuffle the rows of each label first.
+    random_state : int, RandomState instance or None, default=0
+        Orders the shuffle.
+    test_singles : bool, default=False
+        Whether to test on the only row of a label, too. If not, it is always in the
+        training set, which then holds every label.
+    """
+
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        shuffle: bool = True,
+        random_state: Any = 0,
+        test_singles: bool = False,
+    ):
+        self.n_splits = n_splits
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.test_singles = test_singles
+
+    def _iter_test_indices(
+        self, X: Any = None, y: Any = None, groups: Any = None
+    ) -> Iterator[np.ndarray]:
+        codes, counts = np.unique(y, return_inverse=True, return_counts=True)[1:]
+        order = np.arange(len(codes))
+        if self.shuffle:
+            order = check_random_state(self.random_state).permutation(order)
+        order = order[np.argsort(codes[order], kind="stable")]
+        order = order[counts[codes[order]] > (0 if self.test_singles else 1)]
+        for fold in range(self.get_n_splits(X, y)):
+            yield np.sort(order[fold :: self.n_splits])
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return the number of folds."""
+        counts = np.unique(y, return_counts=True)[1]
+        tested = counts if self.test_singles else counts[counts > 1]
+        return min(self.n_splits, int(tested.sum()))

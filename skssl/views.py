@@ -1,0 +1,129 @@
+"""Views: pure functions from a batch to a randomly altered batch, and lists of them.
+
+A view draws from torch's generator, which ``fit`` seeds, and never writes to its input.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+View = Callable[[Tensor], Tensor]
+
+
+def original(x: Tensor) -> Tensor:
+    """Return the batch as it is: the view of methods that compare with the clean row.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.views import original
+    >>> original(torch.ones(1, 2))
+    tensor([[1., 1.]])
+    """
+    return x
+
+
+def swap_cells(x: Tensor, p: float = 0.6) -> Tensor:
+    """Replace each cell, with probability p, by the same column's cell of a random row.
+
+    Numbers, category codes and holes are treated alike, and every column keeps its
+    marginal distribution.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        A batch of rows.
+    p : float, default=0.6
+        Probability that a cell is replaced.
+
+    Returns
+    -------
+    view : Tensor of shape (n, d)
+        The altered copy.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.views import swap_cells
+    >>> view = swap_cells(torch.arange(8.0).reshape(4, 2), p=0.5)
+    >>> bool((view % 2 == torch.tensor([0.0, 1.0])).all())  # no cell left its column
+    True
+    """
+    if p <= 0:
+        return x
+    u = torch.rand(x.shape, device=x.device)  # one draw decides both: swap? with which row?
+    donor = (u * (len(x) / p)).long().clamp_(max=len(x) - 1)
+    return torch.where(u < p, x.gather(0, donor), x)
+
+
+def altered(x: Tensor, view: Tensor) -> Tensor:
+    """Return which cells a view altered; a hole swapped for a hole was not.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.views import altered
+    >>> altered(torch.tensor([1.0, 2.0, float("nan")]), torch.tensor([1.0, 0.0, float("nan")]))
+    tensor([False,  True, False])
+    """
+    return (x != view) & ~(x.isnan() & view.isnan())
+
+
+@dataclass(frozen=True)
+class Views:
+    """A list of view functions, called as one: a batch in, the list of altered batches out.
+
+    Parameters
+    ----------
+    functions : tuple of callable
+        Each maps a batch to an altered batch; their sizes may differ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.views import Views, original
+    >>> len(Views((original, original))(torch.ones(3, 2)))
+    2
+    """
+
+    functions: tuple[View, ...]
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        return [function(x) for function in self.functions]
+
+    def __len__(self) -> int:
+        return len(self.functions)
+
+
+@dataclass(frozen=True)
+class UserViews:
+    """A user's callable as a list of views, checked at every batch.
+
+    A callable that returns one tensor is called once for each of the ``n_views`` that the
+    method wants; one that returns a list has made its views itself.
+    """
+
+    function: Callable[[Tensor], Tensor | Sequence[Tensor]]
+    n_views: int
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        out = self.function(x)
+        if isinstance(out, Tensor):
+            views = [out, *(self.function(x) for _ in range(self.n_views - 1))]
+        else:
+            views = list(out) if isinstance(out, list | tuple) else [out]
+        for view in views:
+            if not isinstance(view, Tensor) or view.shape[:1] != x.shape[:1]:
+                got = tuple(view.shape) if isinstance(view, Tensor) else type(view).__name__
+                raise ValueError(
+                    f"views= must return an altered batch, or a list of them, with the "
+                    f"{len(x)} rows it was given; got {got}."
+                )
+        if len(views) < self.n_views:
+            raise ValueError(
+                f"This method compares {self.n_views} views, but views= returned {len(views)}. "
+                "Return one tensor (it is then called once per view) or a longer list."
+            )
+        return views  # type: ignore[return-value]

@@ -1,0 +1,336 @@
+"""The contract of every public estimator, found by walking ``skssl.__all__``."""
+
+import copy
+import io
+import os
+import pickle
+import random
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.datasets import load_iris
+from sklearn.utils import get_tags
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import skssl
+from skssl._base import SSLTransformer
+
+CHEAP = {"n_components": 8, "max_epochs": 2, "batch_size": 32, "precision": "float32"}
+EXPECTED_FAILURES = {
+    "check_classifiers_classes": "labels -1 and 1: -1 means unlabelled, as in "
+    "sklearn.semi_supervised"
+}
+X_IRIS, Y_IRIS = load_iris(return_X_y=True)
+
+
+def public_estimators():
+    """Return the estimator classes of ``skssl.__all__``."""
+    public = [getattr(skssl, name) for name in skssl.__all__]
+    return [c for c in public if isinstance(c, type) and issubclass(c, BaseEstimator)]
+
+
+def cheap(cls, **params):
+    """Build an estimator that fits in milliseconds."""
+    if issubclass(cls, SSLTransformer):
+        return cls(**{**CHEAP, "random_state": 0, **params})
+    return cls(skssl.SCARF(**CHEAP), random_state=0, **params)
+
+
+ESTIMATORS = [cheap(cls) for cls in public_estimators()]
+TRANSFORMERS = [e for e in ESTIMATORS if isinstance(e, SSLTransformer)]
+
+
+def name_of(estimator):
+    return type(estimator).__name__
+
+
+every_transformer = pytest.mark.parametrize("transformer", TRANSFORMERS, ids=name_of)
+every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=name_of)
+
+
+def mixed_frame(n=60, seed=0):
+    """A table with numbers, categories and holes."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "age": rng.integers(18, 90, n).astype(float),
+            "income": rng.lognormal(10, 1, n),
+            "city": pd.Categorical(rng.choice(["Rome", "Oslo", "Lima"], n)),
+            "member": rng.random(n) < 0.3,
+            "plan": rng.choice(["free", "paid"], n),
+            "constant": 1.0,
+            "empty": np.nan,
+        }
+    )
+    frame.loc[rng.random(n) < 0.2, "age"] = np.nan
+    frame.loc[rng.random(n) < 0.2, "city"] = None
+    return frame
+
+
+@parametrize_with_checks(
+    ESTIMATORS,
+    expected_failed_checks=lambda estimator: EXPECTED_FAILURES if is_classifier(estimator) else {},
+)
+def test_sklearn_contract(estimator, check):
+    check(estimator)
+
+
+def test_every_estimator_is_in_a_suite():
+    assert {name_of(e) for e in ESTIMATORS} == {c.__name__ for c in public_estimators()}
+    assert len(TRANSFORMERS) >= 4
+    for estimator in ESTIMATORS:  # check_estimator only warns and returns where this is false
+        assert get_tags(estimator).input_tags.two_d_array
+
+
+@every_transformer
+def test_embedding_is_the_same_for_any_y(transformer):
+    Z = clone(transformer).fit_transform(X_IRIS)
+    for y in (Y_IRIS, Y_IRIS[::-1], np.full(len(X_IRIS), np.nan), ["a"] * len(X_IRIS)):
+        assert np.array_equal(clone(transformer).fit(X_IRIS, y).transform(X_IRIS), Z)
+
+
+@every_transformer
+def test_seeds(transformer):
+    Z = clone(transformer).fit_transform(X_IRIS)
+    assert np.array_equal(clone(transformer).fit_transform(X_IRIS), Z)
+    other = clone(transformer).set_params(random_state=1).fit_transform(X_IRIS)
+    assert not np.allclose(other, Z, atol=1e-3)
+
+
+@every_estimator
+def test_global_random_states_are_untouched(estimator):
+    torch.manual_seed(7), np.random.seed(7), random.seed(7)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    estimator = clone(estimator).fit(X_IRIS, Y_IRIS)
+    getattr(estimator, "transform", getattr(estimator, "predict", None))(X_IRIS)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])
+    assert random.getstate() == before[2]
+
+
+@every_transformer
+def test_a_row_alone_equals_the_row_in_a_batch(transformer):
+    transformer = clone(transformer).fit(X_IRIS)
+    Z = transformer.transform(X_IRIS)
+    alone = np.vstack([transformer.transform(X_IRIS[i : i + 1]) for i in range(20)])
+    np.testing.assert_allclose(alone, Z[:20], rtol=1e-4, atol=1e-5)
+
+
+@every_transformer
+def test_chunks_of_transform_agree(transformer):
+    transformer = clone(transformer).fit(X_IRIS)
+    many = np.tile(X_IRIS, (60, 1))  # 9 000 rows: three chunks
+    Z = transformer.transform(many)
+    assert Z.dtype == np.float32 and Z.flags.c_contiguous
+    np.testing.assert_allclose(Z[-150:], transformer.transform(X_IRIS), rtol=1e-4, atol=1e-5)
+
+
+@every_estimator
+def test_clone_pickle_joblib_deepcopy(estimator):
+    estimator = clone(estimator).fit(mixed_frame(), np.arange(60) % 2)
+    verb = "transform" if hasattr(estimator, "transform") else "predict"
+    expected = getattr(estimator, verb)(mixed_frame(seed=1))
+    buffer = io.BytesIO()
+    joblib.dump(estimator, buffer)
+    buffer.seek(0)
+    copies = [pickle.loads(pickle.dumps(estimator)), copy.deepcopy(estimator), joblib.load(buffer)]
+    for other in copies:
+        assert np.array_equal(getattr(other, verb)(mixed_frame(seed=1)), expected)
+    assert not hasattr(clone(estimator), "n_features_in_")
+
+
+@every_transformer
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_set_output_and_feature_names(transformer, container):
+    transformer = clone(transformer).set_output(transform=container)
+    out = transformer.fit_transform(mixed_frame())
+    names = list(transformer.get_feature_names_out())
+    assert isinstance(out, pd.DataFrame if container == "pandas" else pl.DataFrame)
+    assert list(out.columns) == names
+    assert names[0] == f"{name_of(transformer).lower()}0" and len(names) == out.shape[1]
+    assert list(transformer.feature_names_in_) == list(mixed_frame().columns)
+    assert transformer.n_features_in_ == 7
+
+
+@every_estimator
+def test_inputs_are_not_written_to(estimator):
+    frame = mixed_frame()
+    before = frame.copy()
+    X, y = X_IRIS.copy(), Y_IRIS.copy()
+    clone(estimator).fit(frame, np.arange(60) % 2)
+    pd.testing.assert_frame_equal(frame, before)
+    X32 = np.asfortranarray(X, dtype=np.float32)
+    for data in (X, X32):
+        copied = data.copy()
+        fitted = clone(estimator).fit(data, y)
+        verb = getattr(fitted, "transform", getattr(fitted, "predict", None))
+        verb(data), verb(data[:1])
+        assert np.array_equal(data, copied) and np.array_equal(y, Y_IRIS)
+
+
+@every_estimator
+def test_no_file_appears(estimator, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    estimator = clone(estimator).fit(X_IRIS, Y_IRIS)
+    assert os.listdir(tmp_path) == []
+
+
+@every_transformer
+def test_containers_agree(transformer):
+    frame = mixed_frame()
+    fitted = clone(transformer).fit(frame)
+    Z = fitted.transform(frame)
+    polars = pl.from_pandas(frame)
+    np.testing.assert_array_equal(fitted.transform(polars), Z)
+    np.testing.assert_array_equal(clone(transformer).fit(polars).transform(frame), Z)
+    arrow = frame.convert_dtypes(dtype_backend="pyarrow")
+    np.testing.assert_array_equal(fitted.transform(arrow), Z)
+    rows = X_IRIS.tolist()
+    fitted = clone(transformer).fit(rows)
+    np.testing.assert_array_equal(fitted.transform(rows), fitted.transform(np.array(rows)))
+
+
+@every_transformer
+def test_arrays_agree(transformer):
+    X = np.round(X_IRIS * 10)
+    Z = clone(transformer).fit_transform(X)
+    frozen = X.copy()
+    frozen.setflags(write=False)
+    for other in (np.asfortranarray(X), X.astype(np.int64), X.astype(object), frozen, X.tolist()):
+        np.testing.assert_array_equal(clone(transformer).fit_transform(other), Z)
+    np.testing.assert_allclose(
+        clone(transformer).fit(X).transform(X.astype(np.float32)), Z, rtol=1e-4, atol=1e-5
+    )
+
+
+@every_transformer
+def test_unseen_categories_and_new_holes(transformer):
+    frame = mixed_frame()
+    fitted = clone(transformer).fit(frame)
+    new = frame.head(5).astype({"city": object, "member": object})
+    new["city"] = "Atlantis"
+    new.loc[0, ["income", "member", "plan"]] = None, None, None
+    assert np.isfinite(fitted.transform(new)).all()
+
+
+@every_transformer
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (lambda f: f.assign(income=np.inf), ValueError, "income.*infin|infin.*income"),
+        (lambda f: f.assign(when=pd.Timestamp("2026-01-01")), (TypeError, ValueError), "when"),
+        (
+            lambda f: f.assign(note=[f"a long text, number {i}" for i in range(len(f))]),
+            ValueError,
+            "note",
+        ),
+        (lambda f: f.assign(income=f["income"] + 1j), (TypeError, ValueError), "[Cc]omplex"),
+    ],
+    ids=["inf", "datetime", "text", "complex"],
+)
+def test_bad_columns_are_named(transformer, spoil, error, message):
+    with pytest.raises(error, match=message):
+        clone(transformer).fit(spoil(mixed_frame()))
+
+
+@every_transformer
+def test_bad_rows_are_said(transformer):
+    fitted = clone(transformer).fit(X_IRIS)
+    with pytest.raises(ValueError, match="X has 3 features, but .* is expecting 4 features"):
+        fitted.transform(X_IRIS[:, :3])
+    with pytest.raises(ValueError, match="minimum of 2 is required"):
+        clone(transformer).fit(X_IRIS[:1])
+    with pytest.raises(ValueError, match="modality"):
+        clone(transformer).fit(np.zeros((5, 3, 8, 8)))
+
+
+@every_transformer
+def test_failed_fit_leaves_the_estimator_as_it_was(transformer):
+    fitted = clone(transformer).fit(X_IRIS)
+    before, Z = set(vars(fitted)), fitted.transform(X_IRIS)
+
+    class Interrupt:
+        def setup(self, estimator, context):
+            pass
+
+        teardown = on_fit_task_begin = setup
+
+        def on_fit_task_end(self, estimator, context):
+            raise KeyboardInterrupt
+
+    fitted.set_callbacks(Interrupt())
+    for verb in (fitted.fit, fitted.partial_fit):
+        with pytest.raises(KeyboardInterrupt):
+            verb(X_IRIS[:, :4] + 1)
+        with pytest.raises(ValueError):
+            verb(np.full((9, 3), np.inf))
+    fitted.set_callbacks()
+    assert set(vars(fitted)) == before
+    assert np.array_equal(fitted.transform(X_IRIS), Z)
+
+
+@every_transformer
+def test_an_observing_callback_changes_nothing(transformer):
+    class Look:
+        seen = 0
+
+        def setup(self, estimator, context):
+            pass
+
+        teardown = on_fit_task_begin = setup
+
+        def on_fit_task_end(self, estimator, context, *, X=None, fitted_estimator=None):
+            if context.task_name == "epoch":
+                Look.seen += 1
+                assert fitted_estimator.transform(X).shape == (len(X), 8)
+                assert X is X_IRIS
+
+    plain = clone(transformer).set_params(max_epochs=4).fit(X_IRIS)
+    looked = clone(transformer).set_params(max_epochs=4).set_callbacks(Look()).fit(X_IRIS)
+    assert Look.seen == 4
+    assert looked.loss_curve_ == plain.loss_curve_
+    assert np.array_equal(looked.transform(X_IRIS), plain.transform(X_IRIS))
+
+
+@every_transformer
+def test_warm_start_and_partial_fit(transformer):
+    whole = clone(transformer).set_params(max_epochs=6, warm_start=True).fit(X_IRIS)
+    first = whole.loss_curve_
+    again = copy.deepcopy(whole).fit(X_IRIS).loss_curve_
+    assert again[0] < first[0]  # it did not start anew
+    assert copy.deepcopy(whole).set_params(warm_start=False).fit(X_IRIS).loss_curve_[0] > again[0]
+
+    stream = clone(transformer)
+    for start in range(0, 150, 50):
+        stream.partial_fit(X_IRIS[start : start + 50])
+        assert stream.n_iter_ == 1
+    Z = stream.transform(X_IRIS)
+    stream = pickle.loads(pickle.dumps(stream)).partial_fit(X_IRIS)
+    assert 0 < np.abs(stream.transform(X_IRIS) - Z).mean() < 2 * np.abs(Z).mean()
+
+    after_fit = clone(transformer).fit(X_IRIS)
+    Z = after_fit.transform(X_IRIS)
+    after_fit.partial_fit(X_IRIS)
+    assert 0 < np.abs(after_fit.transform(X_IRIS) - Z).mean() < np.abs(Z).mean()
+
+
+@every_transformer
+def test_kept_state_does_not_require_gradients_of_a_graph(transformer):
+    fitted = clone(transformer).partial_fit(X_IRIS)
+    for module in (fitted.encoder_, fitted._net):
+        assert all(p.grad_fn is None and p.is_leaf for p in module.parameters())
+    assert not fitted.encoder_.training
+
+
+@every_transformer
+def test_docstring_names_every_parameter_and_attribute(transformer):
+    fitted = clone(transformer).set_params(n_iter_no_change=5).fit(mixed_frame())
+    doc = type(transformer).__doc__
+    public = [a for a in vars(fitted) if a.endswith("_") and not a.startswith("_")]
+    for name in [*transformer.get_params(deep=False), *public]:
+        assert doc.count(f"\n{name} : ") == 1, name
