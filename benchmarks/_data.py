@@ -2,7 +2,8 @@
 
 The rule for which tables are run was fixed before any result was seen: every balanced KEEL table
 with at least 500 rows, less those in `LEFT_OUT`, and three tables that mix numbers, categories and
-missing cells (`credit-g`, `wa_churn` and `adult`). A table left out can still be asked for by its name.
+missing cells (`credit-g`, `wa_churn` and `adult`). A table left out can still be asked for by its
+name.
 """
 
 import gzip

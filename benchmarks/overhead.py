@@ -111,10 +111,8 @@ def steps() -> None:
             for ours, bare in pairs:
                 epochs = 14 if batch_size == 128 else 24
                 a, b, ratio = compare(cls, batch_size, ours, bare, epochs)
-                print(
-                    f"| {name} | {batch_size} | {ours} | {bare} | {a:.2f} | {b:.2f} | {ratio:.2f} |",
-                    flush=True,
-                )
+                cells = (name, batch_size, ours, bare, f"{a:.2f}", f"{b:.2f}", f"{ratio:.2f}")
+                print("|", " | ".join(map(str, cells)), "|", flush=True)
 
 
 def interleaved(first, second, rounds: int) -> tuple[float, float, float]:
@@ -179,8 +177,8 @@ def fit_large() -> None:
     SCARF(random_state=0).fit(X)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     print(
-        f"fit of 2 000 000 x 50 float32 ({data:.0f} MB): peak {peak:.0f} MB (before: {before:.0f}), "
-        f"limit 2 x data + 700 = {2 * data + 700:.0f} MB"
+        f"fit of 2 000 000 x 50 float32 ({data:.0f} MB): peak {peak:.0f} MB, "
+        f"before it {before:.0f}, limit 2 x data + 700 = {2 * data + 700:.0f} MB"
     )
 
 

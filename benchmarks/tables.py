@@ -187,21 +187,22 @@ def gradient_boosting(split: Split) -> float:
 # ------------------------------------------------------------------------------- skssl
 
 
-def pretrained(split: Split, transformer: str | None = None) -> float:
-    """`PretrainedClassifier` on the frame, -1 where there is no label; None: its own default."""
+def pretrained(split: Split, transformer: str = "MultiTask", **params: object) -> float:
+    """`PretrainedClassifier` on the frame, -1 where there is no label."""
     import skssl
 
-    first = [getattr(skssl, transformer)(random_state=split.seed)] if transformer else []
-    model = skssl.PretrainedClassifier(*first, random_state=split.seed)
+    joined = params.pop("passthrough", "auto")
+    first = getattr(skssl, transformer)(random_state=split.seed, **params)
+    model = skssl.PretrainedClassifier(first, passthrough=joined, random_state=split.seed)
     return model.fit(split.X, split.y).score(split.X_test, split.y_test)
 
 
-def untrained_lr(split: Split) -> float:
-    """Raw columns and skssl's encoder as it was initialised, ahead of a tuned `lr`.
+def default(split: Split) -> float:
+    """`PretrainedClassifier` with nothing but a seed."""
+    import skssl
 
-    It joins METHODS once it is written: it needs skssl's public way to an untrained encoder.
-    """
-    raise NotImplementedError
+    model = skssl.PretrainedClassifier(random_state=split.seed)
+    return model.fit(split.X, split.y).score(split.X_test, split.y_test)
 
 
 BASELINES: dict[str, Callable[[Split], float]] = {
@@ -211,10 +212,12 @@ BASELINES: dict[str, Callable[[Split], float]] = {
     "mlp": mlp,
     "extra_trees": extra_trees,
     "gradient_boosting": gradient_boosting,
+    "untrained_lr": partial(pretrained, max_epochs=0, passthrough=False),
 }
 METHODS: dict[str, Callable[[Split], float]] = {
     **BASELINES,
-    "skssl": pretrained,
+    "skssl": default,
+    "untrained_joined": partial(pretrained, max_epochs=0),
     "scarf": partial(pretrained, transformer="SCARF"),
     "vime": partial(pretrained, transformer="VIME"),
     "dae": partial(pretrained, transformer="DenoisingAutoencoder"),

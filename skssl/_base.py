@@ -24,6 +24,7 @@ from skssl.encoders import QuantileScaler, TableFront, table_encoder, width_of
 from skssl.views import UserViews, Views
 
 ROWS_AT_ONCE = 4096  # transform works in chunks of so many rows
+ROWS_AT_LEAST = 16  # fewer take other matrix kernels, whose last bits differ: padded to so many
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
@@ -69,10 +70,11 @@ class SSLTransformer(
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         dataclass(kw_only=True, eq=False, repr=False)(cls)
-        own = cls.__dict__.get("_parameter_constraints", {})
         names = {field.name for field in fields(cls)}
-        shared = {k: v for k, v in CONSTRAINTS.items() if k in names}
-        cls._parameter_constraints = {**shared, **own}
+        constraints = dict(CONSTRAINTS)
+        for base in reversed(cls.__mro__):  # a subclass of a method keeps what that declares
+            constraints.update(base.__dict__.get("_parameter_constraints", {}))
+        cls._parameter_constraints = {k: v for k, v in constraints.items() if k in names}
         cls.__doc__ = document(cls.__doc__, PARAMETER_DOCS, ATTRIBUTE_DOCS, names)
 
     def _build(self, net: Net, X: Tensor) -> None:
@@ -184,7 +186,7 @@ class SSLTransformer(
         seed = self._generator.randint(2**31 - 1)
         with local_seed(seed, device):
             if not again:
-                self._scaler = QuantileScaler(x, self._reader.columns)
+                self._scaler: Any = QuantileScaler(x, self._reader.columns)
             x = _apply(self._scaler, x)
             net = self._make_net(x, again)
             rows, held_out = self._split(x, stream)
@@ -194,10 +196,15 @@ class SSLTransformer(
                 optimizer.load_state_dict(self._optimizer_state)
             report = Report(self, X, y, net, plan, held_out, seed, len(rows))
             curve = _train.train(net, optimizer, rows, self._loss, plan, report)
+        for name in ("decoder_", "validation_loss_curve_"):  # of an earlier fit that had them
+            vars(self).pop(name, None)
         for name, value in report.learnt(curve).items():
             setattr(self, name, value)
         if stream or self.warm_start:
             self._net, self._optimizer_state = net.cpu(), _on_cpu(optimizer.state_dict())
+        else:  # what a stream left is not what partial_fit shall go on from
+            for name in ("_net", "_optimizer_state"):
+                vars(self).pop(name, None)
         report.end()
         return self
 
@@ -273,6 +280,11 @@ class RawColumns:
             self.module = nn.Sequential(scaler, TableFront(scaler(x), self.reader.columns)).eval()
         return self
 
+    @property
+    def n_outputs(self) -> int:
+        """How many columns they become."""
+        return self.module[1].n_features_out
+
     def transform(self, X: Any) -> np.ndarray:
         """Return the encoded columns, (n_samples, n_outputs), float32."""
         return _apply(self.module, self.reader.read(X)).numpy()
@@ -286,6 +298,9 @@ def make_views(views: Any, default: Views) -> Any:
 @torch.no_grad()
 def _apply(module: nn.Module, x: Tensor) -> Tensor:
     """Run a module over x in chunks, into one float32 tensor."""
+    if len(x) < ROWS_AT_LEAST:
+        padding = x[-1:].expand(ROWS_AT_LEAST - len(x), *x.shape[1:])
+        return module(torch.cat([x, padding]))[: len(x)]
     if len(x) <= ROWS_AT_ONCE:
         return module(x)
     chunks = x.split(ROWS_AT_ONCE)

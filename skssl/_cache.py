@@ -6,6 +6,7 @@ round. Whatever cannot be read for certain makes a fit uncacheable.
 
 import hashlib
 import inspect
+import pickle
 import sys
 from types import ModuleType
 from typing import Any
@@ -117,7 +118,7 @@ class _Key:
         else:  # sparse
             self._add_other(X)
 
-    def _add_column(self, column: nw.Series) -> None:
+    def _add_column(self, column: Any) -> None:
         self.text(str(column.dtype))
         if isinstance(column.dtype, (nw.Categorical, nw.Enum)):
             self.add(column.cat.get_categories().to_list())
@@ -200,7 +201,7 @@ class _Key:
     def _add_other(self, value: Any) -> None:
         try:
             self.text(joblib.hash(value))
-        except Exception as error:
+        except (pickle.PicklingError, AttributeError, RuntimeError, TypeError, ValueError) as error:
             raise Uncacheable from error
 
 

@@ -15,7 +15,7 @@ CONSTRAINTS: dict[str, Any] = {
     "encoder": [StrOptions({"auto"}), callable],
     "views": [StrOptions({"auto"}), callable],
     "modality": [StrOptions(MODALITIES)],
-    "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "max_epochs": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
     "batch_size": [Interval(Integral, 2, None, closed="left")],
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
@@ -41,7 +41,8 @@ PARAMETER_DOCS = {
     "modality": """modality : str, default="auto"
     What X is: ``"auto"`` tells a table by its two dimensions or by being a dataframe.""",
     "max_epochs": """max_epochs : "auto" or int, default="auto"
-    Passes over X. ``"auto"`` is a budget of 1 500 to 6 000 steps: ten passes in between.""",
+    Passes over X. ``"auto"`` is a budget of 1 500 to 6 000 steps: ten passes in between.
+    0 leaves the encoder untrained, which is the baseline that training has to beat.""",
     "batch_size": """batch_size : int, default=256
     Rows per step; all of them if there are fewer. A last ragged batch is left out.""",
     "learning_rate": """learning_rate : float, default=1e-3

@@ -24,12 +24,12 @@ from skssl.methods import MultiTask
 
 
 def end_has(method: str) -> Callable[[Any], bool]:
-    """Tell whether the estimator at the end has a method; the default one is tried unfitted."""
+    """Tell whether the estimator at the end has a method."""
 
     def check(self: Any) -> bool:
         end = getattr(self, f"{self._end}_", getattr(self, self._end))
-        if end is not None:
-            getattr(end, method)  # its own AttributeError says more than ours
+        end = self._default_end(np.arange(2), 1, 0) if end is None else end
+        getattr(end, method)  # its own AttributeError says more than ours
         return True
 
     return check
@@ -51,8 +51,9 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
     def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the mask of the labelled rows, and their labels."""
 
+    @staticmethod
     @abstractmethod
-    def _default_end(self, labels: np.ndarray) -> Any:
+    def _default_end(labels: np.ndarray, n_embedding: int, n_raw: int) -> Any:
         """Return the estimator at the end of who gave none."""
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -113,7 +114,10 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
         Z = self._embed(few)
 
         given = getattr(self, self._end)
-        end = self._default_end(labels) if given is None else clone(given)
+        n_raw = 0 if self.raw_columns_ is None else self.raw_columns_.n_outputs
+        end = (
+            self._default_end(labels, Z.shape[1] - n_raw, n_raw) if given is None else clone(given)
+        )
         end = seeded(end, random) if is_seeding else end
         is_one_task = given is None or isinstance(end, FrozenEstimator)
         subtask = task.subcontext(task_name=f"fit-{self._end}")
@@ -146,10 +150,12 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
     def _embed(self, X: Any) -> Any:
         """Return the embedding, with the raw columns behind it where they are joined."""
         Z = self.transformer_.transform(X)
-        if self.raw_columns_ is None:
-            return Z
-        Z = Z.toarray() if sparse.issparse(Z) else np.asarray(Z)
-        return np.hstack([Z, self.raw_columns_.transform(self._seen_by_last_step(X))])
+        if self.raw_columns_ is not None:
+            Z = Z.toarray() if sparse.issparse(Z) else np.asarray(Z)
+            Z = np.hstack([Z, self.raw_columns_.transform(self._seen_by_last_step(X))])
+        if getattr(self, self._end) is None and not sparse.issparse(Z):
+            return np.asarray(Z, dtype=np.float64)  # sums of float32 vary with the batch
+        return Z
 
     def _ask_end(self, method: str, X: Any) -> Any:
         """Return what a method of the estimator at the end says of X."""

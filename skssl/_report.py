@@ -33,7 +33,7 @@ class Report:
         self.start = time.perf_counter()
         self.context = estimator._init_callback_context(max_subtasks=self.n_epochs)
         self.context.call_on_fit_task_begin(estimator=estimator, **self.data)
-        self.task = self._begin_epoch()
+        self.task = self._begin_epoch() if self.n_epochs else None
 
     def __call__(self, curve: list[float]) -> bool:
         stop = False
@@ -71,7 +71,7 @@ class Report:
         if best and self.patience is not None and self.patience.best:
             self.net.load_state_dict(self.patience.best)
         scaler = self.estimator._scaler
-        kept = [self.net.encoder, self.net.trunk, getattr(self.net, "decoder", None)]
+        kept: Any = [self.net.encoder, self.net.trunk, getattr(self.net, "decoder", None)]
         encoder, trunk, decoder = copy.deepcopy(nn.ModuleList(kept)).cpu().eval()
         attributes = {
             "encoder_": nn.Sequential(scaler, encoder).eval(),

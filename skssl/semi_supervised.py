@@ -4,48 +4,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.dummy import DummyRegressor
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, RidgeCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 
 from skssl._compat import HasMethods
+from skssl._heads import default_classifier, default_regressor
 from skssl._labels import labelled
 from skssl._pretrained import Pretrained, end_has
-from skssl.model_selection import FewLabelsKFold
-
-# How the default classifier chooses C: by log loss, which keeps its probabilities meaningful.
-CLASSIFIER_SCORING = "neg_log_loss"
-CLASSIFIER_CS = np.logspace(-4, 1, 9)
-CLASSIFIER_CV = FewLabelsKFold(3)
-CLASSIFIER_FIXED_C = 0.03  # where fewer labels than this can be held out to choose by
-CLASSIFIER_MIN_HELD_OUT = 10
-REGRESSOR_ALPHAS = np.logspace(-3, 6, 28)
-
-
-def _default_classifier(labels: np.ndarray) -> Any:
-    """Return a logistic regression whose C is chosen by cross-validation, if there can be one."""
-    counts = np.unique(labels, return_counts=True)[1]
-    if counts[counts > 1].sum() < CLASSIFIER_MIN_HELD_OUT:
-        model = LogisticRegression(C=CLASSIFIER_FIXED_C)
-    else:
-        model = LogisticRegressionCV(
-            Cs=CLASSIFIER_CS,
-            cv=CLASSIFIER_CV,
-            scoring=CLASSIFIER_SCORING,
-            l1_ratios=(0.0,),
-            use_legacy_attributes=False,
-        )
-    return make_pipeline(StandardScaler(), model)
-
-
-def _default_regressor(targets: np.ndarray) -> Any:
-    """Return a ridge regression whose alpha is chosen by leaving out each row, if it can be."""
-    if len(targets) < 2:
-        return DummyRegressor()
-    return make_pipeline(StandardScaler(), RidgeCV(alphas=REGRESSOR_ALPHAS))
 
 
 class PretrainedClassifier(ClassifierMixin, Pretrained):
@@ -61,9 +26,9 @@ class PretrainedClassifier(ClassifierMixin, Pretrained):
         What learns the embedding. None is :class:`MultiTask`. It is refitted unless it
         is wrapped in :class:`~sklearn.frozen.FrozenEstimator`.
     classifier : classifier, default=None
-        What learns from the labels. None is a logistic regression on standardised
-        features, whose ``C`` is chosen by cross-validation on log loss; it needs no more
-        than one label a class.
+        What learns from the labels. None is a logistic regression on the embedding and
+        the raw columns; ``C`` and the weight of the one beside the other are chosen by
+        cross-validation on log loss. It needs no more than one label a class.
     passthrough : bool or "auto", default="auto"
         Whether to join the raw columns, encoded as numbers, to the embedding. ``"auto"``
         does so for tables. After the steps of a Pipeline, what its last step reads counts.
@@ -140,8 +105,7 @@ class PretrainedClassifier(ClassifierMixin, Pretrained):
     def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
         return labelled(y)
 
-    def _default_end(self, labels: np.ndarray) -> Any:
-        return _default_classifier(labels)
+    _default_end = staticmethod(default_classifier)
 
     def _fit(self, every: tuple[Any, ...], few: Any, labels: np.ndarray, task: Any) -> None:
         kind = type_of_target(labels, input_name="y")
@@ -157,8 +121,6 @@ class PretrainedClassifier(ClassifierMixin, Pretrained):
                 "yours, rename it, to 0 for example."
             )
         super()._fit(every, few, labels, task)
-        if self.classifier is None:  # megabytes nobody reads: every C of every fold
-            vars(self.classifier_[-1]).pop("coefs_paths_", None)
         self.classes_ = getattr(self.classifier_, "classes_", np.unique(labels))
 
     @available_if(end_has("predict_proba"))
@@ -177,7 +139,7 @@ class PretrainedClassifier(ClassifierMixin, Pretrained):
         """
         return self._ask_end("predict_proba", X)
 
-    @available_if(end_has("predict_log_proba"))
+    @available_if(end_has("predict_proba"))
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithm of the probability of each class.
 
@@ -191,7 +153,8 @@ class PretrainedClassifier(ClassifierMixin, Pretrained):
         log_proba : ndarray of shape (n_samples, n_classes)
             Logarithms of probabilities, in the order of ``classes_``.
         """
-        return self._ask_end("predict_log_proba", X)
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
 
     @available_if(end_has("decision_function"))
     def decision_function(self, X: Any) -> np.ndarray:
@@ -242,8 +205,9 @@ class PretrainedRegressor(RegressorMixin, Pretrained):
         What learns the embedding. None is :class:`MultiTask`. It is refitted unless it
         is wrapped in :class:`~sklearn.frozen.FrozenEstimator`.
     regressor : regressor, default=None
-        What learns from the targets. None is a ridge regression on standardised
-        features, whose ``alpha`` is chosen by leaving each row out.
+        What learns from the targets. None is a ridge regression on the embedding and the
+        raw columns; ``alpha`` and the weight of the one beside the other are chosen by
+        cross-validation.
     passthrough : bool or "auto", default="auto"
         Whether to join the raw columns, encoded as numbers, to the embedding. ``"auto"``
         does so for tables. After the steps of a Pipeline, what its last step reads counts.
@@ -307,8 +271,7 @@ class PretrainedRegressor(RegressorMixin, Pretrained):
     def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
         return labelled(y, classes=False)
 
-    def _default_end(self, labels: np.ndarray) -> Any:
-        return _default_regressor(labels)
+    _default_end = staticmethod(default_regressor)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination, R², on the labelled rows.

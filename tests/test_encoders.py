@@ -70,10 +70,11 @@ def test_scaled_columns_look_normal_and_keep_their_order(make):
     ordered = scaled[column.flatten().argsort()]
     assert (ordered.diff() >= 0).all()
     if make is not torch.sign:
-        at = torch.linspace(0.01, 0.99, 50, dtype=torch.float64)
+        at = torch.linspace(0.02, 0.98, 50, dtype=torch.float64)
         wanted = torch.special.ndtri(at)
-        torch.testing.assert_close(scaled.double().quantile(at), wanted, atol=0.06, rtol=0)
-        assert ordered.unique().numel() > 4900  # distinct numbers stay distinct
+        torch.testing.assert_close(scaled.double().quantile(at), wanted, atol=0.1, rtol=0)
+        n_distinct = column.float().unique().numel()
+        assert ordered.unique().numel() > 0.98 * n_distinct  # what differs goes on differing
 
 
 def test_numbers_between_and_beyond_the_knots():
@@ -131,7 +132,8 @@ def test_timestamps_stay_distinct():
     torch.testing.assert_close(scaler.inverse(scaled[:, None]), moments, atol=1e-4, rtol=0)
     frame = pd.DataFrame({"at": np.tile(moments.flatten().numpy(), 20), "v": np.arange(60) % 7})
     Z = SCARF(**CHEAP).fit(frame).transform(frame)
-    assert np.abs(Z[0] - Z[21]).max() > 1e-3  # equal in v, 30 or 60 s apart
+    for one, other in [(0, 7), (0, 14), (7, 14)]:  # equal in v, 30 or 60 s apart
+        assert np.abs(Z[one] - Z[other]).max() > 1e-3
 
 
 @pytest.mark.parametrize("n", [10, 64, 65, 3000])
@@ -150,7 +152,8 @@ def test_scaler_is_fitted_on_a_sample_of_many_rows():
     x = torch.arange(10_000.0)[:, None]
     scaler = QuantileScaler(x, numbers(1), n_knots=16, subsample=100)
     assert scaler.knots.shape == (1, 16)
-    assert scaler(x).flatten()[[500, 9500]].tolist() == pytest.approx(ndtri([0.05, 0.95]), abs=0.05)
+    quarters = scaler(x).flatten()[[2500, 5000, 7500]].tolist()
+    assert quarters == pytest.approx(ndtri([0.25, 0.5, 0.75]).tolist(), abs=0.05)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -236,26 +239,26 @@ def test_limit_of_one_hot():
 # ---- MLP, AllLayers, encode --------------------------------------------------------------
 
 
-def test_mlp_layers():
-    net = MLP(4, 16, 12, 8).eval()
-    x = normal(5, 4, dtype=torch.float32)
+@pytest.mark.parametrize("activated", [False, True])
+def test_mlp_layers(activated):
+    net = MLP(4, 16, 12, 8, activated=activated).eval()
+    x = normal(50, 4, dtype=torch.float32)
     layers = net.layers(x)
-    assert [tuple(a.shape) for a in layers] == [(5, 16), (5, 12), (5, 8)]
+    assert [tuple(a.shape) for a in layers] == [(50, 16), (50, 12), (50, 8)]
     assert torch.equal(layers[-1], net(x))
-    assert all((a >= 0).all() for a in layers[:-1]) and (layers[-1] < 0).any()
-    assert [tuple(a.shape) for a in MLP(4, 8).layers(x)] == [(5, 8)]
+    assert all((a >= 0).all() for a in layers[:-1])
+    assert bool((layers[-1] < 0).any()) is not activated
+    assert [tuple(a.shape) for a in MLP(4, 8).layers(x)] == [(50, 8)]
 
 
-def test_mlp_norm():
-    x = 100 + 3 * normal(64, 4, dtype=torch.float32)
-    torch.testing.assert_close(MLP(4, 16, 8)(x), MLP(4, 16, 8)(x).detach(), rtol=9, atol=9)
+def test_mlp_normalises_its_hidden_layers():
+    """So the scale of what goes in does not matter to what comes out."""
+    x = normal(64, 4, dtype=torch.float32)
     net = MLP(4, 16, 8).train()
-    first = net.hidden[0][1](net.hidden[0][0](x))
-    assert first.mean(0).abs().max() < 1e-4
-    torch.testing.assert_close(first.std(0), torch.ones(16), atol=0.02, rtol=0)
-    without = MLP(4, 16, 8, norm=False)
-    assert not any(isinstance(m, nn.BatchNorm1d) for m in without.modules())
-    assert torch.equal(without.train()(x[:1]), without.eval()(x[:1]))
+    torch.testing.assert_close(net(1000 * x), net(x), rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(MLP(4, 8)(1000 * x), MLP(4, 8)(x), atol=1)  # only an output
+    net.eval()  # a row alone is read like a row in a batch
+    torch.testing.assert_close(net(x[:1]), net(x)[:1])
 
 
 def test_all_layers_side_by_side():

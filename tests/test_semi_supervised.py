@@ -75,7 +75,6 @@ def frame():
     ],
     expected_failed_checks=lambda e: MINUS_ONE if isinstance(e, PretrainedClassifier) else {},
 )
-@pytest.mark.filterwarnings("ignore")
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 

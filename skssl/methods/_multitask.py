@@ -1,5 +1,6 @@
 """Several methods on one encoder."""
 
+import math
 from collections.abc import Callable
 from dataclasses import field, fields
 from functools import partial
@@ -92,7 +93,10 @@ class MultiTask(ReconstructionMixin, SSLTransformer, BaseComposition):
         return loss
 
     def _reconstructs(self) -> bool:
-        return any(isinstance(task, ReconstructionMixin) for _, task, _ in self._tasks())
+        if hasattr(self, "encoder_"):  # a task that reads all layers leaves no decoder_
+            return hasattr(self, "decoder_")
+        parts = (part for task in self._tasks() if isinstance(task, tuple | list) for part in task)
+        return any(isinstance(part, ReconstructionMixin) for part in parts)
 
     @property
     def _named_tasks(self) -> list[tuple[str, Any]]:
@@ -176,7 +180,7 @@ def _checked(tasks: list[Any]) -> list[tuple[str, SSLTransformer, float]]:
                 f"Task {name!r} must be a self-supervised method such as VIME() or SCARF(); "
                 f"got {method!r}."
             )
-        if not isinstance(weight, Real) or weight < 0:
+        if not isinstance(weight, Real) or not 0 <= weight < math.inf:
             raise ValueError(f"The weight of task {name!r} must be a number >= 0; got {weight!r}.")
         for shared in fields(method):
             if shared.name in _SHARED and not _same(getattr(method, shared.name), shared.default):

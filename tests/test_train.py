@@ -1,0 +1,552 @@
+"""The training loop, and what a method written by a user gets from it."""
+
+import inspect
+import itertools
+import math
+import pickle
+import threading
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from torch import nn
+
+from skssl import SCARF, VIME, _train
+from skssl._base import SSLTransformer
+from skssl._train import (
+    Patience,
+    Rows,
+    auto_epochs,
+    constant,
+    local_seed,
+    make_optimizer,
+    one_cycle,
+)
+from skssl.encoders import width_of
+
+X_IRIS, Y_IRIS = load_iris(return_X_y=True)
+CPU = torch.device("cpu")
+CHEAP = {"n_components": 8, "batch_size": 50, "precision": "float32", "random_state": 0}
+
+
+class Toy(SSLTransformer):
+    """Reconstruct a row from its embedding: a method as a user would write it.
+
+    Parameters
+    ----------
+    pull : float, default=1.0
+        Factor of the loss.
+    """
+
+    pull: float = 1.0
+
+    def _build(self, net, X):
+        net.head = nn.Linear(width_of(net.encoder, X), X.shape[1])
+
+    def _loss(self, net, x):
+        return self.pull * F.mse_loss(net.head(net.encoder(x)), x)
+
+
+# ---- a method written by a user ----------------------------------------------------------
+
+
+def test_a_user_s_method_is_a_whole_estimator():
+    toy = Toy(pull=2.0, max_epochs=3, **CHEAP)
+    assert repr(toy).startswith("Toy(") and "pull=2.0" in repr(toy)
+    assert clone(toy).get_params() == toy.get_params()
+    assert toy.get_params()["pull"] == 2.0 and Toy().pull == 1.0 and Toy().batch_size > 1
+    parameters = inspect.signature(Toy).parameters.values()
+    assert {p.name for p in parameters} == set(toy.get_params())
+    assert all(p.kind is p.KEYWORD_ONLY for p in parameters)
+    with pytest.raises(TypeError, match="pul"):
+        Toy(pul=1.0)
+    fitted = pickle.loads(pickle.dumps(toy.fit(X_IRIS)))
+    assert np.array_equal(fitted.transform(X_IRIS), toy.transform(X_IRIS))
+    assert list(toy.get_feature_names_out()) == [f"toy{i}" for i in range(8)]
+    assert len(toy.loss_curve_) == toy.n_iter_ == 3
+    assert toy.partial_fit(X_IRIS).n_iter_ == 1
+
+
+def test_a_user_s_method_learns():
+    toy = Toy(max_epochs=60, encoder=nn.Linear(4, 8), learning_rate=0.01, **CHEAP)
+    curve = toy.fit(X_IRIS).loss_curve_
+    assert curve[-1] < 0.1 * curve[0]
+
+
+def test_a_user_s_method_is_searched():
+    pipe = make_pipeline(Toy(max_epochs=2, **CHEAP), LogisticRegression(C=0.1))
+    search = GridSearchCV(pipe, {"toy__pull": [0.0, 1.0], "toy__n_components": [4, 8]}, cv=2)
+    search.fit(X_IRIS, Y_IRIS)
+    assert len(search.cv_results_["params"]) == 4
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_a_user_s_method_gets_the_shared_docs():
+    assert Toy.__doc__.index("pull : float") < Toy.__doc__.index("n_components : int")
+    assert Toy.__doc__.count("\nParameters\n----------\n") == 1
+    assert Toy.__doc__.index("encoder_ : ") > Toy.__doc__.index("\nAttributes\n----------\n")
+    for name in Toy().get_params():
+        assert Toy.__doc__.count(f"\n{name} : ") == 1, name
+
+
+def test_a_subclass_keeps_what_its_parent_declares():
+    class Sharper(SCARF):
+        sharpness: float = 0.5
+
+    assert set(Sharper().get_params()) == {*SCARF().get_params(), "sharpness"}
+    assert Sharper(corruption=0.2).corruption == 0.2
+    for wrong in ({"corruption": 7.0}, {"batch_size": 1}, {"temperature": -1.0}):
+        with pytest.raises(ValueError, match=f"The '{next(iter(wrong))}' parameter of Sharper"):
+            Sharper(**wrong).fit(X_IRIS)
+
+
+def test_a_method_without_a_loss_is_said():
+    class Nothing(SSLTransformer):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"Nothing does not define _loss"):
+        Nothing(max_epochs=1, **CHEAP).fit(X_IRIS)
+
+
+def test_defaults_that_can_change_are_refused():
+    with pytest.raises(ValueError, match="mutable default"):
+
+        class Bad(SSLTransformer):
+            widths: list = []
+
+
+# ---- batches -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [2, 9, 10, 11, 39, 40])
+def test_batches(n):
+    rows = Rows(torch.arange(float(n)), torch.arange(n))
+    passes = [list(rows.batches(10)) for _ in range(2)]
+    for batches in passes:
+        assert [len(a) for a, _ in batches] == ([10] * (n // 10) if n >= 10 else [n])
+        assert all(torch.equal(a, b.float()) for a, b in batches)  # tensors stay aligned
+        seen = torch.cat([b for _, b in batches])
+        assert len(seen.unique()) == len(seen)
+    if n > 9:  # in another order each time
+        assert not torch.equal(passes[0][0][1], passes[1][0][1])
+
+
+def test_rows_left_out_differ_between_passes():
+    rows = Rows(torch.arange(19))
+    seen = torch.cat([torch.cat([b for (b,) in rows.batches(10)]) for _ in range(20)])
+    assert len(seen.unique()) == 19
+
+
+def test_batches_follow_a_generator():
+    rows = Rows(torch.arange(40))
+    draws = [list(rows.batches(10, torch.Generator().manual_seed(3))) for _ in range(2)]
+    assert all(torch.equal(a, b) for (a,), (b,) in zip(*draws, strict=True))
+
+
+def test_rows_in_order():
+    rows = Rows(torch.arange(23), -torch.arange(23))
+    batches = list(rows.in_order(10))
+    assert [len(a) for a, _ in batches] == [10, 10, 3]
+    assert torch.equal(torch.cat([a for a, _ in batches]), torch.arange(23))
+    assert all(torch.equal(a, -b) for a, b in batches)
+
+
+# ---- budgets and rates -------------------------------------------------------------------
+
+
+def test_the_budget_is_one_of_steps():
+    """Small tables are seen often, large ones seldom; every fit has some thousand steps."""
+    sizes = [10, 500, 20_000, 1_000_000]
+    epochs = [auto_epochs(n, 256) for n in sizes]
+    assert epochs == sorted(epochs, reverse=True) and epochs[-1] >= 1
+    assert epochs[1] > 10 * epochs[2] > 20 * epochs[3]
+    for n, passes in zip(sizes, epochs, strict=True):
+        assert 800 <= passes * _train.n_batches(n, min(n, 256)) <= 12_000
+    assert auto_epochs(10**9, 256) == 1
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 9, 10, 300, 8000])
+def test_one_cycle(n_steps):
+    rate = one_cycle(n_steps)
+    rates = [rate(step) for step in range(n_steps)]
+    assert all(0 < r <= 1 for r in rates)
+    top = int(np.argmax(rates))
+    assert top <= n_steps // 5 and rates[top] > 0.85
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    if n_steps >= 300:
+        assert rates[0] < 0.1 and rates[-1] < 0.01
+        gaps = np.diff(rates[: top // 2])
+        np.testing.assert_allclose(gaps, gaps[0], rtol=0.05)  # the warm-up is a line
+
+
+def test_constant_rate_of_a_stream():
+    rates = [constant(10)(step) for step in range(30)]
+    assert rates[:10] == pytest.approx(np.arange(1, 11) / 10) and set(rates[9:]) == {1.0}
+
+
+def test_parts_have_a_pace_of_their_own():
+    net = nn.Module()
+    net.encoder, net.predictor, net.frozen = nn.Linear(2, 3), nn.Linear(3, 3), nn.Linear(3, 3)
+    net.frozen.requires_grad_(False)
+    net.lr_scale = {"predictor": 10.0}
+    optimizer = make_optimizer(net, 1e-3, 0.01)
+    peak = {id(p): g["peak"] for g in optimizer.param_groups for p in g["params"]}
+    assert {peak[id(p)] for p in net.encoder.parameters()} == {1e-3}
+    assert {peak[id(p)] for p in net.predictor.parameters()} == {1e-2}
+    assert len(peak) == 4  # what is frozen is not stepped
+    assert all(g["weight_decay"] == 0.01 for g in optimizer.param_groups)
+    assert optimizer.defaults["fused"]
+
+
+class Paced(Toy):
+    """A method whose head stands still."""
+
+    def _build(self, net, X):
+        super()._build(net, X)
+        net.lr_scale = {"head": 0.0}
+        self.start = [p.detach().clone() for p in net.head.parameters()]
+        self.net = net
+
+
+def test_pace_is_kept_through_a_fit():
+    paced = Paced(max_epochs=3, weight_decay=0.1, **CHEAP).fit(X_IRIS)
+    for before, after in zip(paced.start, paced.net.head.parameters(), strict=True):
+        assert torch.equal(before, after)
+    assert paced.loss_curve_[-1] < paced.loss_curve_[0]  # the encoder moved
+
+
+# ---- the loop ----------------------------------------------------------------------------
+
+
+class Clock(Toy):
+    """A method that writes down what the loop shows it."""
+
+    def _build(self, net, X):
+        super()._build(net, X)
+        self.log = []
+
+    def _loss(self, net, x):
+        self.log.append((net.step, net.progress, net.training, x.clone()))
+        return super()._loss(net, x)
+
+
+def test_the_clock():
+    clock = Clock(max_epochs=4, **CHEAP).fit(X_IRIS)
+    steps, progress, training, _ = zip(*clock.log, strict=True)
+    assert steps == tuple(range(12))
+    assert progress == pytest.approx(np.arange(12) / 12)
+    assert all(training)
+    clock = Clock(max_epochs=4, n_iter_no_change=9, **CHEAP).fit(X_IRIS)
+    trained = [entry for entry in clock.log if entry[2]]
+    looked = [entry for entry in clock.log if not entry[2]]
+    assert [e[0] for e in trained] == list(range(8)) and len(looked) == 4
+    assert all(len(e[3]) == 15 for e in looked)
+
+
+def test_the_clock_of_a_stream_goes_on():
+    clock = Clock(**CHEAP)
+    steps = []
+    for _ in range(3):
+        clock.partial_fit(X_IRIS)
+        log = getattr(clock, "log", [])
+        steps += [entry[0] for entry in log]
+        assert all(entry[1] == 0.0 for entry in log)
+        log.clear()
+    assert steps == list(range(9))
+
+
+def test_warm_start_goes_on_counting():
+    clock = Clock(max_epochs=2, warm_start=True, **CHEAP).fit(X_IRIS)
+    clock.log.clear()
+    clock.fit(X_IRIS)
+    assert [entry[0] for entry in clock.log] == list(range(6, 12))
+    assert [entry[1] for entry in clock.log] == pytest.approx(np.arange(6) / 6)
+
+
+def test_long_epochs_are_reported_in_parts(monkeypatch):
+    monkeypatch.setattr(_train, "STEPS_PER_REPORT", 3)
+    X = np.random.default_rng(0).normal(size=(70, 3))
+    clock = Clock(max_epochs=3, encoder=nn.Linear(3, 2), **{**CHEAP, "batch_size": 10}).fit(X)
+    assert len(clock.log) == 21 and clock.n_iter_ == len(clock.loss_curve_) == 7
+    for start in range(0, 21, 7):  # a pass still holds each row once
+        rows = torch.cat([entry[3] for entry in clock.log[start : start + 7]])
+        assert len(rows.unique(dim=0)) == 70
+    monkeypatch.setattr(_train, "STEPS_PER_REPORT", 5)  # 21 = 4 x 5 + 1: the last is shorter
+    again = clone(clock).fit(X)
+    assert again.n_iter_ == 5
+    whole = np.array(clock.loss_curve_) @ np.full(7, 3)
+    assert np.array(again.loss_curve_) @ [5, 5, 5, 5, 1] == pytest.approx(whole, rel=1e-5)
+
+
+def test_loss_curve_is_the_mean_of_the_steps():
+    class Spy(Toy):
+        def _loss(self, net, x):
+            value = super()._loss(net, x)
+            seen.append(value.item())
+            return value
+
+    seen = []
+    spy = Spy(max_epochs=2, **CHEAP).fit(X_IRIS)
+    expected = np.mean(np.reshape(seen, (2, 3)), 1)
+    np.testing.assert_allclose(spy.loss_curve_, expected, rtol=1e-5)
+
+
+class Spike(Toy):
+    """A method with one step whose gradient is a hundred million times too large."""
+
+    def _loss(self, net, x):
+        error = super()._loss(net, x)
+        Spike.last = error.item()
+        return error * (1e8 if net.step == 3 else 1.0)
+
+
+def test_gradients_are_clipped():
+    """AdamW remembers the size of gradients for a thousand steps: one spike would stop it."""
+    params = {"max_epochs": 60, "encoder": nn.Linear(4, 8), "learning_rate": 0.01, **CHEAP}
+    plain = Toy(**params).fit(X_IRIS).loss_curve_
+    Spike(**params).fit(X_IRIS)
+    assert Spike.last < 3 * plain[-1] < 0.3 * plain[0]
+
+
+class Breaks(Toy):
+    """A method whose loss is NaN from its fifth step on."""
+
+    def _loss(self, net, x):
+        return super()._loss(net, x) * (math.nan if net.step >= 4 else 1.0)
+
+
+def test_a_loss_that_is_not_finite_is_said():
+    with pytest.raises(ValueError, match=r"became nan in epoch 2\. Lower learning_rate.*float32"):
+        Breaks(max_epochs=3, **CHEAP).fit(X_IRIS)
+    with pytest.raises(ValueError, match="became (inf|nan) in epoch 1"):
+        Toy(pull=math.inf, max_epochs=3, **CHEAP).fit(X_IRIS)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_the_smallest_tables_are_fitted(n):
+    """Batch normalisation refuses one row: no batch may hold a single one."""
+    X = np.random.default_rng(0).normal(size=(n, 3))
+    for batch_size in (2, 3, 256):
+        toy = Toy(n_components=4, max_epochs=2, batch_size=batch_size, random_state=0).fit(X)
+        assert np.isfinite(toy.transform(X)).all()
+    with pytest.raises(ValueError, match="'batch_size' parameter of Toy must be .* \\[2, inf"):
+        Toy(batch_size=1).fit(X)
+
+
+def test_repeated_fits_have_one_loss_curve():
+    toy = Toy(max_epochs=5, **CHEAP)
+    curves = [clone(toy).fit(X_IRIS).loss_curve_ for _ in range(2)]
+    curves.append(toy.fit(X_IRIS).fit(X_IRIS).loss_curve_)
+    assert curves[0] == curves[1] == curves[2]
+
+
+def test_a_fit_after_a_stream_is_forgotten_by_neither():
+    """`partial_fit` goes on from whatever was fitted last, `fit` starts anew."""
+    plain = Toy(max_epochs=20, learning_rate=0.01, **CHEAP).fit(X_IRIS)
+    toy = Toy(max_epochs=20, learning_rate=0.01, **CHEAP).partial_fit(X_IRIS[:50])
+    assert toy.fit(X_IRIS).loss_curve_ == plain.loss_curve_
+    Z = toy.transform(X_IRIS)
+    moved = np.abs(toy.partial_fit(X_IRIS).transform(X_IRIS) - Z).mean()
+    wanted = np.abs(plain.partial_fit(X_IRIS).transform(X_IRIS) - Z).mean()
+    assert moved == pytest.approx(wanted, rel=1e-4)
+    wider = np.hstack([X_IRIS, X_IRIS])
+    assert toy.fit(wider).partial_fit(wider).n_features_in_ == 8
+
+
+# ---- precision and device ----------------------------------------------------------------
+
+
+class Dtypes(Toy):
+    """A method that notes the dtype its embeddings are computed in."""
+
+    def _build(self, net, X):
+        super()._build(net, X)
+        self.seen = set()
+
+    def _loss(self, net, x):
+        z = net.encoder.body(net.encoder.front(x))
+        self.seen.add(net.head(z).dtype)
+        return super()._loss(net, x)
+
+
+@pytest.mark.parametrize("n_iter_no_change", [None, 50])
+def test_precision(n_iter_no_change):
+    curves = {}
+    for precision, dtype in {"float32": torch.float32, "bfloat16": torch.bfloat16}.items():
+        params = {**CHEAP, "precision": precision, "n_iter_no_change": n_iter_no_change}
+        toy = Dtypes(max_epochs=30, learning_rate=0.01, **params).fit(X_IRIS)
+        curves[precision] = toy.loss_curve_
+        assert toy.seen == {dtype}
+        assert toy.transform(X_IRIS).dtype == np.float32
+        assert {p.dtype for p in toy.encoder_.parameters()} == {torch.float32}
+    assert curves["bfloat16"] != curves["float32"]
+    assert curves["bfloat16"][-1] < 0.5 * curves["bfloat16"][0]
+    assert curves["bfloat16"] == pytest.approx(curves["float32"], rel=0.25)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
+def test_a_device_that_is_not_there_is_said():
+    with pytest.raises(ValueError, match="device='cuda' cannot be used here.*device='cpu'"):
+        Toy(device="cuda", **CHEAP).fit(X_IRIS)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0", CPU, "auto"])
+def test_devices(device):
+    toy = Toy(device=device, max_epochs=1, **CHEAP).fit(X_IRIS)
+    assert {p.device.type for p in toy.encoder_.parameters()} == {"cpu"}
+
+
+def test_a_device_that_never_was_is_said():
+    with pytest.raises(ValueError, match="device='abacus' cannot be used here"):
+        Toy(device="abacus", **CHEAP).fit(X_IRIS)
+
+
+# ---- early stopping ----------------------------------------------------------------------
+
+EARLY = {**CHEAP, "n_iter_no_change": 3, "validation_fraction": 0.2}
+STILL = {"learning_rate": 1e-30, "weight_decay": 0.0}
+
+
+@pytest.mark.parametrize("method", [SCARF, VIME])
+def test_held_out_views_stay_the_same(method):
+    """A net that does not change has one held-out loss, though its views are random."""
+
+    class Still(method):
+        def _build(self, net, X):
+            super()._build(net, X)
+            for module in net.modules():
+                if isinstance(module, nn.BatchNorm1d):
+                    module.momentum = 0.0  # nor may a head's running averages move
+
+    still = Still(max_epochs=4, **STILL, **{**EARLY, "n_iter_no_change": 9}).fit(X_IRIS)
+    assert len(still.validation_loss_curve_) == 4
+    assert len(set(still.validation_loss_curve_)) == 1
+    assert len(set(still.loss_curve_)) == 4  # the training views go on changing
+
+
+def test_an_unchanged_loss_stops():
+    still = Toy(max_epochs=50, encoder=nn.Linear(4, 8), **STILL, **EARLY).fit(X_IRIS)
+    assert still.n_iter_ == len(still.validation_loss_curve_) == 4  # the first and 3 no better
+    assert len(still.loss_curve_) == 4
+
+
+def test_a_falling_loss_does_not_stop():
+    falling = Toy(max_epochs=12, **EARLY).fit(X_IRIS)
+    assert falling.n_iter_ == 12
+    assert falling.validation_loss_curve_[-1] < falling.validation_loss_curve_[0]
+
+
+class Overfits(Toy):
+    """A method that gets better for a third of its time and then worse and worse."""
+
+    def _loss(self, net, x):
+        error = super()._loss(net, x)
+        return -error if net.training and net.progress > 0.3 else error
+
+
+def test_the_best_weights_come_back():
+    class Watched(Overfits):
+        def _build(self, net, X):
+            super()._build(net, X)
+            self.net = net
+
+    params = {**EARLY, "n_iter_no_change": 100, "learning_rate": 0.01, "encoder": nn.Linear(4, 8)}
+    watched = Watched(max_epochs=30, **params).fit(X_IRIS)
+    curve = watched.validation_loss_curve_
+    assert 3 < int(np.argmin(curve)) < 25 and curve[-1] > 1.5 * min(curve)
+    x = watched.encoder_[0](torch.from_numpy(X_IRIS))
+    with torch.no_grad():
+        error = F.mse_loss(watched.net.head(watched.encoder_[1](x)), x).item()
+    assert error == pytest.approx(min(curve), rel=0.4)
+    assert error < 0.7 * curve[-1]
+    stopped = Watched(max_epochs=30, **{**params, "n_iter_no_change": 3}).fit(X_IRIS)
+    assert stopped.n_iter_ == np.argmin(curve) + 1 + 3
+    np.testing.assert_allclose(stopped.validation_loss_curve_, curve[: stopped.n_iter_])
+    np.testing.assert_allclose(stopped.transform(X_IRIS), watched.transform(X_IRIS), rtol=1e-5)
+
+
+def test_held_out_rows_are_not_trained_on():
+    clock = Clock(max_epochs=3, encoder=nn.Linear(1, 2), **{**EARLY, "batch_size": 40})
+    clock.fit(np.arange(100.0)[:, None])
+    trained = torch.cat([e[3] for e in clock.log if e[2]]).unique()
+    held_out = torch.cat([e[3] for e in clock.log if not e[2]]).unique()
+    assert len(trained) == 80 and len(held_out) == 20
+    assert not torch.isin(held_out, trained).any()
+
+
+def test_early_stopping_needs_rows():
+    with pytest.raises(ValueError, match="holds 2 rows out, which leaves 1 of n_samples = 3"):
+        Toy(max_epochs=2, **EARLY).fit(X_IRIS[:3])
+    Toy(max_epochs=2, **EARLY).fit(X_IRIS[:4])
+    with pytest.raises(ValueError, match="holds 29 rows out"):
+        Toy(max_epochs=2, **{**EARLY, "validation_fraction": 0.98}).fit(X_IRIS[:30])
+
+
+def test_streams_do_not_stop_early():
+    toy = Toy(**EARLY).partial_fit(X_IRIS)
+    assert not hasattr(toy, "validation_loss_curve_")
+
+
+def test_patience():
+    net = nn.Linear(1, 1)
+    patience = Patience(2)
+    for value, stop in [(3.0, False), (2.0, False), (2.5, False), (1.0, False), (1.5, False)]:
+        nn.init.constant_(net.weight, value)
+        assert patience(net, value) is stop
+    nn.init.constant_(net.weight, 9.0)
+    assert patience(net, 1.2) is True
+    assert patience.best["weight"].item() == 1.0 and patience.curve[-1] == 1.2
+
+
+# ---- seeds and threads -------------------------------------------------------------------
+
+
+def test_local_seed_restores_the_generator():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    with local_seed(1, CPU):
+        inside = torch.rand(3)
+        with local_seed(2, CPU):  # as held-out losses do
+            torch.rand(7)
+        rest = torch.rand(3)
+    assert torch.equal(torch.rand(3), expected)
+    with local_seed(1, CPU):
+        assert torch.equal(torch.rand(6), torch.cat([inside, rest]))
+    torch.manual_seed(5)
+    with pytest.raises(KeyError), local_seed(1, CPU):
+        raise KeyError
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_threads_do_not_disturb_each_other():
+    names = [(cls, seed) for cls in (SCARF, VIME) for seed in (0, 1)]
+    params = {**CHEAP, "max_epochs": 8, "batch_size": 20}
+
+    def fit(cls, seed):
+        return cls(**{**params, "random_state": seed}).fit(X_IRIS).transform(X_IRIS)
+
+    alone = {name: fit(*name) for name in names}
+    together = {}
+    start = threading.Barrier(len(names))
+
+    def work(name):
+        start.wait()
+        together[name] = fit(*name)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name in names:
+        np.testing.assert_allclose(together[name], alone[name], atol=1e-3)
+    for one, other in itertools.combinations(names, 2):
+        assert not np.allclose(together[one], together[other], atol=0.1)
