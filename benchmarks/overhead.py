@@ -17,13 +17,26 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from joblib import Parallel, delayed
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 
-from skssl import SCARF, VIME, DenoisingAutoencoder, MultiTask
+from skssl import (
+    SCARF,
+    VIME,
+    DenoisingAutoencoder,
+    MultiTask,
+    PretrainedClassifier,
+    UnlabeledKFold,
+)
 from skssl._compat import has_native_bfloat16
+from skssl.encoders import MLP
 
 METHODS = {"SCARF": SCARF, "VIME": VIME, "DenoisingAutoencoder": DenoisingAutoencoder}
 
@@ -33,6 +46,11 @@ def table(n_rows: int = 10_240, n_columns: int = 50) -> np.ndarray:
     rng = np.random.default_rng(0)
     X = rng.standard_normal((n_rows, n_columns), dtype=np.float32)
     return X @ rng.standard_normal((n_columns, n_columns), dtype=np.float32) / 7
+
+
+def four_layers(x: torch.Tensor) -> MLP:
+    """The encoder of the step's figures: four layers of 256 units."""
+    return MLP(x.shape[1], 256, 256, 256, 256, activated=True)
 
 
 class BareSteps:
@@ -85,10 +103,12 @@ class BareSteps:
         self.bare.append((time.perf_counter() - start) / self.n_steps)
 
 
-def compare(cls, batch_size: int, ours: str, bare: str, epochs: int) -> tuple[float, float, float]:
+def compare(
+    cls: Any, batch_size: int, ours: str, bare: str, epochs: int
+) -> tuple[float, float, float]:
     """Return ms a step of ours and of the bare loop, and the median of their ratio."""
     X = table()
-    params = {"batch_size": batch_size, "random_state": 0}
+    params = {"encoder": four_layers, "batch_size": batch_size, "random_state": 0}
     timer = BareSteps(bare, len(X) // batch_size)
     timer.prepare(cls(**params).partial_fit(X[:256]), torch.from_numpy(X[:batch_size]).clone())
     cls(max_epochs=epochs, precision=ours, **params).set_callbacks(timer).fit(X)
@@ -115,7 +135,25 @@ def steps() -> None:
                 print("|", " | ".join(map(str, cells)), "|", flush=True)
 
 
-def interleaved(first, second, rounds: int) -> tuple[float, float, float]:
+def peers() -> None:
+    """A step of ts3l's SCARF and of ours, in turn; needs a Python that has ts3l."""
+    python = os.environ.get("TS3L_PYTHON")
+    if python is None:
+        print("\nts3l: skipped; set TS3L_PYTHON to a Python with ts3l==0.70 (benchmarks/README.md)")
+        return
+    script = os.path.join(os.path.dirname(__file__), "peer_ts3l.py")
+    for _ in range(3):
+        out = subprocess.run([python, script, "128"], capture_output=True, check=True, text=True)
+        theirs = float(out.stdout.split()[-1])
+        ours, _, _ = compare(SCARF, 128, "auto", "float32", 5)
+        print(
+            f"SCARF, batch 128: ts3l {theirs:.0f} ms a step, ours {ours:.2f}: {theirs / ours:.0f}"
+        )
+
+
+def interleaved(
+    first: Callable[[], Any], second: Callable[[], Any], rounds: int
+) -> tuple[float, float, float]:
     """Return the median seconds of two functions called in turn, and of their ratio."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
@@ -161,6 +199,29 @@ def pretraining() -> None:
     print(f"\nMultiTask() on 20 000 x 20: {time.perf_counter() - start:.1f} s", flush=True)
 
 
+def search() -> None:
+    """A search of 12 fits with one worker and with two, torch's threads left to themselves."""
+    env = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    code = "import benchmarks.overhead as o; o.search_once({})"
+    env["PYTHONPATH"] = os.pathsep.join([os.getcwd(), *sys.path])
+    print()
+    for n_jobs in (1, 2):
+        subprocess.run([sys.executable, "-c", code.format(n_jobs)], check=True, env=env)
+
+
+def search_once(n_jobs: int) -> None:
+    """Time GridSearchCV over 4 candidates and 3 folds of 20 epochs on 5 000 x 20."""
+    X = table(5_000, 20)
+    y = np.where(np.arange(len(X)) % 25, -1, X[:, 0] > 0)
+    model = PretrainedClassifier(SCARF(max_epochs=20), LogisticRegression(), random_state=0)
+    grid = {"transformer__corruption": [0.3, 0.6], "transformer__temperature": [0.2, 1.0]}
+    start = time.perf_counter()
+    GridSearchCV(model, grid, cv=UnlabeledKFold(3), n_jobs=n_jobs, refit=False).fit(X, y)
+    spent = time.perf_counter() - start
+    threads = Parallel(n_jobs=n_jobs)(delayed(torch.get_num_threads)() for _ in range(4))
+    print(f"12 fits, n_jobs={n_jobs}: {spent:.1f} s, torch threads a worker: {max(threads)}")
+
+
 def memory() -> None:
     """Peak memory of fitting 2 000 000 x 50 float32, in a process of its own."""
     code = "import benchmarks.overhead as o; o.fit_large()"
@@ -195,7 +256,7 @@ def imports() -> None:
     print(f"\nimport skssl after torch and scikit-learn: {statistics.median(runs) * 1e3:.0f} ms")
 
 
-PARTS = {f.__name__: f for f in (steps, transform, pretraining, memory, imports)}
+PARTS = {f.__name__: f for f in (steps, peers, transform, pretraining, search, memory, imports)}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -197,14 +197,14 @@ class SSLTransformer(
             report = Report(self, X, y, net, plan, held_out, seed, len(rows))
             curve = _train.train(net, optimizer, rows, self._loss, plan, report)
         for name in ("decoder_", "validation_loss_curve_"):  # of an earlier fit that had them
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         for name, value in report.learnt(curve).items():
             setattr(self, name, value)
         if stream or self.warm_start:
             self._net, self._optimizer_state = net.cpu(), _on_cpu(optimizer.state_dict())
         else:  # what a stream left is not what partial_fit shall go on from
             for name in ("_net", "_optimizer_state"):
-                vars(self).pop(name, None)
+                self.__dict__.pop(name, None)
         report.end()
         return self
 
@@ -259,8 +259,8 @@ class SSLTransformer(
 class RawColumns:
     """The columns themselves as floats: what a linear model on the raw table would see.
 
-    Numbers are quantile-to-normal scaled, holes are 0 with an indicator, categories
-    one-hot. Fitted on every row at hand, labelled or not; never on labels.
+    Numbers are quantile-to-normal scaled, holes are 0 with an indicator, categories one-hot
+    up to 100 levels and a random projection of that above. Fitted on every row at hand, labelled or not; never on labels.
 
     Parameters
     ----------
@@ -277,13 +277,10 @@ class RawColumns:
         x = torch.cat([self.reader.read(part) for part in (X, *more)])
         scaler = QuantileScaler(x, self.reader.columns)
         with local_seed(0, torch.device("cpu")):
-            self.module = nn.Sequential(scaler, TableFront(scaler(x), self.reader.columns)).eval()
+            front = TableFront(scaler(x), self.reader.columns, one_hot_limit=100)
+        self.module = nn.Sequential(scaler, front).eval()
+        self.n_outputs = front.n_features_out
         return self
-
-    @property
-    def n_outputs(self) -> int:
-        """How many columns they become."""
-        return self.module[1].n_features_out
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the encoded columns, (n_samples, n_outputs), float32."""

@@ -73,7 +73,8 @@ def default_classifier(labels: np.ndarray, n_embedding: int, n_raw: int) -> Any:
     if counts[counts > 1].sum() < CLASSIFIER_MIN_HELD_OUT:
         return model
     grid = {"logisticregression__C": CLASSIFIER_CS, **_shares(n_raw)}
-    return GridSearchCV(model, grid, scoring=negative_log_loss, cv=FewLabelsKFold(N_FOLDS))
+    cv = FewLabelsKFold(N_FOLDS)
+    return GridSearchCV(model, grid, scoring=negative_log_loss, cv=cv, error_score="raise")
 
 
 def default_regressor(labels: np.ndarray, n_embedding: int, n_raw: int) -> Any:
@@ -84,7 +85,8 @@ def default_regressor(labels: np.ndarray, n_embedding: int, n_raw: int) -> Any:
     grid = {"ridge__alpha": REGRESSOR_ALPHAS * len(labels), **_shares(n_raw)}
     cv = KFold(n_folds, shuffle=True, random_state=0)
     model: Pipeline = make_pipeline(BlockScaler(n_embedding), Ridge())
-    return GridSearchCV(model, grid, scoring="neg_mean_squared_error", cv=cv)
+    scoring = "neg_mean_squared_error"
+    return GridSearchCV(model, grid, scoring=scoring, cv=cv, error_score="raise")
 
 
 def negative_log_loss(estimator: Any, X: Any, y: Any) -> float:

@@ -5,6 +5,7 @@ import math
 import time
 from typing import Any
 
+import torch
 from torch import nn
 
 from skssl import _train
@@ -12,8 +13,12 @@ from skssl._train import Net, Patience, Plan, Rows
 
 
 class Report:
-    """Called with the loss curve after each epoch; returns whether to stop."""
+    """Called with the loss curve after each epoch; returns whether to stop.
 
+    Callbacks may draw from torch's generator: training goes on from where it was.
+    """
+
+    @torch.random.fork_rng(devices=[])
     def __init__(
         self,
         estimator: Any,
@@ -33,8 +38,9 @@ class Report:
         self.start = time.perf_counter()
         self.context = estimator._init_callback_context(max_subtasks=self.n_epochs)
         self.context.call_on_fit_task_begin(estimator=estimator, **self.data)
-        self.task = self._begin_epoch() if self.n_epochs else None
+        self.task: Any = self._begin_epoch() if self.n_epochs else None
 
+    @torch.random.fork_rng(devices=[])
     def __call__(self, curve: list[float]) -> bool:
         stop = False
         if self.patience is not None and self.held_out is not None:

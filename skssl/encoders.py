@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from skssl._columns import Columns
 
-ONE_HOT_LIMIT = 20  # categories with more levels than this get a learned embedding
+ONE_HOT_LIMIT = 20  # columns of more categories than this get a learned embedding
 
 
 class MLP(nn.Module):
@@ -106,7 +106,7 @@ class QuantileScaler(nn.Module):
             self.knots[j, :k] = knots
             self.values[j, :k] = values
             self.values[j, k:] = values[-1]
-            self.slopes[j, : k - 1] = values.diff() / knots.diff()
+            self.slopes[j, : k - 1] = (values.diff() / knots.diff()).clamp(max=1e300)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.numeric:
@@ -152,8 +152,8 @@ class TableFront(nn.Module):
     """Turn scaled numbers, codes and holes into the floats a net can read.
 
     Missing numbers become 0 and, where a column had holes in training, an indicator says
-    so. Categories are one-hot up to 20 levels and a learned embedding above; a missing or
-    unseen one is all zeros.
+    so. Categories are one-hot up to ``one_hot_limit`` and a learned embedding above; a
+    missing or unseen one is all zeros.
 
     Parameters
     ----------
@@ -161,6 +161,8 @@ class TableFront(nn.Module):
         Scaled rows, as the encoder will see them in training.
     columns : Columns
         What the d columns mean.
+    one_hot_limit : int, default=20
+        Columns of more categories than this are embedded.
 
     Shape
     -----
@@ -169,12 +171,12 @@ class TableFront(nn.Module):
 
     levels: Tensor
 
-    def __init__(self, X: Tensor, columns: Columns):
+    def __init__(self, X: Tensor, columns: Columns, one_hot_limit: int = ONE_HOT_LIMIT):
         super().__init__()
         cardinality = self.cardinality = columns.cardinality
-        one_hot = [j for j in columns.categorical if cardinality[j] <= ONE_HOT_LIMIT]
+        one_hot = [j for j in columns.categorical if cardinality[j] <= one_hot_limit]
         self.numeric = columns.numeric
-        self.embedded = [j for j in columns.categorical if cardinality[j] > ONE_HOT_LIMIT]
+        self.embedded = [j for j in columns.categorical if cardinality[j] > one_hot_limit]
         self.holes = [j for j in range(X.shape[1]) if bool(X[:, j].isnan().any())]
         self.one_hot = [j for j in one_hot for _ in range(cardinality[j])]
         levels = [float(level) for j in one_hot for level in range(cardinality[j])]
@@ -221,6 +223,11 @@ class TableEncoder(nn.Module):
 
     def layers(self, x: Tensor) -> list[Tensor]:
         """Return the activations of every layer of the body, if it offers them."""
+        if not hasattr(self.body, "layers"):
+            raise ValueError(
+                "layers='all' needs an encoder that has layers(x) -> list of Tensor, as "
+                f"skssl.encoders.MLP has; encoder= made a {type(self.body).__name__}."
+            )
         return self.body.layers(self.front(x))  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:

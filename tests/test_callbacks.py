@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.datasets import load_iris
@@ -182,6 +183,14 @@ def test_fitted_estimator_is_what_fit_ends_with(method):
         assert len(estimator.loss_curve_) == n
         assert not estimator.encoder_.training
     assert not np.array_equal(kept[0][1], Z)
+
+
+@every_method
+def test_a_callback_that_draws_numbers_changes_nothing(method):
+    plain = clone(method).fit(X_IRIS)
+    drawing = clone(method).set_callbacks(Act(lambda e: torch.rand(3))).fit(X_IRIS)
+    assert drawing.loss_curve_ == plain.loss_curve_
+    assert np.array_equal(drawing.transform(X_IRIS), plain.transform(X_IRIS))
 
 
 def test_the_estimator_is_fitted_before_its_task_ends():

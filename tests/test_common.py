@@ -12,8 +12,9 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -38,7 +39,8 @@ def cheap(cls, **params):
     """Build an estimator that fits in milliseconds."""
     if issubclass(cls, SSLTransformer):
         return cls(**{**CHEAP, "random_state": 0, **params})
-    return cls(skssl.SCARF(**CHEAP), random_state=0, **params)
+    head = LogisticRegression(max_iter=1000) if issubclass(cls, ClassifierMixin) else Ridge()
+    return cls(skssl.SCARF(**CHEAP), head, random_state=0, **params)
 
 
 ESTIMATORS = [cheap(cls) for cls in public_estimators()]

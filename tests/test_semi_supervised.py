@@ -188,7 +188,7 @@ def test_frames_lists_and_images(frame):
     numbers = X[["size", "holes"]].fillna(0)
     for rows in (numbers, pl.from_pandas(numbers), numbers.to_numpy().tolist()):
         model = PretrainedClassifier(StandardScaler(), passthrough=False).fit(rows, y_partly)
-        assert model.score(rows, y) > 0.8
+        assert model.score(rows, y) > 0.75
         assert model.n_features_in_ == 2
         assert hasattr(model, "feature_names_in_") == (not isinstance(rows, list))
     images = np.random.default_rng(0).normal(size=(120, 4, 4, 1)) + y[:, None, None, None]

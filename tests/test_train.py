@@ -285,6 +285,17 @@ def test_long_epochs_are_reported_in_parts(monkeypatch):
     assert np.array(again.loss_curve_) @ [5, 5, 5, 5, 1] == pytest.approx(whole, rel=1e-5)
 
 
+@pytest.mark.parametrize("n_iter_no_change", [None, 3])
+def test_no_epoch_at_all(n_iter_no_change, capsys):
+    """The untrained encoder is the baseline that training has to beat."""
+    params = {**CHEAP, "n_iter_no_change": n_iter_no_change, "verbose": True}
+    clock = Clock(max_epochs=0, warm_start=True, **params).fit(X_IRIS)
+    assert clock.log == [] and clock.loss_curve_ == [] and clock.n_iter_ == 0
+    assert np.isfinite(clock.transform(X_IRIS)).all() and capsys.readouterr().out == ""
+    clock.set_params(max_epochs=2).fit(X_IRIS)
+    assert clock.n_iter_ == 2 and clock.log[0][0] == 0
+
+
 def test_loss_curve_is_the_mean_of_the_steps():
     class Spy(Toy):
         def _loss(self, net, x):

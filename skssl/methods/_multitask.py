@@ -69,7 +69,7 @@ class MultiTask(ReconstructionMixin, SSLTransformer, BaseComposition):
             if self.views == "auto":
                 space.views = Views(tuple(_once(made, view) for view in task._views()))
             else:
-                space.views = _once(made, net.views)
+                space.views = made.setdefault("user", Once(net.views))
             task._build(space, X)
             scales = getattr(space, "lr_scale", {})
             net.lr_scale.update({f"tasks.{name}.{part}": s for part, s in scales.items()})
@@ -180,7 +180,7 @@ def _checked(tasks: list[Any]) -> list[tuple[str, SSLTransformer, float]]:
                 f"Task {name!r} must be a self-supervised method such as VIME() or SCARF(); "
                 f"got {method!r}."
             )
-        if not isinstance(weight, Real) or not 0 <= weight < math.inf:
+        if not isinstance(weight, Real) or not 0 <= float(weight) < math.inf:
             raise ValueError(f"The weight of task {name!r} must be a number >= 0; got {weight!r}.")
         for shared in fields(method):
             if shared.name in _SHARED and not _same(getattr(method, shared.name), shared.default):
