@@ -170,13 +170,15 @@ class SSLTransformer(
                 f"{type(self).__name__} reads tables; X looks like modality={kind!r}. Pass 2-D "
                 "data or a DataFrame with one row per sample, or flatten each sample to a row."
             )
+        if getattr(X, "ndim", 2) == 2:  # of anything else the reader says what is wrong
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            for other in more:
+                validate_data(self, other, reset=False, skip_check_array=True)
         if reset:
             categories = getattr(self, "categorical_features", "from_dtype")
             self._reader = TableReader(categories).fit(X, *more)
-        validate_data(self, X, reset=reset, skip_check_array=True)
-        x = self._reader.read(X, ensure_min_samples=2)
+        x = self._reader.read(X, ensure_min_samples=1 if more else 2)
         for other in more:
-            validate_data(self, other, reset=False, skip_check_array=True)
             x = torch.cat([x, self._reader.read(other)])
         return x
 
@@ -241,10 +243,11 @@ class SSLTransformer(
 
     def _plan(self, n_rows: int, device: torch.device, stream: bool) -> Plan:
         batch_size = min(self.batch_size, n_rows)
-        epochs = 1 if stream else self.max_epochs
-        if epochs == "auto":
-            epochs = _train.auto_epochs(n_rows, batch_size)
-        n_steps = epochs * _train.n_batches(n_rows, batch_size)
+        if self.max_epochs == "auto" and not stream:
+            n_steps = _train.auto_steps(n_rows, batch_size)
+        else:
+            epochs = 1 if stream else self.max_epochs
+            n_steps = epochs * _train.n_batches(n_rows, batch_size)
         rate = _train.constant() if stream else _train.one_cycle(n_steps)
         return Plan(n_steps, batch_size, rate, choose_dtype(self.precision, device), stream)
 
@@ -260,7 +263,8 @@ class RawColumns:
     """The columns themselves as floats: what a linear model on the raw table would see.
 
     Numbers are quantile-to-normal scaled, holes are 0 with an indicator, categories one-hot
-    up to 100 levels and a random projection of that above. Fitted on every row at hand, labelled or not; never on labels.
+    up to 100 levels and a random projection of that above. Fitted on every row at hand,
+    labelled or not; never on labels.
 
     Parameters
     ----------

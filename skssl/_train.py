@@ -76,14 +76,15 @@ def n_batches(n_rows: int, batch_size: int) -> int:
     return max(1, n_rows // batch_size)
 
 
-def auto_epochs(n_rows: int, batch_size: int) -> int:
-    """Return how many passes make a sensible fit: a budget of 1 500 to 6 000 steps.
+def auto_steps(n_rows: int, batch_size: int) -> int:
+    """Return how many steps make a sensible fit: a budget of 1 500 to 6 000.
 
-    Ten passes lie in between: small data is seen more often, large data less.
+    Ten passes lie in between: small data is seen more often, large data less. Passes are
+    whole ones unless they would go over the budget.
     """
     per_pass = n_batches(n_rows, batch_size)
-    n_steps = min(max(10 * per_pass, 1500), 6000)
-    return math.ceil(n_steps / per_pass)
+    passes = math.ceil(max(10 * per_pass, 1500) / per_pass)
+    return min(passes * per_pass, 6000)
 
 
 def one_cycle(n_steps: int) -> Callable[[int], float]:

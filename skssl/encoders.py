@@ -305,6 +305,12 @@ def table_encoder(
     encoder : TableEncoder
         Maps (n, d) to (n, width).
     """
+    if isinstance(encoder, type):
+        raise TypeError(
+            f"encoder= must be a module or a function that makes one; got the class "
+            f"{encoder.__name__}. Pass an instance, or for example "
+            f"`lambda x: {encoder.__name__}(x.shape[1], 64)`."
+        )
     front = TableFront(X, columns)
     if isinstance(encoder, nn.Module):
         body = copy.deepcopy(encoder)

@@ -102,7 +102,8 @@ class UserViews:
     """A user's callable as a list of views, checked at every batch.
 
     A callable that returns one tensor is called once for each of the ``n_views`` that the
-    method wants; one that returns a list has made its views itself.
+    method wants; one that returns a list has made its views itself. Views of a table keep
+    its columns.
     """
 
     function: Callable[[Tensor], Tensor | Sequence[Tensor]]
@@ -114,12 +115,20 @@ class UserViews:
             views = [out, *(self.function(x) for _ in range(self.n_views - 1))]
         else:
             views = list(out) if isinstance(out, list | tuple) else [out]
+        kept = 2 if x.ndim == 2 else 1  # the size of a view may differ, but not a row's columns
         for view in views:
-            if not isinstance(view, Tensor) or view.shape[:1] != x.shape[:1]:
-                got = tuple(view.shape) if isinstance(view, Tensor) else type(view).__name__
+            if (
+                not isinstance(view, Tensor)
+                or view.shape[:kept] != x.shape[:kept]
+                or view.dtype != x.dtype
+            ):
+                got = type(view).__name__
+                if isinstance(view, Tensor):
+                    got = f"{tuple(view.shape)}, {view.dtype}"
                 raise ValueError(
                     f"views= must return an altered batch, or a list of them, with the "
-                    f"{len(x)} rows it was given; got {got}."
+                    f"{len(x)} rows, the columns and the dtype it was given, "
+                    f"{tuple(x.shape)}, {x.dtype}; got {got}."
                 )
         if len(views) < self.n_views:
             raise ValueError(

@@ -22,7 +22,7 @@ from skssl._base import SSLTransformer
 from skssl._train import (
     Patience,
     Rows,
-    auto_epochs,
+    auto_steps,
     constant,
     local_seed,
     make_optimizer,
@@ -162,13 +162,13 @@ def test_rows_in_order():
 
 def test_the_budget_is_one_of_steps():
     """Small tables are seen often, large ones seldom; every fit has some thousand steps."""
-    sizes = [10, 500, 20_000, 1_000_000]
-    epochs = [auto_epochs(n, 256) for n in sizes]
-    assert epochs == sorted(epochs, reverse=True) and epochs[-1] >= 1
-    assert epochs[1] > 10 * epochs[2] > 20 * epochs[3]
-    for n, passes in zip(sizes, epochs, strict=True):
-        assert 800 <= passes * _train.n_batches(n, min(n, 256)) <= 12_000
-    assert auto_epochs(10**9, 256) == 1
+    sizes = [10, 500, 20_000, 100_000, 1_000_000, 10**9]
+    steps = [auto_steps(n, min(n, 256)) for n in sizes]
+    assert steps == sorted(steps)
+    assert 1500 <= steps[0] and steps[-1] == 6000
+    passes = [s / _train.n_batches(n, min(n, 256)) for s, n in zip(steps, sizes, strict=True)]
+    assert passes == sorted(passes, reverse=True)
+    assert all(p == int(p) for p in passes[:4])  # whole ones, but for the largest tables
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 9, 10, 300, 8000])

@@ -156,26 +156,30 @@ def test_a_callable_that_returns_a_tensor_is_called_once_a_view():
 
 @pytest.mark.parametrize("kind", [list, tuple])
 def test_a_callable_that_returns_a_list_is_called_once(kind):
-    x, calls = torch.zeros(4, 2), []
+    x, calls = torch.zeros(4, 1, 2), []
 
     def crops(x):
         calls.append(1)
-        return kind([x, x + 1, x[:, :1]])  # sizes of views may differ
+        return kind([x, x + 1, x[..., :1]])  # sizes of views may differ, but not a table's
 
-    assert [v.shape for v in UserViews(crops, 2)(x)] == [(4, 2), (4, 2), (4, 1)]
+    assert [v.shape for v in UserViews(crops, 2)(x)] == [(4, 1, 2), (4, 1, 2), (4, 1, 1)]
     assert len(calls) == 1
+    with pytest.raises(ValueError, match=r"got \(4, 1\)"):
+        UserViews(lambda x: x[:, :1], 1)(torch.zeros(4, 2))
+    with pytest.raises(ValueError, match="got .*float64"):
+        UserViews(torch.Tensor.double, 1)(torch.zeros(4, 2))
 
 
 @pytest.mark.parametrize(
     ("function", "n_views", "message"),
     [
-        (lambda x: x[:2], 1, r"the 4 rows it was given; got \(2, 3\)"),
-        (lambda x: [x, x[1:]], 2, r"the 4 rows it was given; got \(3, 3\)"),
+        (lambda x: x[:2], 1, r"the 4 rows, .*; got \(2, 3\), "),
+        (lambda x: [x, x[1:]], 2, r"the 4 rows, .*; got \(3, 3\), "),
         (lambda x: [x.numpy()], 1, "altered batch, or a list of them.* got ndarray"),
         (lambda x: [x], 2, "compares 2 views, but views= returned 1"),
         (lambda x: [], 1, "compares 1 views, but views= returned 0"),
         (lambda x: None, 1, "altered batch, or a list of them.* got NoneType"),
-        (lambda x: x.sum(), 1, r"the 4 rows it was given; got \(\)"),
+        (lambda x: x.sum(), 1, r"the 4 rows, .*; got \(\), "),
     ],
     ids=["fewer rows", "uneven", "numpy", "too few", "none", "nothing", "scalar"],
 )
@@ -257,7 +261,7 @@ def test_user_s_views_change_what_is_learnt(method):
 def test_a_wrong_view_is_said_by_fit():
     with pytest.raises(ValueError, match="compares 2 views, but views= returned 1"):
         SCARF(views=lambda x: [x], **CHEAP).fit(X_IRIS)
-    with pytest.raises(ValueError, match="the 50 rows it was given"):
+    with pytest.raises(ValueError, match="the 50 rows, the columns"):
         VIME(views=lambda x: x[::2], **CHEAP).fit(X_IRIS)
     with pytest.raises(ValueError, match="The 'views' parameter of VIME"):
         VIME(views=3, **CHEAP).fit(X_IRIS)

@@ -82,7 +82,8 @@ class MultiTask(ReconstructionMixin, SSLTransformer, BaseComposition):
 
     def _loss(self, net, x):
         """The weighted sum of the tasks' losses."""
-        net.shared.encode([v for space in net.tasks.values() for v in space.views(x)])
+        spaces = [space for space in net.tasks.values() if space.encoder is net.shared]
+        net.shared.encode([view for space in spaces for view in space.views(x)])
         loss = 0.0
         for name, task, weight in self._tasks():
             space = net.tasks[name]
