@@ -17,6 +17,7 @@ BOTTOM = {
     "_compat",
     "_inputs",
     "_parameters",
+    "_sharing",
     "_train",
     "encoders",
     "losses",

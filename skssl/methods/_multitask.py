@@ -1,19 +1,17 @@
 """Several methods on one encoder."""
 
 import math
-from collections.abc import Callable
 from dataclasses import field, fields
-from functools import partial
 from numbers import Real
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from skssl._base import SSLTransformer
 from skssl._compat import BaseComposition
 from skssl._reconstruction import ReconstructionMixin
+from skssl._sharing import Once, SharedEncoder, once
 from skssl._train import Net
-from skssl.encoders import encode
 from skssl.methods._scarf import SCARF
 from skssl.methods._vime import VIME
 from skssl.views import Views
@@ -67,7 +65,7 @@ class MultiTask(ReconstructionMixin, SSLTransformer, BaseComposition):
             space = net.tasks[name] = Net()
             space.columns, space.encoder = net.columns, net.encoder
             if self.views == "auto":
-                space.views = Views(tuple(_once(made, view) for view in task._views()))
+                space.views = Views(tuple(once(made, view) for view in task._views()))
             else:
                 space.views = made.setdefault("user", Once(net.views))
             task._build(space, X)
@@ -120,45 +118,6 @@ class MultiTask(ReconstructionMixin, SSLTransformer, BaseComposition):
         """Set parameters; ``name=method`` replaces a task, ``name__parameter`` sets one of it."""
         self._set_params("_named_tasks", **params)
         return self
-
-
-class Once:
-    """A function that answers once for each input, until it is told to forget."""
-
-    def __init__(self, function: Callable[[Tensor], Any]):
-        self.function = function
-        self.answers: list[tuple[Tensor, Any]] = []
-
-    def __call__(self, x: Tensor) -> Any:
-        for known, answer in self.answers:
-            if known is x:
-                return answer
-        answer = self.function(x)
-        self.answers.append((x, answer))
-        return answer
-
-    def forget(self) -> None:
-        """Drop what was computed for the batch."""
-        self.answers.clear()
-
-
-class SharedEncoder(Once):
-    """An encoder that embeds each view of a batch once, all new ones in one pass."""
-
-    def encode(self, views: list[Tensor]) -> list[Tensor]:
-        """Embed the views, as :func:`skssl.encoders.encode` does."""
-        known = {id(view) for view, _ in self.answers}
-        new = list({id(view): view for view in views if id(view) not in known}.values())
-        self.answers.extend(zip(new, encode(self.function, new), strict=True))
-        return [self(view) for view in views]
-
-
-def _once(shared: dict[Any, Once], function: Any) -> Once:
-    """Return the one ``Once`` of a function; partials with equal arguments are one function."""
-    key = function
-    if isinstance(function, partial):
-        key = (function.func, function.args, tuple(sorted(function.keywords.items())))
-    return shared.setdefault(key, Once(function))
 
 
 def _checked(tasks: list[Any]) -> list[tuple[str, SSLTransformer, float]]:

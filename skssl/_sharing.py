@@ -1,0 +1,48 @@
+"""What several tasks on one encoder compute alike is computed once a step."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from skssl.encoders import encode
+
+
+class Once:
+    """A function that answers once for each input, until it is told to forget."""
+
+    def __init__(self, function: Callable[[Tensor], Any]):
+        self.function = function
+        self.answers: list[tuple[Tensor, Any]] = []
+
+    def __call__(self, x: Tensor) -> Any:
+        for known, answer in self.answers:
+            if known is x:
+                return answer
+        answer = self.function(x)
+        self.answers.append((x, answer))
+        return answer
+
+    def forget(self) -> None:
+        """Drop what was computed for the batch."""
+        self.answers.clear()
+
+
+class SharedEncoder(Once):
+    """An encoder that embeds each view of a batch once, all new ones in one pass."""
+
+    def encode(self, views: list[Tensor]) -> list[Tensor]:
+        """Embed the views, as :func:`skssl.encoders.encode` does."""
+        known = {id(view) for view, _ in self.answers}
+        new = list({id(view): view for view in views if id(view) not in known}.values())
+        self.answers.extend(zip(new, encode(self.function, new), strict=True))
+        return [self(view) for view in views]
+
+
+def once(shared: dict[Any, Once], function: Any) -> Once:
+    """Return the one ``Once`` of a function; partials with equal arguments are one function."""
+    key = function
+    if isinstance(function, partial):
+        key = (function.func, function.args, tuple(sorted(function.keywords.items())))
+    return shared.setdefault(key, Once(function))
