@@ -260,6 +260,6 @@ PARTS = {f.__name__: f for f in (steps, peers, transform, pretraining, search, m
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
-    for part in parser.parse_args().parts:
+    parser.add_argument("parts", nargs="*", help=f"any of {', '.join(PARTS)}; all by default")
+    for part in parser.parse_args().parts or PARTS:
         PARTS[part]()

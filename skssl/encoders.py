@@ -104,6 +104,8 @@ class QuantileScaler(nn.Module):
         for j, (knots, values) in enumerate(pairs):
             k = len(knots)
             self.knots[j, :k] = knots
+            if knots[0].isnan():
+                self.knots[j] = torch.nan
             self.values[j, :k] = values
             self.values[j, k:] = values[-1]
             self.slopes[j, : k - 1] = (values.diff() / knots.diff()).clamp(max=1e300)
@@ -126,7 +128,7 @@ class QuantileScaler(nn.Module):
         """Map scaled numbers (n, n_numeric) back to the columns' own units, in float64."""
         z = z.double().T.contiguous()
         segment = torch.searchsorted(self.values, z, right=True).sub_(1)
-        last = self.knots.isfinite().sum(1, keepdim=True) - 1
+        last = (self.knots.isfinite().sum(1, keepdim=True) - 1).clamp(min=0)
         segment = segment.clamp(min=0).minimum(last)
         slope = self.slopes.gather(1, segment)
         rise = (z - self.values.gather(1, segment)).clamp(min=0)
@@ -137,8 +139,8 @@ class QuantileScaler(nn.Module):
 def _quantile_knots(column: Tensor, n_knots: int) -> tuple[Tensor, Tensor]:
     """Return at most n_knots distinct values and the normal quantile of each one's mid-rank."""
     column = column[~column.isnan()]
-    if len(column) == 0:
-        return torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    if len(column) == 0:  # nothing is known of its values: they stay missing, either way
+        return torch.full((1,), torch.nan, dtype=torch.float64), torch.zeros(1).double()
     values, counts = column.unique(return_counts=True)
     rank = (counts.cumsum(0) - counts / 2) / len(column)
     if len(values) > n_knots:

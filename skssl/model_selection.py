@@ -147,7 +147,9 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
                 )
             return self.cv
         n_splits = int(self.cv)
-        how = {"shuffle": self.shuffle, "random_state": self.random_state}
+        # StackingClassifier sets a random_state on any cv, shuffling or not.
+        random_state = self.random_state if self.shuffle else None
+        how: dict[str, Any] = {"shuffle": self.shuffle, "random_state": random_state}
         if labels is None or type_of_target(labels) == "continuous":
             return KFold(n_splits, **how)
         if len(labels) < n_splits:

@@ -338,3 +338,11 @@ def test_cross_val_predict_takes_labelled_rows(iris):
     rows = y_partly != -1
     predicted = cross_val_predict(model, X[rows], y[rows], cv=UnlabeledKFold(3))
     assert (predicted == y[rows]).mean() > 0.85
+
+
+def test_stacking_sets_a_seed_that_an_unshuffled_cv_ignores():
+    cv = UnlabeledKFold(3)
+    cv.random_state = 0  # as StackingClassifier does
+    y = np.arange(12) % 2
+    expected = [test.tolist() for _, test in UnlabeledKFold(3).split(np.zeros((12, 1)), y)]
+    assert [test.tolist() for _, test in cv.split(np.zeros((12, 1)), y)] == expected
