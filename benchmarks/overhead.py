@@ -35,6 +35,7 @@ from skssl import (
     PretrainedClassifier,
     UnlabeledKFold,
 )
+from skssl._base import ROWS_AT_ONCE
 from skssl._compat import has_native_bfloat16
 from skssl.encoders import MLP
 
@@ -173,7 +174,7 @@ def transform() -> None:
 
     def forward():
         with torch.inference_mode():
-            for chunk in x.split(4096):
+            for chunk in x.split(ROWS_AT_ONCE):
                 est.encoder_(chunk)
 
     a, b, ratio = interleaved(lambda: est.transform(X), forward, 30)

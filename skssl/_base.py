@@ -23,7 +23,7 @@ from skssl._train import Net, Plan, Rows, local_seed
 from skssl.encoders import QuantileScaler, TableFront, table_encoder, width_of
 from skssl.views import UserViews, Views
 
-ROWS_AT_ONCE = 4096  # transform works in chunks of so many rows
+ROWS_AT_ONCE = 1024  # transform works in chunks of so many rows, which caches like
 ROWS_AT_LEAST = 16  # fewer take other matrix kernels, whose last bits differ: padded to so many
 
 
