@@ -96,7 +96,7 @@ PARTS: Mapping[str, dict[str, Any]] = {  # of the default classifier at the end
     "linear models only": {"TREES": (), "GRAPH_SHARES": ()},
     "no prior": {"PRIOR_LABELS": 0},
     "prior only": {"PRIOR_LABELS": 10**9},
-    "3 shares of raw columns": {"RAW_SHARES": (0.1, 0.5, 0.9)},
+    "3 shares of raw columns": {"RAW_SHARES": (0.0, 0.5, 1.0)},
 }
 STEPS: Mapping[str, float] = {"half the steps": 0.5, "twice the steps": 2.0}
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self, dataclass_transform
 
@@ -16,15 +16,17 @@ from torch import Tensor, nn
 
 from skssl import _train
 from skssl._compat import choose_device, choose_dtype, fit_context
-from skssl._inputs import TableReader, infer_kind
+from skssl._inputs import infer_kind
 from skssl._kinds import KINDS, parameters_of, wrong_kind
 from skssl._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
 from skssl._report import Report
 from skssl._train import Net, Plan, Rows, local_seed
-from skssl.encoders import QuantileScaler, SideBySide, Standardizer, TableFront, width_of
-from skssl.views import UserViews, Views
+from skssl.encoders import width_of
+from skssl.views import UserViews, View, Views
 
-ROWS_AT_ONCE = 1024  # transform works in chunks of so many rows, which caches like
+ROWS_AT_ONCE = 1024  # transform works in chunks of so many rows, which caches like,
+NUMBERS_AT_ONCE = 2**18  # and of no more numbers than this
+IMAGES_TO_BUILD = 1024  # a method is shown about so many images to make its parts by
 ROWS_AT_LEAST = 16  # fewer take other matrix kernels, whose last bits differ: padded to so many
 
 
@@ -43,11 +45,13 @@ class SSLTransformer(
     - ``_build(net, X)`` adds to ``net``, a bare module used as a namespace that holds
       ``encoder`` and ``views``, whatever else the method trains. It may wrap or replace
       ``net.encoder``: what stands there when it ends is ``encoder_``;
-    - ``_views()`` returns the view functions of ``views="auto"``.
+    - ``_views(augment)`` returns its view functions; ``augment`` is the random alteration
+      that suits the kind of data, or the one that ``views`` names.
 
     ``_kinds`` names the kinds of data that it reads: keys of :data:`skssl._kinds.KINDS`.
-    During training ``net.step`` counts steps and ``net.progress`` runs from 0 to 1.
-    ``net.columns`` says what the columns of a table mean.
+    A hook sees data as the encoder does, scaled; ``_build`` is shown all rows of a table, and
+    some images. During training ``net.step`` counts steps and ``net.progress`` runs from 0 to 1.
+    ``net.columns`` says what the columns of a table mean, ``net.n_rows`` how many rows there are.
     """
 
     n_components: int = 256
@@ -67,6 +71,7 @@ class SSLTransformer(
     random_state: Any = None
 
     _kinds: ClassVar[tuple[str, ...]] = ("table",)
+    _auto_encoder: ClassVar[str] = "auto"  # the name of the encoder that "auto" is to a method
     _parameter_constraints = CONSTRAINTS
     _optimizer_state = None
 
@@ -87,8 +92,8 @@ class SSLTransformer(
         """Return the loss of a batch."""
         raise NotImplementedError(f"{type(self).__name__} does not define _loss(net, x).")
 
-    def _views(self) -> tuple[Callable[[Tensor], Tensor], ...]:
-        """Return the functions that make the views of ``views="auto"``."""
+    def _views(self, augment: View) -> tuple[View, ...]:
+        """Return the functions that make the views, where ``views`` is not a function."""
         return ()
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -97,11 +102,12 @@ class SSLTransformer(
 
         Parameters
         ----------
-        X : array-like or dataframe of shape (n_samples, n_features)
-            Rows to learn from: numbers, categories and holes as they are.
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows to learn from: of a table with its numbers, categories and holes as they are,
+            or of whatever else the method reads, such as images.
         y : Ignored
             Present for API consistency; the embedding is the same whatever it is.
-        X_unlabeled : array-like or dataframe of shape (n_more, n_features), default=None
+        X_unlabeled : array-like or dataframe of shape (n_more, ...), default=None
             More rows to learn from, for Pipelines whose ``X`` holds only the labelled ones.
 
         Returns
@@ -126,7 +132,7 @@ class SSLTransformer(
 
         Parameters
         ----------
-        X : array-like or dataframe of shape (n_samples, n_features)
+        X : array-like or dataframe of shape (n_samples, ...)
             A chunk of at least 2 rows.
         y : Ignored
             Present for API consistency.
@@ -148,7 +154,7 @@ class SSLTransformer(
 
         Parameters
         ----------
-        X : array-like or dataframe of shape (n_samples, n_features)
+        X : array-like or dataframe of shape (n_samples, ...)
             Rows with the columns seen in ``fit``; new categories and holes are allowed.
 
         Returns
@@ -177,9 +183,12 @@ class SSLTransformer(
             x = self._reader.join(x, self._reader.read(other))
         return x
 
+    def _is_flat_image(self) -> bool:
+        return getattr(self, "image_shape", None) is not None
+
     def _check(self, kinds: tuple[str, ...], X: Any, *, reset: bool = False) -> str:
         """Return the kind of X, one of ``kinds``; its columns are those ``fit`` saw."""
-        kind = infer_kind(X, self.modality)
+        kind = infer_kind(X, self.modality, is_flat_image=self._is_flat_image())
         if kind not in kinds:
             raise wrong_kind(self, kinds, kind)
         table = KINDS[kind].table(X)
@@ -192,18 +201,20 @@ class SSLTransformer(
         device = choose_device(self.device)
         seed = self._generator.randint(2**31 - 1)
         with local_seed(seed, device):
+            kind = KINDS[self._reader.kind]
             if not again:
-                scaler = KINDS[self._reader.kind].scaler
-                self._scaler: Any = scaler(x, self._reader.columns)
-            x = _apply(self._scaler, x)
+                self._scaler: Any = kind.scaler(x, self._reader.columns)
+            x = x if kind.scales_batches else _apply(self._scaler, x)
             net = self._make_net(x, again)
             rows, held_out = self._split(x, stream)
             plan = self._plan(len(rows), device, stream)
             optimizer = _train.make_optimizer(net.to(device), self.learning_rate, self.weight_decay)
             if again and self._optimizer_state is not None:
-                optimizer.load_state_dict(self._optimizer_state)
+                # Its moments; learning rates are those of the parameters as they are now.
+                state = {"state": self._optimizer_state["state"]}
+                optimizer.load_state_dict(optimizer.state_dict() | state)
             report = Report(self, X, y, net, plan, held_out, seed, len(rows))
-            curve = _train.train(net, optimizer, rows, self._loss, plan, report)
+            curve = _train.train(net, optimizer, rows, self._batch_loss, plan, report)
         for name in ("decoder_", "validation_loss_curve_"):  # of an earlier fit that had them
             self.__dict__.pop(name, None)
         for name, value in report.learnt(curve).items():
@@ -220,20 +231,27 @@ class SSLTransformer(
         """Return the namespace of encoder, views and heads that the loss works on."""
         if again and hasattr(self, "_net"):
             return copy.deepcopy(self._net)
-        net = Net()
-        net.columns = self._reader.columns
-        net.views = make_views(self.views, Views(self._views()))
+        kind, net = KINDS[self._reader.kind], Net()
+        net.columns, net.n_rows = self._reader.columns, len(x)
+        net.scaler = copy.deepcopy(self._scaler) if kind.scales_batches else nn.Identity()
+        x = net.scaler(x[:: -(-len(x) // IMAGES_TO_BUILD)]) if kind.scales_batches else x
+        net.augment = kind.augment(self.views if isinstance(self.views, str) else "auto", x)
+        net.views = make_views(self.views, Views(self._views(net.augment)))
         if again:  # after a plain fit: new heads around the encoder
             net.encoder = copy.deepcopy(self._trunk)
         else:
-            make = KINDS[self._reader.kind].encoder
+            make = kind.encoder
             given = parameters_of(make, self)
-            net.encoder = make(self.encoder, x, net.columns, self.n_components, **given)
+            encoder = self._auto_encoder if self.encoder == "auto" else self.encoder
+            net.encoder = make(encoder, x, net.columns, self.n_components, **given)
             width_of(net.encoder, x)  # a user's module that cannot read X is said here
         net.trunk = net.encoder
         self._build(net, x)
         self._n_features_out = width_of(net.encoder, x)
         return net
+
+    def _batch_loss(self, net: Net, x: Tensor) -> Tensor:
+        return self._loss(net, net.scaler(x))
 
     def _split(self, x: Tensor, stream: bool) -> tuple[Rows, Rows | None]:
         """Return the rows to train on and, for early stopping, those to hold out."""
@@ -262,44 +280,11 @@ class SSLTransformer(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = "table" in self._kinds
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
+        tags.input_tags.three_d_array = "image" in self._kinds
+        tags.input_tags.allow_nan = "table" in self._kinds
+        tags.input_tags.categorical = "table" in self._kinds
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-class RawColumns:
-    """The columns themselves as floats: what a linear model on the raw table would see.
-
-    Numbers come twice: quantile-to-normal scaled, and standardised, at most 5 standard
-    deviations from the mean, since some targets are linear in the one, some in the other.
-    Holes are 0 with an indicator, categories one-hot up to 100 levels and a random projection
-    of that above. Fitted on every row at hand, labelled or not; never on labels.
-
-    Parameters
-    ----------
-    categorical_features : "from_dtype" or list, default="from_dtype"
-        As in the transformers.
-    """
-
-    def __init__(self, categorical_features: Any = "from_dtype"):
-        self.categorical_features = categorical_features
-
-    def fit(self, X: Any, *more: Any) -> Self:
-        """Learn quantiles and categories from X and from ``more`` rows."""
-        self.reader = TableReader(self.categorical_features).fit(X, *more)
-        x = torch.cat([self.reader.read(part) for part in (X, *more)])
-        columns = self.reader.columns
-        scaler = QuantileScaler(x, columns)
-        with local_seed(0, torch.device("cpu")):
-            front = TableFront(scaler(x), columns, one_hot_limit=100)
-        self.module = SideBySide(nn.Sequential(scaler, front), Standardizer(x, columns)).eval()
-        self.n_outputs = front.n_features_out + len(columns.numeric)
-        return self
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Return the encoded columns, (n_samples, n_outputs), float32."""
-        return _apply(self.module, self.reader.read(X)).numpy()
 
 
 def make_views(views: Any, default: Views) -> Any:
@@ -313,14 +298,15 @@ def _apply(module: nn.Module, x: Tensor) -> Tensor:
     if len(x) < ROWS_AT_LEAST:
         padding = x[-1:].expand(ROWS_AT_LEAST - len(x), *x.shape[1:])
         return module(torch.cat([x, padding]))[: len(x)]
-    if len(x) <= ROWS_AT_ONCE:
+    at_once = max(ROWS_AT_LEAST, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // x[0].numel()))
+    if len(x) <= at_once:
         return module(x)
-    chunks = x.split(ROWS_AT_ONCE)
+    chunks = x.split(at_once)
     first = module(chunks[0])
     out = torch.empty(len(x), *first.shape[1:])
     out[: len(first)] = first
     for i, chunk in enumerate(chunks[1:], 1):
-        out[i * ROWS_AT_ONCE : i * ROWS_AT_ONCE + len(chunk)] = module(chunk)
+        out[i * at_once : i * at_once + len(chunk)] = module(chunk)
     return out
 
 

@@ -7,7 +7,13 @@ from sklearn.base import _fit_context as fit_context
 from sklearn.model_selection._split import GroupsConsumerMixin
 from sklearn.utils import _safe_indexing as take_rows
 from sklearn.utils._missing import is_pandas_na
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    Options,
+    StrOptions,
+    validate_params,
+)
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 
 __all__ = [
@@ -15,6 +21,7 @@ __all__ = [
     "GroupsConsumerMixin",
     "HasMethods",
     "Interval",
+    "Options",
     "StrOptions",
     "choose_device",
     "choose_dtype",

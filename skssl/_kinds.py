@@ -3,12 +3,21 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from skssl._inputs import MAKE_BAGS, BagReader, TableReader, event_columns
-from skssl.encoders import EventScaler, QuantileScaler, event_encoder, table_encoder
+from skssl._inputs import MAKE_BAGS, MAKE_IMAGES, BagReader, ImageReader, TableReader, event_columns
+from skssl.encoders import (
+    EventScaler,
+    ImageScaler,
+    QuantileScaler,
+    event_encoder,
+    image_encoder,
+    table_encoder,
+)
+from skssl.views import View, image_views, random_slice, swap_cells
 
 
 @dataclass(frozen=True)
@@ -21,28 +30,52 @@ class Kind:
         Its instances have ``fit(X, *more)``, ``read(X, ensure_min_samples)``, ``columns`` and
         ``kind``. Its optional arguments are the estimator's parameters of those names.
     scaler : callable
-        From the tensor read and its columns to a module, applied once.
+        From the tensor read and its columns to a module.
     encoder : callable
         From ``encoder``, scaled tensor, columns and ``n_components`` to a module; optional
         arguments as above.
     table : callable
         From X to the array or frame whose columns scikit-learn shall count and name, or None.
+    augment : callable
+        From the name that ``views`` has, and scaled data, to a random alteration.
     make : str
         How to come by such data, for error messages.
     read_by : str, default=""
         Who reads such data, for error messages.
+    scales_batches : bool, default=False
+        Whether data stays in memory as it is read and is scaled batch by batch.
     """
 
     reader: Callable[..., Any]
     scaler: Callable[..., nn.Module]
     encoder: Callable[..., nn.Module]
     table: Callable[[Any], Any]
+    augment: Callable[[str, Tensor], View]
     make: str
     read_by: str = ""
+    scales_batches: bool = False
 
 
 def _two_dimensional(X: Any) -> Any:
     return X if getattr(X, "ndim", 2) == 2 else None  # of anything else the reader says what is
+
+
+def _only_auto(view: View) -> Callable[[str, Tensor], View]:
+    """Return an ``augment`` that knows one alteration."""
+
+    def augment(name: str, x: Tensor) -> View:
+        if name != "auto":
+            raise ValueError(
+                f"views={name!r} are views of images; X is something else. Pass views='auto', or "
+                "a function that maps a batch to an altered one."
+            )
+        return view
+
+    return augment
+
+
+def _image_augment(name: str, x: Tensor) -> View:
+    return image_views("strong" if name == "auto" else name, tuple(x.shape[1:]))
 
 
 KINDS = {
@@ -51,6 +84,7 @@ KINDS = {
         scaler=QuantileScaler,
         encoder=table_encoder,
         table=_two_dimensional,
+        augment=_only_auto(partial(swap_cells, p=0.3)),
         make="Pass 2-D data or a DataFrame with one row per sample, or flatten each sample to a "
         "row.",
     ),
@@ -59,8 +93,19 @@ KINDS = {
         scaler=EventScaler,
         encoder=event_encoder,
         table=event_columns,
+        augment=_only_auto(random_slice),
         make=MAKE_BAGS,
         read_by="CoLES reads bags.",
+    ),
+    "image": Kind(
+        reader=ImageReader,
+        scaler=ImageScaler,
+        encoder=image_encoder,
+        table=_two_dimensional,
+        augment=_image_augment,
+        make=MAKE_IMAGES,
+        read_by="SimCLR and the methods beside it read images.",
+        scales_batches=True,
     ),
 }
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 
-from skssl._compat import Interval, StrOptions
+from skssl._compat import Interval, Options, StrOptions
 
 MODALITIES = {"auto", "table", "bags", "image", "series", "text", "tokens", "video"}
 
 CONSTRAINTS: dict[str, Any] = {
     "n_components": [Interval(Integral, 1, None, closed="left")],
-    "encoder": [StrOptions({"auto", "ft_transformer"}), callable],
-    "views": [StrOptions({"auto"}), callable],
+    "encoder": [StrOptions({"auto", "ft_transformer", "resnet18", "vit"}), callable],
+    "views": [StrOptions({"auto", "weak", "strong", "no_flip", "rotations"}), callable],
     "modality": [StrOptions(MODALITIES)],
     "max_epochs": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
     "batch_size": [Interval(Integral, 2, None, closed="left")],
@@ -28,22 +28,29 @@ CONSTRAINTS: dict[str, Any] = {
     "random_state": ["random_state"],
     "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
     "numeric": [StrOptions({"plain", "piecewise-linear", "periodic"})],
+    "image_shape": ["array-like", None],
+    "channel_axis": [StrOptions({"auto"}), Options(Integral, {1, 3, -1})],
 }
 
 PARAMETER_DOCS = {
     "n_components": """n_components : int, default=256
     Width of the embedding made by the default encoder.""",
-    "encoder": """encoder : "auto", "ft_transformer", torch.nn.Module or callable, default="auto"
+    "encoder": """encoder : str, torch.nn.Module or callable, default="auto"
     ``"auto"`` picks an encoder by the shape of X. ``"ft_transformer"`` is for tables: each
     cell attends to the others of its row, at a cost that grows with the square of their
-    number. A module is copied. A callable receives what the module will read, a float tensor
-    of shape (n, n_inputs), and returns a module.""",
-    "views": """views : "auto" or callable, default="auto"
-    ``"auto"`` is the method's own. A callable maps a batch to an altered batch, or to a
-    list of them; on tables it receives scaled numbers, category codes and NaN.""",
+    number. ``"resnet18"`` and ``"vit"`` are for images. A module is copied. A callable
+    receives what the module will read, scaled floats of shape (n, n_inputs) or (n, channels,
+    height, width), and returns a module.""",
+    "views": """views : str or callable, default="auto"
+    ``"auto"`` is the method's own. Where that alters images at random, ``"weak"``,
+    ``"strong"``, ``"no_flip"`` (for digits and signs) and ``"rotations"`` (for cells and
+    satellites) say how. A callable maps a batch to an altered batch, or to a list of them: of
+    scaled images (n, channels, height, width), or of a table's scaled numbers, category codes
+    and NaN.""",
     "modality": """modality : str, default="auto"
-    What X is: ``"auto"`` tells a table by its two dimensions or by being a dataframe, and
-    bags by their dtype.""",
+    What X is: ``"auto"`` tells a table by its two dimensions or by being a dataframe, bags by
+    their dtype, and images by four dimensions, or three of bytes. Say ``"image"`` for images
+    of floats without channels, (n, height, width).""",
     "max_epochs": """max_epochs : "auto" or int, default="auto"
     Passes over X. ``"auto"`` is a budget of 1 500 to 6 000 steps: ten passes in between.
     0 leaves the encoder untrained, which is the baseline that training has to beat.""",
@@ -78,6 +85,12 @@ default="from_dtype"
     How the encoder reads a number of a table: the scaled number alone; beside it the share
     of each of 8 quantile bins that lies below it, which helps where steps matter; or beside
     it learned sines and cosines of it, which cost more and are smoother.""",
+    "image_shape": """image_shape : tuple of int or None, default=None
+    (height, width) of images that come as rows of pixels, with the channels first or last
+    where there are any.""",
+    "channel_axis": """channel_axis : {"auto", 1, -1}, default="auto"
+    Axis of the channels in images (n, ...) of four dimensions; ``"auto"`` takes the one that is
+    shorter than height and width, and asks where there is no such axis.""",
 }
 
 ATTRIBUTE_DOCS = {

@@ -14,11 +14,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags, indexable
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from skssl._base import RawColumns, SSLTransformer, _restored_on_failure
+from skssl._base import SSLTransformer, _restored_on_failure
 from skssl._compat import HasMethods, StrOptions, fit_context, take_rows
 from skssl._fitting import fit_as_task, fit_transformer, seeded
 from skssl._inputs import infer_kind
-from skssl.methods import MultiTask
+from skssl._kinds import parameters_of
+from skssl._raw import RAW
+from skssl.methods import MultiTask, SimCLR
 
 MAX_UNLABELLED = 3000  # rows without labels that the default end is shown
 
@@ -113,7 +115,8 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
         """
         random = check_random_state(self.random_state)
         is_seeding = self.random_state is not None
-        transformer = MultiTask() if self.transformer is None else clone(self.transformer)
+        given = self.transformer
+        transformer = default_transformer(every[0]) if given is None else clone(given)
         transformer = seeded(transformer, random) if is_seeding else transformer
         subtask = task.subcontext(task_name="fit-transformer")
         self.transformer_ = fit_transformer(self, transformer, every, subtask)
@@ -133,20 +136,25 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
         fit_as_task(self, part, subtask, Z, labels, lambda: end.fit(Z, labels, **more))
         setattr(self, f"{self._end}_", end)
 
-    def _fit_raw_columns(self, every: tuple[Any, ...]) -> RawColumns | None:
+    def _fit_raw_columns(self, every: tuple[Any, ...]) -> Any:
         """Fit what encodes the raw columns, where they are to be joined to the embedding."""
         if self.passthrough is False:
             return None
         last = _last_step(self.transformer_)
         every = tuple(self._seen_by_last_step(X) for X in every)
-        if self.passthrough == "auto":
-            modality = getattr(last, "modality", "auto")
-            is_flat_image = getattr(last, "image_shape", None) is not None
-            if sparse.issparse(every[0]) or is_flat_image:
+        if self.passthrough == "auto" and sparse.issparse(every[0]):
+            return None
+        is_flat_image = getattr(last, "image_shape", None) is not None
+        modality = getattr(last, "modality", "auto")
+        kind = infer_kind(every[0], modality, is_flat_image=is_flat_image)
+        if kind not in RAW:
+            if self.passthrough == "auto":
                 return None
-            if infer_kind(every[0], modality) != "table":
-                return None
-        return RawColumns(getattr(last, "categorical_features", "from_dtype")).fit(*every)
+            raise ValueError(
+                f"passthrough=True joins the raw columns of {' and '.join(RAW)}s; X looks like "
+                f"modality={kind!r}. Pass passthrough='auto'."
+            )
+        return RAW[kind](**parameters_of(RAW[kind], last)).fit(*every)
 
     def _seen_by_last_step(self, X: Any) -> Any:
         """Return X as the last step of a Pipeline reads it: dates and text are numbers there."""
@@ -207,6 +215,11 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
             end = getattr(self, self._end)
             tags.input_tags.allow_nan &= end is not None and get_tags(end).input_tags.allow_nan
         return tags
+
+
+def default_transformer(X: Any) -> SSLTransformer:
+    """Return what learns the embedding of data of the kind of X, where nothing was said."""
+    return SimCLR() if infer_kind(X) == "image" else MultiTask()
 
 
 def _some_unlabelled(every: tuple[Any, ...], mask: np.ndarray) -> tuple[Any, ...]:

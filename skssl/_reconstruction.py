@@ -1,6 +1,6 @@
-"""The verbs of methods that predict the cells of a table."""
+"""The verbs of methods that predict the cells of a table, or the pixels of an image."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,10 +13,19 @@ from skssl._columns import blocks
 
 
 class ReconstructionMixin:
-    """``reconstruct`` and ``impute`` for transformers that keep a ``decoder_``."""
+    """``reconstruct`` for transformers that keep a ``decoder_``, and ``impute`` for tables.
+
+    ``decoder_`` maps the embedding to the cells of a table, in the order of
+    :func:`skssl._columns.blocks`, or to scaled images (n, channels, height, width).
+
+    One that predicts a hidden part of an image has ``fill(encoder, x)`` in its place: it hides
+    that part of the scaled images ``x`` from the encoder and returns them with its prediction
+    there. What it hides stands in its buffer ``hidden``, bool (height, width).
+    """
 
     encoder_: nn.Sequential
-    decoder_: nn.Module
+    decoder_: Any
+    _kinds: ClassVar[tuple[str, ...]]
     _reader: Any
     _read: Any
     _scaler: Any
@@ -24,24 +33,34 @@ class ReconstructionMixin:
     def _reconstructs(self) -> bool:
         return True
 
+    def _imputes(self) -> bool:
+        kinds = (self._reader.kind,) if hasattr(self, "_reader") else self._kinds
+        return "table" in kinds and self._reconstructs()
+
     @available_if(lambda self: self._reconstructs())
     def reconstruct(self, X: Any) -> Any:
-        """Predict every cell from the embedding of its row.
+        """Predict every cell, or pixel, from the embedding of its row.
+
+        Of an image that a method hides a part of, that part is predicted from the rest, which
+        stays as it is. The part is the same for every image: True in ``decoder_.hidden``, of
+        shape (height, width).
 
         Parameters
         ----------
-        X : array-like or dataframe of shape (n_samples, n_features)
-            Rows with the columns seen in ``fit``.
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows with the columns seen in ``fit``, or images of the shape seen there.
 
         Returns
         -------
         X_predicted : of the type, columns and units of X
-            The most likely category and the predicted number of each cell.
+            The most likely category and the predicted number of each cell; of images an
+            array of the layout and dtype of X.
         """
         check_is_fitted(self)
-        return self._reader.restore(self._predict_cells(self._read(X)), X)
+        predict = self._predict_pixels if self._reader.kind == "image" else self._predict_cells
+        return self._reader.restore(predict(self._read(X)), X)
 
-    @available_if(lambda self: self._reconstructs())
+    @available_if(lambda self: self._imputes())
     def impute(self, X: Any) -> Any:
         """Fill the missing cells with what the rest of their row predicts.
 
@@ -70,3 +89,14 @@ class ReconstructionMixin:
             else:
                 cells[:, index] = self._scaler.inverse(output[:, span])
         return cells.numpy()
+
+    def _predict_pixels(self, x: torch.Tensor) -> np.ndarray:
+        """Return predicted images, in their own units, (n, channels, height, width)."""
+        predict: Any = self._scaled_pixels
+        return self._scaler.inverse(_apply(predict, x)).numpy()
+
+    def _scaled_pixels(self, x: torch.Tensor) -> torch.Tensor:
+        if hasattr(self.decoder_, "fill"):
+            scaler, encoder = self.encoder_
+            return self.decoder_.fill(encoder, scaler(x))
+        return self.decoder_(self.encoder_(x))

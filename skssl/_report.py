@@ -45,7 +45,7 @@ class Report:
         stop = False
         if self.patience is not None and self.held_out is not None:
             held_out = _train.held_out_loss(
-                self.net, self.held_out, self.estimator._loss, self.plan, self.seed
+                self.net, self.held_out, self.estimator._batch_loss, self.plan, self.seed
             )
             stop = self.patience(self.net, held_out)
         if self.estimator.verbose:

@@ -1,6 +1,6 @@
 """What several tasks on one encoder compute alike is computed once a step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -40,9 +40,18 @@ class SharedEncoder(Once):
         return [self(view) for view in views]
 
 
-def once(shared: dict[Any, Once], function: Any) -> Once:
-    """Return the one ``Once`` of a function; partials with equal arguments are one function."""
-    key = function
+def once(shared: dict[Any, Once], function: Any, before: Sequence[Any] = ()) -> Once:
+    """Return the one ``Once`` of a function; partials with equal arguments are one function.
+
+    A task that has the function several times means several draws of it: ``before`` holds what
+    stands before it in the task's list.
+    """
+    key = _key(function)
+    n_before = sum(_key(other) == key for other in before)
+    return shared.setdefault((key, n_before), Once(function))
+
+
+def _key(function: Any) -> Any:
     if isinstance(function, partial):
-        key = (function.func, function.args, tuple(sorted(function.keywords.items())))
-    return shared.setdefault(key, Once(function))
+        return function.func, function.args, tuple(sorted(function.keywords.items()))
+    return function

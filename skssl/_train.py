@@ -37,9 +37,11 @@ class Net(nn.Module):
     """
 
     step: int = 0
+    n_rows: int = 0
     progress: float = 0.0
     columns: Any = None
     views: Any = None
+    augment: Any = None
 
     if TYPE_CHECKING:
 

@@ -19,6 +19,7 @@ BOTTOM = {
     "_kinds",
     "_parameters",
     "_sharing",
+    "_teachers",
     "_train",
     "encoders",
     "losses",

@@ -135,7 +135,7 @@ def test_pseudo_classes_come_from_the_hidden_columns_only():
 
 
 def test_tasks_cover_the_range_of_shares():
-    views = STUNT(min_columns=0.1, max_columns=0.7, n_tasks=3)._views()
+    views = STUNT(min_columns=0.1, max_columns=0.7, n_tasks=3)._views(None)
     shares = [tuple(view.keywords.values()) for view in views]
     np.testing.assert_allclose(shares, [(0.1, 0.3), (0.3, 0.5), (0.5, 0.7)])
     model = MultiTask([("stunt", STUNT(), 1.0)], **CHEAP)

@@ -1,8 +1,9 @@
-"""From what the user holds (frame, array, list, bags) to one tensor, and back.
+"""From what the user holds (frame, array, list, bags, images) to one tensor, and back.
 
 A table is one float tensor ``(n, d)``: numbers as they are, categories as codes ``0..k-1``,
 a category that ``fit`` never saw as ``k``, anything missing as NaN. Bags of events are such
-tensors ``(n, length, d)``, one after the other.
+tensors ``(n, length, d)``, one after the other. Images are one tensor ``(n, channels, height,
+width)``, of bytes where they are bytes.
 """
 
 from typing import Any
@@ -15,12 +16,15 @@ from skssl._columns import Columns
 from skssl._inputs._bags import is_bags
 from skssl._inputs._containers import as_array, is_missing, wrong_dimension
 from skssl._inputs._events import MAKE_BAGS, BagReader, event_columns
+from skssl._inputs._images import MAKE_IMAGES, ImageReader
 from skssl._inputs._reader import TableReader
 
 __all__ = [
     "MAKE_BAGS",
+    "MAKE_IMAGES",
     "BagReader",
     "Columns",
+    "ImageReader",
     "TableReader",
     "event_columns",
     "infer_kind",
@@ -30,7 +34,7 @@ __all__ = [
 MODALITIES = ("table", "bags", "image", "series", "text", "tokens", "video")
 
 
-def infer_kind(X: Any, modality: str = "auto") -> str:
+def infer_kind(X: Any, modality: str = "auto", *, is_flat_image: bool = False) -> str:
     """Return what X is, from its container, dimensions and dtype, never from its values.
 
     Parameters
@@ -39,6 +43,8 @@ def infer_kind(X: Any, modality: str = "auto") -> str:
         The user's data.
     modality : str, default="auto"
         What the user says it is; anything but "auto" is the answer.
+    is_flat_image : bool, default=False
+        Whether two dimensions are images whose pixels stand in a row.
 
     Returns
     -------
@@ -58,6 +64,8 @@ def infer_kind(X: Any, modality: str = "auto") -> str:
         if not hasattr(getattr(X, "dtype", None), "kind") or not hasattr(X, "shape"):
             X = as_array(X)
     n_dimensions = len(X.shape)
+    if is_flat_image and n_dimensions in (2, 3, 4):
+        return "image"
     if n_dimensions == 1 and isinstance(next((v for v in X if not is_missing(v)), None), str):
         return "text"
     if n_dimensions < 2:

@@ -6,9 +6,12 @@ and exported without running code.
 
 from skssl.encoders._bins import Bins, Unbinned, cell_heads
 from skssl.encoders._build import encode, table_encoder, width_of
+from skssl.encoders._decoder import Decoder
 from skssl.encoders._events import EventEncoder, EventScaler, MeanState, event_encoder
+from skssl.encoders._image import ImageScaler, image_encoder, small_resnet
 from skssl.encoders._mlp import MLP, AllLayers
 from skssl.encoders._numbers import Periodic, PiecewiseLinear
+from skssl.encoders._resnet import ResNet
 from skssl.encoders._table import (
     ONE_HOT_LIMIT,
     QuantileScaler,
@@ -18,27 +21,37 @@ from skssl.encoders._table import (
     TableFront,
 )
 from skssl.encoders._transformer import FTTransformer
+from skssl.encoders._vit import ViT, grid_positions, patchify, unpatchify
 
 __all__ = [
     "MLP",
     "ONE_HOT_LIMIT",
     "AllLayers",
     "Bins",
+    "Decoder",
     "EventEncoder",
     "EventScaler",
     "FTTransformer",
+    "ImageScaler",
     "MeanState",
     "Periodic",
     "PiecewiseLinear",
     "QuantileScaler",
+    "ResNet",
     "SideBySide",
     "Standardizer",
     "TableEncoder",
     "TableFront",
     "Unbinned",
+    "ViT",
     "cell_heads",
     "encode",
     "event_encoder",
+    "grid_positions",
+    "image_encoder",
+    "patchify",
+    "small_resnet",
     "table_encoder",
+    "unpatchify",
     "width_of",
 ]

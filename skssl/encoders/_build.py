@@ -77,23 +77,45 @@ def table_encoder(
     encoder : TableEncoder or FTTransformer
         Maps (n, d) to (n, width).
     """
+    check_name(encoder, "a table", ("auto", "ft_transformer"))
+    if encoder == "ft_transformer":
+        return FTTransformer(X, columns, n_components, numeric=numeric)
+    front = TableFront(X, columns, numeric=numeric)
+    if isinstance(encoder, str):
+        return TableEncoder(
+            front, MLP(front.n_features_out, 256, 256, n_components, activated=True)
+        )
+    with torch.no_grad():
+        return TableEncoder(front, user_module(encoder, front(X[:1024])))
+
+
+def check_name(encoder: Any, kind: str, names: Sequence[str]) -> None:
+    """Raise ValueError if an encoder is given by a name that this kind of data has none of."""
+    if isinstance(encoder, str) and encoder not in names:
+        raise ValueError(
+            f"encoder={encoder!r} does not read {kind}; by name there are "
+            f"{' and '.join(map(repr, names))}. Or pass a module, or a function that makes one."
+        )
+
+
+def user_module(encoder: nn.Module | Callable[[Tensor], nn.Module], x: Tensor) -> nn.Module:
+    """Return a copy of the module given, or what the function given makes of ``x``.
+
+    Raises
+    ------
+    TypeError
+        If ``encoder`` is a class, or a function that returns no module.
+    """
     if isinstance(encoder, type):
         raise TypeError(
             f"encoder= must be a module or a function that makes one; got the class "
-            f"{encoder.__name__}. Pass an instance, or for example "
-            f"`lambda x: {encoder.__name__}(x.shape[1], 64)`."
+            f"{encoder.__name__}. Pass an instance, or a function that makes one by the shape "
+            f"of its input, `lambda x: {encoder.__name__}(...)`."
         )
-    if isinstance(encoder, str) and encoder == "ft_transformer":
-        return FTTransformer(X, columns, n_components, numeric=numeric)
-    front = TableFront(X, columns, numeric=numeric)
     if isinstance(encoder, nn.Module):
-        body = copy.deepcopy(encoder)
-    elif encoder == "auto":
-        body = MLP(front.n_features_out, 256, 256, n_components, activated=True)
-    else:
-        with torch.no_grad():
-            body = _checked_module(encoder(front(X[:1024])))  # type: ignore[operator]
-    return TableEncoder(front, body)
+        return copy.deepcopy(encoder)
+    with torch.no_grad():
+        return _checked_module(encoder(x))
 
 
 def _checked_module(made: Any) -> nn.Module:
@@ -120,9 +142,10 @@ def width_of(encoder: nn.Module, X: Tensor) -> int:
     except (RuntimeError, TypeError, IndexError) as error:
         raise ValueError(
             f"encoder= cannot read the data: given a batch of shape {tuple(rows.shape)} it "
-            f"raised: {error}. On a table the module receives scaled numbers, missing "
-            "indicators and one-hot categories: pass a callable to see their width first, "
-            "as in `encoder=lambda x: torch.nn.Linear(x.shape[1], 64)`."
+            f"raised: {error}. The module receives scaled floats, those of a table with missing "
+            "indicators and one-hot categories beside them, those of images as (n, channels, "
+            "height, width): pass a callable to see their width or shape first, as in "
+            "`encoder=lambda x: torch.nn.Linear(x.shape[1], 64)`."
         ) from error
     finally:
         encoder.train()

@@ -60,7 +60,7 @@ class BinningPretext(ReconstructionMixin, SSLTransformer):
         "p": [Interval(Real, 0, 1, closed="left")],
     }
 
-    def _views(self):
+    def _views(self, augment):
         return (partial(swap_cells, p=self.p),)
 
     def _build(self, net, X):

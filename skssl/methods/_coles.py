@@ -89,7 +89,7 @@ class CoLES(SSLTransformer):
         "max_events": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self):
+    def _views(self, augment):
         low, high = self.slice_range
         if not 0 <= low <= high <= 1:
             raise ValueError(

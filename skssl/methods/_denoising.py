@@ -59,7 +59,7 @@ class DenoisingAutoencoder(ReconstructionMixin, SSLTransformer):
         "target": [StrOptions({"values", "bins"})],
     }
 
-    def _views(self):
+    def _views(self, augment):
         return (partial(swap_cells, p=self.noise),)
 
     def _build(self, net, X):

@@ -56,7 +56,7 @@ class LFR(SSLTransformer):
         "lambd": [Interval(Real, 0, None, closed="left")],
     }
 
-    def _views(self):
+    def _views(self, augment):
         return (original,)
 
     def _build(self, net, X):

@@ -62,7 +62,7 @@ class MaskedTable(ReconstructionMixin, SSLTransformer):
         "target": [StrOptions({"values", "bins"})],
     }
 
-    def _views(self):
+    def _views(self, augment):
         return (partial(mask_cells, p=self.p),)
 
     def _build(self, net, X):

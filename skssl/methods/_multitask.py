@@ -62,8 +62,8 @@ class MultiTask(ReconstructionMixin, SSLTransformer, BaseComposition):
     def _tasks(self) -> list[tuple[str, SSLTransformer, float]]:
         return _DEFAULT_TASKS if self.tasks is None else self.tasks
 
-    def _views(self):
-        return max((task._views() for _, task, _ in _checked(self._tasks())), key=len)
+    def _views(self, augment):
+        return max((task._views(augment) for _, task, _ in _checked(self._tasks())), key=len)
 
     def _build(self, net, X):
         net.tasks, net.lr_scale = nn.ModuleDict(), {}
@@ -72,8 +72,9 @@ class MultiTask(ReconstructionMixin, SSLTransformer, BaseComposition):
         for name, task, _ in self._tasks():
             space = net.tasks[name] = Net()
             space.columns, space.encoder = net.columns, net.encoder
-            if self.views == "auto":
-                space.views = Views(tuple(once(made, view) for view in task._views()))
+            if isinstance(self.views, str):
+                views = task._views(net.augment)
+                space.views = Views(tuple(once(made, v, views[:i]) for i, v in enumerate(views)))
             else:
                 space.views = made.setdefault("user", Once(net.views))
             task._build(space, X)

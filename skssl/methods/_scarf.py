@@ -50,7 +50,7 @@ class SCARF(SSLTransformer):
         "temperature": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def _views(self):
+    def _views(self, augment):
         return original, partial(swap_cells, p=self.corruption)
 
     def _build(self, net, X):

@@ -68,7 +68,7 @@ class STUNT(SSLTransformer):
         "temperature": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def _views(self):
+    def _views(self, augment):
         shares = np.linspace(self.min_columns, self.max_columns, self.n_tasks + 1).tolist()
         pairs = itertools.pairwise(shares)
         return tuple(partial(swap_columns, low=low, high=high) for low, high in pairs)

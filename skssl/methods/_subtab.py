@@ -73,7 +73,7 @@ class SubTab(ReconstructionMixin, SSLTransformer):
         "contrast": [Interval(Real, 0, None, closed="left")],
     }
 
-    def _views(self):
+    def _views(self, augment):
         return (partial(swap_cells, p=self.noise),) * self.n_subsets
 
     def _build(self, net, X):

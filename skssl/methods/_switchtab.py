@@ -58,7 +58,7 @@ class SwitchTab(ReconstructionMixin, SSLTransformer):
         "alpha": [Interval(Real, 0, None, closed="left")],
     }
 
-    def _views(self):
+    def _views(self, augment):
         return (partial(swap_cells, p=self.corruption),)
 
     def _build(self, net, X):

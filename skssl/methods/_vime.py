@@ -60,7 +60,7 @@ class VIME(ReconstructionMixin, SSLTransformer):
         "target": [StrOptions({"values", "bins"})],
     }
 
-    def _views(self):
+    def _views(self, augment):
         return (partial(swap_cells, p=self.p),)
 
     def _build(self, net, X):

@@ -1,4 +1,4 @@
-"""Figures: what a report or a fitted estimator holds, drawn."""
+"""The Display of label budgets."""
 
 from typing import Any, Self
 

@@ -1,0 +1,60 @@
+"""From embeddings back to images."""
+
+import math
+
+from torch import Tensor, nn
+
+from skssl.encoders._resnet import convolution
+
+SMALLEST = 4  # pixels of the side at which an image begins
+
+
+class Decoder(nn.Module):
+    """Convolutions that double an image, again and again, from about 4 x 4 pixels.
+
+    Each is followed by a shuffle of four channels into a square of four pixels, so that all
+    arithmetic is done on the smaller image.
+
+    Parameters
+    ----------
+    n_components : int
+        Width of the embedding.
+    n_channels : int
+        Channels of the image.
+    size : (int, int)
+        Its height and width.
+    n_filters : int, default=64
+        Channels at the smallest size; each doubling halves them.
+
+    Shape
+    -----
+    (n, n_components) -> (n, n_channels, *size)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.encoders import Decoder
+    >>> Decoder(16, 3, (28, 20))(torch.zeros(5, 16)).shape
+    torch.Size([5, 3, 28, 20])
+    """
+
+    def __init__(self, n_components: int, n_channels: int, size: tuple[int, int], n_filters=64):
+        super().__init__()
+        height, width = self.size = size
+        n_doublings = max(0, round(math.log2(min(size) / SMALLEST)))
+        start = (math.ceil(height / 2**n_doublings), math.ceil(width / 2**n_doublings))
+        self.first = nn.Sequential(
+            nn.Linear(n_components, n_filters * start[0] * start[1], bias=False),
+            nn.Unflatten(1, (n_filters, *start)),
+            nn.BatchNorm2d(n_filters),
+            nn.ReLU(inplace=True),
+        )
+        doublings: list[nn.Module] = []
+        for _ in range(n_doublings):
+            n_in, n_filters = n_filters, max(8, n_filters // 2)
+            doublings += [convolution(n_in, 4 * n_filters, 3), nn.PixelShuffle(2)]
+        self.rest = nn.Sequential(*doublings, nn.Conv2d(n_filters, n_channels, 3, padding=1))
+
+    def forward(self, z: Tensor) -> Tensor:
+        height, width = self.size
+        return self.rest(self.first(z))[:, :, :height, :width]

@@ -1,0 +1,209 @@
+"""Predict patches of images that an encoder has not seen from the tokens of those it has."""
+
+import math
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from skssl.encoders._transformer import Block
+from skssl.encoders._vit import _choose_heads, grid_of, grid_positions, patchify, unpatchify
+
+
+def check_patches(encoder: Any, X: Tensor, method: str) -> int:
+    """Return the width of an encoder's tokens.
+
+    Raises
+    ------
+    ValueError
+        If the encoder does not read images as patches, or X as one patch only.
+    """
+    if not (hasattr(encoder, "tokens") and hasattr(encoder, "patch_size")):
+        raise ValueError(
+            f"{method} needs an encoder that reads images as patches, with `tokens(x, keep=None)` "
+            f"and `patch_size`; got {type(encoder).__name__}. Pass encoder='vit', or a "
+            "skssl.encoders.ViT."
+        )
+    rows, columns = grid_of(X.shape[2:], encoder.patch_size)
+    if rows * columns < 2:
+        raise ValueError(
+            f"{method} predicts some patches of an image from others; one patch of "
+            f"patch_size={encoder.patch_size} is the whole image. Take a smaller one."
+        )
+    with torch.no_grad():
+        return encoder.tokens(X[:2]).shape[2]
+
+
+def split_patches(
+    n: int, n_patches: int, mask_ratio: float, device: torch.device | None = None
+) -> tuple[Tensor, Tensor]:
+    """Draw which patches of each image are seen, and which are hidden: at least one each.
+
+    Returns
+    -------
+    seen : Tensor of shape (n, n_seen)
+        Numbers of patches, in no order.
+    hidden : Tensor of shape (n, n_patches - n_seen)
+        The others.
+    """
+    n_seen = min(max(1, round(n_patches * (1 - mask_ratio))), n_patches - 1)
+    order = torch.rand(n, n_patches, device=device).argsort(1)
+    return order[:, :n_seen], order[:, n_seen:]
+
+
+def block_size(
+    grid: tuple[int, int], scale: tuple[float, float], aspect: tuple[float, float]
+) -> tuple[int, int]:
+    """Draw the height and width, in patches, of a block.
+
+    ``scale`` is the range of its share of the patches, ``aspect`` that of height to width.
+    """
+    share, ratio = (float(torch.empty(()).uniform_(*limits)) for limits in (scale, aspect))
+    area = share * grid[0] * grid[1]
+    height, width = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+    return min(max(1, height), grid[0]), min(max(1, width), grid[1])
+
+
+def draw_blocks(n_blocks: int, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Draw where blocks of one size stand.
+
+    Returns
+    -------
+    patches : Tensor of shape (n_blocks, height * width of a block)
+        The numbers of their patches, row by row.
+    """
+    (rows, columns), (height, width) = grid, size
+    top = torch.randint(rows - height + 1, (n_blocks, 1, 1)) + torch.arange(height)[:, None]
+    left = torch.randint(columns - width + 1, (n_blocks, 1, 1)) + torch.arange(width)
+    return (top * columns + left).flatten(1)
+
+
+def part_outside(context: Tensor, blocks: Tensor, n_patches: int) -> Tensor:
+    """Return the patches of the context that are in no block; any one, where all are.
+
+    Parameters
+    ----------
+    context, blocks : Tensor
+        Numbers of patches.
+    n_patches : int
+        Patches of an image.
+
+    Returns
+    -------
+    seen : Tensor of shape (n_seen,)
+    """
+    free = torch.zeros(n_patches, dtype=torch.bool)
+    free[context.flatten()] = True
+    free[blocks.flatten()] = False
+    return free.nonzero()[:, 0] if free.any() else torch.randint(n_patches, (1,))
+
+
+def unlike_others(tokens: Tensor) -> Tensor:
+    """Return tokens (n, t, d) less the mean of each place over the batch, features scaled.
+
+    Of tokens as they are, most could be told from where the patch stands.
+    """
+    tokens = tokens.float()
+    tokens = tokens - tokens.mean(0)
+    return tokens / tokens.std((0, 1)).clamp(min=1e-4)
+
+
+class PatchPredictor(nn.Module):
+    """A narrow transformer over tokens and, in the place of what is wanted, one mask token.
+
+    What tells the mask tokens from each other is where they stand. Positions are standardised
+    over the grid: those of neighbours are much alike, which made attention slow to learn.
+
+    Parameters
+    ----------
+    width : int
+        Width of the encoder's tokens.
+    grid : (int, int)
+        Patches below and beside each other in an image.
+    dim : int
+        Width inside, and of the output.
+    n_layers : int
+        Number of blocks.
+
+    Shape
+    -----
+    tokens (n, t, width) of the patches ``seen`` (n, t), and ``wanted`` (n, m) -> (n, m, dim)
+    """
+
+    def __init__(self, width: int, grid: tuple[int, int], dim: int, n_layers: int):
+        super().__init__()
+        self.grid = grid
+        self.embed = nn.Linear(width, dim)
+        self.mask = nn.Parameter(0.02 * torch.randn(dim))
+        self.blocks = nn.ModuleList(Block(dim, _choose_heads(dim)) for _ in range(n_layers))
+        self.norm = nn.LayerNorm(dim)
+        self.register_buffer("positions", self._of(grid, dim), persistent=False)
+
+    def forward(
+        self, tokens: Tensor, seen: Tensor, wanted: Tensor, grid: tuple[int, int] | None = None
+    ) -> Tensor:
+        """Predict; ``grid`` is that of images of another size, over the same area."""
+        positions = cast(Tensor, self.positions)
+        if grid is not None and grid != self.grid:
+            positions = self._of(grid, positions.shape[1]).to(positions)
+        seen_part = self.embed(tokens) + positions[seen]
+        h = torch.cat([seen_part, self.mask + positions[wanted]], 1)
+        for block in self.blocks:
+            h = block(h)
+        return self.norm(h[:, seen.shape[1] :])
+
+    def _of(self, grid: tuple[int, int], dim: int) -> Tensor:
+        own = grid_positions(*self.grid, dim)
+        positions = grid_positions(*grid, dim, span=self.grid)
+        return (positions - own.mean(0)) / own.std(0).clamp(min=1e-3)
+
+
+class PatchDecoder(nn.Module):
+    """Predict the pixels of hidden patches.
+
+    Parameters
+    ----------
+    width : int
+        Width of the encoder's tokens.
+    X : Tensor of shape (n, n_channels, height, width)
+        Images, whose shape alone matters.
+    patch_size : int
+        Side of a patch.
+    dim, n_layers : int
+        Width and number of blocks of the predictor.
+    mask_ratio : float
+        Share of the patches that :meth:`fill` hides, the same ones of every image.
+
+    Attributes
+    ----------
+    hidden : bool Tensor of shape (height, width)
+        The pixels that :meth:`fill` predicts.
+    """
+
+    hidden: Tensor
+    unseen: Tensor
+    seen: Tensor
+
+    def __init__(
+        self, width: int, X: Tensor, patch_size: int, dim: int, n_layers: int, mask_ratio: float
+    ):
+        super().__init__()
+        self.patch_size = patch_size
+        size = (X.shape[2], X.shape[3])
+        rows, columns = grid_of(size, patch_size)
+        self.predictor = PatchPredictor(width, (rows, columns), dim, n_layers)
+        self.pixels = nn.Linear(dim, X.shape[1] * patch_size**2)
+        seen, unseen = split_patches(1, rows * columns, mask_ratio)
+        hidden = torch.ones(rows * columns, patch_size**2)
+        hidden[seen[0]] = 0
+        self.register_buffer("seen", seen)
+        self.register_buffer("unseen", unseen)
+        self.register_buffer("hidden", unpatchify(hidden[None], patch_size, size)[0, 0].bool())
+
+    def fill(self, encoder: Any, x: Tensor) -> Tensor:
+        """Return images with their hidden patches as the encoder's tokens of the others tell."""
+        seen, unseen = self.seen.expand(len(x), -1), self.unseen.expand(len(x), -1)
+        made = self.pixels(self.predictor(encoder.tokens(x, seen), seen, unseen))
+        patches = patchify(x, self.patch_size)
+        patches = patches.scatter(1, unseen[:, :, None].expand_as(made), made)
+        return unpatchify(patches, self.patch_size, (x.shape[2], x.shape[3]))

@@ -1,0 +1,129 @@
+"""Residual convolutional nets for small images."""
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class ResNet(nn.Module):
+    """Residual net with a 3x3 stem, without max-pooling, for images of about 8 to 100 pixels.
+
+    Each stage but the first halves height and width. The embedding is the mean over what is
+    left of the image, so images of other sizes, such as small crops, can be read as well.
+
+    Parameters
+    ----------
+    n_channels : int
+        Channels of an image.
+    widths : sequence of int, default=(64, 128, 256, 512)
+        Channels of each stage.
+    n_blocks : sequence of int, default=(2, 2, 2, 2)
+        Residual blocks of each stage, of two 3x3 convolutions each. The first may be 0: then
+        the stem alone sees full resolution, and nets are cheap.
+    n_components : int, default=None
+        Width of the embedding. Where it is not the width of the last stage, a 1x1 convolution
+        before the mean leads there; None takes that width.
+    stem_stride : int, default=1
+        2 lets the stem halve height and width too, which is several times cheaper.
+
+    Shape
+    -----
+    (n, n_channels, height, width) -> (n, n_components)
+
+    References
+    ----------
+    .. [1] He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
+       https://arxiv.org/abs/1512.03385
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.encoders import ResNet
+    >>> net = ResNet(3, widths=(16, 32), n_blocks=(1, 1), n_components=64)
+    >>> x = torch.zeros(5, 3, 32, 32)
+    >>> net(x).shape
+    torch.Size([5, 64])
+    >>> [tuple(stage.shape) for stage in net.maps(x)]
+    [(5, 16, 32, 32), (5, 32, 16, 16), (5, 64, 16, 16)]
+    """
+
+    def __init__(
+        self,
+        n_channels: int,
+        widths: Sequence[int] = (64, 128, 256, 512),
+        n_blocks: Sequence[int] = (2, 2, 2, 2),
+        n_components: int | None = None,
+        stem_stride: int = 1,
+    ):
+        super().__init__()
+        self.stem = convolution(n_channels, widths[0], 3, stem_stride)
+        stages = [_stage(widths[0], widths[0], n_blocks[0], stride=1)]
+        rest = zip(itertools.pairwise(widths), n_blocks[1:], strict=True)
+        stages += [_stage(n_in, n_out, n, stride=2) for (n_in, n_out), n in rest]
+        if n_components not in (None, widths[-1]):
+            stages.append(convolution(widths[-1], n_components, 1))
+        self.stages = nn.ModuleList(stages)
+        # weights laid out so make maps laid out so, on which convolutions and norms are faster
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """Return the feature maps of each stage, the embedding being the mean of the last.
+
+        Returns
+        -------
+        maps : list of Tensor of shape (n, width, height, width)
+            One more than there are stages where ``n_components`` asks for a width of its own.
+        """
+        x = self.stem(x)
+        outputs = []
+        for stage in self.stages:
+            x = stage(x)
+            outputs.append(x)
+        return outputs
+
+    def layers(self, x: Tensor) -> list[Tensor]:
+        """Return the maps of each stage as vectors (n, width): their means, last the embedding."""
+        return [stage.mean((2, 3)) for stage in self.maps(x)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.maps(x)[-1].mean((2, 3))
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions whose output is added to the input, or to a projection of it.
+
+    Shape
+    -----
+    (n, n_in, height, width) -> (n, n_out, height / stride, width / stride), rounded up
+    """
+
+    def __init__(self, n_in: int, n_out: int, stride: int):
+        super().__init__()
+        self.first = convolution(n_in, n_out, 3, stride)
+        self.second = convolution(n_out, n_out, 3, activated=False)
+        same = n_in == n_out and stride == 1
+        project = None if same else convolution(n_in, n_out, 1, stride, activated=False)
+        self.shortcut = project or nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.second(self.first(x)) + self.shortcut(x)).relu_()
+
+
+def convolution(
+    n_in: int, n_out: int, size: int, stride: int = 1, activated: bool = True
+) -> nn.Sequential:
+    """Make a padded convolution with batch normalisation and, if ``activated``, ReLU."""
+    linear = nn.Conv2d(n_in, n_out, size, stride, size // 2, bias=False)
+    norm = nn.BatchNorm2d(n_out)
+    return (
+        nn.Sequential(linear, norm, nn.ReLU(inplace=True))
+        if activated
+        else nn.Sequential(linear, norm)
+    )
+
+
+def _stage(n_in: int, n_out: int, n_blocks: int, stride: int) -> nn.Sequential:
+    shapes = [(n_in, n_out, stride), *[(n_out, n_out, 1)] * (n_blocks - 1)]
+    return nn.Sequential(*(Residual(*shape) for shape in shapes[:n_blocks]))

@@ -1,0 +1,15 @@
+"""Figures: what a report or a fitted estimator holds, drawn."""
+
+from skssl.inspection._embedding import EmbeddingDisplay
+from skssl.inspection._label_budget import LabelBudgetDisplay
+from skssl.inspection._loss_curve import LossCurveDisplay
+from skssl.inspection._reconstruction import ReconstructionDisplay
+from skssl.inspection._views import ViewsDisplay
+
+__all__ = [
+    "EmbeddingDisplay",
+    "LabelBudgetDisplay",
+    "LossCurveDisplay",
+    "ReconstructionDisplay",
+    "ViewsDisplay",
+]

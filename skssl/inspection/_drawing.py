@@ -1,0 +1,110 @@
+"""What Displays share in drawing: colours, new axes, rows of images."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from skssl._compat import import_pyplot
+
+BLUE, ORANGE, PALE = "#0072B2", "#E69F00", "#E8E8E8"  # of Okabe and Ito: safe for the colour-blind
+
+
+def axes_or_new(ax: Any, width: float, height: float) -> Any:
+    """Return the axes given, or those of a new figure of so many inches."""
+    plt = import_pyplot()
+    if ax is None:
+        ax = plt.subplots(figsize=(width, height), layout="constrained")[1]
+    return ax
+
+
+def check_channels(channels: Any, n_channels: int) -> list[int] | None:
+    """Return which channels to show, one or three; None is the mean of all."""
+    if channels is None:
+        return [0, 1, 2] if n_channels == 3 else None
+    chosen = np.atleast_1d(np.asarray(channels))
+    known = chosen.dtype.kind in "iu" and chosen.ndim == 1 and len(chosen) in (1, 3)
+    if not known or not all(-n_channels <= c < n_channels for c in chosen):
+        raise ValueError(
+            "channels must be one channel, or three to show as red, green and blue, out of the "
+            f"{n_channels} there are, counted from 0; got {channels!r}."
+        )
+    return chosen.tolist()
+
+
+def to_colors(
+    images: np.ndarray, channels: Any = None, limits: tuple[float, float] | None = None
+) -> np.ndarray:
+    """Return images as colours between 0 and 1.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width, n_channels)
+        Images to show.
+    channels : None, int or sequence of three int, default=None
+        Channels to show. None is all of three, else their mean, in grey.
+    limits : (float, float), default=None
+        What to show as black and as white; None is the least and the greatest value.
+
+    Returns
+    -------
+    colors : ndarray of shape (n, height, width, 4)
+        Red, green, blue and opacity.
+    """
+    pixels = shown(images, channels)
+    low, high = limits or (float(pixels.min()), float(pixels.max()))
+    colors = ((pixels - low) / max(high - low, 1e-12)).clip(0, 1)
+    red_green_blue = np.broadcast_to(colors, (*colors.shape[:3], 3))
+    return np.concatenate([red_green_blue, np.ones_like(colors[..., :1])], -1)
+
+
+def shown(images: np.ndarray, channels: Any) -> np.ndarray:
+    """Return the one or three channels to show, as floats."""
+    chosen = check_channels(channels, images.shape[-1])
+    return (images.mean(-1, keepdims=True) if chosen is None else images[..., chosen]) * 1.0
+
+
+def mosaic(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Put rows of images on one transparent ground, smaller ones in the middle of their cell.
+
+    Parameters
+    ----------
+    rows : sequence of ndarray of shape (n, height, width, 4)
+        Images from left to right; sizes may differ from row to row.
+
+    Returns
+    -------
+    ground : ndarray of shape (total_height, total_width, 4)
+        Colours and opacity.
+    middles : ndarray of shape (n_rows,)
+        Height at which the middle of each row lies.
+    """
+    height, width = np.max([row.shape[1:3] for row in rows], axis=0).tolist()
+    gap = max(1, round(max(height, width) / 12))
+    tops = np.cumsum([0, *(row.shape[1] + gap for row in rows)])
+    ground = np.zeros((tops[-1] - gap, len(rows[0]) * (width + gap) - gap, 4), np.float32)
+    for row, top in zip(rows, tops, strict=False):
+        own_height, own_width = row.shape[1:3]
+        for j, image in enumerate(row):
+            left = j * (width + gap) + (width - own_width) // 2
+            ground[top : top + own_height, left : left + own_width] = image
+    return ground, (tops[:-1] + tops[1:] - gap - 1) / 2
+
+
+def draw_rows(ax: Any, rows: Sequence[np.ndarray], labels: Sequence[str]) -> Any:
+    """Draw rows of images, each with a label on its left, and return the artist.
+
+    ``ax`` is None for a new figure; the artist's ``axes`` says where it was drawn.
+    """
+    ground, middles = mosaic(rows)
+    height, width = ground.shape[:2]
+    inches = min(0.85 * len(rows[0]), 12)  # from the first image to the last
+    ax = axes_or_new(ax, inches + 0.2 + 0.08 * max(map(len, labels)), inches * height / width + 0.1)
+    smooth = height / len(rows) > 100
+    artist = ax.imshow(ground, interpolation="auto" if smooth else "nearest")
+    ax.set_xticks([])
+    ax.set_yticks(middles, labels)
+    ax.set_anchor("E")  # what is left over goes to the labels
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return artist

@@ -1,0 +1,174 @@
+"""The Display of an embedding."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from skssl.inspection._drawing import axes_or_new, to_colors
+from skssl.inspection._fitted import channels_last, draw_seed, unwrap
+from skssl.inspection._map import apart, draw_images, draw_points, project, read_labels
+
+
+class EmbeddingDisplay:
+    """A map of the embedding in two dimensions: rows that are alike should lie together.
+
+    Rows are coloured by y. Where X is images, some of them lie on the map where they belong.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n_samples, 2)
+        Where each row lies.
+    y : array-like of shape (n_samples,), default=None
+        Classes, or numbers; None, NaN and, for classes, -1 mark rows without a label.
+    images : ndarray of shape (n_samples, height, width, n_channels), default=None
+        Images to lay on the map.
+    axis_names : sequence of two str, default=("", "")
+        What the dimensions are called.
+    n_thumbnails : int, default=60
+        At most so many images lie on the map, none on another.
+    channels : int or sequence of three int, default=None
+        Channels of an image to show. None is all of three, else their mean, in grey.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        The axes drawn on.
+    figure_ : matplotlib.figure.Figure
+        Their figure.
+    scatters_ : list of matplotlib.collections.PathCollection
+        The points: of rows without a label, where there are any, then of each class.
+    thumbnails_ : list of matplotlib.image.AxesImage
+        The images on the map.
+
+    See Also
+    --------
+    ViewsDisplay : Draws what the embedding was learnt from.
+
+    Notes
+    -----
+    A map flattens hundreds of dimensions into two. What lies together there is alike; what
+    looks mixed may still be told apart by a linear model on the embedding itself.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skssl import SCARF, EmbeddingDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> scarf = SCARF(n_components=8, max_epochs=5, random_state=0).fit(X)
+    >>> display = EmbeddingDisplay.from_estimator(scarf, X, y)
+    >>> display.positions.shape, len(display.scatters_)
+    ((150, 2), 3)
+    """
+
+    def __init__(
+        self,
+        positions: np.ndarray,
+        *,
+        y: Any = None,
+        images: np.ndarray | None = None,
+        axis_names: Sequence[str] = ("", ""),
+        n_thumbnails: int = 60,
+        channels: Any = None,
+    ):
+        self.positions = positions
+        self.y = y
+        self.images = images
+        self.axis_names = axis_names
+        self.n_thumbnails = n_thumbnails
+        self.channels = channels
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any = None,
+        *,
+        method: Any = "pca",
+        n_thumbnails: int = 60,
+        channels: Any = None,
+        random_state: Any = None,
+        ax: Any = None,
+    ) -> Self:
+        """Embed X with a fitted estimator and draw the map.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted transformer, PretrainedClassifier or PretrainedRegressor, or a Pipeline
+            that ends in one.
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows to embed.
+        y : array-like of shape (n_samples,), default=None
+            What to colour by: classes, or numbers; None, NaN and, for classes, -1 mark rows
+            without a label. Numbers with decimals, or more than 30 different ones, have a
+            colour bar.
+        method : {"pca", "tsne"} or transformer, default="pca"
+            From the embedding to two dimensions. A transformer is cloned and fitted; its first
+            two columns are drawn. t-SNE takes seconds for a thousand rows: pass a part of X.
+        n_thumbnails : int, default=60
+            Where X is images, at most so many lie on the map. 0 is none.
+        channels : int or sequence of three int, default=None
+            Channels of an image to show. None is all of three, else their mean, in grey.
+        random_state : int, RandomState instance or None, default=None
+            Seeds ``method``, where that was left open; an int draws the same map at every call.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None is a new figure.
+
+        Returns
+        -------
+        display : EmbeddingDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two rows, or fewer than two columns to draw.
+        """
+        transformer, X = unwrap(estimator, X)
+        Z = transformer.transform(X)
+        positions, axis_names = project(np.asarray(Z), method, draw_seed(random_state))
+        images = None
+        if transformer._reader.kind == "image" and n_thumbnails:
+            images = channels_last(transformer._read(X))
+        display = cls(
+            positions,
+            y=y,
+            images=images,
+            axis_names=axis_names,
+            n_thumbnails=n_thumbnails,
+            channels=channels,
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw the map.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None is a new figure.
+
+        Returns
+        -------
+        self : EmbeddingDisplay
+            The display, with the attributes of what was drawn.
+        """
+        spans = np.ptp(self.positions, axis=0)
+        height = 5 * spans[1] / max(spans[0], 1e-12)
+        self.ax_ = ax = axes_or_new(ax, 6.4, float(np.clip(height, 3, 6)))
+        self.figure_ = ax.figure
+        labels = read_labels(self.y, len(self.positions))
+        self.scatters_ = draw_points(ax, self.positions, labels)
+        self.thumbnails_ = []
+        if self.images is not None and self.n_thumbnails:
+            rows, side = apart(self.positions, self.n_thumbnails)
+            images = to_colors(self.images[rows], self.channels)
+            frames = labels.colors()[rows]
+            self.thumbnails_ = draw_images(ax, self.positions[rows], images, frames, side)
+        ax.set(xticks=[], yticks=[], xlabel=self.axis_names[0], ylabel=self.axis_names[1])
+        ax.use_sticky_edges = False  # of images: their frames stay inside
+        ax.set_aspect("equal", adjustable="datalim")
+        ax.autoscale()
+        return self

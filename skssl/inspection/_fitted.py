@@ -1,0 +1,76 @@
+"""What Displays read off a fitted estimator."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from skssl._base import SSLTransformer
+from skssl._pretrained import Pretrained
+
+
+def unwrap(estimator: Any, X: Any = None) -> tuple[SSLTransformer, Any]:
+    """Return the fitted self-supervised transformer in an estimator, and X as that one reads it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted transformer, a Pretrained estimator, or a Pipeline that ends in either.
+    X : array-like, default=None
+        Rows as the estimator reads them; None if there are none to hand on.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+    TypeError
+        If there is no self-supervised transformer where one is looked for.
+    """
+    check_is_fitted(estimator)
+    outer = estimator
+    while not isinstance(estimator, SSLTransformer):
+        if isinstance(estimator, Pretrained):
+            estimator = estimator.transformer_
+        elif isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
+        elif isinstance(estimator, Pipeline):
+            if X is not None and len(estimator) > 1:
+                X = estimator[:-1].transform(X)
+            estimator = estimator[-1]
+        else:
+            inside = "" if estimator is outer else f", in which is {estimator!r}"
+            raise TypeError(
+                "Expected a self-supervised transformer such as SimCLR(), a PretrainedClassifier "
+                f"or PretrainedRegressor, or a Pipeline that ends in one; got "
+                f"{type(outer).__name__}{inside}. Pass the part that was pretrained."
+            )
+    return estimator, X
+
+
+def column_names(transformer: SSLTransformer) -> list[str]:
+    """Return what the columns of a table are called: x0, x1, ... where nobody named them."""
+    names = getattr(transformer, "feature_names_in_", None)
+    if names is None:
+        names = [f"x{i}" for i in range(transformer.n_features_in_)]
+    return [str(name) for name in names]
+
+
+def channels_last(images: Tensor) -> np.ndarray:
+    """Return a batch (n, channels, height, width) as an array (n, height, width, channels)."""
+    return images.detach().movedim(1, -1).numpy()
+
+
+def spread(n_rows: int, n_wanted: int) -> np.ndarray:
+    """Return which of some rows to show: at most ``n_wanted``, evenly spaced."""
+    return np.linspace(0, n_rows - 1, min(n_rows, n_wanted)).round().astype(int)
+
+
+def draw_seed(random_state: Any) -> int:
+    """Return a seed from the user's ``random_state``; None leaves global generators alone."""
+    if random_state is None:
+        random_state = np.random.RandomState()
+    return check_random_state(random_state).randint(2**31 - 1)

@@ -1,0 +1,184 @@
+"""The Display of reconstructions."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from skssl._compat import import_pyplot, take_rows
+from skssl.inspection._drawing import draw_rows, shown, to_colors
+from skssl.inspection._fitted import channels_last, column_names, spread, unwrap
+from skssl.inspection._panels import draw_cells
+
+HIDDEN = (0.62, 0.79, 0.88, 1.0)  # no grey, so that it is not taken for a pixel
+MAX_COLUMNS = 12  # of a table, where nobody says which
+
+
+class ReconstructionDisplay:
+    """What is predicted back from the embedding, beside what went in.
+
+    Of images, the last row shows the reconstructions; where the method hides a part of each
+    image, the row above it shows what it saw. Of tables, there is a panel for each
+    column: numbers as points, which lie on the line where the prediction is true, and
+    categories as discs, whose area is a share of the rows of that true category.
+
+    Parameters
+    ----------
+    originals : ndarray of shape (n, height, width, n_channels) or (n, n_features)
+        Images, or the cells of a table: numbers in their own units, codes of categories, NaN
+        for missing.
+    reconstructions : ndarray of the same shape
+        What was predicted.
+    columns : sequence of str, default=None
+        Names of the columns of a table.
+    levels : sequence of (list or None), default=None
+        Of each column of a table its categories in the order of their codes; None for numbers.
+    channels : int or sequence of three int, default=None
+        Channels of an image to show. None is all of three, else their mean, in grey.
+    hidden : ndarray of shape (height, width), dtype bool, default=None
+        The part of every image that was hidden and predicted from the rest.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib.axes.Axes of shape (1,) or (n_features,)
+        The axes drawn on: one for images, one for each column of a table.
+    figure_ : matplotlib.figure.Figure
+        Their figure.
+
+    See Also
+    --------
+    EmbeddingDisplay : Draws what the reconstruction is made from.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skssl import DenoisingAutoencoder, ReconstructionDisplay
+    >>> X, _ = load_iris(return_X_y=True, as_frame=True)
+    >>> dae = DenoisingAutoencoder(n_components=8, max_epochs=5, random_state=0).fit(X)
+    >>> display = ReconstructionDisplay.from_estimator(dae, X)
+    >>> display.columns[0], display.axes_.shape
+    ('sepal length (cm)', (4,))
+    """
+
+    def __init__(
+        self,
+        originals: np.ndarray,
+        reconstructions: np.ndarray,
+        *,
+        columns: Sequence[str] | None = None,
+        levels: Sequence[Any] | None = None,
+        channels: Any = None,
+        hidden: np.ndarray | None = None,
+    ):
+        self.originals = originals
+        self.reconstructions = reconstructions
+        self.columns = columns
+        self.levels = levels
+        self.channels = channels
+        self.hidden = hidden
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        n_samples: int | None = None,
+        columns: Sequence[Any] | None = None,
+        channels: Any = None,
+        ax: Any = None,
+    ) -> Self:
+        """Draw what a fitted estimator reconstructs of X.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted transformer, PretrainedClassifier or PretrainedRegressor, or a Pipeline
+            that ends in one, whose transformer has ``reconstruct``.
+        X : array-like or dataframe of shape (n_samples, ...)
+            Images, or rows of a table.
+        n_samples : int, default=None
+            How many of them to show, evenly spaced. None is 8 images, or 500 rows.
+        columns : sequence of str or int, default=None
+            Names or positions of the columns of a table to show. None is the first 12.
+        channels : int or sequence of three int, default=None
+            Channels of an image to show. None is all of three, else their mean, in grey.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None is a new figure. The panels of a table share its place.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the method does not reconstruct, or there is no such column.
+        """
+        transformer, X = unwrap(estimator, X)
+        reader = transformer._reader
+        if not hasattr(transformer, "reconstruct"):
+            raise ValueError(
+                f"{type(transformer).__name__} does not reconstruct what it embeds. Fit a method "
+                "that has reconstruct(X), such as DenoisingAutoencoder for tables."
+            )
+        n = X.shape[0] if hasattr(X, "shape") else len(X)
+        rows = spread(n, n_samples or (8 if reader.kind == "image" else 500))
+        X = X if len(rows) == n else take_rows(X, rows)
+        parts = reader.read(X), reader.read(transformer.reconstruct(X))
+        if reader.kind == "image":
+            hidden = getattr(transformer.decoder_, "hidden", None)
+            hidden = None if hidden is None else hidden.numpy()
+            return cls(*map(channels_last, parts), channels=channels, hidden=hidden).plot(ax=ax)
+        names = column_names(transformer)
+        where = _positions(columns, names)
+        return cls(
+            *(part.numpy()[:, where] for part in parts),
+            columns=[names[i] for i in where],
+            levels=[reader.levels[i] for i in where],
+        ).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw originals and reconstructions.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None is a new figure. The panels of a table share its place.
+
+        Returns
+        -------
+        self : ReconstructionDisplay
+            The display, with the attributes of what was drawn.
+        """
+        import_pyplot()
+        if self.originals.ndim == 4:
+            parts = self.originals, self.reconstructions
+            pixels = shown(self.originals, self.channels)
+            limits = float(pixels.min()), float(pixels.max())
+            rows = [to_colors(part, self.channels, limits) for part in parts]
+            labels = ["original", "reconstructed"]
+            if self.hidden is not None:
+                seen = rows[0].copy()
+                seen[:, self.hidden] = HIDDEN
+                rows, labels = [rows[0], seen, rows[1]], ["original", "seen", "reconstructed"]
+            self.axes_ = np.array([draw_rows(ax, rows, labels).axes])
+        else:
+            d = self.originals.shape[1]
+            names = [f"x{i}" for i in range(d)] if self.columns is None else self.columns
+            levels = [None] * d if self.levels is None else self.levels
+            self.axes_ = draw_cells(ax, self.originals, self.reconstructions, names, levels)
+        self.figure_ = self.axes_[0].figure
+        return self
+
+
+def _positions(columns: Sequence[Any] | None, names: list[str]) -> list[int]:
+    """Return the positions of columns given by name or position."""
+    if columns is None:
+        return list(range(min(len(names), MAX_COLUMNS)))
+    where = [names.index(c) if c in names else c for c in columns]
+    unknown = [c for c in where if not isinstance(c, int | np.integer) or not 0 <= c < len(names)]
+    if unknown or not where:
+        raise ValueError(f"columns={columns!r}: expected names or positions of columns of {names}.")
+    return [int(i) for i in where]

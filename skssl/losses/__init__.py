@@ -1,0 +1,35 @@
+"""Losses: pure functions from predictions and targets, or embeddings, to a scalar tensor.
+
+Similarities are multiplied in the dtype of the computation (bfloat16 under autocast, where
+that product is most of the cost); everything after the product is float32 or wider.
+"""
+
+from skssl.losses._capacity import mmcr, total_coding_rate
+from skssl.losses._cells import cell_error, mask_error
+from skssl.losses._clusters import dino, prototypical, sinkhorn, swapped_prediction
+from skssl.losses._contrastive import info_nce, margin_contrastive, nt_xent
+from skssl.losses._gaussian import lejepa, sigreg
+from skssl.losses._patches import standardized_error
+from skssl.losses._prediction import cosine_error
+from skssl.losses._redundancy import barlow_twins, vicreg, whitening_error
+
+__all__ = [
+    "barlow_twins",
+    "cell_error",
+    "cosine_error",
+    "dino",
+    "info_nce",
+    "lejepa",
+    "margin_contrastive",
+    "mask_error",
+    "mmcr",
+    "nt_xent",
+    "prototypical",
+    "sigreg",
+    "sinkhorn",
+    "standardized_error",
+    "swapped_prediction",
+    "total_coding_rate",
+    "vicreg",
+    "whitening_error",
+]

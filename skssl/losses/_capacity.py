@@ -1,0 +1,89 @@
+"""Embeddings fill the space: how much room they take as a whole."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from skssl.losses._common import _full_precision, _several, _unit
+
+
+def mmcr(views: Sequence[Tensor]) -> Tensor:
+    """Maximum manifold capacity: views of a row agree, and the rows' centroids spread.
+
+    Parameters
+    ----------
+    views : sequence of Tensor of shape (n, d)
+        Embeddings of the same n rows, view by view. Normalised here.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        Minus the nuclear norm, the sum of singular values, of the n x d centroids of the
+        views. Views that disagree shorten the centroids, so one term does both.
+
+    Raises
+    ------
+    ValueError
+        If there is one view only.
+
+    References
+    ----------
+    .. [1] Yerxa, Kuang, Simoncelli and Chung, "Learning Efficient Coding of Natural Images
+       with Maximum Manifold Capacity Representations", NeurIPS 2023.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.losses import mmcr
+    >>> mmcr([torch.eye(3), torch.eye(3)]).item(), mmcr([torch.eye(3), -torch.eye(3)]).item()
+    (-3.0, -0.0)
+    """
+    _several(views, "mmcr")
+    centroids = torch.stack([_unit(view) for view in views]).mean(0)
+    if not centroids.isfinite().all():
+        return centroids.sum()  # NaN, which the training loop explains; the line below raises
+    return -torch.linalg.svdvals(centroids).sum()
+
+
+def total_coding_rate(z: Tensor, epsilon: float = 0.2) -> Tensor:
+    """Total coding rate: how many nats tell the rows apart to a precision. To be maximised.
+
+    EMP-SSL's loss of many views takes its mean over the views off a multiple of the
+    :func:`cosine_error` between each view and the mean of all.
+
+    Parameters
+    ----------
+    z : Tensor of shape (n, d)
+        Embeddings. Normalised here.
+    epsilon : float, default=0.2
+        The precision.
+
+    Returns
+    -------
+    rate : Tensor of shape ()
+        ``logdet(I + d / (n epsilon^2) Z'Z) / 2``, in float32 or wider whatever autocast says.
+
+    References
+    ----------
+    .. [1] Tong, Chen, Ma and LeCun, "EMP-SSL: Towards Self-Supervised Learning in One
+       Training Epoch", 2023. https://arxiv.org/abs/2304.03977
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.losses import total_coding_rate
+    >>> total_coding_rate(torch.eye(2), epsilon=1.0).item()  # log(2)
+    0.693...
+    >>> total_coding_rate(torch.ones(2, 2), epsilon=1.0).item()  # log(3) / 2
+    0.549...
+    """
+    n, d = z.shape
+    with _full_precision(z):
+        z = _unit(z)
+        products = z.T @ z if d <= n else z @ z.T  # either has the same determinant
+        scaled = products * (d / (n * epsilon**2)) + torch.eye(
+            len(products), dtype=z.dtype, device=z.device
+        )
+        # Unlike cholesky, this lets NaN pass, which the training loop explains.
+        return torch.linalg.cholesky_ex(scaled).L.diagonal().log().sum()

@@ -1,0 +1,67 @@
+"""Barlow Twins."""
+
+from itertools import combinations
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval
+from skssl.encoders import MLP, encode, width_of
+from skssl.losses import barlow_twins
+
+
+class BarlowTwins(SSLTransformer):
+    """Reduce redundancy: features agree across views, and no two features say the same.
+
+    Parameters
+    ----------
+    lambd : float, default=5e-3
+        Weight of the correlations between different features.
+    scale : float, default=0.1
+        Multiplies the loss, so that gradients have the size that the learning rate expects.
+    projection_dim : int, default=512
+        Width of the projections that the loss compares.
+
+    References
+    ----------
+    .. [1] Zbontar, Jing, Misra, LeCun and Deny, "Barlow Twins: Self-Supervised Learning via
+       Redundancy Reduction", ICML 2021. https://arxiv.org/abs/2103.03230
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skssl import BarlowTwins
+    >>> X = load_digits().images[:200]
+    >>> barlowtwins = BarlowTwins(modality="image", n_components=32, max_epochs=1, random_state=0)
+    >>> barlowtwins.fit_transform(X).shape
+    (200, 32)
+    """
+
+    lambd: float = 5e-3
+    scale: float = 0.1
+    projection_dim: int = 512
+    categorical_features: Any = "from_dtype"
+    numeric: str = "plain"
+    image_shape: Any = None
+    channel_axis: Any = "auto"
+
+    _kinds = ("table", "image")
+    _parameter_constraints = {
+        "lambd": [Interval(Real, 0, None, closed="left")],
+        "scale": [Interval(Real, 0, None, closed="neither")],
+        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def _views(self, augment):
+        return augment, augment
+
+    def _build(self, net, X):
+        net.projector = MLP(width_of(net.encoder, X), self.projection_dim, self.projection_dim)
+
+    def _loss(self, net, x):
+        """Equation 1 of [1], over every pair of views."""
+        z = net.projector(torch.cat(encode(net.encoder, net.views(x)))).split(len(x))
+        pairs = list(combinations(z, 2))
+        return self.scale * sum(barlow_twins(a, b, self.lambd) for a, b in pairs) / len(pairs)

@@ -1,0 +1,76 @@
+"""BYOL."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+from torch import nn
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval
+from skssl._teachers import follow, rising, targets_and_views, teacher_of
+from skssl.encoders import MLP, encode, width_of
+from skssl.losses import cosine_error
+
+
+class BYOL(SSLTransformer):
+    """Predict what a slowly moving teacher makes of another view; no negatives.
+
+    The teacher is a mean over the encoder's past weights.
+
+    Parameters
+    ----------
+    momentum : float, default=0.99
+        Share of itself that the teacher keeps a step; rises to 1.
+    projection_dim : int, default=128
+        Width of the projections that the loss compares.
+
+    References
+    ----------
+    .. [1] Grill, Strub, Altché, Tallec, Richemond, Buchatskaya, Doersch, Avila Pires, Guo,
+       Gheshlaghi Azar, Piot, Kavukcuoglu, Munos and Valko, "Bootstrap Your Own Latent",
+       NeurIPS 2020. https://arxiv.org/abs/2006.07733
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skssl import BYOL
+    >>> X = load_digits().images[:200]
+    >>> byol = BYOL(modality="image", n_components=32, max_epochs=1, random_state=0)
+    >>> byol.fit_transform(X).shape
+    (200, 32)
+    """
+
+    momentum: float = 0.99
+    projection_dim: int = 128
+    categorical_features: Any = "from_dtype"
+    numeric: str = "plain"
+    image_shape: Any = None
+    channel_axis: Any = "auto"
+
+    _kinds = ("table", "image")
+    _parameter_constraints = {
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def _views(self, augment):
+        return augment, augment
+
+    def _build(self, net, X):
+        net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
+        net.predictor = MLP(self.projection_dim, 512, self.projection_dim)
+        net.student = nn.Sequential(net.encoder, net.projector)
+        net.teacher = teacher_of(net.student)
+
+    def _loss(self, net, x):
+        """Equation 2 of [1]: each view predicts the teacher's projection of another."""
+        if net.training:
+            follow(net.teacher, net.student, rising(self.momentum, net.progress))
+        views = net.views(x)
+        with torch.no_grad():
+            target = encode(net.teacher, views[:2])
+        z = net.projector(torch.cat(encode(net.encoder, views)))
+        prediction = net.predictor(z).split(len(x))
+        pairs = targets_and_views(len(views))
+        return sum(cosine_error(prediction[v], target[t]) for t, v in pairs) / len(pairs)

@@ -1,0 +1,120 @@
+"""I-JEPA."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval
+from skssl._teachers import follow, rising, teacher_of
+from skssl.encoders._patches import (
+    PatchPredictor,
+    block_size,
+    check_patches,
+    draw_blocks,
+    part_outside,
+    unlike_others,
+)
+from skssl.encoders._vit import grid_of
+from skssl.views import original
+
+TARGET = (0.15, 0.2), (0.75, 1.5)  # share of the patches, height to width
+CONTEXT = (0.85, 1.0), (1.0, 1.0)
+
+
+class IJEPA(SSLTransformer):
+    """Predict what a teacher makes of some blocks of an image from the rest of it.
+
+    Not the pixels of a block are predicted but the tokens of a slowly moving mean of the
+    encoder, which has seen the whole image. No views are needed.
+
+    The tokens are compared less the mean, over the batch, of those at the same place, and their
+    features are scaled to unit variance. Those of [1], normalised one by one, let a small
+    encoder collapse: it says where a patch stands and nothing of the image. The blocks are
+    drawn once a step, for all images of the batch.
+
+    Parameters
+    ----------
+    n_targets : int, default=4
+        Number of blocks that are predicted, each by itself.
+    momentum : float, default=0.998
+        Share of itself that the teacher keeps a step; rises to 1.
+    predictor_embed_dim : int, default=64
+        Width of the predictor, a small transformer.
+    predictor_depth : int, default=2
+        Number of its blocks.
+    n_components : int, default=128
+        Width of the embedding made by the default encoder.
+    batch_size : int, default=128
+        Rows per step; all of them if there are fewer. A last ragged batch is left out.
+    encoder : "auto", "vit", torch.nn.Module or callable, default="auto"
+        ``"auto"`` is ``"vit"``. Another one needs ``tokens(x, keep=None)`` and ``patch_size``,
+        as :class:`skssl.encoders.ViT` has them.
+
+    References
+    ----------
+    .. [1] Assran, Duval, Misra, Bojanowski, Vincent, Rabbat, LeCun and Ballas,
+       "Self-Supervised Learning from Images with a Joint-Embedding Predictive Architecture",
+       CVPR 2023. https://arxiv.org/abs/2301.08243
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skssl import IJEPA
+    >>> X = load_digits().images[:200]
+    >>> ijepa = IJEPA(modality="image", n_components=32, max_epochs=1, random_state=0)
+    >>> ijepa.fit_transform(X).shape
+    (200, 32)
+    """
+
+    n_targets: int = 4
+    momentum: float = 0.998
+    predictor_embed_dim: int = 64
+    predictor_depth: int = 2
+    n_components: int = 128
+    batch_size: int = 128
+    image_shape: Any = None
+    channel_axis: Any = "auto"
+
+    _kinds = ("image",)
+    _auto_encoder = "vit"
+    _parameter_constraints = {
+        "n_targets": [Interval(Integral, 1, None, closed="left")],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "predictor_embed_dim": [Interval(Integral, 1, None, closed="left")],
+        "predictor_depth": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def _views(self, augment):
+        return (original if self.views == "auto" else augment,)
+
+    def _build(self, net, X):
+        width = check_patches(net.encoder, X, type(self).__name__)
+        grid = grid_of(X.shape[2:], net.encoder.patch_size)
+        net.student = net.encoder  # whose tokens are read, whatever embeds whole images
+        net.teacher = teacher_of(net.encoder)
+        net.predictor = PatchPredictor(width, grid, self.predictor_embed_dim, self.predictor_depth)
+        net.head = nn.Linear(self.predictor_embed_dim, width)
+
+    def _loss(self, net, x):
+        """Equation 1 of [1], of targets scaled as above, over all views."""
+        if net.training:
+            follow(net.teacher, net.student, rising(self.momentum, net.progress))
+        views = net.views(x)
+        return sum(self._error(net, view) for view in views) / len(views)
+
+    def _error(self, net, x):
+        grid = grid_of(x.shape[2:], net.student.patch_size)
+        wanted = draw_blocks(self.n_targets, grid, block_size(grid, *TARGET))
+        context = draw_blocks(1, grid, block_size(grid, *CONTEXT))
+        seen = part_outside(context, wanted, grid[0] * grid[1]).to(x.device).expand(len(x), -1)
+        wanted = wanted.to(x.device)
+        with torch.no_grad():
+            target = unlike_others(net.teacher.tokens(x))[:, wanted]
+        tokens = net.student.tokens(x, seen).repeat_interleave(self.n_targets, 0)
+        seen = seen.repeat_interleave(self.n_targets, 0)
+        made = net.head(net.predictor(tokens, seen, wanted.repeat(len(x), 1), grid))
+        return F.mse_loss(made.float(), target.flatten(0, 1))

@@ -1,0 +1,95 @@
+"""Jigsaw puzzles."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval, StrOptions
+from skssl.encoders import MLP, width_of
+from skssl.views import original
+from skssl.views._tiles import distant_permutations, random_tiles, standardized
+
+ORDERS = 4  # of each image a step: they share the embeddings of its tiles, nearly all the cost
+
+
+class Jigsaw(SSLTransformer):
+    """Tell in which order the tiles of an image were laid.
+
+    Each tile is standardised and embedded on its own; a head reads all embeddings, in the order
+    laid, and tells the permutation. ``transform`` embeds whole images, standardised like tiles,
+    so that batch normalisation meets what it knows from training.
+
+    Parameters
+    ----------
+    n_tiles : "auto" or int, default="auto"
+        Tiles along each side; ``"auto"`` is 3 for images of at least 18 pixels, else 2.
+    n_permutations : int, default=100
+        Number of orders to choose from, each far from all others; at most all there are.
+    gap : float, default=0.15
+        Share of a tile's side that is left out, at random, between it and the next: edges that
+        fit would give the order away. Tiles stay at least 4 pixels wide.
+
+    References
+    ----------
+    .. [1] Noroozi and Favaro, "Unsupervised Learning of Visual Representations by Solving
+       Jigsaw Puzzles", ECCV 2016. https://arxiv.org/abs/1603.09246
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skssl import Jigsaw
+    >>> X = load_digits().images[:200]
+    >>> jigsaw = Jigsaw(modality="image", n_components=32, max_epochs=1, random_state=0)
+    >>> jigsaw.fit_transform(X).shape
+    (200, 32)
+    """
+
+    n_tiles: Any = "auto"
+    n_permutations: int = 100
+    gap: float = 0.15
+    image_shape: Any = None
+    channel_axis: Any = "auto"
+
+    _kinds = ("image",)
+    _parameter_constraints = {
+        "n_tiles": [StrOptions({"auto"}), Interval(Integral, 2, 3, closed="both")],
+        "n_permutations": [Interval(Integral, 2, None, closed="left")],
+        "gap": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    def _views(self, augment):
+        return (original if self.views == "auto" else augment,)
+
+    def _build(self, net, X):
+        net.n_tiles = self.n_tiles
+        if self.n_tiles == "auto":
+            net.n_tiles = 3 if min(X.shape[2:]) >= 18 else 2
+        tiles = random_tiles(X[:2], net.n_tiles, self.gap)
+        net.register_buffer("orders", distant_permutations(tiles.shape[1], self.n_permutations))
+        net.siamese = net.encoder
+        width = tiles.shape[1] * width_of(net.siamese, tiles.flatten(0, 1))
+        net.head = MLP(width, 512, len(net.orders))
+        net.encoder = nn.Sequential(Standardized(), net.encoder)
+
+    def _loss(self, net, x):
+        """The cross-entropy of telling the order, section 3 of [1], over all views."""
+        views = net.views(x)
+        return sum(self._puzzles(net, view) for view in views) / len(views)
+
+    def _puzzles(self, net, x):
+        tiles = standardized(random_tiles(x, net.n_tiles, self.gap))
+        z = net.siamese(tiles.flatten(0, 1)).unflatten(0, tiles.shape[:2])
+        order = torch.randint(len(net.orders), (ORDERS, len(x)), device=x.device)
+        laid = z[None].take_along_dim(net.orders[order][..., None], 2)
+        return F.cross_entropy(net.head(laid.flatten(2).flatten(0, 1)).float(), order.flatten())
+
+
+class Standardized(nn.Module):
+    """Each image on its own, standardised as tiles are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return standardized(x)

@@ -1,0 +1,69 @@
+"""LeJEPA."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval
+from skssl.encoders import MLP, encode, width_of
+from skssl.losses import lejepa
+
+
+class LeJEPA(SSLTransformer):
+    """Views predict their common centre, while all embeddings are kept normally distributed.
+
+    One weight, and no teacher, queue, predictor or stopped gradient.
+
+    Parameters
+    ----------
+    lambd : float, default=0.05
+        Weight of being normal; the prediction has the rest.
+    n_slices : int, default=256
+        Random directions along which normality is tested, drawn anew each step.
+    projection_dim : int, default=64
+        Width of the projections that are to be normal.
+
+    References
+    ----------
+    .. [1] Balestriero and LeCun, "LeJEPA: Provable and Scalable Self-Supervised Learning
+       Without the Heuristics", 2025. https://arxiv.org/abs/2511.08544
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skssl import LeJEPA
+    >>> X = load_digits().images[:200]
+    >>> lejepa = LeJEPA(modality="image", n_components=32, max_epochs=1, random_state=0)
+    >>> lejepa.fit_transform(X).shape
+    (200, 32)
+    """
+
+    lambd: float = 0.05
+    n_slices: int = 256
+    projection_dim: int = 64
+    categorical_features: Any = "from_dtype"
+    numeric: str = "plain"
+    image_shape: Any = None
+    channel_axis: Any = "auto"
+
+    _kinds = ("table", "image")
+    _parameter_constraints = {
+        "lambd": [Interval(Real, 0, 1, closed="both")],
+        "n_slices": [Interval(Integral, 1, None, closed="left")],
+        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def _views(self, augment):
+        return augment, augment
+
+    def _build(self, net, X):
+        net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
+
+    def _loss(self, net, x):
+        """Algorithm 2 of [1]; views of the size of the first are the global ones."""
+        views = net.views(x)
+        z = net.projector(torch.cat(encode(net.encoder, views))).split(len(x))
+        n_global = sum(view.shape == views[0].shape for view in views)
+        return lejepa(z, self.lambd, n_global, self.n_slices)

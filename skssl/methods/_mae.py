@@ -1,0 +1,112 @@
+"""Masked autoencoder."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import torch.nn.functional as F
+from torch import nn
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval
+from skssl._reconstruction import ReconstructionMixin
+from skssl.encoders import patchify
+from skssl.encoders._patches import PatchDecoder, check_patches, split_patches
+from skssl.encoders._vit import grid_of
+from skssl.losses import standardized_error
+from skssl.views import original
+
+
+class MaskedAutoencoder(ReconstructionMixin, SSLTransformer):
+    """Predict the pixels of hidden patches from the few patches that the encoder sees.
+
+    The encoder is a vision transformer that never reads what is hidden, which makes a step
+    cheap; a small decoder puts a mask token in its place. The embedding is better where it is
+    fine-tuned than frozen under a linear model.
+
+    ``reconstruct`` hides one random choice of patches, the same of every image, and returns
+    the images with those patches as predicted from the others; ``decoder_.hidden``, of shape
+    (height, width), is True there.
+
+    Parameters
+    ----------
+    mask_ratio : float, default=0.75
+        Share of the patches that are hidden; at least one is, and at least one is not.
+    norm_pix_loss : bool, default=True
+        Whether the pixels of each patch are standardised before they are predicted. What
+        ``reconstruct`` shows are then predictions of plain pixels from the same decoder, which
+        train nothing but their own last layer.
+    decoder_embed_dim : int, default=64
+        Width of the decoder.
+    decoder_depth : int, default=2
+        Number of its blocks.
+    n_components : int, default=128
+        Width of the embedding made by the default encoder.
+    batch_size : int, default=128
+        Rows per step; all of them if there are fewer. A last ragged batch is left out.
+    encoder : "auto", "vit", torch.nn.Module or callable, default="auto"
+        ``"auto"`` is ``"vit"``. Another one needs ``tokens(x, keep=None)`` and ``patch_size``,
+        as :class:`skssl.encoders.ViT` has them.
+
+    Attributes
+    ----------
+    decoder_ : torch.nn.Module
+        Predicts hidden patches from the tokens of the others.
+
+    References
+    ----------
+    .. [1] He, Chen, Xie, Li, Dollár and Girshick, "Masked Autoencoders Are Scalable Vision
+       Learners", CVPR 2022. https://arxiv.org/abs/2111.06377
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skssl import MaskedAutoencoder
+    >>> X = load_digits().images[:200]
+    >>> mae = MaskedAutoencoder(modality="image", n_components=32, max_epochs=1).fit(X)
+    >>> mae.transform(X).shape, mae.reconstruct(X).shape
+    ((200, 32), (200, 8, 8))
+    """
+
+    mask_ratio: float = 0.75
+    norm_pix_loss: bool = True
+    decoder_embed_dim: int = 64
+    decoder_depth: int = 2
+    n_components: int = 128
+    batch_size: int = 128
+    image_shape: Any = None
+    channel_axis: Any = "auto"
+
+    _kinds = ("image",)
+    _auto_encoder = "vit"
+    _parameter_constraints = {
+        "mask_ratio": [Interval(Real, 0, 1, closed="neither")],
+        "norm_pix_loss": ["boolean"],
+        "decoder_embed_dim": [Interval(Integral, 1, None, closed="left")],
+        "decoder_depth": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def _views(self, augment):
+        return (original if self.views == "auto" else augment,)
+
+    def _build(self, net, X):
+        width = check_patches(net.encoder, X, type(self).__name__)
+        patch_size, dim = net.encoder.patch_size, self.decoder_embed_dim
+        net.student = net.encoder  # whose tokens are read, whatever embeds whole images
+        net.decoder = PatchDecoder(width, X, patch_size, dim, self.decoder_depth, self.mask_ratio)
+        net.head = nn.Linear(dim, net.decoder.pixels.out_features)
+
+    def _loss(self, net, x):
+        """The squared error of hidden patches, section 3 of [1], over all views."""
+        views = net.views(x)
+        return sum(self._error(net, view) for view in views) / len(views)
+
+    def _error(self, net, x):
+        patches = patchify(x, net.student.patch_size)
+        seen, hidden = split_patches(len(x), patches.shape[1], self.mask_ratio, x.device)
+        target = patches.take_along_dim(hidden[:, :, None], 1)
+        grid = grid_of(x.shape[2:], net.student.patch_size)
+        h = net.decoder.predictor(net.student.tokens(x, seen), seen, hidden, grid)
+        if not self.norm_pix_loss:
+            return F.mse_loss(net.decoder.pixels(h).float(), target)
+        shown = F.mse_loss(net.decoder.pixels(h.detach()).float(), target)
+        return standardized_error(net.head(h), target) + shown

@@ -1,0 +1,88 @@
+"""MoCo."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+from torch import nn
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval
+from skssl._teachers import Queue, follow, rising, targets_and_views, teacher_of
+from skssl.encoders import MLP, encode, width_of
+from skssl.losses import info_nce
+
+
+class MoCo(SSLTransformer):
+    """Contrast each view with a queue of past rows, as a slowly moving teacher sees them.
+
+    The queue makes negatives many whatever the batch size.
+
+    Parameters
+    ----------
+    temperature : float, default=0.2
+        Divides the similarities.
+    queue_size : int, default=32768
+        Past rows to contrast with; at most half of the rows of X.
+    momentum : float, default=0.99
+        Share of itself that the teacher keeps a step; rises to 1.
+    projection_dim : int, default=128
+        Width of the projections that the loss compares.
+
+    References
+    ----------
+    .. [1] He, Fan, Wu, Xie and Girshick, "Momentum Contrast for Unsupervised Visual
+       Representation Learning", CVPR 2020. https://arxiv.org/abs/1911.05722
+    .. [2] Chen, Fan, Girshick and He, "Improved Baselines with Momentum Contrastive
+       Learning", 2020. https://arxiv.org/abs/2003.04297
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skssl import MoCo
+    >>> X = load_digits().images[:200]
+    >>> moco = MoCo(modality="image", n_components=32, max_epochs=1, random_state=0)
+    >>> moco.fit_transform(X).shape
+    (200, 32)
+    """
+
+    temperature: float = 0.2
+    queue_size: int = 32768
+    momentum: float = 0.99
+    projection_dim: int = 128
+    categorical_features: Any = "from_dtype"
+    numeric: str = "plain"
+    image_shape: Any = None
+    channel_axis: Any = "auto"
+
+    _kinds = ("table", "image")
+    _parameter_constraints = {
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "queue_size": [Interval(Integral, 1, None, closed="left")],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def _views(self, augment):
+        return augment, augment
+
+    def _build(self, net, X):
+        net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
+        net.student = nn.Sequential(net.encoder, net.projector)
+        net.teacher = teacher_of(net.student)
+        net.queue = Queue(max(1, min(self.queue_size, net.n_rows // 2)), self.projection_dim)
+
+    def _loss(self, net, x):
+        """Algorithm 1 of [1], for each of the first two views as the key of all others."""
+        if net.training:
+            follow(net.teacher, net.student, rising(self.momentum, net.progress))
+        views = net.views(x)
+        with torch.no_grad():
+            keys = encode(net.teacher, views[:2])
+        queries = net.projector(torch.cat(encode(net.encoder, views))).split(len(x))
+        pairs = targets_and_views(len(views))
+        negatives = net.queue.rows.clone()
+        losses = [info_nce(queries[v], keys[t], self.temperature, negatives) for t, v in pairs]
+        if net.training:
+            net.queue.push(keys[0])
+        return sum(losses) / len(losses)

@@ -1,0 +1,72 @@
+"""SimCLR."""
+
+from itertools import combinations
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval
+from skssl.encoders import MLP, encode, width_of
+from skssl.losses import nt_xent
+
+
+class SimCLR(SSLTransformer):
+    """Contrast: the views of a row must recognise each other among all views of the batch.
+
+    Works on images, altered at random, and on tables, whose cells are swapped.
+
+    Parameters
+    ----------
+    temperature : float, default=0.2
+        Divides the similarities: the lower, the more the loss dwells on similar rows.
+    decoupled : bool, default=False
+        Whether the positive pair is left out of the denominator (DCL [2]_), which helps small
+        batches.
+    projection_dim : int, default=128
+        Width of the projections that the loss compares.
+
+    References
+    ----------
+    .. [1] Chen, Kornblith, Norouzi and Hinton, "A Simple Framework for Contrastive Learning
+       of Visual Representations", ICML 2020. https://arxiv.org/abs/2002.05709
+    .. [2] Yeh, Hong, Hsu, Liu, Chen and LeCun, "Decoupled Contrastive Learning", ECCV 2022.
+       https://arxiv.org/abs/2110.06848
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skssl import SimCLR
+    >>> X = load_digits().images[:200]
+    >>> simclr = SimCLR(modality="image", n_components=32, max_epochs=1, random_state=0)
+    >>> simclr.fit_transform(X).shape
+    (200, 32)
+    """
+
+    temperature: float = 0.2
+    decoupled: bool = False
+    projection_dim: int = 128
+    categorical_features: Any = "from_dtype"
+    numeric: str = "plain"
+    image_shape: Any = None
+    channel_axis: Any = "auto"
+
+    _kinds = ("table", "image")
+    _parameter_constraints = {
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "decoupled": ["boolean"],
+        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def _views(self, augment):
+        return augment, augment
+
+    def _build(self, net, X):
+        net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
+
+    def _loss(self, net, x):
+        """Equation 1 of [1], over every pair of views."""
+        z = net.projector(torch.cat(encode(net.encoder, net.views(x)))).split(len(x))
+        pairs = list(combinations(z, 2))
+        return sum(nt_xent(a, b, self.temperature, self.decoupled) for a, b in pairs) / len(pairs)

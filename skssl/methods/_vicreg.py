@@ -1,0 +1,74 @@
+"""VICReg."""
+
+from itertools import combinations
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval
+from skssl.encoders import MLP, encode, width_of
+from skssl.losses import vicreg
+
+
+class VICReg(SSLTransformer):
+    """Variance, invariance, covariance: views agree, features vary, none repeats another.
+
+    No negatives, teacher or queue, and little sensitivity to the batch size.
+
+    Parameters
+    ----------
+    invariance : float, default=25.0
+        Weight of the squared distance between views.
+    variance : float, default=25.0
+        Weight of keeping each feature's standard deviation above 1.
+    covariance : float, default=1.0
+        Weight of the squared covariances of different features.
+    projection_dim : int, default=512
+        Width of the projections that the loss compares.
+
+    References
+    ----------
+    .. [1] Bardes, Ponce and LeCun, "VICReg: Variance-Invariance-Covariance Regularization for
+       Self-Supervised Learning", ICLR 2022. https://arxiv.org/abs/2105.04906
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skssl import VICReg
+    >>> X = load_digits().images[:200]
+    >>> vicreg = VICReg(modality="image", n_components=32, max_epochs=1, random_state=0)
+    >>> vicreg.fit_transform(X).shape
+    (200, 32)
+    """
+
+    invariance: float = 25.0
+    variance: float = 25.0
+    covariance: float = 1.0
+    projection_dim: int = 512
+    categorical_features: Any = "from_dtype"
+    numeric: str = "plain"
+    image_shape: Any = None
+    channel_axis: Any = "auto"
+
+    _kinds = ("table", "image")
+    _parameter_constraints = {
+        "invariance": [Interval(Real, 0, None, closed="left")],
+        "variance": [Interval(Real, 0, None, closed="left")],
+        "covariance": [Interval(Real, 0, None, closed="left")],
+        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def _views(self, augment):
+        return augment, augment
+
+    def _build(self, net, X):
+        net.projector = MLP(width_of(net.encoder, X), self.projection_dim, self.projection_dim)
+
+    def _loss(self, net, x):
+        """Equation 6 of [1], over every pair of views."""
+        z = net.projector(torch.cat(encode(net.encoder, net.views(x)))).split(len(x))
+        weights = self.invariance, self.variance, self.covariance
+        pairs = list(combinations(z, 2))
+        return sum(vicreg(a, b, *weights) for a, b in pairs) / len(pairs)

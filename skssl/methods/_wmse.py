@@ -1,0 +1,64 @@
+"""W-MSE."""
+
+from numbers import Integral
+from typing import Any
+
+import torch
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval
+from skssl.encoders import MLP, encode, width_of
+from skssl.losses import whitening_error
+
+
+class WMSE(SSLTransformer):
+    """Whiten a batch of projections, then draw the views of each row together.
+
+    Whitening spreads the batch over every direction, so nothing can collapse and no negatives
+    are needed.
+
+    Parameters
+    ----------
+    n_whitened : int, default=128
+        Rows that are whitened together; at least twice ``projection_dim`` is advisable.
+    projection_dim : int, default=64
+        Width of the projections that the loss compares.
+
+    References
+    ----------
+    .. [1] Ermolov, Siarohin, Sangineto and Sebe, "Whitening for Self-Supervised
+       Representation Learning", ICML 2021. https://arxiv.org/abs/2007.06346
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skssl import WMSE
+    >>> X = load_digits().images[:200]
+    >>> wmse = WMSE(modality="image", n_components=32, max_epochs=1, random_state=0)
+    >>> wmse.fit_transform(X).shape
+    (200, 32)
+    """
+
+    n_whitened: int = 128
+    projection_dim: int = 64
+    categorical_features: Any = "from_dtype"
+    numeric: str = "plain"
+    image_shape: Any = None
+    channel_axis: Any = "auto"
+
+    _kinds = ("table", "image")
+    _parameter_constraints = {
+        "n_whitened": [Interval(Integral, 1, None, closed="left")],
+        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def _views(self, augment):
+        return augment, augment
+
+    def _build(self, net, X):
+        net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
+
+    def _loss(self, net, x):
+        """Equation 6 of [1], over every pair of views."""
+        z = net.projector(torch.cat(encode(net.encoder, net.views(x)))).split(len(x))
+        return whitening_error(z, self.n_whitened)

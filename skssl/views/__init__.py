@@ -1,0 +1,47 @@
+"""Views: pure functions from a batch to a randomly altered batch, and lists of them.
+
+A view draws from torch's generator, which ``fit`` seeds, and never writes to its input.
+Those of images are batched: each image of a batch is altered on its own.
+"""
+
+from skssl.views._colors import add_noise, color_jitter, grayscale, solarize
+from skssl.views._events import random_slice
+from skssl.views._images import (
+    blur,
+    erase,
+    flip,
+    quarter_turns,
+    resized_crop,
+    rotate,
+    shift,
+)
+from skssl.views._lists import Compose, UserViews, View, Views, original
+from skssl.views._presets import IMAGE_PRESETS, MultiCrop, image_views
+from skssl.views._table import altered, mask_cells, swap_cells, swap_columns
+
+__all__ = [
+    "IMAGE_PRESETS",
+    "Compose",
+    "MultiCrop",
+    "UserViews",
+    "View",
+    "Views",
+    "add_noise",
+    "altered",
+    "blur",
+    "color_jitter",
+    "erase",
+    "flip",
+    "grayscale",
+    "image_views",
+    "mask_cells",
+    "original",
+    "quarter_turns",
+    "random_slice",
+    "resized_crop",
+    "rotate",
+    "shift",
+    "solarize",
+    "swap_cells",
+    "swap_columns",
+]

@@ -1,0 +1,68 @@
+"""What views of images share: checks of the batch, draws per image, matrix products."""
+
+import torch
+from torch import Tensor
+
+
+def check_images(x: Tensor) -> None:
+    """Raise unless x is a float batch (n, channels, height, width)."""
+    if x.ndim != 4 or not x.is_floating_point():
+        raise ValueError(
+            "Views of images read a float batch (n, channels, height, width); got "
+            f"{tuple(x.shape)}, {x.dtype}. Scale bytes to floats first; grey images have one "
+            "channel, x[:, None]."
+        )
+
+
+def wide(x: Tensor) -> torch.dtype:
+    """Return the dtype to compute in: the one of x, but at least float32."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def uniform(x: Tensor, *shape: int) -> Tensor:
+    """Draw numbers in [0, 1), one for each image in the last dimension."""
+    return torch.rand(*shape, len(x), dtype=wide(x), device=x.device)
+
+
+def chosen(x: Tensor, p: float) -> Tensor:
+    """Return which images to alter, each with probability p."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"The share of images to alter must be between 0 and 1; got {p!r}.")
+    return uniform(x) < p
+
+
+def between(low: float, high: float, draw: Tensor) -> Tensor:
+    """Stretch draws in [0, 1) to [low, high)."""
+    return low + (high - low) * draw
+
+
+def per_image(values: Tensor) -> Tensor:
+    """Shape one value an image to go along with a batch of images."""
+    return values[:, None, None, None]
+
+
+def along_axes(x: Tensor, rows: Tensor | None, columns: Tensor | None) -> Tensor:
+    """Multiply each image from both sides: ``rows @ image @ columns.T``, None for no change.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, channels, height, width)
+        A batch of images.
+    rows : Tensor of shape (n, new_height, height) or None
+        What each new row takes of the old ones.
+    columns : Tensor of shape (n, new_width, width) or None
+        Likewise.
+
+    Returns
+    -------
+    out : Tensor of shape (n, channels, new_height, new_width)
+        In the dtype of x, and computed in at least float32, whatever autocast would do.
+    """
+    out = x.to(wide(x))
+    with torch.autocast(x.device.type, enabled=False):
+        if columns is not None:
+            n, channels, height, _ = x.shape
+            out = (out.flatten(1, 2) @ columns.mT).view(n, channels, height, -1)
+        if rows is not None:
+            out = rows[:, None] @ out
+    return out.to(x.dtype)

@@ -1,0 +1,131 @@
+"""Lists and chains of views."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+View = Callable[[Tensor], Tensor]
+
+
+def original(x: Tensor) -> Tensor:
+    """Return the batch as it is: the view of methods that compare with the clean row.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.views import original
+    >>> original(torch.ones(1, 2))
+    tensor([[1., 1.]])
+    """
+    return x
+
+
+@dataclass(frozen=True, repr=False)
+class Compose:
+    """View functions applied one after the other, as one view.
+
+    Parameters
+    ----------
+    functions : tuple of callable
+        Each maps a batch to an altered batch; :func:`functools.partial` sets its strengths.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import torch
+    >>> from skssl.views import Compose, flip, shift
+    >>> view = Compose((flip, partial(shift, share=0.2)))
+    >>> view
+    Compose(flip, shift(share=0.2))
+    >>> view(torch.ones(2, 1, 4, 4)).shape
+    torch.Size([2, 1, 4, 4])
+    """
+
+    functions: tuple[View, ...]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        for function in self.functions:
+            x = function(x)
+        return x
+
+    def __repr__(self) -> str:
+        return f"Compose({', '.join(map(_spelt, self.functions))})"
+
+
+def _spelt(function: Any) -> str:
+    """Return a function as one would write its call: without an address in memory."""
+    if isinstance(function, partial):
+        given = [repr(a) for a in function.args]
+        given += [f"{name}={value!r}" for name, value in function.keywords.items()]
+        return f"{_spelt(function.func)}({', '.join(given)})"
+    return getattr(function, "__name__", None) or repr(function)
+
+
+@dataclass(frozen=True)
+class Views:
+    """A list of view functions, called as one: a batch in, the list of altered batches out.
+
+    Parameters
+    ----------
+    functions : tuple of callable
+        Each maps a batch to an altered batch; their sizes may differ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.views import Views, original
+    >>> len(Views((original, original))(torch.ones(3, 2)))
+    2
+    """
+
+    functions: tuple[View, ...]
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        return [function(x) for function in self.functions]
+
+    def __len__(self) -> int:
+        return len(self.functions)
+
+
+@dataclass(frozen=True)
+class UserViews:
+    """A user's callable as a list of views, checked at every batch.
+
+    A callable that returns one tensor is called once for each of the ``n_views`` that the
+    method wants; one that returns a list has made its views itself. Views of a table keep
+    its columns.
+    """
+
+    function: Callable[[Tensor], Tensor | Sequence[Tensor]]
+    n_views: int
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        out = self.function(x)
+        if isinstance(out, Tensor):
+            views = [out, *(self.function(x) for _ in range(self.n_views - 1))]
+        else:
+            views = list(out) if isinstance(out, list | tuple) else [out]
+        kept = 2 if x.ndim == 2 else 1  # the size of a view may differ, but not a row's columns
+        for view in views:
+            if (
+                not isinstance(view, Tensor)
+                or view.shape[:kept] != x.shape[:kept]
+                or view.dtype != x.dtype
+            ):
+                got = type(view).__name__
+                if isinstance(view, Tensor):
+                    got = f"{tuple(view.shape)}, {view.dtype}"
+                raise ValueError(
+                    f"views= must return an altered batch, or a list of them, with the "
+                    f"{len(x)} rows, the columns and the dtype it was given, "
+                    f"{tuple(x.shape)}, {x.dtype}; got {got}."
+                )
+        if len(views) < self.n_views:
+            raise ValueError(
+                f"This method compares {self.n_views} views, but views= returned {len(views)}. "
+                "Return one tensor (it is then called once per view) or a longer list."
+            )
+        return views  # type: ignore[return-value]

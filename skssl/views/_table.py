@@ -1,0 +1,105 @@
+"""Views of tables: cells swapped between rows, or left out."""
+
+import torch
+from torch import Tensor
+
+
+def swap_cells(x: Tensor, p: float = 0.6) -> Tensor:
+    """Replace each cell, with probability p, by the same column's cell of a random row.
+
+    Numbers, category codes and holes are treated alike, and every column keeps its
+    marginal distribution.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        A batch of rows.
+    p : float, default=0.6
+        Probability that a cell is replaced.
+
+    Returns
+    -------
+    view : Tensor of shape (n, d)
+        The altered copy.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.views import swap_cells
+    >>> view = swap_cells(torch.arange(8.0).reshape(4, 2), p=0.5)
+    >>> bool((view % 2 == torch.tensor([0.0, 1.0])).all())  # no cell left its column
+    True
+    """
+    if p <= 0:
+        return x
+    u = torch.rand(x.shape, device=x.device)  # one draw decides both: swap? with which row?
+    donor = (u * (len(x) / p)).long().clamp_(max=len(x) - 1)
+    return torch.where(u < p, x.gather(0, donor), x)
+
+
+def swap_columns(x: Tensor, low: float = 0.2, high: float = 0.5) -> Tensor:
+    """Swap all cells of randomly many random columns with random other rows' cells.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        A batch of rows.
+    low, high : float, default=0.2, 0.5
+        Between these shares of the columns are swapped: at least one, and not all.
+
+    Returns
+    -------
+    view : Tensor of shape (n, d)
+        The altered copy.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.views import altered, swap_columns
+    >>> x = torch.arange(80.0).reshape(20, 4)
+    >>> altered(x, swap_columns(x, low=0.5, high=0.5)).any(0).sum()
+    tensor(2)
+    """
+    d = x.shape[1]
+    share = low + (high - low) * torch.rand((), device=x.device)
+    n_swapped = (share * d).floor().clamp(min=1).clamp(max=max(1, d - 1))
+    swapped = torch.rand(d, device=x.device).argsort() < n_swapped
+    return torch.where(swapped, swap_cells(x, p=1.0), x)
+
+
+def mask_cells(x: Tensor, p: float = 0.4) -> Tensor:
+    """Make a hole of each cell with probability p.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        A batch of rows.
+    p : float, default=0.4
+        Probability that a cell is masked.
+
+    Returns
+    -------
+    view : Tensor of shape (n, d)
+        The copy, NaN where it is masked.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.views import mask_cells
+    >>> bool(mask_cells(torch.ones(100, 100), p=0.4).isnan().any(0).all())
+    True
+    """
+    return torch.where(torch.rand(x.shape, device=x.device) < p, torch.nan, x)
+
+
+def altered(x: Tensor, view: Tensor) -> Tensor:
+    """Return which cells a view altered; a hole swapped for a hole was not.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.views import altered
+    >>> altered(torch.tensor([1.0, 2.0, float("nan")]), torch.tensor([1.0, 0.0, float("nan")]))
+    tensor([False,  True, False])
+    """
+    return (x != view) & ~(x.isnan() & view.isnan())

@@ -1,0 +1,56 @@
+"""Images cut into tiles, and the orders to lay them in."""
+
+import itertools
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SMALLEST = 4  # pixels of a tile's side: less shows nothing
+
+
+def standardized(x: Tensor) -> Tensor:
+    """Give each channel of each image mean 0 and standard deviation 1; flat ones stay flat."""
+    centred = x - x.mean((-2, -1), keepdim=True)
+    return centred / centred.square().mean((-2, -1), keepdim=True).sqrt().clamp(min=0.1)
+
+
+def random_tiles(x: Tensor, n_tiles: int, gap: float) -> Tensor:
+    """Cut each image into tiles, row by row, (n, n_tiles ** 2, channels, height, width).
+
+    Each is a random part of its cell, smaller by ``gap``; pixels that do not fill a whole cell
+    are left out, evenly on both sides.
+    """
+    sides = [side // n_tiles for side in x.shape[2:]]
+    if min(sides) < SMALLEST:
+        raise ValueError(
+            f"Jigsaw cuts images into {n_tiles} x {n_tiles} tiles of at least {SMALLEST} pixels a "
+            f"side; got images of {x.shape[2]} x {x.shape[3]}. Pass a lower n_tiles, or images "
+            f"of at least {SMALLEST * n_tiles} pixels a side."
+        )
+    for dim, side in zip((2, 3), sides, strict=True):
+        x = x.narrow(dim, x.shape[dim] % n_tiles // 2, n_tiles * side)
+    cells = x.unflatten(3, (n_tiles, -1)).unflatten(2, (n_tiles, -1))
+    cells = cells.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
+    for dim, side in zip((3, 4), sides, strict=True):
+        spare = min(round(gap * side), side - SMALLEST)
+        start = torch.randint(spare + 1, (*cells.shape[:2], 1, 1, 1), device=x.device)
+        along = [1] * dim + [-1] + [1] * (4 - dim)
+        at = start + torch.arange(side - spare, device=x.device).view(along)
+        cells = cells.take_along_dim(at, dim)
+    return cells
+
+
+def distant_permutations(n: int, k: int) -> Tensor:
+    """Choose k orders of n things, each in turn as far from those before it as can be.
+
+    Far is first the least and then the mean number of places where two orders differ. The same
+    at every call.
+    """
+    every = np.array(list(itertools.permutations(range(n))), dtype=np.int8)
+    chosen, nearest, total = [0], np.full(len(every), n), np.zeros(len(every), dtype=int)
+    while len(chosen) < min(k, len(every)):
+        distance = (every != every[chosen[-1]]).sum(1)
+        nearest, total = np.minimum(nearest, distance), total + distance
+        chosen.append(int((nearest * (n * k + 1) + total).argmax()))
+    return torch.from_numpy(every[chosen].astype(np.int64))
