@@ -20,7 +20,7 @@ from skssl.encoders._patches import (
     PatchPredictor,
     block_size,
     draw_blocks,
-    part_outside,
+    parts_outside,
     split_patches,
     unlike_others,
 )
@@ -130,9 +130,9 @@ def test_patches_are_seen_or_hidden(n_patches, ratio, n_seen):
 
 
 def test_blocks_are_rectangles_within_the_grid():
-    blocks = seeded(draw_blocks, 200, (5, 7), (2, 4))
-    assert blocks.shape == (200, 8)
-    for block in blocks.tolist():
+    blocks = seeded(draw_blocks, 50, 3, (5, 7), (2, 4))
+    assert blocks.shape == (50, 3, 8)
+    for block in blocks.flatten(0, 1).tolist():
         rows, columns = {i // 7 for i in block}, {i % 7 for i in block}
         assert len(set(block)) == 8 and max(block) < 35
         assert max(rows) - min(rows) == 1 and max(columns) - min(columns) == 3
@@ -147,17 +147,29 @@ def test_blocks_have_the_size_asked_for(grid):
         assert {h * w for h, w in sizes} <= {6, 8, 9, 12}
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_the_context_leaves_the_blocks_out(seed):
-    context = seeded(draw_blocks, 1, (7, 7), (6, 6), seed=seed)
-    blocks = seeded(draw_blocks, 4, (7, 7), (3, 3), seed=seed + 9)
-    seen = part_outside(context, blocks, 49).tolist()
-    assert seen == sorted(set(context.flatten().tolist()) - set(blocks.flatten().tolist()))
+def test_the_context_leaves_the_blocks_out():
+    context = seeded(draw_blocks, 41, 1, (7, 7), (6, 6))
+    drawn = seeded(draw_blocks, 41, 4, (7, 7), (3, 3), seed=1)
+    free = [
+        set(inside) - set(block)
+        for inside, block in zip(
+            context.flatten(1).tolist(), drawn.flatten(1).tolist(), strict=True
+        )
+    ]
+    n_seen = sorted(map(len, free))[20]
+    seen, blocks = seeded(parts_outside, context, drawn, 49, seed=2)
+    assert seen.shape == (41, n_seen) and blocks.shape == drawn.shape
+    for i, part in enumerate(seen.tolist()):
+        assert len(set(part)) == n_seen
+        assert set(part).isdisjoint(blocks[i].flatten().tolist())
+        if len(free[i]) >= n_seen:
+            assert set(part) <= free[i] and torch.equal(blocks[i], drawn[i])
 
 
 def test_a_context_that_is_covered_keeps_one_patch():
-    everything = torch.arange(4)[None]
-    assert part_outside(everything, everything, 4).shape == (1,)
+    everything = torch.arange(4).expand(3, 1, 4)
+    seen, blocks = parts_outside(everything, everything, 4)
+    assert seen.shape == (3, 1) and torch.equal(blocks, everything)
 
 
 # ---- losses of the methods -----------------------------------------------------------------
@@ -215,9 +227,9 @@ def test_ijepa_loss_equals_loop():
     value = seeded(ijepa._loss, net, x).item()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        wanted = draw_blocks(4, (4, 4), block_size((4, 4), (0.15, 0.2), (0.75, 1.5)))
-        context = draw_blocks(1, (4, 4), block_size((4, 4), (0.85, 1.0), (1.0, 1.0)))
-    seen = part_outside(context, wanted, 16)[None]
+        wanted = draw_blocks(6, 4, (4, 4), block_size((4, 4), (0.15, 0.2), (0.75, 1.5)))
+        context = draw_blocks(6, 1, (4, 4), block_size((4, 4), (0.85, 1.0), (1.0, 1.0)))
+        seen, wanted = parts_outside(context, wanted, 16)
     whole = net.teacher.tokens(x).tolist()
     n, width = len(whole), 16
     mean = [[sum(w[j][k] for w in whole) / n for k in range(width)] for j in range(16)]
@@ -228,9 +240,9 @@ def test_ijepa_loss_equals_loop():
     ]
     errors = []
     for i in range(n):
-        tokens = net.student.tokens(x[i : i + 1], seen)
-        for block in wanted:
-            made = net.head(net.predictor(tokens, seen, block[None]))[0].tolist()
+        tokens = net.student.tokens(x[i : i + 1], seen[i : i + 1])
+        for block in wanted[i]:
+            made = net.head(net.predictor(tokens, seen[i : i + 1], block[None]))[0].tolist()
             for token, j in zip(made, block.tolist(), strict=True):
                 errors += [(token[k] - less[i][j][k] / scale[k]) ** 2 for k in range(width)]
     assert value == pytest.approx(sum(errors) / len(errors), rel=1e-4)  # float32 inside
@@ -371,10 +383,10 @@ SMALL = {**CHEAP, "encoder": small, "batch_size": 128, "max_epochs": 30}
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [MaskedAutoencoder, IJEPA])
 def test_a_fit_beats_the_untrained_encoder(method):
-    """LR on 100 labels of digits. MAE 66 and I-JEPA 57 against 51, in one measured run each."""
+    """LR on 100 labels of digits. MAE 66 and I-JEPA 64 against 51, in one run each."""
     fitted = method(**SMALL).fit(DIGITS)
     untrained = method(**{**SMALL, "max_epochs": 0}).fit(DIGITS)
-    assert probe(fitted.transform(DIGITS)) > probe(untrained.transform(DIGITS)) + 0.02
+    assert probe(fitted.transform(DIGITS)) > probe(untrained.transform(DIGITS)) + 0.05
     assert fitted.transform(DIGITS).std(0).mean() > 0.5 * untrained.transform(DIGITS).std(0).mean()
 
 

@@ -64,38 +64,51 @@ def block_size(
     return min(max(1, height), grid[0]), min(max(1, width), grid[1])
 
 
-def draw_blocks(n_blocks: int, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Draw where blocks of one size stand.
+def draw_blocks(n: int, n_blocks: int, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Draw where blocks of one size stand in each image.
 
     Returns
     -------
-    patches : Tensor of shape (n_blocks, height * width of a block)
+    patches : Tensor of shape (n, n_blocks, height * width of a block)
         The numbers of their patches, row by row.
     """
     (rows, columns), (height, width) = grid, size
-    top = torch.randint(rows - height + 1, (n_blocks, 1, 1)) + torch.arange(height)[:, None]
-    left = torch.randint(columns - width + 1, (n_blocks, 1, 1)) + torch.arange(width)
-    return (top * columns + left).flatten(1)
+    top = torch.randint(rows - height + 1, (n, n_blocks, 1, 1)) + torch.arange(height)[:, None]
+    left = torch.randint(columns - width + 1, (n, n_blocks, 1, 1)) + torch.arange(width)
+    return (top * columns + left).flatten(2)
 
 
-def part_outside(context: Tensor, blocks: Tensor, n_patches: int) -> Tensor:
-    """Return the patches of the context that are in no block; any one, where all are.
+def parts_outside(context: Tensor, blocks: Tensor, n_patches: int) -> tuple[Tensor, Tensor]:
+    """Draw patches of the context that are in no block, as many for each image.
+
+    So many as the median image has: those that have fewer take over another one's blocks.
 
     Parameters
     ----------
-    context, blocks : Tensor
+    context : Tensor of shape (n, 1, c)
         Numbers of patches.
+    blocks : Tensor of shape (n, n_blocks, m)
+        Numbers of patches to leave out.
     n_patches : int
         Patches of an image.
 
     Returns
     -------
-    seen : Tensor of shape (n_seen,)
+    seen : Tensor of shape (n, t)
+        Patches of the context; one of a block, where blocks cover it all.
+    blocks : Tensor of shape (n, n_blocks, m)
+        The blocks of each image.
     """
-    free = torch.zeros(n_patches, dtype=torch.bool)
-    free[context.flatten()] = True
-    free[blocks.flatten()] = False
-    return free.nonzero()[:, 0] if free.any() else torch.randint(n_patches, (1,))
+    free = torch.zeros(len(blocks), n_patches)
+    free.scatter_(1, context.flatten(1), 1.0).scatter_(1, blocks.flatten(1), 0.0)
+    count = free.sum(1)
+    n_seen = int(count.median())
+    rich = (count >= n_seen).nonzero()[:, 0]
+    taken = torch.where(
+        count >= n_seen, torch.arange(len(blocks)), rich[torch.randint(len(rich), count.shape)]
+    )
+    order = free[taken] + torch.rand(free.shape)
+    return order.topk(max(1, n_seen)).indices, blocks[taken]
 
 
 def unlike_others(tokens: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from skssl.encoders._patches import (
     block_size,
     check_patches,
     draw_blocks,
-    part_outside,
+    parts_outside,
     unlike_others,
 )
 from skssl.encoders._vit import grid_of
@@ -33,8 +33,7 @@ class IJEPA(SSLTransformer):
 
     The tokens are compared less the mean, over the batch, of those at the same place, and their
     features are scaled to unit variance. Those of [1], normalised one by one, let a small
-    encoder collapse: it says where a patch stands and nothing of the image. The blocks are
-    drawn once a step, for all images of the batch.
+    encoder collapse: it says where a patch stands and nothing of the image.
 
     Parameters
     ----------
@@ -108,13 +107,14 @@ class IJEPA(SSLTransformer):
 
     def _error(self, net, x):
         grid = grid_of(x.shape[2:], net.student.patch_size)
-        wanted = draw_blocks(self.n_targets, grid, block_size(grid, *TARGET))
-        context = draw_blocks(1, grid, block_size(grid, *CONTEXT))
-        seen = part_outside(context, wanted, grid[0] * grid[1]).to(x.device).expand(len(x), -1)
-        wanted = wanted.to(x.device)
+        wanted = draw_blocks(len(x), self.n_targets, grid, block_size(grid, *TARGET))
+        context = draw_blocks(len(x), 1, grid, block_size(grid, *CONTEXT))
+        parts = parts_outside(context, wanted, grid[0] * grid[1])
+        seen, wanted = (part.to(x.device) for part in parts)
         with torch.no_grad():
-            target = unlike_others(net.teacher.tokens(x))[:, wanted]
+            target = unlike_others(net.teacher.tokens(x))
+            target = target.take_along_dim(wanted.flatten(1)[:, :, None], 1)
         tokens = net.student.tokens(x, seen).repeat_interleave(self.n_targets, 0)
         seen = seen.repeat_interleave(self.n_targets, 0)
-        made = net.head(net.predictor(tokens, seen, wanted.repeat(len(x), 1), grid))
-        return F.mse_loss(made.float(), target.flatten(0, 1))
+        made = net.head(net.predictor(tokens, seen, wanted.flatten(0, 1), grid))
+        return F.mse_loss(made.float(), target.view_as(made))
