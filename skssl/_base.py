@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from skssl import _train
 from skssl._compat import choose_device, choose_dtype, fit_context
-from skssl._inputs import infer_kind
-from skssl._kinds import KINDS, parameters_of, wrong_kind
+from skssl._kinds import KINDS, kind_of, parameters_of, wrong_kind
 from skssl._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
 from skssl._report import Report
 from skssl._train import Net, Plan, Rows, local_seed
@@ -183,12 +182,9 @@ class SSLTransformer(
             x = self._reader.join(x, self._reader.read(other))
         return x
 
-    def _is_flat_image(self) -> bool:
-        return getattr(self, "image_shape", None) is not None
-
     def _check(self, kinds: tuple[str, ...], X: Any, *, reset: bool = False) -> str:
         """Return the kind of X, one of ``kinds``; its columns are those ``fit`` saw."""
-        kind = infer_kind(X, self.modality, is_flat_image=self._is_flat_image())
+        kind = kind_of(X, self)
         if kind not in kinds:
             raise wrong_kind(self, kinds, kind)
         table = KINDS[kind].table(X)

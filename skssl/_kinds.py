@@ -8,7 +8,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from skssl._inputs import MAKE_BAGS, MAKE_IMAGES, BagReader, ImageReader, TableReader, event_columns
+from skssl._inputs import (
+    MAKE_BAGS,
+    MAKE_IMAGES,
+    BagReader,
+    ImageReader,
+    TableReader,
+    event_columns,
+    infer_kind,
+)
 from skssl.encoders import (
     EventScaler,
     ImageScaler,
@@ -115,6 +123,13 @@ def parameters_of(function: Callable[..., Any], estimator: Any) -> dict[str, Any
     arguments = inspect.signature(function).parameters.values()
     optional = (a.name for a in arguments if a.default is not a.empty)
     return {name: getattr(estimator, name) for name in optional if hasattr(estimator, name)}
+
+
+def kind_of(X: Any, estimator: Any) -> str:
+    """Return the kind of X for an estimator whose parameters may say what it is."""
+    is_flat_image = getattr(estimator, "image_shape", None) is not None
+    modality = getattr(estimator, "modality", "auto")
+    return infer_kind(X, modality, is_flat_image=is_flat_image)
 
 
 def wrong_kind(estimator: Any, kinds: tuple[str, ...], kind: str) -> ValueError:

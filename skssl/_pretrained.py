@@ -18,7 +18,7 @@ from skssl._base import SSLTransformer, _restored_on_failure
 from skssl._compat import HasMethods, StrOptions, fit_context, take_rows
 from skssl._fitting import fit_as_task, fit_transformer, seeded
 from skssl._inputs import infer_kind
-from skssl._kinds import parameters_of
+from skssl._kinds import kind_of, parameters_of
 from skssl._raw import RAW
 from skssl.methods import MultiTask, SimCLR
 
@@ -144,9 +144,7 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
         every = tuple(self._seen_by_last_step(X) for X in every)
         if self.passthrough == "auto" and sparse.issparse(every[0]):
             return None
-        is_flat_image = getattr(last, "image_shape", None) is not None
-        modality = getattr(last, "modality", "auto")
-        kind = infer_kind(every[0], modality, is_flat_image=is_flat_image)
+        kind = kind_of(every[0], last)
         if kind not in RAW:
             if self.passthrough == "auto":
                 return None
