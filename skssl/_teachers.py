@@ -1,4 +1,4 @@
-"""What methods with a memory share: teachers that follow a student, queues, pairs of views."""
+"""What methods with a memory share: teachers that follow a student, and queues."""
 
 import copy
 import math
@@ -59,12 +59,3 @@ class Queue(nn.Module):
         where = (self.place + torch.arange(len(z), device=z.device)) % len(self.rows)
         self.rows[where] = z
         self.place.add_(len(z)).remainder_(len(self.rows))
-
-
-def targets_and_views(n_views: int) -> list[tuple[int, int]]:
-    """Return (target, view) for each of the first two views and each other view.
-
-    The first two are the large crops where there are small ones as well: what a teacher sees.
-    """
-    targets = range(min(2, n_views))
-    return [(t, v) for t in targets for v in range(n_views) if v != t]

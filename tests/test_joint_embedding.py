@@ -16,7 +16,8 @@ from torch import nn
 
 import skssl
 from skssl import BYOL, DINO, NNCLR, BarlowTwins, LeJEPA, MoCo, SimCLR, SimSiam, SwAV, VICReg
-from skssl._teachers import Queue, follow, rising, targets_and_views, teacher_of
+from skssl._joint import targets_and_views
+from skssl._teachers import Queue, follow, rising, teacher_of
 from skssl.encoders import ResNet, encode
 from skssl.losses import barlow_twins, cosine_error, info_nce, nt_xent, sinkhorn, vicreg
 from skssl.views import MultiCrop, Views, original

@@ -1,18 +1,14 @@
 """Barlow Twins."""
 
-from itertools import combinations
 from numbers import Integral, Real
-from typing import Any
 
-import torch
-
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl.encoders import MLP, encode, width_of
+from skssl._joint import JointEmbedding, mean_over_pairs, projections
+from skssl.encoders import MLP, width_of
 from skssl.losses import barlow_twins
 
 
-class BarlowTwins(SSLTransformer):
+class BarlowTwins(JointEmbedding):
     """Reduce redundancy: features agree across views, and no two features say the same.
 
     Parameters
@@ -42,26 +38,17 @@ class BarlowTwins(SSLTransformer):
     lambd: float = 5e-3
     scale: float = 0.1
     projection_dim: int = 512
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("table", "image")
     _parameter_constraints = {
         "lambd": [Interval(Real, 0, None, closed="left")],
         "scale": [Interval(Real, 0, None, closed="neither")],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self, augment):
-        return augment, augment
-
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), self.projection_dim, self.projection_dim)
 
     def _loss(self, net, x):
         """Equation 1 of [1], over every pair of views."""
-        z = net.projector(torch.cat(encode(net.encoder, net.views(x)))).split(len(x))
-        pairs = list(combinations(z, 2))
-        return self.scale * sum(barlow_twins(a, b, self.lambd) for a, b in pairs) / len(pairs)
+        z = projections(net, net.views(x)).split(len(x))
+        return self.scale * mean_over_pairs(lambda a, b: barlow_twins(a, b, self.lambd), z)

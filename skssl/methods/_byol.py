@@ -1,19 +1,18 @@
 """BYOL."""
 
 from numbers import Integral, Real
-from typing import Any
 
 import torch
 from torch import nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._teachers import follow, rising, targets_and_views, teacher_of
+from skssl._joint import JointEmbedding, projections, targets_and_views
+from skssl._teachers import follow, rising, teacher_of
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import cosine_error
 
 
-class BYOL(SSLTransformer):
+class BYOL(JointEmbedding):
     """Predict what a slowly moving teacher makes of another view; no negatives.
 
     The teacher is a mean over the encoder's past weights.
@@ -43,19 +42,11 @@ class BYOL(SSLTransformer):
 
     momentum: float = 0.99
     projection_dim: int = 128
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("table", "image")
     _parameter_constraints = {
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
-
-    def _views(self, augment):
-        return augment, augment
 
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
@@ -70,7 +61,7 @@ class BYOL(SSLTransformer):
         views = net.views(x)
         with torch.no_grad():
             target = encode(net.teacher, views[:2])
-        z = net.projector(torch.cat(encode(net.encoder, views)))
+        z = projections(net, views)
         prediction = net.predictor(z).split(len(x))
         pairs = targets_and_views(len(views))
         return sum(cosine_error(prediction[v], target[t]) for t, v in pairs) / len(pairs)

@@ -1,20 +1,19 @@
 """DINO."""
 
 from numbers import Integral, Real
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
+from skssl._joint import JointEmbedding
 from skssl._teachers import follow, rising, teacher_of
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import dino
 
 
-class DINO(SSLTransformer):
+class DINO(JointEmbedding):
     """Distil without labels: agree with a slowly moving teacher on which soft class a row is.
 
     The teacher's outputs are centred and sharpened, so that it neither prefers one class nor
@@ -50,21 +49,13 @@ class DINO(SSLTransformer):
     student_temperature: float = 0.1
     teacher_temperature: float = 0.04
     momentum: float = 0.99
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("table", "image")
     _parameter_constraints = {
         "n_prototypes": [Interval(Integral, 1, None, closed="left")],
         "student_temperature": [Interval(Real, 0, None, closed="neither")],
         "teacher_temperature": [Interval(Real, 0, None, closed="neither")],
         "momentum": [Interval(Real, 0, 1, closed="left")],
     }
-
-    def _views(self, augment):
-        return augment, augment
 
     def _build(self, net, X):
         net.head = Head(width_of(net.encoder, X), self.n_prototypes)

@@ -1,17 +1,14 @@
 """LeJEPA."""
 
 from numbers import Integral, Real
-from typing import Any
 
-import torch
-
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl.encoders import MLP, encode, width_of
+from skssl._joint import JointEmbedding, projections
+from skssl.encoders import MLP, width_of
 from skssl.losses import lejepa
 
 
-class LeJEPA(SSLTransformer):
+class LeJEPA(JointEmbedding):
     """Views predict their common centre, while all embeddings are kept normally distributed.
 
     One weight, and no teacher, queue, predictor or stopped gradient.
@@ -43,20 +40,12 @@ class LeJEPA(SSLTransformer):
     lambd: float = 0.05
     n_slices: int = 256
     projection_dim: int = 64
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("table", "image")
     _parameter_constraints = {
         "lambd": [Interval(Real, 0, 1, closed="both")],
         "n_slices": [Interval(Integral, 1, None, closed="left")],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
-
-    def _views(self, augment):
-        return augment, augment
 
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
@@ -64,6 +53,6 @@ class LeJEPA(SSLTransformer):
     def _loss(self, net, x):
         """Algorithm 2 of [1]; views of the size of the first are the global ones."""
         views = net.views(x)
-        z = net.projector(torch.cat(encode(net.encoder, views))).split(len(x))
+        z = projections(net, views).split(len(x))
         n_global = sum(view.shape == views[0].shape for view in views)
         return lejepa(z, self.lambd, n_global, self.n_slices)

@@ -1,19 +1,18 @@
 """MoCo."""
 
 from numbers import Integral, Real
-from typing import Any
 
 import torch
 from torch import nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._teachers import Queue, follow, rising, targets_and_views, teacher_of
+from skssl._joint import JointEmbedding, projections, targets_and_views
+from skssl._teachers import Queue, follow, rising, teacher_of
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import info_nce
 
 
-class MoCo(SSLTransformer):
+class MoCo(JointEmbedding):
     """Contrast each view with a queue of past rows, as a slowly moving teacher sees them.
 
     The queue makes negatives many whatever the batch size.
@@ -50,21 +49,13 @@ class MoCo(SSLTransformer):
     queue_size: int = 32768
     momentum: float = 0.99
     projection_dim: int = 128
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("table", "image")
     _parameter_constraints = {
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "queue_size": [Interval(Integral, 1, None, closed="left")],
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
-
-    def _views(self, augment):
-        return augment, augment
 
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
@@ -79,7 +70,7 @@ class MoCo(SSLTransformer):
         views = net.views(x)
         with torch.no_grad():
             keys = encode(net.teacher, views[:2])
-        queries = net.projector(torch.cat(encode(net.encoder, views))).split(len(x))
+        queries = projections(net, views).split(len(x))
         pairs = targets_and_views(len(views))
         negatives = net.queue.rows.clone()
         losses = [info_nce(queries[v], keys[t], self.temperature, negatives) for t, v in pairs]

@@ -49,6 +49,8 @@ class MultiTask(ReconstructionMixin, SSLTransformer, BaseComposition):
     tasks: Any = field(default=None, kw_only=False)
     categorical_features: Any = "from_dtype"
     numeric: str = "plain"
+    image_shape: Any = None
+    channel_axis: Any = "auto"
 
     _parameter_constraints = {"tasks": [list, None]}
 
@@ -165,7 +167,8 @@ def _same(value: Any, default: Any) -> bool:
     return value is default or (type(value) is type(default) and bool(value == default))
 
 
-_SHARED = {"categorical_features", "numeric", *(f.name for f in fields(SSLTransformer))}
+_OF_THE_DATA = {"categorical_features", "numeric", "image_shape", "channel_axis"}
+_SHARED = {*_OF_THE_DATA, *(f.name for f in fields(SSLTransformer))}
 _DEFAULT_TASKS = [
     ("vime", VIME(p=0.3), 1.0),
     ("scarf", SCARF(corruption=0.3, temperature=0.2), 0.2),

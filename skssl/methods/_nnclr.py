@@ -2,19 +2,18 @@
 
 from itertools import permutations
 from numbers import Integral, Real
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
+from skssl._joint import JointEmbedding, projections
 from skssl._teachers import Queue
-from skssl.encoders import MLP, encode, width_of
+from skssl.encoders import MLP, width_of
 from skssl.losses import info_nce
 
 
-class NNCLR(SSLTransformer):
+class NNCLR(JointEmbedding):
     """Contrast each view with its nearest neighbour in a queue of past rows.
 
     Neighbours are positives that no alteration of the row itself could make.
@@ -47,20 +46,12 @@ class NNCLR(SSLTransformer):
     temperature: float = 0.1
     queue_size: int = 32768
     projection_dim: int = 256
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("table", "image")
     _parameter_constraints = {
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "queue_size": [Interval(Integral, 1, None, closed="left")],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
-
-    def _views(self, augment):
-        return augment, augment
 
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
@@ -69,7 +60,7 @@ class NNCLR(SSLTransformer):
 
     def _loss(self, net, x):
         """Equation 4 of [1]: a neighbour of one view against the prediction of another."""
-        z = net.projector(torch.cat(encode(net.encoder, net.views(x))))
+        z = projections(net, net.views(x))
         prediction = net.predictor(z).split(len(x))
         with torch.no_grad():
             nearest = (F.normalize(z.float(), dim=1) @ net.queue.rows.T).argmax(1)

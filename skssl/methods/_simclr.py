@@ -1,18 +1,14 @@
 """SimCLR."""
 
-from itertools import combinations
 from numbers import Integral, Real
-from typing import Any
 
-import torch
-
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl.encoders import MLP, encode, width_of
+from skssl._joint import JointEmbedding, mean_over_pairs, projections
+from skssl.encoders import MLP, width_of
 from skssl.losses import nt_xent
 
 
-class SimCLR(SSLTransformer):
+class SimCLR(JointEmbedding):
     """Contrast: the views of a row must recognise each other among all views of the batch.
 
     Works on images, altered at random, and on tables, whose cells are swapped.
@@ -47,26 +43,17 @@ class SimCLR(SSLTransformer):
     temperature: float = 0.2
     decoupled: bool = False
     projection_dim: int = 128
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("table", "image")
     _parameter_constraints = {
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "decoupled": ["boolean"],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self, augment):
-        return augment, augment
-
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
 
     def _loss(self, net, x):
         """Equation 1 of [1], over every pair of views."""
-        z = net.projector(torch.cat(encode(net.encoder, net.views(x)))).split(len(x))
-        pairs = list(combinations(z, 2))
-        return sum(nt_xent(a, b, self.temperature, self.decoupled) for a, b in pairs) / len(pairs)
+        z = projections(net, net.views(x)).split(len(x))
+        return mean_over_pairs(lambda a, b: nt_xent(a, b, self.temperature, self.decoupled), z)

@@ -1,19 +1,17 @@
 """SimSiam."""
 
 from numbers import Integral
-from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl.encoders import MLP, encode, width_of
+from skssl._joint import JointEmbedding, projections
+from skssl.encoders import MLP, width_of
 from skssl.losses import cosine_error
 
 
-class SimSiam(SSLTransformer):
+class SimSiam(JointEmbedding):
     """Predict the projection of the other views, whose gradient is stopped; nothing else.
 
     With more than two views the target is the mean of the others' projections, which is less
@@ -42,18 +40,10 @@ class SimSiam(SSLTransformer):
     """
 
     projection_dim: int = 512
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("table", "image")
     _parameter_constraints = {
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
-
-    def _views(self, augment):
-        return augment, augment
 
     def _build(self, net, X):
         width, out = width_of(net.encoder, X), self.projection_dim
@@ -62,7 +52,7 @@ class SimSiam(SSLTransformer):
 
     def _loss(self, net, x):
         """Algorithm 1 of [1], with the mean of the other views as the target of [2]."""
-        z = net.projector(torch.cat(encode(net.encoder, net.views(x))))
+        z = projections(net, net.views(x))
         prediction = net.predictor(z).split(len(x))
         unit = F.normalize(z.detach().float(), dim=1).split(len(x))
         errors = [cosine_error(p, sum(unit) - own) for p, own in zip(prediction, unit, strict=True)]

@@ -1,19 +1,17 @@
 """SwAV."""
 
 from numbers import Integral, Real
-from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl.encoders import MLP, encode, width_of
+from skssl._joint import JointEmbedding, projections
+from skssl.encoders import MLP, width_of
 from skssl.losses import sinkhorn, swapped_prediction
 
 
-class SwAV(SSLTransformer):
+class SwAV(JointEmbedding):
     """Predict the cluster of a row from another view of it; clusters are learned on the way.
 
     Each batch is spread evenly over the clusters, so they cannot all become one.
@@ -50,12 +48,7 @@ class SwAV(SSLTransformer):
     temperature: float = 0.2
     epsilon: float = 0.05
     projection_dim: int = 128
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("table", "image")
     _parameter_constraints = {
         "n_prototypes": [Interval(Integral, 1, None, closed="left")],
         "temperature": [Interval(Real, 0, None, closed="neither")],
@@ -63,16 +56,13 @@ class SwAV(SSLTransformer):
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self, augment):
-        return augment, augment
-
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
         net.prototypes = nn.Linear(self.projection_dim, self.n_prototypes, bias=False)
 
     def _loss(self, net, x):
         """Algorithm 1 of [1]: the first two views' assignments are all others' targets."""
-        z = net.projector(torch.cat(encode(net.encoder, net.views(x))))
+        z = projections(net, net.views(x))
         centres = F.normalize(net.prototypes.weight.float(), dim=1)
         scores = (F.normalize(z.float(), dim=1) @ centres.T).float().split(len(x))
         targets = [sinkhorn(score, epsilon=self.epsilon) for score in scores[:2]]

@@ -1,18 +1,14 @@
 """VICReg."""
 
-from itertools import combinations
 from numbers import Integral, Real
-from typing import Any
 
-import torch
-
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl.encoders import MLP, encode, width_of
+from skssl._joint import JointEmbedding, mean_over_pairs, projections
+from skssl.encoders import MLP, width_of
 from skssl.losses import vicreg
 
 
-class VICReg(SSLTransformer):
+class VICReg(JointEmbedding):
     """Variance, invariance, covariance: views agree, features vary, none repeats another.
 
     No negatives, teacher or queue, and little sensitivity to the batch size.
@@ -47,12 +43,7 @@ class VICReg(SSLTransformer):
     variance: float = 25.0
     covariance: float = 1.0
     projection_dim: int = 512
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("table", "image")
     _parameter_constraints = {
         "invariance": [Interval(Real, 0, None, closed="left")],
         "variance": [Interval(Real, 0, None, closed="left")],
@@ -60,15 +51,11 @@ class VICReg(SSLTransformer):
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self, augment):
-        return augment, augment
-
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), self.projection_dim, self.projection_dim)
 
     def _loss(self, net, x):
         """Equation 6 of [1], over every pair of views."""
-        z = net.projector(torch.cat(encode(net.encoder, net.views(x)))).split(len(x))
+        z = projections(net, net.views(x)).split(len(x))
         weights = self.invariance, self.variance, self.covariance
-        pairs = list(combinations(z, 2))
-        return sum(vicreg(a, b, *weights) for a, b in pairs) / len(pairs)
+        return mean_over_pairs(lambda a, b: vicreg(a, b, *weights), z)

@@ -1,17 +1,14 @@
 """W-MSE."""
 
 from numbers import Integral
-from typing import Any
 
-import torch
-
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl.encoders import MLP, encode, width_of
+from skssl._joint import JointEmbedding, projections
+from skssl.encoders import MLP, width_of
 from skssl.losses import whitening_error
 
 
-class WMSE(SSLTransformer):
+class WMSE(JointEmbedding):
     """Whiten a batch of projections, then draw the views of each row together.
 
     Whitening spreads the batch over every direction, so nothing can collapse and no negatives
@@ -41,24 +38,16 @@ class WMSE(SSLTransformer):
 
     n_whitened: int = 128
     projection_dim: int = 64
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("table", "image")
     _parameter_constraints = {
         "n_whitened": [Interval(Integral, 1, None, closed="left")],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
-
-    def _views(self, augment):
-        return augment, augment
 
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
 
     def _loss(self, net, x):
         """Equation 6 of [1], over every pair of views."""
-        z = net.projector(torch.cat(encode(net.encoder, net.views(x)))).split(len(x))
+        z = projections(net, net.views(x)).split(len(x))
         return whitening_error(z, self.n_whitened)
