@@ -1,34 +1,13 @@
-"""What methods share that bring the views of a row together."""
+"""What methods share that compare projections of a row's views."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from skssl._base import SSLTransformer
 from skssl._train import Net
 from skssl.encoders import encode
-from skssl.views import View
-
-
-class JointEmbedding(SSLTransformer):
-    """Base of methods that compare projections of a row's views, whatever kind of data it is of.
-
-    A method builds ``net.projector``. Two views are made by the alteration that suits the data;
-    ``views=`` may make more, of any sizes.
-    """
-
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
-    image_shape: Any = None
-    channel_axis: Any = "auto"
-
-    _kinds = ("table", "image")
-
-    def _views(self, augment: View) -> tuple[View, ...]:
-        return augment, augment
 
 
 def projections(net: Net, views: Sequence[Tensor]) -> Tensor:

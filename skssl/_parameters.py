@@ -1,8 +1,9 @@
 """The parameters and attributes that every method shares: their checks and their docs, once."""
 
 import inspect
+from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -92,6 +93,34 @@ default="from_dtype"
     Axis of the channels in images (n, ...) of four dimensions; ``"auto"`` takes the one that is
     shorter than height and width, and asks where there is no such axis.""",
 }
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ReadsTables:
+    """The parameters of methods that read tables."""
+
+    categorical_features: Any = "from_dtype"
+    numeric: str = "plain"
+
+    _kinds: ClassVar[tuple[str, ...]] = ("table",)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ReadsImages:
+    """The parameters of methods that read images."""
+
+    image_shape: Any = None
+    channel_axis: Any = "auto"
+
+    _kinds: ClassVar[tuple[str, ...]] = ("image",)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ReadsAll(ReadsTables, ReadsImages):
+    """The parameters of methods that ask nothing of the data but random alterations of it."""
+
+    _kinds: ClassVar[tuple[str, ...]] = ("table", "image")
+
 
 ATTRIBUTE_DOCS = {
     "encoder_": """encoder_ : torch.nn.Sequential

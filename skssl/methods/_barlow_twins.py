@@ -2,13 +2,15 @@
 
 from numbers import Integral, Real
 
+from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._joint import JointEmbedding, mean_over_pairs, projections
+from skssl._joint import mean_over_pairs, projections
+from skssl._parameters import ReadsAll
 from skssl.encoders import MLP, width_of
 from skssl.losses import barlow_twins
 
 
-class BarlowTwins(JointEmbedding):
+class BarlowTwins(ReadsAll, SSLTransformer):
     """Reduce redundancy: features agree across views, and no two features say the same.
 
     Parameters
@@ -44,6 +46,9 @@ class BarlowTwins(JointEmbedding):
         "scale": [Interval(Real, 0, None, closed="neither")],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
+
+    def _views(self, augment):
+        return augment, augment
 
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), self.projection_dim, self.projection_dim)

@@ -2,17 +2,17 @@
 
 from functools import partial
 from numbers import Integral, Real
-from typing import Any
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval, StrOptions
+from skssl._parameters import ReadsTables
 from skssl._reconstruction import ReconstructionMixin
 from skssl.encoders import MLP, Bins, Unbinned, encode, width_of
 from skssl.losses import cell_error
 from skssl.views import swap_cells
 
 
-class BinningPretext(ReconstructionMixin, SSLTransformer):
+class BinningPretext(ReconstructionMixin, ReadsTables, SSLTransformer):
     """Predict for each number of a row in which quantile bin of its column it lies.
 
     Bins see no outliers and no units, weigh all columns alike, and have the steps that
@@ -51,8 +51,6 @@ class BinningPretext(ReconstructionMixin, SSLTransformer):
     n_bins: int = 10
     loss: str = "squared_error"
     p: float = 0.3
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
 
     _parameter_constraints = {
         "n_bins": [Interval(Integral, 2, None, closed="left")],

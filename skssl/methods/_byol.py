@@ -5,14 +5,16 @@ from numbers import Integral, Real
 import torch
 from torch import nn
 
+from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._joint import JointEmbedding, projections, targets_and_views
+from skssl._joint import projections, targets_and_views
+from skssl._parameters import ReadsAll
 from skssl._teachers import follow, rising, teacher_of
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import cosine_error
 
 
-class BYOL(JointEmbedding):
+class BYOL(ReadsAll, SSLTransformer):
     """Predict what a slowly moving teacher makes of another view; no negatives.
 
     The teacher is a mean over the encoder's past weights.
@@ -47,6 +49,9 @@ class BYOL(JointEmbedding):
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
+
+    def _views(self, augment):
+        return augment, augment
 
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)

@@ -8,12 +8,13 @@ import torch
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval
+from skssl._parameters import ReadsTables
 from skssl.encoders import encode
 from skssl.losses import margin_contrastive
 from skssl.views import random_slice
 
 
-class CoLES(SSLTransformer):
+class CoLES(ReadsTables, SSLTransformer):
     """Recognise a customer by any stretch of the events: purchases, clicks, prescriptions.
 
     X holds bags of events, one a customer, as :func:`skssl.to_bags` makes them of a long
@@ -77,8 +78,6 @@ class CoLES(SSLTransformer):
     max_events: int = 512
     n_components: int = 64
     batch_size: int = 64
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
 
     _kinds = ("bags",)
     _parameter_constraints = {

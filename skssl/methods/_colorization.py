@@ -1,19 +1,19 @@
 """Colorization."""
 
 from numbers import Integral, Real
-from typing import Any
 
 import torch.nn.functional as F
 from torch import nn
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval
+from skssl._parameters import ReadsImages
 from skssl.encoders import Decoder, encode, width_of
 from skssl.encoders._colors import Colors, Lightness, chroma
 from skssl.views import original
 
 
-class Colorization(SSLTransformer):
+class Colorization(ReadsImages, SSLTransformer):
     """Predict the colours of an image from its lightness.
 
     Lightness is the mean of the three standardised channels. What is left of a pixel, two
@@ -47,10 +47,7 @@ class Colorization(SSLTransformer):
 
     n_bins: int = 32
     rebalance: float = 0.5
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("image",)
     _parameter_constraints = {
         "n_bins": [Interval(Integral, 2, None, closed="left")],
         "rebalance": [Interval(Real, 0, 1, closed="both")],

@@ -2,17 +2,17 @@
 
 from functools import partial
 from numbers import Real
-from typing import Any
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval, StrOptions
+from skssl._parameters import ReadsTables
 from skssl._reconstruction import ReconstructionMixin
 from skssl.encoders import AllLayers, cell_heads, encode, width_of
 from skssl.losses import cell_error
 from skssl.views import swap_cells
 
 
-class DenoisingAutoencoder(ReconstructionMixin, SSLTransformer):
+class DenoisingAutoencoder(ReconstructionMixin, ReadsTables, SSLTransformer):
     """Reconstruct each row from a copy in which random cells were swapped with other rows'.
 
     Numbers are reconstructed by squared error, categories by cross-entropy.
@@ -50,8 +50,6 @@ class DenoisingAutoencoder(ReconstructionMixin, SSLTransformer):
     noise: float = 0.15
     layers: str = "last"
     target: str = "values"
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
 
     _parameter_constraints = {
         "noise": [Interval(Real, 0, 1, closed="left")],

@@ -6,14 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._joint import JointEmbedding
+from skssl._parameters import ReadsAll
 from skssl._teachers import follow, rising, teacher_of
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import dino
 
 
-class DINO(JointEmbedding):
+class DINO(ReadsAll, SSLTransformer):
     """Distil without labels: agree with a slowly moving teacher on which soft class a row is.
 
     The teacher's outputs are centred and sharpened, so that it neither prefers one class nor
@@ -56,6 +57,9 @@ class DINO(JointEmbedding):
         "teacher_temperature": [Interval(Real, 0, None, closed="neither")],
         "momentum": [Interval(Real, 0, 1, closed="left")],
     }
+
+    def _views(self, augment):
+        return augment, augment
 
     def _build(self, net, X):
         net.head = Head(width_of(net.encoder, X), self.n_prototypes)

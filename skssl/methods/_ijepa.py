@@ -1,7 +1,6 @@
 """I-JEPA."""
 
 from numbers import Integral, Real
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +8,7 @@ from torch import nn
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval
+from skssl._parameters import ReadsImages
 from skssl._teachers import follow, rising, teacher_of
 from skssl.encoders._patches import (
     PatchPredictor,
@@ -25,7 +25,7 @@ TARGET = (0.15, 0.2), (0.75, 1.5)  # share of the patches, height to width
 CONTEXT = (0.85, 1.0), (1.0, 1.0)
 
 
-class IJEPA(SSLTransformer):
+class IJEPA(ReadsImages, SSLTransformer):
     """Predict what a teacher makes of some blocks of an image from the rest of it.
 
     Not the pixels of a block are predicted but the tokens of a slowly moving mean of the
@@ -75,10 +75,7 @@ class IJEPA(SSLTransformer):
     predictor_depth: int = 2
     n_components: int = 128
     batch_size: int = 128
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("image",)
     _auto_encoder = "vit"
     _parameter_constraints = {
         "n_targets": [Interval(Integral, 1, None, closed="left")],

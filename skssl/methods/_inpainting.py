@@ -9,12 +9,13 @@ from torch import Tensor
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval, StrOptions
+from skssl._parameters import ReadsImages
 from skssl._reconstruction import ReconstructionMixin
 from skssl.encoders import Decoder, encode, width_of
 from skssl.views import erase
 
 
-class Inpainting(ReconstructionMixin, SSLTransformer):
+class Inpainting(ReconstructionMixin, ReadsImages, SSLTransformer):
     """Reconstruct what a block hides of each image, from the embedding of the rest.
 
     The block has a random place and shape. ``reconstruct`` hides the middle of each image,
@@ -51,10 +52,7 @@ class Inpainting(ReconstructionMixin, SSLTransformer):
     """
 
     mask_ratio: float = 0.25
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("image",)
     _parameter_constraints = {
         "mask_ratio": [Interval(Real, 0, 1, closed="neither")],
         "views": [StrOptions({"auto"}), callable],

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval, StrOptions
+from skssl._parameters import ReadsImages
 from skssl.encoders import MLP, width_of
 from skssl.views import original
 from skssl.views._tiles import distant_permutations, random_tiles, standardized
@@ -16,7 +17,7 @@ from skssl.views._tiles import distant_permutations, random_tiles, standardized
 ORDERS = 4  # of each image a step: they share the embeddings of its tiles, nearly all the cost
 
 
-class Jigsaw(SSLTransformer):
+class Jigsaw(ReadsImages, SSLTransformer):
     """Tell in which order the tiles of an image were laid.
 
     Each tile is standardised and embedded on its own; a head reads all embeddings, in the order
@@ -51,10 +52,7 @@ class Jigsaw(SSLTransformer):
     n_tiles: Any = "auto"
     n_permutations: int = 100
     gap: float = 0.15
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("image",)
     _parameter_constraints = {
         "n_tiles": [StrOptions({"auto"}), Interval(Integral, 2, 3, closed="both")],
         "n_permutations": [Interval(Integral, 2, None, closed="left")],

@@ -2,13 +2,15 @@
 
 from numbers import Integral, Real
 
+from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._joint import JointEmbedding, projections
+from skssl._joint import projections
+from skssl._parameters import ReadsAll
 from skssl.encoders import MLP, width_of
 from skssl.losses import lejepa
 
 
-class LeJEPA(JointEmbedding):
+class LeJEPA(ReadsAll, SSLTransformer):
     """Views predict their common centre, while all embeddings are kept normally distributed.
 
     One weight, and no teacher, queue, predictor or stopped gradient.
@@ -46,6 +48,9 @@ class LeJEPA(JointEmbedding):
         "n_slices": [Interval(Integral, 1, None, closed="left")],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
+
+    def _views(self, augment):
+        return augment, augment
 
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)

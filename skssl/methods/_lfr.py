@@ -2,7 +2,6 @@
 
 import copy
 from numbers import Integral, Real
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval
+from skssl._parameters import ReadsTables
 from skssl.encoders import encode, width_of
 from skssl.losses import barlow_twins
 from skssl.views import original
@@ -17,7 +17,7 @@ from skssl.views import original
 POOL = 10  # so many random networks are drawn for each that is kept
 
 
-class LFR(SSLTransformer):
+class LFR(ReadsTables, SSLTransformer):
     """Learn from randomness: predict what several random networks make of a row.
 
     The networks have the architecture of the encoder and weights that are never trained;
@@ -48,8 +48,6 @@ class LFR(SSLTransformer):
 
     n_projectors: int = 6
     lambd: float = 0.01
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
 
     _parameter_constraints = {
         "n_projectors": [Interval(Integral, 1, None, closed="left")],

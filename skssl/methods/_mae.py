@@ -1,13 +1,13 @@
 """Masked autoencoder."""
 
 from numbers import Integral, Real
-from typing import Any
 
 import torch.nn.functional as F
 from torch import nn
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval
+from skssl._parameters import ReadsImages
 from skssl._reconstruction import ReconstructionMixin
 from skssl.encoders import patchify
 from skssl.encoders._patches import PatchDecoder, check_patches, split_patches
@@ -16,7 +16,7 @@ from skssl.losses import standardized_error
 from skssl.views import original
 
 
-class MaskedAutoencoder(ReconstructionMixin, SSLTransformer):
+class MaskedAutoencoder(ReconstructionMixin, ReadsImages, SSLTransformer):
     """Predict the pixels of hidden patches from the few patches that the encoder sees.
 
     The encoder is a vision transformer that never reads what is hidden, which makes a step
@@ -73,10 +73,7 @@ class MaskedAutoencoder(ReconstructionMixin, SSLTransformer):
     decoder_depth: int = 2
     n_components: int = 128
     batch_size: int = 128
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("image",)
     _auto_encoder = "vit"
     _parameter_constraints = {
         "mask_ratio": [Interval(Real, 0, 1, closed="neither")],

@@ -6,13 +6,14 @@ from typing import Any
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval, StrOptions
+from skssl._parameters import ReadsTables
 from skssl._reconstruction import ReconstructionMixin
 from skssl.encoders import cell_heads, encode, width_of
 from skssl.losses import cell_error
 from skssl.views import altered, mask_cells
 
 
-class MaskedTable(ReconstructionMixin, SSLTransformer):
+class MaskedTable(ReconstructionMixin, ReadsTables, SSLTransformer):
     """Fill masked cells from the other cells of their row.
 
     The encoder is a transformer whose tokens are the cells; a masked cell shows a learned
@@ -54,8 +55,6 @@ class MaskedTable(ReconstructionMixin, SSLTransformer):
     p: float = 0.4
     target: str = "values"
     encoder: Any = "ft_transformer"
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
 
     _parameter_constraints = {
         "p": [Interval(Real, 0, 1, closed="neither")],

@@ -5,14 +5,16 @@ from numbers import Integral, Real
 import torch
 from torch import nn
 
+from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._joint import JointEmbedding, projections, targets_and_views
+from skssl._joint import projections, targets_and_views
+from skssl._parameters import ReadsAll
 from skssl._teachers import Queue, follow, rising, teacher_of
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import info_nce
 
 
-class MoCo(JointEmbedding):
+class MoCo(ReadsAll, SSLTransformer):
     """Contrast each view with a queue of past rows, as a slowly moving teacher sees them.
 
     The queue makes negatives many whatever the batch size.
@@ -56,6 +58,9 @@ class MoCo(JointEmbedding):
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
+
+    def _views(self, augment):
+        return augment, augment
 
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)

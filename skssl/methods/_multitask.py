@@ -9,6 +9,7 @@ from torch import nn
 
 from skssl._base import SSLTransformer
 from skssl._compat import BaseComposition
+from skssl._parameters import ReadsAll
 from skssl._reconstruction import ReconstructionMixin
 from skssl._sharing import Once, SharedEncoder, once
 from skssl._train import Net
@@ -17,7 +18,7 @@ from skssl.methods._vime import VIME
 from skssl.views import Views
 
 
-class MultiTask(ReconstructionMixin, SSLTransformer, BaseComposition):
+class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
     """Train one encoder on the weighted sum of several methods' losses.
 
     Each method keeps its own heads. Views that several methods alter in the same way are
@@ -47,10 +48,6 @@ class MultiTask(ReconstructionMixin, SSLTransformer, BaseComposition):
     """
 
     tasks: Any = field(default=None, kw_only=False)
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
     _parameter_constraints = {"tasks": [list, None]}
 
@@ -167,9 +164,8 @@ def _same(value: Any, default: Any) -> bool:
     return value is default or (type(value) is type(default) and bool(value == default))
 
 
-_OF_THE_DATA = {"categorical_features", "numeric", "image_shape", "channel_axis"}
-_SHARED = {*_OF_THE_DATA, *(f.name for f in fields(SSLTransformer))}
-_DEFAULT_TASKS = [
+_SHARED = {f.name for base in (SSLTransformer, ReadsAll) for f in fields(base)}
+_DEFAULT_TASKS: list[tuple[str, SSLTransformer, float]] = [
     ("vime", VIME(p=0.3), 1.0),
     ("scarf", SCARF(corruption=0.3, temperature=0.2), 0.2),
 ]

@@ -6,14 +6,16 @@ from numbers import Integral, Real
 import torch
 import torch.nn.functional as F
 
+from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._joint import JointEmbedding, projections
+from skssl._joint import projections
+from skssl._parameters import ReadsAll
 from skssl._teachers import Queue
 from skssl.encoders import MLP, width_of
 from skssl.losses import info_nce
 
 
-class NNCLR(JointEmbedding):
+class NNCLR(ReadsAll, SSLTransformer):
     """Contrast each view with its nearest neighbour in a queue of past rows.
 
     Neighbours are positives that no alteration of the row itself could make.
@@ -52,6 +54,9 @@ class NNCLR(JointEmbedding):
         "queue_size": [Interval(Integral, 1, None, closed="left")],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
+
+    def _views(self, augment):
+        return augment, augment
 
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)

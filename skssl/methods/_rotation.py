@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval, StrOptions
+from skssl._parameters import ReadsImages
 from skssl.encoders import MLP, encode, width_of
 from skssl.views import original
 
 
-class RotationPrediction(SSLTransformer):
+class RotationPrediction(ReadsImages, SSLTransformer):
     """Tell which of the four quarter turns an image was given (RotNet).
 
     Whoever can tell has found out what is in the image and which way up it stands. Of use for
@@ -43,10 +44,7 @@ class RotationPrediction(SSLTransformer):
     """
 
     layer: Any = "last"
-    image_shape: Any = None
-    channel_axis: Any = "auto"
 
-    _kinds = ("image",)
     _parameter_constraints = {
         "layer": [StrOptions({"middle", "last"}), Interval(Integral, None, None, closed="neither")],
         "views": [StrOptions({"auto", "weak", "strong", "no_flip"}), callable],

@@ -2,18 +2,18 @@
 
 from functools import partial
 from numbers import Real
-from typing import Any
 
 import torch
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval
+from skssl._parameters import ReadsTables
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import info_nce
 from skssl.views import original, swap_cells
 
 
-class SCARF(SSLTransformer):
+class SCARF(ReadsTables, SSLTransformer):
     """Contrast each row with a copy of it in which random cells come from other rows.
 
     Row and corrupted row must recognise each other among all rows of the batch, so the
@@ -42,8 +42,6 @@ class SCARF(SSLTransformer):
 
     corruption: float = 0.6
     temperature: float = 1.0
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
 
     _parameter_constraints = {
         "corruption": [Interval(Real, 0, 1, closed="right")],

@@ -2,13 +2,15 @@
 
 from numbers import Integral, Real
 
+from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._joint import JointEmbedding, mean_over_pairs, projections
+from skssl._joint import mean_over_pairs, projections
+from skssl._parameters import ReadsAll
 from skssl.encoders import MLP, width_of
 from skssl.losses import nt_xent
 
 
-class SimCLR(JointEmbedding):
+class SimCLR(ReadsAll, SSLTransformer):
     """Contrast: the views of a row must recognise each other among all views of the batch.
 
     Works on images, altered at random, and on tables, whose cells are swapped.
@@ -49,6 +51,9 @@ class SimCLR(JointEmbedding):
         "decoupled": ["boolean"],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
+
+    def _views(self, augment):
+        return augment, augment
 
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)

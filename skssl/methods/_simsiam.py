@@ -5,13 +5,15 @@ from numbers import Integral
 import torch.nn.functional as F
 from torch import nn
 
+from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._joint import JointEmbedding, projections
+from skssl._joint import projections
+from skssl._parameters import ReadsAll
 from skssl.encoders import MLP, width_of
 from skssl.losses import cosine_error
 
 
-class SimSiam(JointEmbedding):
+class SimSiam(ReadsAll, SSLTransformer):
     """Predict the projection of the other views, whose gradient is stopped; nothing else.
 
     With more than two views the target is the mean of the others' projections, which is less
@@ -44,6 +46,9 @@ class SimSiam(JointEmbedding):
     _parameter_constraints = {
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
+
+    def _views(self, augment):
+        return augment, augment
 
     def _build(self, net, X):
         width, out = width_of(net.encoder, X), self.projection_dim

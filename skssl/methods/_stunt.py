@@ -3,7 +3,6 @@
 import itertools
 from functools import partial
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,12 +10,13 @@ from torch import Tensor
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval
+from skssl._parameters import ReadsTables
 from skssl.encoders import TableFront, encode
 from skssl.losses import prototypical
 from skssl.views import altered, swap_columns
 
 
-class STUNT(SSLTransformer):
+class STUNT(ReadsTables, SSLTransformer):
     """Classify rows, from one example a class, into classes that hidden columns define.
 
     A task is made from a batch: random columns are swapped among rows, what they held is
@@ -57,8 +57,6 @@ class STUNT(SSLTransformer):
     n_clusters: int = 50
     n_tasks: int = 2
     temperature: float = 0.5
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
 
     _parameter_constraints = {
         "min_columns": [Interval(Real, 0, 1, closed="both")],

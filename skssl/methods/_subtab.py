@@ -4,7 +4,6 @@ import math
 from functools import partial
 from itertools import permutations
 from numbers import Integral, Real
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,13 +11,14 @@ from torch import Tensor, nn
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval
+from skssl._parameters import ReadsTables
 from skssl._reconstruction import ReconstructionMixin
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import cell_error, info_nce
 from skssl.views import swap_cells
 
 
-class SubTab(ReconstructionMixin, SSLTransformer):
+class SubTab(ReconstructionMixin, ReadsTables, SSLTransformer):
     """Reconstruct each row from overlapping subsets of its columns, which must agree.
 
     The encoder sees one subset at a time, the other columns missing. From each, the whole row
@@ -62,8 +62,6 @@ class SubTab(ReconstructionMixin, SSLTransformer):
     noise: float = 0.2
     temperature: float = 0.1
     contrast: float = 0.2
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
 
     _parameter_constraints = {
         "n_subsets": [Interval(Integral, 2, None, closed="left")],

@@ -5,13 +5,15 @@ from numbers import Integral, Real
 import torch.nn.functional as F
 from torch import nn
 
+from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._joint import JointEmbedding, projections
+from skssl._joint import projections
+from skssl._parameters import ReadsAll
 from skssl.encoders import MLP, width_of
 from skssl.losses import sinkhorn, swapped_prediction
 
 
-class SwAV(JointEmbedding):
+class SwAV(ReadsAll, SSLTransformer):
     """Predict the cluster of a row from another view of it; clusters are learned on the way.
 
     Each batch is spread evenly over the clusters, so they cannot all become one.
@@ -55,6 +57,9 @@ class SwAV(JointEmbedding):
         "epsilon": [Interval(Real, 0, None, closed="neither")],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
+
+    def _views(self, augment):
+        return augment, augment
 
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)

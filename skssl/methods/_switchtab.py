@@ -2,20 +2,20 @@
 
 from functools import partial
 from numbers import Real
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval
+from skssl._parameters import ReadsTables
 from skssl._reconstruction import ReconstructionMixin
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import cell_error
 from skssl.views import swap_cells
 
 
-class SwitchTab(ReconstructionMixin, SSLTransformer):
+class SwitchTab(ReconstructionMixin, ReadsTables, SSLTransformer):
     """Split embeddings into what rows share and what is a row's own, by switching the former.
 
     Each embedding is projected to a mutual and a salient part. A decoder must predict the
@@ -50,8 +50,6 @@ class SwitchTab(ReconstructionMixin, SSLTransformer):
 
     corruption: float = 0.3
     alpha: float = 1.0
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
 
     _parameter_constraints = {
         "corruption": [Interval(Real, 0, 1, closed="left")],

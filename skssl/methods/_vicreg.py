@@ -2,13 +2,15 @@
 
 from numbers import Integral, Real
 
+from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._joint import JointEmbedding, mean_over_pairs, projections
+from skssl._joint import mean_over_pairs, projections
+from skssl._parameters import ReadsAll
 from skssl.encoders import MLP, width_of
 from skssl.losses import vicreg
 
 
-class VICReg(JointEmbedding):
+class VICReg(ReadsAll, SSLTransformer):
     """Variance, invariance, covariance: views agree, features vary, none repeats another.
 
     No negatives, teacher or queue, and little sensitivity to the batch size.
@@ -50,6 +52,9 @@ class VICReg(JointEmbedding):
         "covariance": [Interval(Real, 0, None, closed="left")],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
+
+    def _views(self, augment):
+        return augment, augment
 
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), self.projection_dim, self.projection_dim)

@@ -2,19 +2,19 @@
 
 from functools import partial
 from numbers import Real
-from typing import Any
 
 from torch import nn
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval, StrOptions
+from skssl._parameters import ReadsTables
 from skssl._reconstruction import ReconstructionMixin
 from skssl.encoders import cell_heads, encode, width_of
 from skssl.losses import cell_error, mask_error
 from skssl.views import altered, swap_cells
 
 
-class VIME(ReconstructionMixin, SSLTransformer):
+class VIME(ReconstructionMixin, ReadsTables, SSLTransformer):
     """Find out which cells of a row were swapped with other rows', and what they were.
 
     The encoder sees the altered row; from its embedding one head predicts the mask, the
@@ -51,8 +51,6 @@ class VIME(ReconstructionMixin, SSLTransformer):
     p: float = 0.3
     alpha: float = 2.0
     target: str = "values"
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
 
     _parameter_constraints = {
         "p": [Interval(Real, 0, 1, closed="right")],

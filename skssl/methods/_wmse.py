@@ -2,13 +2,15 @@
 
 from numbers import Integral
 
+from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._joint import JointEmbedding, projections
+from skssl._joint import projections
+from skssl._parameters import ReadsAll
 from skssl.encoders import MLP, width_of
 from skssl.losses import whitening_error
 
 
-class WMSE(JointEmbedding):
+class WMSE(ReadsAll, SSLTransformer):
     """Whiten a batch of projections, then draw the views of each row together.
 
     Whitening spreads the batch over every direction, so nothing can collapse and no negatives
@@ -43,6 +45,9 @@ class WMSE(JointEmbedding):
         "n_whitened": [Interval(Integral, 1, None, closed="left")],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
+
+    def _views(self, augment):
+        return augment, augment
 
     def _build(self, net, X):
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
