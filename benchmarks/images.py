@@ -52,7 +52,7 @@ N_UNLABELED, N_TEST = 10_000, 10_000
 C_GRID = {"logisticregression__C": np.logspace(-4, 1, 6)}
 ENCODERS = (
     "SimCLR MoCo BYOL SimSiam BarlowTwins VICReg NNCLR SwAV DINO LeJEPA WMSE RotationPrediction "
-    "Jigsaw Colorization Inpainting MaskedAutoencoder IJEPA"
+    "Jigsaw Colorization Inpainting MaskedAutoencoder IJEPA LFR"
 ).split()
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._parameters import ReadsTables
+from skssl._parameters import ReadsAll
 from skssl.encoders import encode, width_of
 from skssl.losses import barlow_twins
 from skssl.views import original
@@ -17,7 +17,7 @@ from skssl.views import original
 POOL = 10  # so many random networks are drawn for each that is kept
 
 
-class LFR(ReadsTables, SSLTransformer):
+class LFR(ReadsAll, SSLTransformer):
     """Learn from randomness: predict what several random networks make of a row.
 
     The networks have the architecture of the encoder and weights that are never trained;
