@@ -276,7 +276,8 @@ class SSLTransformer(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = "table" in self._kinds
-        tags.input_tags.three_d_array = "image" in self._kinds
+        tags.input_tags.three_d_array = not {"image", "series"}.isdisjoint(self._kinds)
+        tags.input_tags.string = "text" in self._kinds
         tags.input_tags.allow_nan = "table" in self._kinds
         tags.input_tags.categorical = "table" in self._kinds
         tags.transformer_tags.preserves_dtype = ["float32"]

@@ -125,11 +125,20 @@ def parameters_of(function: Callable[..., Any], estimator: Any) -> dict[str, Any
     return {name: getattr(estimator, name) for name in optional if hasattr(estimator, name)}
 
 
+ALSO = {"table": "tokens", "image": "video"}  # what data of so many dimensions may be, too
+
+
 def kind_of(X: Any, estimator: Any) -> str:
-    """Return the kind of X for an estimator whose parameters may say what it is."""
+    """Return the kind of X for an estimator whose parameters, or kinds, may say what it is."""
     is_flat_image = getattr(estimator, "image_shape", None) is not None
     modality = getattr(estimator, "modality", "auto")
-    return infer_kind(X, modality, is_flat_image=is_flat_image)
+    if modality == "auto" and getattr(estimator, "sampling_rate", None) is not None:
+        return "audio"
+    kind = infer_kind(X, modality, is_flat_image=is_flat_image)
+    kinds = getattr(estimator, "_kinds", ())
+    if modality == "auto" and kind not in kinds and ALSO.get(kind) in kinds:
+        return ALSO[kind]
+    return kind
 
 
 def wrong_kind(estimator: Any, kinds: tuple[str, ...], kind: str) -> ValueError:

@@ -9,7 +9,7 @@ import torch
 
 from skssl._compat import Interval, Options, StrOptions
 
-MODALITIES = {"auto", "table", "bags", "image", "series", "text", "tokens", "video"}
+MODALITIES = {"auto", "table", "bags", "image", "series", "audio", "text", "tokens", "video"}
 
 CONSTRAINTS: dict[str, Any] = {
     "n_components": [Interval(Integral, 1, None, closed="left")],

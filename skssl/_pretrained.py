@@ -215,9 +215,12 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
         return tags
 
 
+DEFAULTS = {"image": SimCLR}  # of other kinds of data MultiTask
+
+
 def default_transformer(X: Any) -> SSLTransformer:
     """Return what learns the embedding of data of the kind of X, where nothing was said."""
-    return SimCLR() if infer_kind(X) == "image" else MultiTask()
+    return DEFAULTS.get(infer_kind(X), MultiTask)()
 
 
 def _some_unlabelled(every: tuple[Any, ...], mask: np.ndarray) -> tuple[Any, ...]:

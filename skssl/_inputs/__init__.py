@@ -31,7 +31,7 @@ __all__ = [
     "is_bags",
 ]
 
-MODALITIES = ("table", "bags", "image", "series", "text", "tokens", "video")
+MODALITIES = ("table", "bags", "image", "series", "audio", "text", "tokens", "video")
 
 
 def infer_kind(X: Any, modality: str = "auto", *, is_flat_image: bool = False) -> str:
@@ -48,7 +48,7 @@ def infer_kind(X: Any, modality: str = "auto", *, is_flat_image: bool = False) -
 
     Returns
     -------
-    kind : {"table", "bags", "image", "series", "text", "tokens", "video"}
+    kind : {"table", "bags", "image", "series", "audio", "text", "tokens", "video"}
     """
     if modality != "auto":
         if modality not in MODALITIES:
