@@ -29,19 +29,23 @@ from skssl.methods import (
     Jigsaw,
     LeJEPA,
     MaskedAutoencoder,
+    MaskedLanguageModel,
     MaskedTable,
     MoCo,
     MultiTask,
+    NextToken,
     RotationPrediction,
     SimCLR,
     SimSiam,
     SubTab,
     SwAV,
     SwitchTab,
+    TextContrast,
     VICReg,
 )
 from skssl.model_selection import UnlabeledKFold
 from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor
+from skssl.text import TextTokenizer
 
 __version__ = "0.1.0.dev0"
 
@@ -62,10 +66,12 @@ __all__ = [
     "LeJEPA",
     "LossCurveDisplay",
     "MaskedAutoencoder",
+    "MaskedLanguageModel",
     "MaskedTable",
     "MoCo",
     "MultiTask",
     "NNCLR",
+    "NextToken",
     "PretrainedClassifier",
     "PretrainedRegressor",
     "PrototypeClassifier",
@@ -78,6 +84,8 @@ __all__ = [
     "SubTab",
     "SwAV",
     "SwitchTab",
+    "TextContrast",
+    "TextTokenizer",
     "UnlabeledKFold",
     "VICReg",
     "VIME",

@@ -11,9 +11,13 @@ from torch import Tensor, nn
 from skssl._inputs import (
     MAKE_BAGS,
     MAKE_IMAGES,
+    MAKE_TEXT,
+    MAKE_TOKENS,
     BagReader,
     ImageReader,
     TableReader,
+    TextReader,
+    TokenReader,
     event_columns,
     infer_kind,
 )
@@ -24,8 +28,9 @@ from skssl.encoders import (
     event_encoder,
     image_encoder,
     table_encoder,
+    token_encoder,
 )
-from skssl.views import View, image_views, random_slice, swap_cells
+from skssl.views import View, image_views, random_chunk, random_slice, swap_cells
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,10 @@ class Kind:
 
 def _two_dimensional(X: Any) -> Any:
     return X if getattr(X, "ndim", 2) == 2 else None  # of anything else the reader says what is
+
+
+def _nothing(X: Any) -> None:
+    """Return no table: rows of tokens have no columns, and may be longer than in ``fit``."""
 
 
 def _only_auto(view: View) -> Callable[[str, Tensor], View]:
@@ -113,6 +122,26 @@ KINDS = {
         augment=_image_augment,
         make=MAKE_IMAGES,
         read_by="SimCLR and the methods beside it read images.",
+        scales_batches=True,
+    ),
+    "text": Kind(
+        reader=TextReader,
+        scaler=nn.Identity,
+        encoder=token_encoder,
+        table=_nothing,
+        augment=_only_auto(random_chunk),
+        make=MAKE_TEXT,
+        read_by="TextContrast and MaskedLanguageModel read texts.",
+        scales_batches=True,
+    ),
+    "tokens": Kind(
+        reader=TokenReader,
+        scaler=nn.Identity,
+        encoder=token_encoder,
+        table=_nothing,
+        augment=_only_auto(random_chunk),
+        make=MAKE_TOKENS,
+        read_by="MaskedLanguageModel, NextToken and TextContrast read tokens.",
         scales_batches=True,
     ),
 }

@@ -5,7 +5,7 @@ and exported without running code.
 """
 
 from skssl.encoders._bins import Bins, Unbinned, cell_heads
-from skssl.encoders._build import encode, table_encoder, width_of
+from skssl.encoders._build import Steps, encode, table_encoder, width_of
 from skssl.encoders._decoder import Decoder
 from skssl.encoders._events import EventEncoder, EventScaler, MeanState, event_encoder
 from skssl.encoders._image import ImageScaler, image_encoder, small_resnet
@@ -20,6 +20,14 @@ from skssl.encoders._table import (
     TableEncoder,
     TableFront,
 )
+from skssl.encoders._tokens import (
+    BagOfTokens,
+    TokenTransformer,
+    VocabularyHead,
+    check_sequence,
+    token_encoder,
+    vectors_of,
+)
 from skssl.encoders._transformer import FTTransformer
 from skssl.encoders._vit import ViT, grid_positions, patchify, unpatchify
 
@@ -27,6 +35,7 @@ __all__ = [
     "MLP",
     "ONE_HOT_LIMIT",
     "AllLayers",
+    "BagOfTokens",
     "Bins",
     "Decoder",
     "EventEncoder",
@@ -40,11 +49,15 @@ __all__ = [
     "ResNet",
     "SideBySide",
     "Standardizer",
+    "Steps",
     "TableEncoder",
     "TableFront",
+    "TokenTransformer",
     "Unbinned",
     "ViT",
+    "VocabularyHead",
     "cell_heads",
+    "check_sequence",
     "encode",
     "event_encoder",
     "grid_positions",
@@ -52,6 +65,8 @@ __all__ = [
     "patchify",
     "small_resnet",
     "table_encoder",
+    "token_encoder",
     "unpatchify",
+    "vectors_of",
     "width_of",
 ]

@@ -18,6 +18,7 @@ from skssl.views._images import (
 from skssl.views._lists import Compose, UserViews, View, Views, original
 from skssl.views._presets import IMAGE_PRESETS, MultiCrop, image_views
 from skssl.views._table import altered, mask_cells, swap_cells, swap_columns
+from skssl.views._tokens import drop_tokens, mask_tokens, random_chunk
 
 __all__ = [
     "IMAGE_PRESETS",
@@ -30,13 +31,16 @@ __all__ = [
     "altered",
     "blur",
     "color_jitter",
+    "drop_tokens",
     "erase",
     "flip",
     "grayscale",
     "image_views",
     "mask_cells",
+    "mask_tokens",
     "original",
     "quarter_turns",
+    "random_chunk",
     "random_slice",
     "resized_crop",
     "rotate",
