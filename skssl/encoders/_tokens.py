@@ -142,6 +142,7 @@ class BagOfTokens(nn.Module):
         super().__init__()
         self.pooling = pooling
         self.embedding = nn.Embedding(len(weight), width)
+        nn.init.normal_(self.embedding.weight, std=0.1)
         self.register_buffer("weight", weight)
 
     def sequence(self, x: Tensor) -> Tensor:
