@@ -38,6 +38,7 @@ from skssl.methods import (
     SubTab,
     SwAV,
     SwitchTab,
+    TS2Vec,
     VICReg,
 )
 from skssl.model_selection import UnlabeledKFold
@@ -78,6 +79,7 @@ __all__ = [
     "SubTab",
     "SwAV",
     "SwitchTab",
+    "TS2Vec",
     "UnlabeledKFold",
     "VICReg",
     "VIME",

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from skssl._inputs import (
     MAKE_BAGS,
     MAKE_IMAGES,
+    MAKE_SERIES,
     BagReader,
     ImageReader,
+    SeriesReader,
     TableReader,
     event_columns,
     infer_kind,
@@ -21,11 +23,13 @@ from skssl.encoders import (
     EventScaler,
     ImageScaler,
     QuantileScaler,
+    SeriesScaler,
     event_encoder,
     image_encoder,
+    series_encoder,
     table_encoder,
 )
-from skssl.views import View, image_views, random_slice, swap_cells
+from skssl.views import View, image_views, random_slice, series_views, swap_cells
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,10 @@ def _two_dimensional(X: Any) -> Any:
     return X if getattr(X, "ndim", 2) == 2 else None  # of anything else the reader says what is
 
 
+def _no_columns(X: Any) -> None:
+    """Lengths may differ from one call to the next."""
+
+
 def _only_auto(view: View) -> Callable[[str, Tensor], View]:
     """Return an ``augment`` that knows one alteration."""
 
@@ -84,6 +92,10 @@ def _only_auto(view: View) -> Callable[[str, Tensor], View]:
 
 def _image_augment(name: str, x: Tensor) -> View:
     return image_views("strong" if name == "auto" else name, tuple(x.shape[1:]))
+
+
+def _series_augment(name: str, x: Tensor) -> View:
+    return series_views("strong" if name == "auto" else name)
 
 
 KINDS = {
@@ -114,6 +126,15 @@ KINDS = {
         make=MAKE_IMAGES,
         read_by="SimCLR and the methods beside it read images.",
         scales_batches=True,
+    ),
+    "series": Kind(
+        reader=SeriesReader,
+        scaler=SeriesScaler,
+        encoder=series_encoder,
+        table=_no_columns,
+        augment=_series_augment,
+        make=MAKE_SERIES,
+        read_by="SimCLR, TS2Vec and the methods beside them read series.",
     ),
 }
 

@@ -31,6 +31,7 @@ CONSTRAINTS: dict[str, Any] = {
     "numeric": [StrOptions({"plain", "piecewise-linear", "periodic"})],
     "image_shape": ["array-like", None],
     "channel_axis": [StrOptions({"auto"}), Options(Integral, {1, 3, -1})],
+    "pooling": [StrOptions({"mean", "max"}), None],
 }
 
 PARAMETER_DOCS = {
@@ -92,6 +93,9 @@ default="from_dtype"
     "channel_axis": """channel_axis : {"auto", 1, -1}, default="auto"
     Axis of the channels in images (n, ...) of four dimensions; ``"auto"`` takes the one that is
     shorter than height and width, and asks where there is no such axis.""",
+    "pooling": """pooling : {"max", "mean"} or None, default="max"
+    How ``transform`` makes one row a sample of its steps; None keeps them, and the embedding is
+    of shape (n_samples, n_steps, n_components).""",
 }
 
 
@@ -116,10 +120,19 @@ class ReadsImages:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
+class ReadsSeries:
+    """The parameters of methods that read series step by step."""
+
+    pooling: str | None = "max"
+
+    _kinds: ClassVar[tuple[str, ...]] = ("series",)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class ReadsAll(ReadsTables, ReadsImages):
     """The parameters of methods that ask nothing of the data but random alterations of it."""
 
-    _kinds: ClassVar[tuple[str, ...]] = ("table", "image")
+    _kinds: ClassVar[tuple[str, ...]] = ("table", "image", "series")
 
 
 ATTRIBUTE_DOCS = {

@@ -111,8 +111,18 @@ def images(n=60, seed=0):
     return np.stack([photos[i % 2][a : a + 8, b : b + 8] for i, (a, b) in enumerate(corners)])
 
 
+def series(n=60, seed=0):
+    """Waves of two channels and 8 to 24 steps, (n, 2, 24), with holes."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(24)
+    waves = np.sin(time * rng.uniform(0.2, 1.5, (n, 2, 1)) + rng.uniform(0, 6, (n, 2, 1)))
+    waves = waves + 0.1 * rng.normal(size=waves.shape)
+    waves[rng.random(waves.shape) < 0.05] = np.nan
+    return np.where(time < rng.integers(8, 25, (n, 1, 1)), waves, np.nan)
+
+
 # A sample of each kind of data that is no table; a method that reads it is tested on it below.
-SAMPLES = {"bags": bags, "image": images}
+SAMPLES = {"bags": bags, "image": images, "series": series}
 OF_OTHER_KINDS = [
     pytest.param(e, kind, id=f"{name_of(e)}-{kind}")
     for e in EVERY

@@ -12,6 +12,14 @@ from skssl.encoders._image import ImageScaler, image_encoder, small_resnet
 from skssl.encoders._mlp import MLP, AllLayers
 from skssl.encoders._numbers import Periodic, PiecewiseLinear
 from skssl.encoders._resnet import ResNet
+from skssl.encoders._series import (
+    SeriesScaler,
+    TemporalConvNet,
+    check_sequence,
+    pooled,
+    series_encoder,
+    steps_of,
+)
 from skssl.encoders._table import (
     ONE_HOT_LIMIT,
     QuantileScaler,
@@ -38,19 +46,25 @@ __all__ = [
     "PiecewiseLinear",
     "QuantileScaler",
     "ResNet",
+    "SeriesScaler",
     "SideBySide",
     "Standardizer",
     "TableEncoder",
     "TableFront",
+    "TemporalConvNet",
     "Unbinned",
     "ViT",
     "cell_heads",
+    "check_sequence",
     "encode",
     "event_encoder",
     "grid_positions",
     "image_encoder",
     "patchify",
+    "pooled",
+    "series_encoder",
     "small_resnet",
+    "steps_of",
     "table_encoder",
     "unpatchify",
     "width_of",

@@ -25,6 +25,7 @@ from skssl.methods._stunt import STUNT
 from skssl.methods._subtab import SubTab
 from skssl.methods._swav import SwAV
 from skssl.methods._switchtab import SwitchTab
+from skssl.methods._ts2vec import TS2Vec
 from skssl.methods._vicreg import VICReg
 from skssl.methods._vime import VIME
 from skssl.methods._wmse import WMSE
@@ -57,5 +58,6 @@ __all__ = [
     "SubTab",
     "SwAV",
     "SwitchTab",
+    "TS2Vec",
     "VICReg",
 ]
