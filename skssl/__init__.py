@@ -12,6 +12,7 @@ from skssl.inspection import (
 )
 from skssl.methods import (
     BYOL,
+    CPC,
     DINO,
     IJEPA,
     LFR,
@@ -32,6 +33,7 @@ from skssl.methods import (
     MaskedTable,
     MoCo,
     MultiTask,
+    NextStep,
     RotationPrediction,
     SimCLR,
     SimSiam,
@@ -48,6 +50,7 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "BYOL",
+    "CPC",
     "BarlowTwins",
     "BinningPretext",
     "CoLES",
@@ -66,6 +69,7 @@ __all__ = [
     "MaskedTable",
     "MoCo",
     "MultiTask",
+    "NextStep",
     "NNCLR",
     "PretrainedClassifier",
     "PretrainedRegressor",

@@ -13,7 +13,7 @@ MODALITIES = {"auto", "table", "bags", "image", "series", "audio", "text", "toke
 
 CONSTRAINTS: dict[str, Any] = {
     "n_components": [Interval(Integral, 1, None, closed="left")],
-    "encoder": [StrOptions({"auto", "ft_transformer", "resnet18", "vit"}), callable],
+    "encoder": [StrOptions({"auto", "ft_transformer", "resnet18", "vit", "gru"}), callable],
     "views": [StrOptions({"auto", "weak", "strong", "no_flip", "rotations"}), callable],
     "modality": [StrOptions(MODALITIES)],
     "max_epochs": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
@@ -93,7 +93,7 @@ default="from_dtype"
     "channel_axis": """channel_axis : {"auto", 1, -1}, default="auto"
     Axis of the channels in images (n, ...) of four dimensions; ``"auto"`` takes the one that is
     shorter than height and width, and asks where there is no such axis.""",
-    "pooling": """pooling : {"max", "mean"} or None, default="max"
+    "pooling": """pooling : {"mean", "max"} or None, default="mean"
     How ``transform`` makes one row a sample of its steps; None keeps them, and the embedding is
     of shape (n_samples, n_steps, n_components).""",
 }
@@ -123,7 +123,7 @@ class ReadsImages:
 class ReadsSeries:
     """The parameters of methods that read series step by step."""
 
-    pooling: str | None = "max"
+    pooling: str | None = "mean"
 
     _kinds: ClassVar[tuple[str, ...]] = ("series",)
 

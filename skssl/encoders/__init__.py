@@ -11,13 +11,13 @@ from skssl.encoders._events import EventEncoder, EventScaler, MeanState, event_e
 from skssl.encoders._image import ImageScaler, image_encoder, small_resnet
 from skssl.encoders._mlp import MLP, AllLayers
 from skssl.encoders._numbers import Periodic, PiecewiseLinear
+from skssl.encoders._recurrent import CausalGRU, check_causal, series_encoder
 from skssl.encoders._resnet import ResNet
 from skssl.encoders._series import (
     SeriesScaler,
     TemporalConvNet,
     check_sequence,
     pooled,
-    series_encoder,
     steps_of,
 )
 from skssl.encoders._table import (
@@ -36,6 +36,7 @@ __all__ = [
     "ONE_HOT_LIMIT",
     "AllLayers",
     "Bins",
+    "CausalGRU",
     "Decoder",
     "EventEncoder",
     "EventScaler",
@@ -55,6 +56,7 @@ __all__ = [
     "Unbinned",
     "ViT",
     "cell_heads",
+    "check_causal",
     "check_sequence",
     "encode",
     "event_encoder",

@@ -1,13 +1,9 @@
 """Encoders of series, and what they share: scaling, which steps there are, pooling over them."""
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from skssl.encoders._build import check_name, user_module
 
 
 class SeriesScaler(nn.Module):
@@ -73,7 +69,7 @@ def steps_of(x: Tensor) -> Tensor:
 
 
 def pooled(h: Tensor, steps: Tensor, pooling: str | None) -> Tensor:
-    """Return one row a series, (n, d), of its steps (n, time, d); all steps if pooling is None.
+    """Return one row a series, (n, d), of its steps (n, time, d).
 
     Parameters
     ----------
@@ -82,12 +78,10 @@ def pooled(h: Tensor, steps: Tensor, pooling: str | None) -> Tensor:
     steps : bool Tensor of shape (n, time)
         The steps that there are; a series without any is zeros.
     pooling : {"max", "mean"} or None
-        How.
+        How; None is the mean.
     """
-    if pooling is None:
-        return h
     inside = steps[:, :, None]
-    if pooling == "mean":
+    if pooling != "max":
         return (h * inside).sum(1) / inside.sum(1).clamp(min=1)
     top = h.masked_fill(~inside, -torch.inf).amax(1)
     return top.masked_fill(~steps.any(1)[:, None], 0.0)
@@ -111,7 +105,7 @@ class TemporalConvNet(nn.Module):
     n_layers : int, default=10
         Blocks of two convolutions, the dilation doubling from block to block.
     pooling : {"max", "mean"} or None, default="max"
-        How steps become a series' embedding; None keeps them, (n, time, n_components).
+        How steps become a series' embedding; None is the mean.
 
     Shape
     -----
@@ -203,40 +197,3 @@ class WithoutHoles(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x.nan_to_num(0.0))
-
-
-def series_encoder(
-    encoder: str | nn.Module | Callable[[Tensor], nn.Module],
-    X: Tensor,
-    columns: Any,
-    n_components: int,
-    pooling: str | None = "max",
-) -> nn.Module:
-    """Build the encoder of series.
-
-    Parameters
-    ----------
-    encoder : "auto", module or callable
-        ``"auto"`` is a :class:`TemporalConvNet` that sees about as many steps as X has. A module
-        is copied; it receives zeros in the place of NaN, unless it has ``sequence(x)``. A
-        callable receives scaled series and returns a module.
-    X : Tensor of shape (n, n_channels, time)
-        Scaled training series.
-    columns : None
-        Tables' encoders are told what columns mean; series have none.
-    n_components : int
-        Width of the embedding of an encoder given by its name.
-    pooling : {"max", "mean"} or None, default="max"
-        How the steps of an encoder given by its name become one row.
-
-    Returns
-    -------
-    encoder : module
-        Maps (n, n_channels, time) to (n, n_components).
-    """
-    check_name(encoder, "series", ("auto",))
-    if not isinstance(encoder, str):
-        made = user_module(encoder, X[:256])
-        return made if hasattr(made, "sequence") else WithoutHoles(made)
-    n_layers = min(10, max(3, math.ceil(math.log2(X.shape[2] / 4 + 1))))
-    return TemporalConvNet(X.shape[1], n_components, n_layers=n_layers, pooling=pooling)

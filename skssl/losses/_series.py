@@ -20,6 +20,37 @@ def _recognise(a: Tensor, b: Tensor) -> Tensor:
     return F.cross_entropy(scores.flatten(0, 1), partner.repeat(len(z)))
 
 
+def find_future(prediction: Tensor, future: Tensor) -> Tensor:
+    """Find what came next among what came next elsewhere: InfoNCE on inner products.
+
+    Parameters
+    ----------
+    prediction : Tensor of shape (n, d)
+        What was expected at each of n places.
+    future : Tensor of shape (n, d)
+        What came there; a row is the candidate of all others, too.
+
+    Returns
+    -------
+    loss : Tensor
+        The mean cross-entropy, with inner products over the square root of d as scores.
+
+    References
+    ----------
+    .. [1] van den Oord, Li and Vinyals, "Representation Learning with Contrastive Predictive
+       Coding", 2018. https://arxiv.org/abs/1807.03748
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.losses import find_future
+    >>> round(find_future(torch.zeros(4, 8), torch.ones(4, 8)).item(), 4)  # log 4
+    1.3863
+    """
+    scores = _wide(prediction @ future.mT) / prediction.shape[1] ** 0.5
+    return F.cross_entropy(scores, torch.arange(len(scores), device=scores.device))
+
+
 def hierarchical_contrast(a: Tensor, b: Tensor, alpha: float = 0.5) -> Tensor:
     """Contrast two views of the same steps, among series and among steps, at every time scale.
 

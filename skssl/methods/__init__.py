@@ -5,6 +5,7 @@ from skssl.methods._binning import BinningPretext
 from skssl.methods._byol import BYOL
 from skssl.methods._coles import CoLES
 from skssl.methods._colorization import Colorization
+from skssl.methods._cpc import CPC
 from skssl.methods._denoising import DenoisingAutoencoder
 from skssl.methods._dino import DINO
 from skssl.methods._ijepa import IJEPA
@@ -16,6 +17,7 @@ from skssl.methods._mae import MaskedAutoencoder
 from skssl.methods._masked_table import MaskedTable
 from skssl.methods._moco import MoCo
 from skssl.methods._multitask import MultiTask
+from skssl.methods._next_step import NextStep
 from skssl.methods._nnclr import NNCLR
 from skssl.methods._rotation import RotationPrediction
 from skssl.methods._scarf import SCARF
@@ -32,6 +34,7 @@ from skssl.methods._wmse import WMSE
 
 __all__ = [
     "BYOL",
+    "CPC",
     "DINO",
     "IJEPA",
     "LFR",
@@ -52,6 +55,7 @@ __all__ = [
     "MaskedTable",
     "MoCo",
     "MultiTask",
+    "NextStep",
     "RotationPrediction",
     "SimCLR",
     "SimSiam",

@@ -26,6 +26,9 @@ class TS2Vec(ReadsSeries, SSLTransformer):
         Share of the steps that the encoder is shown in training.
     max_length : int, default=512
         Longest stretch of a series that a step of training reads.
+    pooling : {"mean", "max"} or None, default="max"
+        How ``transform`` makes one row of the steps of a series; None keeps them, and the
+        embedding is of shape (n_samples, n_steps, n_components).
     batch_size : int, default=16
         Rows per step; all of them if there are fewer. A last ragged batch is left out.
 
@@ -46,6 +49,7 @@ class TS2Vec(ReadsSeries, SSLTransformer):
     alpha: float = 0.5
     keep: float = 0.5
     max_length: int = 512
+    pooling: str | None = "max"
     batch_size: int = 16
 
     _parameter_constraints = {
