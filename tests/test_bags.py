@@ -445,6 +445,10 @@ def test_users_encoders():
     assert Z.shape == (60, 5)
     with pytest.raises(ValueError, match="shape"):
         CoLES(**CHEAP, encoder=torch.nn.Identity()).fit(BAGS)
+    with pytest.raises(ValueError, match="'vit' does not read bags; by name there is 'auto'"):
+        CoLES(**CHEAP, encoder="vit").fit(BAGS)
+    with pytest.raises(TypeError, match="got the class Mean"):
+        CoLES(**CHEAP, encoder=Mean).fit(BAGS)
 
 
 def test_more_customers_without_labels():
