@@ -492,6 +492,13 @@ def test_pretrained_classifier(memory, tmp_path):
     assert default.predict(BAGS).shape == (60,)
 
 
+def test_bags_have_no_raw_columns_to_join():
+    joined = PretrainedClassifier(CoLES(**CHEAP), LogisticRegression(), passthrough=True)
+    message = "joins the raw columns of tables and images; X looks like modality='bags'.*'auto'"
+    with pytest.raises(ValueError, match=message):
+        joined.fit(BAGS, Y)
+
+
 def test_bags_have_a_cache_key_of_their_events():
     from skssl._cache import fit_key
 
