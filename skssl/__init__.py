@@ -12,6 +12,7 @@ from skssl.inspection import (
 )
 from skssl.methods import (
     BYOL,
+    CPC,
     DINO,
     IJEPA,
     LFR,
@@ -33,6 +34,7 @@ from skssl.methods import (
     MaskedTable,
     MoCo,
     MultiTask,
+    NextStep,
     NextToken,
     RotationPrediction,
     SimCLR,
@@ -41,6 +43,7 @@ from skssl.methods import (
     SwAV,
     SwitchTab,
     TextContrast,
+    TS2Vec,
     VICReg,
 )
 from skssl.model_selection import UnlabeledKFold
@@ -51,6 +54,7 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "BYOL",
+    "CPC",
     "BarlowTwins",
     "BinningPretext",
     "CoLES",
@@ -70,6 +74,7 @@ __all__ = [
     "MaskedTable",
     "MoCo",
     "MultiTask",
+    "NextStep",
     "NNCLR",
     "NextToken",
     "PretrainedClassifier",
@@ -86,6 +91,7 @@ __all__ = [
     "SwitchTab",
     "TextContrast",
     "TextTokenizer",
+    "TS2Vec",
     "UnlabeledKFold",
     "VICReg",
     "VIME",

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from skssl._inputs import (
     MAKE_BAGS,
     MAKE_IMAGES,
+    MAKE_SERIES,
     MAKE_TEXT,
     MAKE_TOKENS,
     BagReader,
     ImageReader,
+    SeriesReader,
     TableReader,
     TextReader,
     TokenReader,
@@ -25,12 +27,21 @@ from skssl.encoders import (
     EventScaler,
     ImageScaler,
     QuantileScaler,
+    SeriesScaler,
     event_encoder,
     image_encoder,
+    series_encoder,
     table_encoder,
     token_encoder,
 )
-from skssl.views import View, image_views, random_chunk, random_slice, swap_cells
+from skssl.views import (
+    View,
+    image_views,
+    random_chunk,
+    random_slice,
+    series_views,
+    swap_cells,
+)
 
 
 @dataclass(frozen=True)
@@ -73,8 +84,8 @@ def _two_dimensional(X: Any) -> Any:
     return X if getattr(X, "ndim", 2) == 2 else None  # of anything else the reader says what is
 
 
-def _nothing(X: Any) -> None:
-    """Return no table: rows of tokens have no columns, and may be longer than in ``fit``."""
+def _no_columns(X: Any) -> None:
+    """Lengths may differ from one call to the next."""
 
 
 def _only_auto(view: View) -> Callable[[str, Tensor], View]:
@@ -93,6 +104,10 @@ def _only_auto(view: View) -> Callable[[str, Tensor], View]:
 
 def _image_augment(name: str, x: Tensor) -> View:
     return image_views("strong" if name == "auto" else name, tuple(x.shape[1:]))
+
+
+def _series_augment(name: str, x: Tensor) -> View:
+    return series_views("strong" if name == "auto" else name)
 
 
 KINDS = {
@@ -128,7 +143,7 @@ KINDS = {
         reader=TextReader,
         scaler=nn.Identity,
         encoder=token_encoder,
-        table=_nothing,
+        table=_no_columns,
         augment=_only_auto(random_chunk),
         make=MAKE_TEXT,
         read_by="TextContrast and MaskedLanguageModel read texts.",
@@ -138,11 +153,20 @@ KINDS = {
         reader=TokenReader,
         scaler=nn.Identity,
         encoder=token_encoder,
-        table=_nothing,
+        table=_no_columns,
         augment=_only_auto(random_chunk),
         make=MAKE_TOKENS,
         read_by="MaskedLanguageModel, NextToken and TextContrast read tokens.",
         scales_batches=True,
+    ),
+    "series": Kind(
+        reader=SeriesReader,
+        scaler=SeriesScaler,
+        encoder=series_encoder,
+        table=_no_columns,
+        augment=_series_augment,
+        make=MAKE_SERIES,
+        read_by="SimCLR, TS2Vec and the methods beside them read series.",
     ),
 }
 

@@ -158,5 +158,3 @@ class ContinuesTokens(PredictsTokens):
                 x[row, end] = scores.argmax(1)
             end = end + 1
         return x[:, 1:]
-
-

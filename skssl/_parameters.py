@@ -11,7 +11,7 @@ from skssl._compat import HasMethods, Interval, Options, StrOptions
 
 MODALITIES = {"auto", "table", "bags", "image", "series", "audio", "text", "tokens", "video"}
 
-ENCODERS = {"auto", "ft_transformer", "resnet18", "vit", "transformer", "causal", "bag"}
+ENCODERS = {"auto", "ft_transformer", "resnet18", "vit", "transformer", "causal", "bag", "gru"}
 
 CONSTRAINTS: dict[str, Any] = {
     "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -105,8 +105,8 @@ default="from_dtype"
     "pad_token": """pad_token : int or None, default=0
     The id in token arrays that fills up short rows; None where every id is a token.""",
     "pooling": """pooling : {"mean", "max"} or None, default="mean"
-    What ``transform`` returns: the mean, or the maximum, over the tokens of a row; or with None
-    a vector for each token, (n_samples, length, n_components), 0 at padding.""",
+    How ``transform`` makes one row a sample of its steps or tokens; None keeps them, and the
+    embedding is of shape (n_samples, n_steps, n_components), 0 at padding of tokens.""",
 }
 
 
@@ -131,10 +131,19 @@ class ReadsImages:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
+class ReadsSeries:
+    """The parameters of methods that read series step by step."""
+
+    pooling: str | None = "mean"
+
+    _kinds: ClassVar[tuple[str, ...]] = ("series",)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class ReadsAll(ReadsTables, ReadsImages):
     """The parameters of methods that ask nothing of the data but random alterations of it."""
 
-    _kinds: ClassVar[tuple[str, ...]] = ("table", "image")
+    _kinds: ClassVar[tuple[str, ...]] = ("table", "image", "series")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -7,6 +7,7 @@ import math
 import pickle
 import re
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -27,9 +28,9 @@ from skssl import (
 )
 from skssl._inputs import TextReader, TokenReader, Words
 from skssl._raw import RawTokens, RawWords
-from skssl._vocabulary import MASK, PAD, UNKNOWN, Vocabulary
-from skssl.encoders import BagOfTokens, TokenTransformer, width_of
-from skssl.encoders._tokens import pooled, trimmed, turned
+from skssl._vocabulary import MASK, PAD, UNKNOWN
+from skssl.encoders import BagOfTokens, TokenTransformer
+from skssl.encoders._tokens import trimmed, turned
 from skssl.encoders._transformer import attend
 from skssl.losses import nt_xent
 from skssl.views import drop_tokens, mask_tokens, random_chunk
@@ -60,8 +61,9 @@ def docstrings():
         docs = list(dict.fromkeys(doc for doc in docs if len(doc) > 300))[:120]
         texts += docs
         labels += [name] * len(docs)
-    order = np.random.default_rng(0).permutation(len(texts))
-    return [texts[i] for i in order], np.array(labels)[order]
+    rng = np.random.default_rng(0)
+    order, lengths = rng.permutation(len(texts)), rng.integers(80, 600, len(texts))
+    return [texts[i][:n] for i, n in zip(order, lengths, strict=True)], np.array(labels)[order]
 
 
 @functools.cache
@@ -246,11 +248,17 @@ def test_chunks_are_runs_of_the_row():
     starts = set()
     for row, n in zip(view.tolist(), size.tolist(), strict=True):
         run = [t for t in row if t]
-        assert row[: len(run)] == run and run == list(range(run[0], run[0] + len(run)) if run else [])
+        assert row[: len(run)] == run and run == list(
+            range(run[0], run[0] + len(run)) if run else []
+        )
         low, high = (max(1, round(share * n)) if n else 0 for share in (0.25, 0.75))
         assert low <= len(run) <= high and (not run or run[-1] < n + 3)
         starts |= {run[0]} if run else set()
     assert len(starts) > 10
+    parts = [random_chunk(x, 1.0, 1.0, within=half) for half in ((0.0, 0.5), (0.5, 1.0))]
+    for first, second, n in zip(*map(torch.Tensor.tolist, parts), size.tolist(), strict=True):
+        assert [t for t in first if t] == list(range(3, 3 + -(-n // 2)))
+        assert [t for t in second if t] == list(range(3 + n // 2, 3 + n))
     whole = random_chunk(x, 1.0, 1.0)
     assert torch.equal(whole, trimmed(x))
     assert seeded(random_chunk, x, 1.0, 1.0, 5).shape == (200, 5)
@@ -369,12 +377,6 @@ def test_gradients_are_finite_where_there_is_no_token():
         assert all(p.grad is None or p.grad.isfinite().all() for p in encoder.parameters())
 
 
-def test_pooled_closed_form():
-    z = torch.tensor([[[1.0], [3.0], [8.0]]])
-    seen = torch.tensor([[True, True, False]])
-    assert pooled(z, seen, "mean").item() == 2 and pooled(z, seen, "max").item() == 3
-
-
 # ---- losses of the methods -----------------------------------------------------------------
 
 
@@ -386,8 +388,10 @@ def parts_of(method, **params):
 
 def slow_cross_entropy(net, h, target):
     h = net.decoder.change(h)
-    scores = [(h * v).sum().item() + b.item() for v, b in zip(
-        net.reader.embedding.weight, net.decoder.bias, strict=True)]
+    scores = [
+        (h * v).sum().item() + b.item()
+        for v, b in zip(net.reader.embedding.weight, net.decoder.bias, strict=True)
+    ]
     largest = max(scores)
     return largest + math.log(sum(math.exp(s - largest) for s in scores)) - scores[target]
 
@@ -622,6 +626,88 @@ def test_views_of_ones_own_see_tokens():
         TextContrast(views="weak", **CHEAP).fit(tokens()[:40, :20])
     with pytest.raises(ValueError, match="chunk_range must hold two shares"):
         TextContrast(chunk_range=(0.9, 0.1)).fit(tokens()[:40, :20])
+
+
+# ---- learning ------------------------------------------------------------------------------
+
+# Points of accuracy over the untrained encoder, in telling the package of a docstring from 50
+# labels; half of the mean measured over MEASURED seeds is asked. The mean, then the lowest:
+MARGIN = {}
+LEARNING = {
+    "MaskedLanguageModel": MaskedLanguageModel(max_epochs=16),
+    "NextToken": NextToken(max_epochs=16),
+    "TextContrast": TextContrast(max_epochs=60),
+}
+
+
+def small(x):
+    return TokenTransformer(int(x.max()) + 1, width=64, n_layers=2)
+
+
+@functools.cache
+def learnt(name, seed, **params):
+    params = {"n_components": 64, "learning_rate": 3e-3, "precision": "float32", **params}
+    return clone(LEARNING[name]).set_params(random_state=seed, **params).fit(tokens())
+
+
+def probe(Z):
+    """Mean accuracy of a linear model on 50 labels, over three draws of them."""
+    y, scores = docstrings()[1], []
+    Z = (Z - Z.mean(0)) / Z.std()
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(y))
+        model = LogisticRegression(max_iter=500).fit(Z[order[:50]], y[order[:50]])
+        scores.append(model.score(Z[order[50:]], y[order[50:]]))
+    return np.mean(scores)
+
+
+def gain(name, seed):
+    start = clone(learnt(name, seed)).set_params(max_epochs=0).fit(tokens())
+    return 100 * (probe(learnt(name, seed).transform(tokens())) - probe(start.transform(tokens())))
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_it_beats_its_own_untrained_encoder(name):
+    assert np.mean([gain(name, seed) for seed in (0, 1)]) > MARGIN[name]
+
+
+def held_out_words():
+    """Docstrings to learn from, and others with one token in seven to be predicted."""
+    X = tokens()
+    train, test = X[: len(X) * 4 // 5], X[len(X) * 4 // 5 :]
+    chosen = (np.random.default_rng(0).random(test.shape) < 0.15) & (test > 0)
+    chosen[:, 0] = False
+    return train, test, chosen
+
+
+def bigram_accuracy(train, test, chosen):
+    """Accuracy of the most frequent word, and of the most frequent one after the word before."""
+    most = np.bincount(train[train > 0]).argmax()
+    after = {}
+    for row in train:
+        for a, b in pairwise(row[row > 0].tolist()):
+            after.setdefault(a, []).append(b)
+    follow = {a: np.bincount(b).argmax() for a, b in after.items()}
+    target, before = test[chosen], test[np.roll(chosen, -1, 1)]
+    guessed = np.array([follow.get(a, most) for a in before.tolist()])
+    return (target == most).mean(), (target == guessed).mean()
+
+
+def test_words_are_filled_in_better_than_by_counting():
+    train, test, chosen = held_out_words()
+    unigram, bigram = bigram_accuracy(train, test, chosen)
+    bert = MaskedLanguageModel(
+        n_components=64, max_epochs=60, learning_rate=3e-3, precision="float32", random_state=0
+    ).fit(train)
+    x = bert._reader.read(test)
+    hidden = x.masked_fill(torch.from_numpy(chosen), MASK)
+    with torch.no_grad():
+        scores = bert._score(bert.encoder_[1].sequence(hidden)[hidden == MASK])
+    accuracy = (scores.argmax(1) == x[hidden == MASK]).float().mean().item()
+    assert 0.02 < unigram < bigram < accuracy - 0.02
+
+
+# ---- with labels ---------------------------------------------------------------------------
 
 
 def test_raw_words_are_topics():

@@ -4,7 +4,7 @@ A table is one float tensor ``(n, d)``: numbers as they are, categories as codes
 a category that ``fit`` never saw as ``k``, anything missing as NaN. Bags of events are such
 tensors ``(n, length, d)``, one after the other. Images are one tensor ``(n, channels, height,
 width)``, of bytes where they are bytes. Texts and tokens are one int64 tensor ``(n, length)``, 0
-behind the last token.
+behind the last token. Series are ``(n, channels, time)``, NaN where there is nothing.
 """
 
 from typing import Any
@@ -19,6 +19,7 @@ from skssl._inputs._containers import as_array, is_missing, wrong_dimension
 from skssl._inputs._events import MAKE_BAGS, BagReader, event_columns
 from skssl._inputs._images import MAKE_IMAGES, ImageReader
 from skssl._inputs._reader import TableReader
+from skssl._inputs._series import MAKE_SERIES, SeriesReader, is_ragged
 from skssl._inputs._text import (
     MAKE_TEXT,
     MAKE_TOKENS,
@@ -35,9 +36,11 @@ __all__ = [
     "MAKE_TEXT",
     "MAKE_TOKENS",
     "MASK_TEXT",
+    "MAKE_SERIES",
     "BagReader",
     "Columns",
     "ImageReader",
+    "SeriesReader",
     "TableReader",
     "TextReader",
     "TokenReader",
@@ -74,6 +77,8 @@ def infer_kind(X: Any, modality: str = "auto", *, is_flat_image: bool = False) -
         return modality
     if is_bags(X):
         return "bags"
+    if is_ragged(X):
+        return "series"
     if not isinstance(X, np.ndarray):
         if issparse(X) or nw.dependencies.is_into_dataframe(nw.to_native(X, pass_through=True)):
             return "table"

@@ -71,7 +71,9 @@ class Words:
             piece = self.pieces[i - N_BYTES - 1]
             is_inside = piece.startswith(INSIDE)
             joins = is_inside or piece in NO_SPACE_BEFORE or before in NO_SPACE_AFTER
-            text += piece[len(INSIDE) :] if is_inside else piece if joins or not text else " " + piece
+            text += (
+                piece[len(INSIDE) :] if is_inside else piece if joins or not text else " " + piece
+            )
             before = piece
         return text + loose.decode("utf-8", "replace")
 

@@ -94,8 +94,9 @@ def table_encoder(
 def check_name(encoder: Any, kind: str, names: Sequence[str]) -> None:
     """Raise ValueError if an encoder is given by a name that this kind of data has none of."""
     if isinstance(encoder, str) and encoder not in names:
+        are = "are" if len(names) > 1 else "is"
         raise ValueError(
-            f"encoder={encoder!r} does not read {kind}; by name there are "
+            f"encoder={encoder!r} does not read {kind}; by name there {are} "
             f"{' and '.join(map(repr, names))}. Or pass a module, or a function that makes one."
         )
 
@@ -146,7 +147,8 @@ def width_of(encoder: nn.Module, X: Tensor) -> int:
             f"encoder= cannot read the data: given a batch of shape {tuple(rows.shape)} it "
             f"raised: {error}. The module receives scaled floats, those of a table with missing "
             "indicators and one-hot categories beside them, those of images as (n, channels, "
-            "height, width): pass a callable to see their width or shape first, as in "
+            "height, width), those of series as (n, channels, time), and tokens as integers: pass "
+            "a callable to see their width or shape first, as in "
             "`encoder=lambda x: torch.nn.Linear(x.shape[1], 64)`."
         ) from error
     finally:

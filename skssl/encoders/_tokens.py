@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from skssl._vocabulary import PAD, Vocabulary
 from skssl.encoders._build import check_name, user_module
+from skssl.encoders._series import pooled
 from skssl.encoders._transformer import Block, attend
 
 TOKENS_AT_ONCE = 2**15  # outside training so many are read at once, which bounds the memory
@@ -229,7 +230,7 @@ def vectors_of(encoder: nn.Module, n_tokens: int, width: int) -> Tensor | None:
     return weight if weight is not None and weight.shape == (n_tokens, width) else None
 
 
-def check_sequence(encoder: nn.Module, X: Tensor, method: str) -> int:
+def token_width(encoder: nn.Module, X: Tensor, method: str) -> int:
     """Return the width of an encoder's tokens.
 
     Raises
@@ -256,14 +257,6 @@ def trimmed(x: Tensor) -> Tensor:
     return x[:, : int(used.max()) + 1 if len(used) else 1]
 
 
-def pooled(tokens: Tensor, seen: Tensor, pooling: str | None) -> Tensor:
-    """Return the mean, or the maximum, of the tokens (n, t, d) that are seen."""
-    if pooling == "max":
-        return tokens.masked_fill(~seen[:, :, None], -torch.inf).amax(1)
-    share = seen / seen.sum(1, keepdim=True)
-    return (tokens * share[:, :, None].to(tokens.dtype)).sum(1)
-
-
 def turned(x: Tensor) -> Tensor:
     """Turn pairs of numbers by angles that grow with the place: products tell distances.
 
@@ -283,5 +276,3 @@ def _seen(x: Tensor) -> Tensor:
     """Return which places are read: tokens, and of a row without any the first."""
     seen = x != PAD
     return torch.cat([seen[:, :1] | ~seen.any(1, keepdim=True), seen[:, 1:]], 1)
-
-

@@ -12,12 +12,15 @@ from skssl.losses._gaussian import lejepa, sigreg
 from skssl.losses._patches import standardized_error
 from skssl.losses._prediction import cosine_error
 from skssl.losses._redundancy import barlow_twins, vicreg, whitening_error
+from skssl.losses._series import find_future, hierarchical_contrast
 
 __all__ = [
     "barlow_twins",
     "cell_error",
     "cosine_error",
     "dino",
+    "find_future",
+    "hierarchical_contrast",
     "info_nce",
     "lejepa",
     "margin_contrastive",

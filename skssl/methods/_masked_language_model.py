@@ -9,7 +9,7 @@ from skssl._base import SSLTransformer
 from skssl._compat import Interval
 from skssl._language import FillsMasks
 from skssl._parameters import ReadsTokens
-from skssl.encoders import VocabularyHead, check_sequence, vectors_of
+from skssl.encoders import VocabularyHead, token_width, vectors_of
 from skssl.views import mask_tokens, random_chunk
 
 
@@ -66,7 +66,7 @@ class MaskedLanguageModel(FillsMasks, ReadsTokens, SSLTransformer):
         return (partial(random_chunk, low=1.0, high=1.0, longest=self.chunk_length),)
 
     def _build(self, net, X):
-        width, n_tokens = check_sequence(net.encoder, X, type(self).__name__), net.columns.size
+        width, n_tokens = token_width(net.encoder, X, type(self).__name__), net.columns.size
         net.reader = net.encoder  # whose tokens are read, whatever embeds whole documents
         is_tied = vectors_of(net.reader, n_tokens, width) is not None
         net.decoder = VocabularyHead(width, n_tokens, is_tied)

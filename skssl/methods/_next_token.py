@@ -11,7 +11,7 @@ from skssl._compat import Interval
 from skssl._language import ContinuesTokens
 from skssl._parameters import ReadsTokens
 from skssl._vocabulary import MASK, PAD, UNKNOWN
-from skssl.encoders import VocabularyHead, check_sequence, vectors_of
+from skssl.encoders import VocabularyHead, token_width, vectors_of
 from skssl.views import random_chunk
 
 SCORES_AT_ONCE = 2**23  # a step predicts no more tokens than make so many scores
@@ -73,7 +73,7 @@ class NextToken(ContinuesTokens, ReadsTokens, SSLTransformer):
         return (partial(random_chunk, low=1.0, high=1.0, longest=self.chunk_length),)
 
     def _build(self, net, X):
-        width, n_tokens = check_sequence(net.encoder, X, type(self).__name__), net.columns.size
+        width, n_tokens = token_width(net.encoder, X, type(self).__name__), net.columns.size
         _check_causal(net.encoder, X[:2])
         net.reader = net.encoder  # whose tokens are read, whatever embeds whole documents
         is_tied = vectors_of(net.reader, n_tokens, width) is not None

@@ -17,11 +17,23 @@ from skssl.views._images import (
 )
 from skssl.views._lists import Compose, UserViews, View, Views, original
 from skssl.views._presets import IMAGE_PRESETS, MultiCrop, image_views
+from skssl.views._series import (
+    SERIES_PRESETS,
+    crop_time,
+    jitter,
+    mask_frequencies,
+    mask_time,
+    overlapping_crops,
+    permute_time,
+    rescale,
+    series_views,
+)
 from skssl.views._table import altered, mask_cells, swap_cells, swap_columns
 from skssl.views._tokens import drop_tokens, mask_tokens, random_chunk
 
 __all__ = [
     "IMAGE_PRESETS",
+    "SERIES_PRESETS",
     "Compose",
     "MultiCrop",
     "UserViews",
@@ -32,18 +44,26 @@ __all__ = [
     "blur",
     "color_jitter",
     "drop_tokens",
+    "crop_time",
     "erase",
     "flip",
     "grayscale",
     "image_views",
+    "jitter",
     "mask_cells",
     "mask_tokens",
+    "mask_frequencies",
+    "mask_time",
     "original",
+    "overlapping_crops",
+    "permute_time",
     "quarter_turns",
     "random_chunk",
     "random_slice",
+    "rescale",
     "resized_crop",
     "rotate",
+    "series_views",
     "shift",
     "solarize",
     "swap_cells",

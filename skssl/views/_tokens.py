@@ -7,7 +7,11 @@ from skssl._vocabulary import MASK, N_SPECIAL, PAD, UNKNOWN
 
 
 def random_chunk(
-    x: Tensor, low: float = 0.25, high: float = 0.75, longest: int | None = None
+    x: Tensor,
+    low: float = 0.25,
+    high: float = 0.75,
+    longest: int | None = None,
+    within: tuple[float, float] = (0.0, 1.0),
 ) -> Tensor:
     """Keep a random run of each row's consecutive tokens.
 
@@ -16,9 +20,11 @@ def random_chunk(
     x : int Tensor of shape (n, length)
         Tokens; 0 behind the last of a row.
     low, high : float, default=0.25, 0.75
-        The run is between these shares of the row's tokens long, and at least one token.
+        The run is between these shares of the tokens it may lie in long, and at least one token.
     longest : int, default=None
         And at most so many tokens.
+    within : (float, float), default=(0.0, 1.0)
+        The run lies between these shares of the row, rounded outwards to whole tokens.
 
     Returns
     -------
@@ -32,11 +38,13 @@ def random_chunk(
     >>> random_chunk(torch.arange(3, 11)[None], low=0.5, high=0.5).diff()
     tensor([[1, 1, 1]])
     """
-    total = (x != PAD).sum(1)
+    n_tokens = (x != PAD).sum(1)
+    begin = (within[0] * n_tokens).floor().long()
+    total = (within[1] * n_tokens).ceil().long() - begin
     draw = torch.rand(2, len(x), device=x.device)
     size = ((low + (high - low) * draw[0]) * total).round().long().clamp(1, longest)
     size = size.minimum(total)
-    start = (draw[1] * (total - size + 1)).long().minimum(total - size)
+    start = begin + (draw[1] * (total - size + 1)).long().minimum(total - size)
     step = torch.arange(max(1, int(size.max())), device=x.device)
     runs = x.gather(1, (start[:, None] + step).clamp(max=x.shape[1] - 1))
     return runs.masked_fill(step >= size[:, None], PAD)
