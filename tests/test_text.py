@@ -634,20 +634,16 @@ def test_views_of_ones_own_see_tokens():
 # labels; half of the mean measured over MEASURED seeds is asked. The mean, then the lowest:
 MARGIN = {}
 LEARNING = {
-    "MaskedLanguageModel": MaskedLanguageModel(max_epochs=16),
-    "NextToken": NextToken(max_epochs=16),
+    "MaskedLanguageModel": MaskedLanguageModel(max_epochs=8, batch_size=16),
+    "NextToken": NextToken(max_epochs=8, batch_size=16),
     "TextContrast": TextContrast(max_epochs=60),
 }
 
 
-def small(x):
-    return TokenTransformer(int(x.max()) + 1, width=64, n_layers=2)
-
-
 @functools.cache
 def learnt(name, seed, **params):
-    params = {"n_components": 64, "learning_rate": 3e-3, "precision": "float32", **params}
-    return clone(LEARNING[name]).set_params(random_state=seed, **params).fit(tokens())
+    params = {"n_components": 48, "learning_rate": 3e-3, "precision": "float32", **params}
+    return clone(LEARNING[name]).set_params(random_state=seed, **params).fit(tokens(32))
 
 
 def probe(Z):
@@ -662,8 +658,8 @@ def probe(Z):
 
 
 def gain(name, seed):
-    start = clone(learnt(name, seed)).set_params(max_epochs=0).fit(tokens())
-    return 100 * (probe(learnt(name, seed).transform(tokens())) - probe(start.transform(tokens())))
+    start = clone(learnt(name, seed)).set_params(max_epochs=0).fit(tokens(32))
+    return 100 * (probe(learnt(name, seed).transform(tokens(32))) - probe(start.transform(tokens(32))))
 
 
 @pytest.mark.parametrize("name", LEARNING)
@@ -673,7 +669,7 @@ def test_it_beats_its_own_untrained_encoder(name):
 
 def held_out_words():
     """Docstrings to learn from, and others with one token in seven to be predicted."""
-    X = tokens()
+    X = tokens(32)
     train, test = X[: len(X) * 4 // 5], X[len(X) * 4 // 5 :]
     chosen = (np.random.default_rng(0).random(test.shape) < 0.15) & (test > 0)
     chosen[:, 0] = False
@@ -697,7 +693,12 @@ def test_words_are_filled_in_better_than_by_counting():
     train, test, chosen = held_out_words()
     unigram, bigram = bigram_accuracy(train, test, chosen)
     bert = MaskedLanguageModel(
-        n_components=64, max_epochs=60, learning_rate=3e-3, precision="float32", random_state=0
+        n_components=48,
+        max_epochs=30,
+        batch_size=16,
+        learning_rate=3e-3,
+        precision="float32",
+        random_state=0,
     ).fit(train)
     x = bert._reader.read(test)
     hidden = x.masked_fill(torch.from_numpy(chosen), MASK)
