@@ -9,6 +9,7 @@ from skssl.encoders._build import encode, table_encoder, width_of
 from skssl.encoders._decoder import Decoder
 from skssl.encoders._events import EventEncoder, EventScaler, MeanState, event_encoder
 from skssl.encoders._image import ImageScaler, image_encoder, small_resnet
+from skssl.encoders._kernels import RandomKernels
 from skssl.encoders._mlp import MLP, AllLayers
 from skssl.encoders._numbers import Periodic, PiecewiseLinear
 from skssl.encoders._recurrent import CausalGRU, check_causal, series_encoder
@@ -46,6 +47,7 @@ __all__ = [
     "Periodic",
     "PiecewiseLinear",
     "QuantileScaler",
+    "RandomKernels",
     "ResNet",
     "SeriesScaler",
     "SideBySide",
