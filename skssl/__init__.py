@@ -30,21 +30,25 @@ from skssl.methods import (
     Jigsaw,
     LeJEPA,
     MaskedAutoencoder,
+    MaskedLanguageModel,
     MaskedTable,
     MoCo,
     MultiTask,
     NextStep,
+    NextToken,
     RotationPrediction,
     SimCLR,
     SimSiam,
     SubTab,
     SwAV,
     SwitchTab,
+    TextContrast,
     TS2Vec,
     VICReg,
 )
 from skssl.model_selection import UnlabeledKFold
 from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor
+from skssl.text import TextTokenizer
 
 __version__ = "0.1.0.dev0"
 
@@ -66,11 +70,13 @@ __all__ = [
     "LeJEPA",
     "LossCurveDisplay",
     "MaskedAutoencoder",
+    "MaskedLanguageModel",
     "MaskedTable",
     "MoCo",
     "MultiTask",
     "NextStep",
     "NNCLR",
+    "NextToken",
     "PretrainedClassifier",
     "PretrainedRegressor",
     "PrototypeClassifier",
@@ -83,6 +89,8 @@ __all__ = [
     "SubTab",
     "SwAV",
     "SwitchTab",
+    "TextContrast",
+    "TextTokenizer",
     "TS2Vec",
     "UnlabeledKFold",
     "VICReg",

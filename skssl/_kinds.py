@@ -12,10 +12,14 @@ from skssl._inputs import (
     MAKE_BAGS,
     MAKE_IMAGES,
     MAKE_SERIES,
+    MAKE_TEXT,
+    MAKE_TOKENS,
     BagReader,
     ImageReader,
     SeriesReader,
     TableReader,
+    TextReader,
+    TokenReader,
     event_columns,
     infer_kind,
 )
@@ -28,8 +32,16 @@ from skssl.encoders import (
     image_encoder,
     series_encoder,
     table_encoder,
+    token_encoder,
 )
-from skssl.views import View, image_views, random_slice, series_views, swap_cells
+from skssl.views import (
+    View,
+    image_views,
+    random_chunk,
+    random_slice,
+    series_views,
+    swap_cells,
+)
 
 
 @dataclass(frozen=True)
@@ -125,6 +137,26 @@ KINDS = {
         augment=_image_augment,
         make=MAKE_IMAGES,
         read_by="SimCLR and the methods beside it read images.",
+        scales_batches=True,
+    ),
+    "text": Kind(
+        reader=TextReader,
+        scaler=nn.Identity,
+        encoder=token_encoder,
+        table=_no_columns,
+        augment=_only_auto(random_chunk),
+        make=MAKE_TEXT,
+        read_by="TextContrast and MaskedLanguageModel read texts.",
+        scales_batches=True,
+    ),
+    "tokens": Kind(
+        reader=TokenReader,
+        scaler=nn.Identity,
+        encoder=token_encoder,
+        table=_no_columns,
+        augment=_only_auto(random_chunk),
+        make=MAKE_TOKENS,
+        read_by="MaskedLanguageModel, NextToken and TextContrast read tokens.",
         scales_batches=True,
     ),
     "series": Kind(

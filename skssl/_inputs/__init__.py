@@ -3,8 +3,8 @@
 A table is one float tensor ``(n, d)``: numbers as they are, categories as codes ``0..k-1``,
 a category that ``fit`` never saw as ``k``, anything missing as NaN. Bags of events are such
 tensors ``(n, length, d)``, one after the other. Images are one tensor ``(n, channels, height,
-width)``, of bytes where they are bytes. Series are ``(n, channels, time)``, NaN where there is
-nothing.
+width)``, of bytes where they are bytes. Texts and tokens are one int64 tensor ``(n, length)``, 0
+behind the last token. Series are ``(n, channels, time)``, NaN where there is nothing.
 """
 
 from typing import Any
@@ -20,19 +20,36 @@ from skssl._inputs._events import MAKE_BAGS, BagReader, event_columns
 from skssl._inputs._images import MAKE_IMAGES, ImageReader
 from skssl._inputs._reader import TableReader
 from skssl._inputs._series import MAKE_SERIES, SeriesReader, is_ragged
+from skssl._inputs._text import (
+    MAKE_TEXT,
+    MAKE_TOKENS,
+    MASK_TEXT,
+    TextReader,
+    TokenReader,
+    texts_of,
+)
+from skssl._inputs._words import Words, padded
 
 __all__ = [
     "MAKE_BAGS",
     "MAKE_IMAGES",
+    "MAKE_TEXT",
+    "MAKE_TOKENS",
+    "MASK_TEXT",
     "MAKE_SERIES",
     "BagReader",
     "Columns",
     "ImageReader",
     "SeriesReader",
     "TableReader",
+    "TextReader",
+    "TokenReader",
+    "Words",
     "event_columns",
     "infer_kind",
     "is_bags",
+    "padded",
+    "texts_of",
 ]
 
 MODALITIES = ("table", "bags", "image", "series", "audio", "text", "tokens", "video")

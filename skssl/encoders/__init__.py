@@ -5,7 +5,7 @@ and exported without running code.
 """
 
 from skssl.encoders._bins import Bins, Unbinned, cell_heads
-from skssl.encoders._build import encode, table_encoder, width_of
+from skssl.encoders._build import Steps, encode, table_encoder, width_of
 from skssl.encoders._decoder import Decoder
 from skssl.encoders._events import EventEncoder, EventScaler, MeanState, event_encoder
 from skssl.encoders._image import ImageScaler, image_encoder, small_resnet
@@ -29,6 +29,14 @@ from skssl.encoders._table import (
     TableEncoder,
     TableFront,
 )
+from skssl.encoders._tokens import (
+    BagOfTokens,
+    TokenTransformer,
+    VocabularyHead,
+    token_encoder,
+    token_width,
+    vectors_of,
+)
 from skssl.encoders._transformer import FTTransformer
 from skssl.encoders._vit import ViT, grid_positions, patchify, unpatchify
 
@@ -36,6 +44,7 @@ __all__ = [
     "MLP",
     "ONE_HOT_LIMIT",
     "AllLayers",
+    "BagOfTokens",
     "Bins",
     "CausalGRU",
     "Decoder",
@@ -52,11 +61,14 @@ __all__ = [
     "SeriesScaler",
     "SideBySide",
     "Standardizer",
+    "Steps",
     "TableEncoder",
     "TableFront",
+    "TokenTransformer",
     "TemporalConvNet",
     "Unbinned",
     "ViT",
+    "VocabularyHead",
     "cell_heads",
     "check_causal",
     "check_sequence",
@@ -70,6 +82,9 @@ __all__ = [
     "small_resnet",
     "steps_of",
     "table_encoder",
+    "token_encoder",
+    "token_width",
     "unpatchify",
+    "vectors_of",
     "width_of",
 ]

@@ -29,6 +29,7 @@ from skssl.views._series import (
     series_views,
 )
 from skssl.views._table import altered, mask_cells, swap_cells, swap_columns
+from skssl.views._tokens import drop_tokens, mask_tokens, random_chunk
 
 __all__ = [
     "IMAGE_PRESETS",
@@ -42,6 +43,7 @@ __all__ = [
     "altered",
     "blur",
     "color_jitter",
+    "drop_tokens",
     "crop_time",
     "erase",
     "flip",
@@ -49,12 +51,14 @@ __all__ = [
     "image_views",
     "jitter",
     "mask_cells",
+    "mask_tokens",
     "mask_frequencies",
     "mask_time",
     "original",
     "overlapping_crops",
     "permute_time",
     "quarter_turns",
+    "random_chunk",
     "random_slice",
     "rescale",
     "resized_crop",
