@@ -21,6 +21,7 @@ from skssl.encoders._series import (
     pooled,
     steps_of,
 )
+from skssl.encoders._series_transformer import SeriesTransformer, check_series_patches
 from skssl.encoders._table import (
     ONE_HOT_LIMIT,
     QuantileScaler,
@@ -59,6 +60,7 @@ __all__ = [
     "RandomKernels",
     "ResNet",
     "SeriesScaler",
+    "SeriesTransformer",
     "SideBySide",
     "Standardizer",
     "Steps",
@@ -72,6 +74,7 @@ __all__ = [
     "cell_heads",
     "check_causal",
     "check_sequence",
+    "check_series_patches",
     "encode",
     "event_encoder",
     "grid_positions",
