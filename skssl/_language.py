@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import Tensor
 
 from skssl._inputs import MASK_TEXT, texts_of
 from skssl._vocabulary import MASK, N_SPECIAL, PAD
@@ -17,7 +17,7 @@ from skssl.encoders import vectors_of
 class PredictsTokens:
     """What such methods share: an ``encoder_`` of sequences and the ``decoder_`` of its tokens."""
 
-    encoder_: nn.Sequential
+    encoder_: Any
     decoder_: Any
     _reader: Any
     _read: Any

@@ -20,7 +20,7 @@ from skssl._fitting import fit_as_task, fit_transformer, seeded
 from skssl._inputs import infer_kind
 from skssl._kinds import kind_of, parameters_of
 from skssl._raw import RAW
-from skssl.methods import MultiTask, SimCLR, TextContrast
+from skssl.methods import MultiTask, SimCLR, TextContrast, TS2Vec
 
 MAX_UNLABELLED = 3000  # rows without labels that the default end is shown
 
@@ -215,7 +215,8 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
         return tags
 
 
-DEFAULTS = {"image": SimCLR, "text": TextContrast}  # of other kinds of data MultiTask
+# of other kinds of data MultiTask
+DEFAULTS = {"image": SimCLR, "series": TS2Vec, "text": TextContrast}
 
 
 def default_transformer(X: Any) -> SSLTransformer:

@@ -9,12 +9,20 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import nn
 
 from skssl._base import _apply
-from skssl._inputs import ImageReader, TableReader, TokenReader, texts_of
+from skssl._inputs import ImageReader, SeriesReader, TableReader, TokenReader, texts_of
 from skssl._train import local_seed
 from skssl._vocabulary import N_SPECIAL
-from skssl.encoders import QuantileScaler, SideBySide, Standardizer, TableFront
+from skssl.encoders import (
+    QuantileScaler,
+    RandomKernels,
+    SeriesScaler,
+    SideBySide,
+    Standardizer,
+    TableFront,
+)
 
-N_COMPONENTS = 80  # of pixels
+N_COMPONENTS = 80  # of pixels, or of what kernels make of series
+N_KERNEL_FEATURES = 2016
 IMAGES_FOR_COMPONENTS = 10_000
 N_TOPICS = 100  # of texts
 MOST_WORDS = 50_000
@@ -90,6 +98,36 @@ class RawPixels:
         return self.reader.read(X).flatten(1).float()
 
 
+class RawSeries:
+    """How often fixed kernels exceed thresholds: what a linear model on series would see.
+
+    The principal components of :class:`skssl.encoders.RandomKernels`, divided by one number such
+    that their mean variance is 1. Never fitted on labels.
+    """
+
+    def fit(self, X: Any, *more: Any) -> Self:
+        """Learn thresholds and components from X and from ``more`` series."""
+        self.reader = SeriesReader().fit(X)
+        x = self.reader.read(X)
+        for part in more:
+            x = self.reader.join(x, self.reader.read(part))
+        scaler = SeriesScaler(x)
+        with local_seed(0, torch.device("cpu")):
+            kernels = RandomKernels(scaler(x), n_features=N_KERNEL_FEATURES)
+        self.module = nn.Sequential(scaler, kernels).eval()
+        shares = _apply(self.module, x).numpy()
+        n_components = min(N_COMPONENTS, *shares.shape)
+        self.pca = PCA(n_components, svd_solver="randomized", random_state=0).fit(shares)
+        self.scale = float(np.sqrt(self.pca.explained_variance_.mean())) or 1.0
+        self.n_outputs = n_components
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the components, (n_samples, n_outputs), float32."""
+        shares = _apply(self.module, self.reader.read(X)).numpy()
+        return self.pca.transform(shares).astype(np.float32) / self.scale
+
+
 class RawWords:
     """Latent semantic analysis: what a linear model on word counts would see, in few columns.
 
@@ -151,4 +189,10 @@ def _as_they_are(tokens: list[int]) -> list[int]:
     return tokens
 
 
-RAW = {"table": RawColumns, "image": RawPixels, "text": RawWords, "tokens": RawTokens}
+RAW = {
+    "table": RawColumns,
+    "image": RawPixels,
+    "series": RawSeries,
+    "text": RawWords,
+    "tokens": RawTokens,
+}

@@ -9,6 +9,7 @@ from skssl.encoders._build import Steps, encode, table_encoder, width_of
 from skssl.encoders._decoder import Decoder
 from skssl.encoders._events import EventEncoder, EventScaler, MeanState, event_encoder
 from skssl.encoders._image import ImageScaler, image_encoder, small_resnet
+from skssl.encoders._kernels import RandomKernels
 from skssl.encoders._mlp import MLP, AllLayers
 from skssl.encoders._numbers import Periodic, PiecewiseLinear
 from skssl.encoders._recurrent import CausalGRU, check_causal, series_encoder
@@ -20,6 +21,7 @@ from skssl.encoders._series import (
     pooled,
     steps_of,
 )
+from skssl.encoders._series_transformer import SeriesTransformer, check_series_patches
 from skssl.encoders._table import (
     ONE_HOT_LIMIT,
     QuantileScaler,
@@ -55,8 +57,10 @@ __all__ = [
     "Periodic",
     "PiecewiseLinear",
     "QuantileScaler",
+    "RandomKernels",
     "ResNet",
     "SeriesScaler",
+    "SeriesTransformer",
     "SideBySide",
     "Standardizer",
     "Steps",
@@ -70,6 +74,7 @@ __all__ = [
     "cell_heads",
     "check_causal",
     "check_sequence",
+    "check_series_patches",
     "encode",
     "event_encoder",
     "grid_positions",

@@ -1,6 +1,7 @@
 """Encoders of token sequences: a small transformer, and a bag of embeddings."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -235,13 +236,13 @@ class VocabularyHead(nn.Module):
         return F.linear(self.change(h), vectors, self.bias)  # type: ignore[arg-type]
 
 
-def vectors_of(encoder: nn.Module, n_tokens: int, width: int) -> Tensor | None:
+def vectors_of(encoder: Any, n_tokens: int, width: int) -> Tensor | None:
     """Return the vectors by which an encoder reads tokens, or None if it has none that fit."""
     weight = getattr(getattr(encoder, "embedding", None), "weight", None)
     return weight if weight is not None and weight.shape == (n_tokens, width) else None
 
 
-def token_width(encoder: nn.Module, X: Tensor, method: str) -> int:
+def token_width(encoder: Any, X: Tensor, method: str) -> int:
     """Return the width of an encoder's tokens.
 
     Raises

@@ -15,6 +15,7 @@ from skssl.methods._lejepa import LeJEPA
 from skssl.methods._lfr import LFR
 from skssl.methods._mae import MaskedAutoencoder
 from skssl.methods._masked_language_model import MaskedLanguageModel
+from skssl.methods._masked_series import MaskedSeries
 from skssl.methods._masked_table import MaskedTable
 from skssl.methods._moco import MoCo
 from skssl.methods._multitask import MultiTask
@@ -56,6 +57,7 @@ __all__ = [
     "LeJEPA",
     "MaskedAutoencoder",
     "MaskedLanguageModel",
+    "MaskedSeries",
     "MaskedTable",
     "MoCo",
     "MultiTask",
