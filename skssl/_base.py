@@ -20,7 +20,8 @@ from skssl._kinds import KINDS, kind_of, parameters_of, wrong_kind
 from skssl._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
 from skssl._report import Report
 from skssl._train import Net, Plan, Rows, local_seed
-from skssl.encoders import Steps, width_of
+from skssl.encoders import width_of
+from skssl.encoders._build import Steps
 from skssl.views import UserViews, View, Views
 
 ROWS_AT_ONCE = 1024  # transform works in chunks of so many rows, which caches like,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from skssl._inputs import MASK_TEXT, texts_of
 from skssl._vocabulary import MASK, N_SPECIAL, PAD
-from skssl.encoders import vectors_of
+from skssl.encoders._tokens import vectors_of
 
 
 class PredictsTokens:

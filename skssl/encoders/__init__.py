@@ -5,7 +5,7 @@ and exported without running code.
 """
 
 from skssl.encoders._bins import Bins, Unbinned, cell_heads
-from skssl.encoders._build import Steps, encode, table_encoder, width_of
+from skssl.encoders._build import encode, table_encoder, width_of
 from skssl.encoders._decoder import Decoder
 from skssl.encoders._events import EventEncoder, EventScaler, MeanState, event_encoder
 from skssl.encoders._image import ImageScaler, image_encoder, small_resnet
@@ -30,14 +30,7 @@ from skssl.encoders._table import (
     TableEncoder,
     TableFront,
 )
-from skssl.encoders._tokens import (
-    BagOfTokens,
-    TokenTransformer,
-    VocabularyHead,
-    token_encoder,
-    token_width,
-    vectors_of,
-)
+from skssl.encoders._tokens import BagOfTokens, TokenTransformer, token_encoder
 from skssl.encoders._transformer import FTTransformer
 from skssl.encoders._vit import ViT, grid_positions, patchify, unpatchify
 
@@ -63,14 +56,12 @@ __all__ = [
     "SeriesTransformer",
     "SideBySide",
     "Standardizer",
-    "Steps",
     "TableEncoder",
     "TableFront",
     "TokenTransformer",
     "TemporalConvNet",
     "Unbinned",
     "ViT",
-    "VocabularyHead",
     "cell_heads",
     "check_causal",
     "check_sequence",
@@ -86,8 +77,6 @@ __all__ = [
     "steps_of",
     "table_encoder",
     "token_encoder",
-    "token_width",
     "unpatchify",
-    "vectors_of",
     "width_of",
 ]

@@ -9,7 +9,7 @@ from skssl._base import SSLTransformer
 from skssl._compat import Interval
 from skssl._language import FillsMasks
 from skssl._parameters import ReadsTokens
-from skssl.encoders import VocabularyHead, token_width, vectors_of
+from skssl.encoders._tokens import VocabularyHead, token_width, vectors_of
 from skssl.views import mask_tokens, random_chunk
 
 
@@ -45,7 +45,8 @@ class MaskedLanguageModel(FillsMasks, ReadsTokens, SSLTransformer):
     --------
     >>> from skssl import MaskedLanguageModel
     >>> texts = ["the cat sat on the mat", "the dog lay on the rug"] * 20
-    >>> bert = MaskedLanguageModel(n_components=32, max_epochs=60, random_state=0).fit(texts)
+    >>> bert = MaskedLanguageModel(n_components=32, max_epochs=40, learning_rate=3e-3)
+    >>> bert = bert.set_params(random_state=0).fit(texts)
     >>> bert.transform(texts).shape
     (40, 32)
     >>> bert.fill_mask(["the [MASK] sat on the mat"])

@@ -11,7 +11,7 @@ from skssl._compat import Interval
 from skssl._language import ContinuesTokens
 from skssl._parameters import ReadsTokens
 from skssl._vocabulary import MASK, PAD, UNKNOWN
-from skssl.encoders import VocabularyHead, token_width, vectors_of
+from skssl.encoders._tokens import VocabularyHead, token_width, vectors_of
 from skssl.views import random_chunk
 
 SCORES_AT_ONCE = 2**22  # a step predicts no more tokens than make so many scores
@@ -55,7 +55,8 @@ class NextToken(ContinuesTokens, ReadsTokens, SSLTransformer):
     --------
     >>> from skssl import NextToken
     >>> texts = ["the cat sat on the mat", "a dog lay on a rug"] * 20
-    >>> gpt = NextToken(n_components=32, max_epochs=60, random_state=0).fit(texts)
+    >>> gpt = NextToken(n_components=32, max_epochs=40, learning_rate=3e-3, random_state=0)
+    >>> gpt = gpt.fit(texts)
     >>> gpt.transform(texts).shape
     (40, 32)
     >>> gpt.generate("the cat", n_tokens=4, temperature=0)
