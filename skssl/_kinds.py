@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from skssl._inputs import (
     MAKE_BAGS,
+    MAKE_CLIPS,
     MAKE_IMAGES,
     BagReader,
     ImageReader,
     TableReader,
+    VideoReader,
     event_columns,
     infer_kind,
 )
@@ -24,8 +26,10 @@ from skssl.encoders import (
     event_encoder,
     image_encoder,
     table_encoder,
+    video_encoder,
+    video_scaler,
 )
-from skssl.views import View, image_views, random_slice, swap_cells
+from skssl.views import View, clip_views, image_views, random_slice, swap_cells
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,10 @@ def _two_dimensional(X: Any) -> Any:
     return X if getattr(X, "ndim", 2) == 2 else None  # of anything else the reader says what is
 
 
+def _not_a_table(X: Any) -> None:
+    """Clips have no columns that could be counted."""
+
+
 def _only_auto(view: View) -> Callable[[str, Tensor], View]:
     """Return an ``augment`` that knows one alteration."""
 
@@ -84,6 +92,10 @@ def _only_auto(view: View) -> Callable[[str, Tensor], View]:
 
 def _image_augment(name: str, x: Tensor) -> View:
     return image_views("strong" if name == "auto" else name, tuple(x.shape[1:]))
+
+
+def _clip_augment(name: str, x: Tensor) -> View:
+    return clip_views("strong" if name == "auto" else name, tuple(x.shape[1:]))
 
 
 KINDS = {
@@ -113,6 +125,16 @@ KINDS = {
         augment=_image_augment,
         make=MAKE_IMAGES,
         read_by="SimCLR and the methods beside it read images.",
+        scales_batches=True,
+    ),
+    "video": Kind(
+        reader=VideoReader,
+        scaler=video_scaler,
+        encoder=video_encoder,
+        table=_not_a_table,
+        augment=_clip_augment,
+        make=MAKE_CLIPS,
+        read_by="NextFrame, SimCLR and the methods beside it read clips.",
         scales_batches=True,
     ),
 }

@@ -30,7 +30,7 @@ CONSTRAINTS: dict[str, Any] = {
     "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
     "numeric": [StrOptions({"plain", "piecewise-linear", "periodic"})],
     "image_shape": ["array-like", None],
-    "channel_axis": [StrOptions({"auto"}), Options(Integral, {1, 3, -1})],
+    "channel_axis": [StrOptions({"auto"}), Options(Integral, {1, 2, 3, 4, -1})],
 }
 
 PARAMETER_DOCS = {
@@ -50,8 +50,9 @@ PARAMETER_DOCS = {
     and NaN.""",
     "modality": """modality : str, default="auto"
     What X is: ``"auto"`` tells a table by its two dimensions or by being a dataframe, bags by
-    their dtype, and images by four dimensions, or three of bytes. Say ``"image"`` for images
-    of floats without channels, (n, height, width).""",
+    their dtype, images by four dimensions, or three of bytes, and clips by five. Say
+    ``"image"`` for images of floats without channels, (n, height, width), and ``"video"`` for
+    clips without channels, (n, time, height, width), unless the method reads clips only.""",
     "max_epochs": """max_epochs : "auto" or int, default="auto"
     Passes over X. ``"auto"`` is a budget of 1 500 to 6 000 steps: ten passes in between.
     0 leaves the encoder untrained, which is the baseline that training has to beat.""",
@@ -89,9 +90,10 @@ default="from_dtype"
     "image_shape": """image_shape : tuple of int or None, default=None
     (height, width) of images that come as rows of pixels, with the channels first or last
     where there are any.""",
-    "channel_axis": """channel_axis : {"auto", 1, -1}, default="auto"
-    Axis of the channels in images (n, ...) of four dimensions; ``"auto"`` takes the one that is
-    shorter than height and width, and asks where there is no such axis.""",
+    "channel_axis": """channel_axis : {"auto", 1, 2, -1}, default="auto"
+    Axis of the channels in images (n, ...) of four dimensions, or in clips (n, time, ...) of
+    five: the first axis of an image or the last. ``"auto"`` takes the one that is shorter than
+    height and width, and asks where there is no such axis.""",
 }
 
 
@@ -116,10 +118,19 @@ class ReadsImages:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class ReadsAll(ReadsTables, ReadsImages):
+class ReadsVideo:
+    """The parameters of methods that read clips."""
+
+    channel_axis: Any = "auto"
+
+    _kinds: ClassVar[tuple[str, ...]] = ("video",)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ReadsAll(ReadsTables, ReadsImages, ReadsVideo):
     """The parameters of methods that ask nothing of the data but random alterations of it."""
 
-    _kinds: ClassVar[tuple[str, ...]] = ("table", "image")
+    _kinds: ClassVar[tuple[str, ...]] = ("table", "image", "video")
 
 
 ATTRIBUTE_DOCS = {

@@ -27,7 +27,10 @@ from skssl._base import SSLTransformer
 from skssl._compat import take_rows
 
 CHEAP = {"n_components": 8, "max_epochs": 2, "batch_size": 32, "precision": "float32"}
-CHEAPER = {"LFR": {"n_projectors": 2}}  # whose pool of random networks is ten times as many
+CHEAPER = {
+    "LFR": {"n_projectors": 2},  # whose pool of random networks is ten times as many
+    "NextFrame": {"context": 2},
+}
 EXPECTED_FAILURES = {
     "check_classifiers_classes": "labels -1 and 1: -1 means unlabelled, as in "
     "sklearn.semi_supervised"
@@ -111,8 +114,19 @@ def images(n=60, seed=0):
     return np.stack([photos[i % 2][a : a + 8, b : b + 8] for i, (a, b) in enumerate(corners)])
 
 
+def video(n=60, seed=0):
+    """Patches that a camera going over two photographs sees, (n, 3, 6, 6, 3) uint8."""
+    photos = load_sample_images().images
+    rng = np.random.default_rng(seed)
+    corners, ways = rng.integers(50, 350, (n, 1, 2)), rng.integers(-3, 4, (n, 1, 2))
+    corners = corners + ways * np.arange(3)[:, None]
+    return np.stack(
+        [[photos[i % 2][a : a + 6, b : b + 6] for a, b in clip] for i, clip in enumerate(corners)]
+    )
+
+
 # A sample of each kind of data that is no table; a method that reads it is tested on it below.
-SAMPLES = {"bags": bags, "image": images}
+SAMPLES = {"bags": bags, "image": images, "video": video}
 OF_OTHER_KINDS = [
     pytest.param(e, kind, id=f"{name_of(e)}-{kind}")
     for e in EVERY
@@ -120,6 +134,13 @@ OF_OTHER_KINDS = [
     if kind != "table"
 ]
 every_other_kind = pytest.mark.parametrize(("transformer", "kind"), OF_OTHER_KINDS)
+
+
+def of_no_kind(transformer):
+    """Return data of some kind that the transformer does not read."""
+    others = {"table": (9, 3), "image": (9, 3, 8, 8), "video": (9, 3, 2, 8, 8)}
+    shapes = [shape for kind, shape in others.items() if kind not in kinds_of(transformer)]
+    return np.zeros(shapes[0]) if shapes else np.array(["a", "b"] * 5)
 
 
 def table_for(estimator, seed=0):
@@ -309,9 +330,8 @@ def test_bad_rows_are_said(transformer):
         fitted.transform(X_IRIS[:, :3])
     with pytest.raises(ValueError, match="minimum of 2 is required"):
         clone(transformer).fit(X_IRIS[:1])
-    other = np.zeros((5, 3, 8, 8, 8) if "image" in kinds_of(transformer) else (5, 3, 8, 8))
     with pytest.raises(ValueError, match="modality"):
-        clone(transformer).fit(other)
+        clone(transformer).fit(of_no_kind(transformer))
 
 
 @every_transformer
@@ -484,7 +504,7 @@ def test_other_kinds_fail_without_a_trace(transformer, kind):
         with pytest.raises(KeyboardInterrupt):
             verb(SAMPLES[kind](seed=1))
         with pytest.raises(ValueError, match="modality"):
-            verb(np.zeros((9, 3, 2, 2, 2) if "table" in kinds_of(transformer) else (9, 3)))
+            verb(of_no_kind(transformer))
     fitted.set_callbacks()
     assert set(vars(fitted)) == before
     assert np.array_equal(fitted.transform(X), Z)

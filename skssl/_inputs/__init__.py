@@ -3,7 +3,7 @@
 A table is one float tensor ``(n, d)``: numbers as they are, categories as codes ``0..k-1``,
 a category that ``fit`` never saw as ``k``, anything missing as NaN. Bags of events are such
 tensors ``(n, length, d)``, one after the other. Images are one tensor ``(n, channels, height,
-width)``, of bytes where they are bytes.
+width)``, of bytes where they are bytes; clips ``(n, time, channels, height, width)``.
 """
 
 from typing import Any
@@ -16,16 +16,18 @@ from skssl._columns import Columns
 from skssl._inputs._bags import is_bags
 from skssl._inputs._containers import as_array, is_missing, wrong_dimension
 from skssl._inputs._events import MAKE_BAGS, BagReader, event_columns
-from skssl._inputs._images import MAKE_IMAGES, ImageReader
+from skssl._inputs._images import MAKE_CLIPS, MAKE_IMAGES, ImageReader, VideoReader
 from skssl._inputs._reader import TableReader
 
 __all__ = [
     "MAKE_BAGS",
+    "MAKE_CLIPS",
     "MAKE_IMAGES",
     "BagReader",
     "Columns",
     "ImageReader",
     "TableReader",
+    "VideoReader",
     "event_columns",
     "infer_kind",
     "is_bags",

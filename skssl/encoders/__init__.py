@@ -21,6 +21,7 @@ from skssl.encoders._table import (
     TableFront,
 )
 from skssl.encoders._transformer import FTTransformer
+from skssl.encoders._video import FramePredictor, VideoEncoder, video_encoder, video_scaler
 from skssl.encoders._vit import ViT, grid_positions, patchify, unpatchify
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "EventEncoder",
     "EventScaler",
     "FTTransformer",
+    "FramePredictor",
     "ImageScaler",
     "MeanState",
     "Periodic",
@@ -44,6 +46,7 @@ __all__ = [
     "TableFront",
     "Unbinned",
     "ViT",
+    "VideoEncoder",
     "cell_heads",
     "encode",
     "event_encoder",
@@ -53,5 +56,7 @@ __all__ = [
     "small_resnet",
     "table_encoder",
     "unpatchify",
+    "video_encoder",
+    "video_scaler",
     "width_of",
 ]

@@ -16,6 +16,7 @@ from skssl.methods._mae import MaskedAutoencoder
 from skssl.methods._masked_table import MaskedTable
 from skssl.methods._moco import MoCo
 from skssl.methods._multitask import MultiTask
+from skssl.methods._next_frame import NextFrame
 from skssl.methods._nnclr import NNCLR
 from skssl.methods._rotation import RotationPrediction
 from skssl.methods._scarf import SCARF
@@ -51,6 +52,7 @@ __all__ = [
     "MaskedTable",
     "MoCo",
     "MultiTask",
+    "NextFrame",
     "RotationPrediction",
     "SimCLR",
     "SimSiam",

@@ -4,6 +4,7 @@ A view draws from torch's generator, which ``fit`` seeds, and never writes to it
 Those of images are batched: each image of a batch is altered on its own.
 """
 
+from skssl.views._clips import Alike, clip_views, random_run
 from skssl.views._colors import add_noise, color_jitter, grayscale, solarize
 from skssl.views._events import random_slice
 from skssl.views._images import (
@@ -21,6 +22,7 @@ from skssl.views._table import altered, mask_cells, swap_cells, swap_columns
 
 __all__ = [
     "IMAGE_PRESETS",
+    "Alike",
     "Compose",
     "MultiCrop",
     "UserViews",
@@ -29,6 +31,7 @@ __all__ = [
     "add_noise",
     "altered",
     "blur",
+    "clip_views",
     "color_jitter",
     "erase",
     "flip",
@@ -37,6 +40,7 @@ __all__ = [
     "mask_cells",
     "original",
     "quarter_turns",
+    "random_run",
     "random_slice",
     "resized_crop",
     "rotate",
