@@ -16,9 +16,9 @@ from _data import default_cache, fetch
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV
-from tables import markdown, plus_minus, win_matrix
 
 SEEDS = (0, 1, 2, 3, 4)
+CLOCKS = {"cpu_seconds": time.process_time, "wall_seconds": time.perf_counter}
 Method = Callable[[Any], tuple[float, ...]]
 
 
@@ -45,6 +45,10 @@ class Benchmark:
     floor : float
         Lower scores count as this in means over tables: one wild extrapolation is not to
         outweigh all other tables.
+    seeds : tuple of int
+        Run and compared where none are named.
+    clock : {"cpu_seconds", "wall_seconds"}
+        Which seconds the csv has.
     report : callable or None
         From the results, a frame, to the report; None is the comparison of methods below.
     """
@@ -57,11 +61,13 @@ class Benchmark:
     table_names: Callable[[Path], list[str]]
     make_split: Callable[[str, int, Path], Any]
     floor: float = -np.inf
+    seeds: tuple[int, ...] = SEEDS
+    clock: str = "cpu_seconds"
     report: Callable[[pd.DataFrame], str] | None = None
 
     @property
     def fields(self) -> list[str]:
-        return ["table", "seed", "method", *self.scores, "cpu_seconds", "error"]
+        return ["table", "seed", "method", *self.scores, self.clock, "error"]
 
 
 def best_search(
@@ -85,14 +91,15 @@ def run_one(benchmark: Benchmark, table: str, seed: int, method: str, cache: Pat
     """One row of the results. A method that fails has no scores but an error."""
     split = benchmark.make_split(table, seed, cache)
     row: dict[str, Any] = {"table": table, "seed": seed, "method": method, "error": ""}
-    start = time.process_time()
+    clock = CLOCKS[benchmark.clock]
+    start = clock()
     try:
         scores = benchmark.methods[method](split)
         row |= {n: f"{s:.5f}" for n, s in zip(benchmark.scores, scores, strict=True)}
     except Exception as error:
         traceback.print_exc()
         row["error"] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-    return row | {"cpu_seconds": f"{time.process_time() - start:.2f}"}
+    return row | {benchmark.clock: f"{clock() - start:.2f}"}
 
 
 def pending(benchmark: Benchmark, args: argparse.Namespace) -> Iterator[tuple[str, int, str]]:
@@ -143,15 +150,44 @@ def complete(
     return wide.groupby(level="table").filter(lambda rows: len(rows) == len(seeds))
 
 
-def summary(wide: pd.DataFrame, baselines: tuple[str, ...]) -> list[list[str]]:
+def standard_error(values: pd.DataFrame | pd.Series) -> pd.Series | float:
+    return values.std(ddof=1) / np.sqrt(len(values))
+
+
+def win_matrix(wide: pd.DataFrame) -> pd.DataFrame:
+    """Tables on which the row's method beats the column's.
+
+    A table counts half where the mean difference over seeds is within one standard error of it.
+    """
+    wins = pd.DataFrame(np.nan, index=wide.columns, columns=wide.columns)
+    for a in wide:
+        for b in wide.columns.drop(a):
+            by_table = (wide[a] - wide[b]).groupby(level="table")
+            mean, error = by_table.mean(), by_table.sem().fillna(0)
+            wins.loc[a, b] = ((mean > error) + 0.5 * (mean.abs() <= error)).sum()
+    return wins
+
+
+def plus_minus(values: pd.Series) -> str:
+    return f"{100 * values.mean():.1f} ± {100 * standard_error(values):.1f}"
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1)]
+    lines += [[*row, *[""] * (len(head) - len(row))] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def summary(wide: pd.DataFrame, baselines: tuple[str, ...], seconds: pd.Series) -> list[list[str]]:
     """One row a method, and one for the best baseline of each table, chosen on the test rows."""
     means = wide.groupby(level="table").mean()
     ranks = means.rank(axis=1, ascending=False).mean()
     best = means[[m for m in means if m in baselines]].max(axis=1)
-    rows = [
-        [m, plus_minus(means[m]), plus_minus(means[m] - best), f"{ranks[m]:.2f}"] for m in means
-    ]
-    return [*rows, ["best baseline of each table", plus_minus(best), ""]]
+    rows = []
+    for m in means:
+        row = [m, plus_minus(means[m]), plus_minus(means[m] - best), f"{ranks[m]:.2f}"]
+        rows.append([*row, f"{seconds[m]:.1f}"])
+    return [*rows, ["best baseline of each table", plus_minus(best)]]
 
 
 def by_table(wide: pd.DataFrame, tables: list[str]) -> str:
@@ -160,65 +196,79 @@ def by_table(wide: pd.DataFrame, tables: list[str]) -> str:
     return markdown(["table", *means.columns], rows)
 
 
+def compared(
+    benchmark: Benchmark, results: pd.DataFrame, score: str, tables: list[str], args: Any
+) -> list[str]:
+    """The comparison by one score, in markdown."""
+    wide = complete(results, score, args.methods, args.seeds)
+    if wide.empty:
+        methods = ", ".join(args.methods)
+        raise SystemExit(f"No table has all of {methods} for seeds {args.seeds} yet.")
+    n_tables = len(wide.groupby(level="table"))
+    wins = win_matrix(wide).map(lambda n: "" if np.isnan(n) else f"{n:g}")
+    seconds = results.groupby("method")[benchmark.clock].median()
+    floor = benchmark.floor
+    floored = f", less than {floor:g} counted as that" if np.isfinite(floor) else ""
+    clock = benchmark.clock.replace("cpu", "CPU").replace("_", " ")
+    return [
+        f"{benchmark.title}: {score} × 100; {n_tables} tables (of {len(tables)}), "
+        f"{len(args.seeds)} seeds, mean ± standard error over tables{floored}.",
+        markdown(
+            ["method", score, "minus best baseline", "mean rank", f"{clock} (median)"],
+            summary(wide.clip(lower=floor), benchmark.baselines, seconds),
+        ),
+        "Tables on which the row beats the column; a difference within one standard error "
+        "over seeds counts half to each.",
+        markdown(["", *args.methods], [[m, *wins.loc[m]] for m in args.methods]),
+        f"{score} × 100 by table, mean over seeds.",
+        by_table(wide, tables),
+    ]
+
+
 def report(benchmark: Benchmark, args: argparse.Namespace) -> str:
-    """The comparison, in markdown."""
+    """The comparison by each score, in markdown."""
     results = pd.read_csv(args.results)
     if benchmark.report is not None:
         return benchmark.report(results[results["seed"].isin(args.seeds)])
-    ran = results["method"].unique()
-    methods = args.methods or [m for m in benchmark.methods if m in ran]
+    ran = set(results["method"])
+    args.methods = args.methods or [m for m in benchmark.methods if m in ran]
     tables = args.tables or benchmark.table_names(args.cache)
     results = results[results["table"].isin(tables)]
-    seeds = args.seeds
-    is_floored = np.isfinite(benchmark.floor)
-    floor = f", less than {benchmark.floor:g} counted as that" if is_floored else ""
-    parts = []
-    for score in benchmark.scores:
-        wide = complete(results, score, methods, seeds)
-        if wide.empty:
-            raise SystemExit(f"No table has all of {', '.join(methods)} for seeds {seeds} yet.")
-        n_tables = len(wide.groupby(level="table"))
-        wins = win_matrix(wide).map(lambda n: "" if np.isnan(n) else f"{n:g}")
-        parts += [
-            f"{benchmark.title}: {score} × 100; {n_tables} tables (of {len(tables)}), "
-            f"{len(seeds)} seeds, mean ± standard error over tables{floor}.",
-            markdown(
-                ["method", score, "minus best baseline", "mean rank"],
-                summary(wide.clip(lower=benchmark.floor), benchmark.baselines),
-            ),
-            "Tables on which the row beats the column; a difference within one standard error "
-            "over seeds counts half to each.",
-            markdown(["", *methods], [[m, *wins.loc[m]] for m in methods]),
-            f"{score} × 100 by table, mean over seeds.",
-            by_table(wide, tables),
-        ]
-    failed = results[results["error"].notna() & results["method"].isin(methods)]
-    parts += [
+    parts = [compared(benchmark, results, score, tables, args) for score in benchmark.scores]
+    failed = results[results["error"].notna() & results["method"].isin(args.methods)]
+    failures = [
         f"Failed: {r.method} on {r.table}, seed {r.seed}: {r.error}" for r in failed.itertuples()
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join([*sum(parts, []), *failures])
 
 
-def main(script: str) -> int:
+def main(script: str, option: str | None = None) -> int:
     """The command line of the script of this name.
 
     The script is imported, since what it defines while it is `__main__` cannot be sent to the
-    processes of `--jobs`.
+    processes of `--jobs`. It has a `BENCHMARK`, or `BENCHMARKS` with the same methods, of which
+    the `option` picks one, by default the first.
     """
     module = importlib.import_module(script)
-    benchmark: Benchmark = module.BENCHMARK
+    benchmarks = {None: module.BENCHMARK} if option is None else module.BENCHMARKS
+    first = next(iter(benchmarks))
     parser = argparse.ArgumentParser(description=module.__doc__.splitlines()[0])
     add = parser.add_argument
     add("--fetch", action="store_true", help="download the tables and stop")
     add("--report", action="store_true", help="print and write the comparison")
     add("--cache", type=Path, default=default_cache(), help="folder of the tables")
-    add("--results", type=Path, default=benchmark.results, help="the csv")
-    add("--methods", nargs="+", choices=benchmark.methods, help="default: the baselines")
+    add("--results", type=Path, help="the csv")
+    add("--methods", nargs="+", choices=benchmarks[first].methods, help="default: the baselines")
     add("--tables", nargs="+", help="default: every table that the rule takes")
-    add("--seeds", nargs="+", type=int, default=list(SEEDS))
+    add("--seeds", nargs="+", type=int)
     add("--jobs", type=int, default=1, help="processes, of one thread each")
     add("--retry", action="store_true", help="run again what failed")
+    if option is not None:
+        add(f"--{option}", choices=benchmarks, default=first, help=f"default: {first}")
     args = parser.parse_args()
+    benchmark: Benchmark = benchmarks[vars(args).get(option, first)]
+    args.results = args.results or benchmark.results
+    args.seeds = args.seeds or list(benchmark.seeds)
     if args.fetch:
         fetch(args.cache)
     elif args.report:

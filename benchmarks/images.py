@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from _runner import SEEDS, markdown, plus_minus
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -35,7 +36,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from tables import choose_labels, markdown, plus_minus
+from tables import choose_labels
 from torch import nn
 
 import skssl
@@ -47,7 +48,6 @@ FASHION = Path("/usr/share/datasets/fashion-mnist")  # where the Debian package 
 RESULTS = Path(__file__).parent / "results" / "images.csv"
 FIELDS = ["data", "method", "labels", "seed", "lr", "knn", "epochs", "seconds"]
 BUDGETS = (100, 500, 1000)
-SEEDS = (0, 1, 2, 3, 4)
 N_UNLABELED, N_TEST = 10_000, 10_000
 C_GRID = {"logisticregression__C": np.logspace(-4, 1, 6)}
 ENCODERS = (

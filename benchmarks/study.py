@@ -22,13 +22,13 @@ import pandas as pd
 import tables
 import torch
 from _data import default_cache, table_names
-from _runner import Benchmark, Method, main
+from _runner import Benchmark, Method, main, markdown, plus_minus
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
-from tables import Split, markdown, plus_minus
+from tables import Split
 
 from skssl import (
     SCARF,

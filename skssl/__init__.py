@@ -12,6 +12,7 @@ from skssl.inspection import (
 )
 from skssl.methods import (
     BYOL,
+    CPC,
     DINO,
     IJEPA,
     LFR,
@@ -33,12 +34,14 @@ from skssl.methods import (
     MoCo,
     MultiTask,
     NextFrame,
+    NextStep,
     RotationPrediction,
     SimCLR,
     SimSiam,
     SubTab,
     SwAV,
     SwitchTab,
+    TS2Vec,
     VICReg,
 )
 from skssl.model_selection import UnlabeledKFold
@@ -48,6 +51,7 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "BYOL",
+    "CPC",
     "BarlowTwins",
     "BinningPretext",
     "CoLES",
@@ -66,6 +70,7 @@ __all__ = [
     "MaskedTable",
     "MoCo",
     "MultiTask",
+    "NextStep",
     "NNCLR",
     "NextFrame",
     "PretrainedClassifier",
@@ -80,6 +85,7 @@ __all__ = [
     "SubTab",
     "SwAV",
     "SwitchTab",
+    "TS2Vec",
     "UnlabeledKFold",
     "VICReg",
     "VIME",

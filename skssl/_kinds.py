@@ -12,8 +12,10 @@ from skssl._inputs import (
     MAKE_BAGS,
     MAKE_CLIPS,
     MAKE_IMAGES,
+    MAKE_SERIES,
     BagReader,
     ImageReader,
+    SeriesReader,
     TableReader,
     VideoReader,
     event_columns,
@@ -23,13 +25,22 @@ from skssl.encoders import (
     EventScaler,
     ImageScaler,
     QuantileScaler,
+    SeriesScaler,
     event_encoder,
     image_encoder,
+    series_encoder,
     table_encoder,
     video_encoder,
     video_scaler,
 )
-from skssl.views import View, clip_views, image_views, random_slice, swap_cells
+from skssl.views import (
+    View,
+    clip_views,
+    image_views,
+    random_slice,
+    series_views,
+    swap_cells,
+)
 
 
 @dataclass(frozen=True)
@@ -72,8 +83,8 @@ def _two_dimensional(X: Any) -> Any:
     return X if getattr(X, "ndim", 2) == 2 else None  # of anything else the reader says what is
 
 
-def _not_a_table(X: Any) -> None:
-    """Clips have no columns that could be counted."""
+def _no_columns(X: Any) -> None:
+    """Lengths may differ from one call to the next."""
 
 
 def _only_auto(view: View) -> Callable[[str, Tensor], View]:
@@ -96,6 +107,10 @@ def _image_augment(name: str, x: Tensor) -> View:
 
 def _clip_augment(name: str, x: Tensor) -> View:
     return clip_views("strong" if name == "auto" else name, tuple(x.shape[1:]))
+
+
+def _series_augment(name: str, x: Tensor) -> View:
+    return series_views("strong" if name == "auto" else name)
 
 
 KINDS = {
@@ -131,11 +146,20 @@ KINDS = {
         reader=VideoReader,
         scaler=video_scaler,
         encoder=video_encoder,
-        table=_not_a_table,
+        table=_no_columns,
         augment=_clip_augment,
         make=MAKE_CLIPS,
         read_by="NextFrame, SimCLR and the methods beside it read clips.",
         scales_batches=True,
+    ),
+    "series": Kind(
+        reader=SeriesReader,
+        scaler=SeriesScaler,
+        encoder=series_encoder,
+        table=_no_columns,
+        augment=_series_augment,
+        make=MAKE_SERIES,
+        read_by="SimCLR, TS2Vec and the methods beside them read series.",
     ),
 }
 

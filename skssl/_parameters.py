@@ -13,7 +13,7 @@ MODALITIES = {"auto", "table", "bags", "image", "series", "audio", "text", "toke
 
 CONSTRAINTS: dict[str, Any] = {
     "n_components": [Interval(Integral, 1, None, closed="left")],
-    "encoder": [StrOptions({"auto", "ft_transformer", "resnet18", "vit"}), callable],
+    "encoder": [StrOptions({"auto", "ft_transformer", "resnet18", "vit", "gru"}), callable],
     "views": [StrOptions({"auto", "weak", "strong", "no_flip", "rotations"}), callable],
     "modality": [StrOptions(MODALITIES)],
     "max_epochs": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
@@ -31,6 +31,7 @@ CONSTRAINTS: dict[str, Any] = {
     "numeric": [StrOptions({"plain", "piecewise-linear", "periodic"})],
     "image_shape": ["array-like", None],
     "channel_axis": [StrOptions({"auto"}), Options(Integral, {1, 2, 3, 4, -1})],
+    "pooling": [StrOptions({"mean", "max"}), None],
 }
 
 PARAMETER_DOCS = {
@@ -94,6 +95,9 @@ default="from_dtype"
     Axis of the channels in images (n, ...) of four dimensions, or in clips (n, time, ...) of
     five: the first axis of an image or the last. ``"auto"`` takes the one that is shorter than
     height and width, and asks where there is no such axis.""",
+    "pooling": """pooling : {"mean", "max"} or None, default="mean"
+    How ``transform`` makes one row a sample of its steps; None keeps them, and the embedding is
+    of shape (n_samples, n_steps, n_components).""",
 }
 
 
@@ -119,18 +123,28 @@ class ReadsImages:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ReadsVideo:
-    """The parameters of methods that read clips."""
+    """The parameters of methods that read clips frame by frame."""
 
     channel_axis: Any = "auto"
+    pooling: str | None = "mean"
 
     _kinds: ClassVar[tuple[str, ...]] = ("video",)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class ReadsAll(ReadsTables, ReadsImages, ReadsVideo):
+class ReadsSeries:
+    """The parameters of methods that read series step by step."""
+
+    pooling: str | None = "mean"
+
+    _kinds: ClassVar[tuple[str, ...]] = ("series",)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ReadsAll(ReadsTables, ReadsImages):
     """The parameters of methods that ask nothing of the data but random alterations of it."""
 
-    _kinds: ClassVar[tuple[str, ...]] = ("table", "image", "video")
+    _kinds: ClassVar[tuple[str, ...]] = ("table", "image", "video", "series")
 
 
 ATTRIBUTE_DOCS = {

@@ -149,7 +149,7 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
             if self.passthrough == "auto":
                 return None
             raise ValueError(
-                f"passthrough=True joins the raw columns of {' and '.join(RAW)}s; X looks like "
+                f"passthrough=True joins the raw columns of {'s and '.join(RAW)}s; X looks like "
                 f"modality={kind!r}. Pass passthrough='auto'."
             )
         return RAW[kind](**parameters_of(RAW[kind], last)).fit(*every)

@@ -72,7 +72,8 @@ class RawPixels:
         x = torch.cat([self._pixels(part) for part in (X, *more)])
         some = x[:: -(-len(x) // IMAGES_FOR_COMPONENTS)].numpy()
         n_components = min(N_COMPONENTS, *some.shape)
-        self.pca = PCA(n_components, svd_solver="randomized", random_state=0).fit(some)
+        with np.errstate(invalid="ignore"):  # 0 / 0, where all images are alike
+            self.pca = PCA(n_components, svd_solver="randomized", random_state=0).fit(some)
         self.scale = float(np.sqrt(self.pca.explained_variance_.mean())) or 1.0
         self.n_outputs = n_components
         return self

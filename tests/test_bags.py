@@ -445,6 +445,10 @@ def test_users_encoders():
     assert Z.shape == (60, 5)
     with pytest.raises(ValueError, match="shape"):
         CoLES(**CHEAP, encoder=torch.nn.Identity()).fit(BAGS)
+    with pytest.raises(ValueError, match="'vit' does not read bags; by name there is 'auto'"):
+        CoLES(**CHEAP, encoder="vit").fit(BAGS)
+    with pytest.raises(TypeError, match="got the class Mean"):
+        CoLES(**CHEAP, encoder=Mean).fit(BAGS)
 
 
 def test_more_customers_without_labels():
@@ -486,6 +490,13 @@ def test_pretrained_classifier(memory, tmp_path):
     assert np.isfinite(search.fit(BAGS, y).cv_results_["mean_test_score"]).all()
     default = PretrainedClassifier(CoLES(**CHEAP), random_state=0).fit(BAGS, y)
     assert default.predict(BAGS).shape == (60,)
+
+
+def test_bags_have_no_raw_columns_to_join():
+    joined = PretrainedClassifier(CoLES(**CHEAP), LogisticRegression(), passthrough=True)
+    message = "joins the raw columns of tables and images; X looks like modality='bags'.*'auto'"
+    with pytest.raises(ValueError, match=message):
+        joined.fit(BAGS, Y)
 
 
 def test_bags_have_a_cache_key_of_their_events():

@@ -2,6 +2,8 @@
 
 import ast
 import importlib
+import inspect
+import pkgutil
 import re
 import textwrap
 import warnings
@@ -79,6 +81,31 @@ def test_every_public_name_is_on(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     missing = [name for name in skssl.__all__ if not re.search(rf"\b{name}\b", text)]
     assert not missing, f"{page} does not mention {missing}"
+
+
+def names_in_api():
+    """Return the full names that the tables of docs/api.rst list."""
+    names, module = [], None
+    for line in (ROOT / "docs" / "api.rst").read_text(encoding="utf-8").splitlines():
+        if line.startswith(".. currentmodule:: "):
+            module = line.split(":: ")[1]
+        elif re.fullmatch(r"   \w+", line):
+            names.append(f"{module}.{line.strip()}")
+    return names
+
+
+@pytest.mark.parametrize("module", ["", ".losses", ".views", ".encoders", ".inspection"])
+def test_every_public_function_and_class_is_in_the_api(module):
+    listed = [pkgutil.resolve_name(name) for name in names_in_api()]
+    assert len(listed) == len(set(listed)), "docs/api.rst lists a name twice"
+    module = importlib.import_module(f"skssl{module}")
+    public = {name: getattr(module, name) for name in module.__all__}
+    missing = [
+        name
+        for name, value in public.items()
+        if (inspect.isclass(value) or inspect.isfunction(value)) and value not in listed
+    ]
+    assert not missing, f"docs/api.rst does not list {missing} of {module.__name__}"
 
 
 def test_every_public_name_is_in_an_example():

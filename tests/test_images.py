@@ -1,13 +1,27 @@
-"""Images: what is read as images, and how."""
+"""Images: what is read as images, and how, from the user's array to the embedding."""
+
+import functools
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits, load_sample_images
+from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 
+from skssl import BYOL, MultiTask, PretrainedClassifier, SimCLR, _train
 from skssl._inputs import ImageReader, infer_kind
+from skssl._raw import RawPixels
 
 BYTES = load_digits().images[:20].astype(np.uint8)  # (20, 8, 8)
+CHEAP = {
+    "n_components": 8,
+    "max_epochs": 1,
+    "batch_size": 20,
+    "precision": "float32",
+    "random_state": 0,
+}
 
 
 def colors(n=6, height=8, width=12):
@@ -137,3 +151,97 @@ def test_other_shapes_than_fit_saw_are_said():
         reader.read(colors(width=13))
     with pytest.raises(ValueError, match="minimum of 2 is required"):
         reader.read(colors(1), ensure_min_samples=2)
+
+
+# ---- estimators of images ----------------------------------------------------------------
+
+TWO_TASKS = functools.partial(MultiTask, [("simclr", SimCLR(), 1.0), ("byol", BYOL(), 0.5)])
+
+
+@pytest.mark.parametrize("make", [SimCLR, TWO_TASKS], ids=["SimCLR", "MultiTask"])
+def test_rows_of_pixels_give_what_their_images_give(make):
+    X = load_digits().images[:60]
+    rows = X.reshape(60, -1)
+    flat = make(image_shape=(8, 8), **CHEAP).fit(rows)
+    whole = make(modality="image", **CHEAP).fit(X)
+    assert flat.loss_curve_ == whole.loss_curve_ and flat.n_features_in_ == 64
+    assert np.array_equal(flat.transform(rows), whole.transform(X))
+    assert np.array_equal(flat.transform(X), whole.transform(X))
+
+
+def test_unlabelled_images_join_the_fit():
+    X = colors(60)
+    joined = SimCLR(**CHEAP).fit(X)
+    beside = SimCLR(**CHEAP).fit(X[:20], X_unlabeled=X[20:])
+    assert beside.loss_curve_ == joined.loss_curve_
+    assert np.array_equal(beside.transform(X), joined.transform(X))
+    assert not np.array_equal(beside.transform(X), SimCLR(**CHEAP).fit(X[:20]).transform(X))
+
+
+@functools.cache
+def fitted():
+    return SimCLR(**CHEAP).fit(colors(40))
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (colors(width=13), r"images of shape \(8, 13, 3\), but \(8, 12, 3\) was seen in fit"),
+        (colors(height=9), r"images of shape \(9, 12, 3\), but \(8, 12, 3\)"),
+        (colors()[..., :2], r"images of shape \(8, 12, 2\), but \(8, 12, 3\)"),
+        (colors()[..., 0], r"images of shape \(8, 12\), but \(8, 12, 3\)"),
+        (np.moveaxis(colors(), -1, 1), r"\(3, 8, 12\).* keep the channels where they were"),
+        (colors().reshape(6, -1), r"looks like modality='table'.*image_shape=\(height, width\)"),
+    ],
+    ids=["wider", "taller", "two channels", "grey", "channels first", "rows"],
+)
+def test_other_images_than_fit_saw_are_said_by_estimators(X, message):
+    labels = np.arange(40) % 2
+    model = PretrainedClassifier(FrozenEstimator(fitted()), LogisticRegression())
+    for verb in (fitted().transform, fitted().partial_fit, model.fit(colors(40), labels).predict):
+        with pytest.raises(ValueError, match=message):
+            verb(X)
+    with pytest.raises(ValueError, match=message):
+        SimCLR(**CHEAP).fit(colors(40), X_unlabeled=X)
+
+
+# ---- pixels beside the embedding ---------------------------------------------------------
+
+
+def test_raw_pixels_are_principal_components_of_mean_variance_1():
+    X = load_digits().images[:300].astype(np.uint8)
+    pixels = X.reshape(300, -1).astype(float)
+    pca = PCA(svd_solver="full").fit(pixels)
+    expected = pca.transform(pixels) / np.sqrt(pca.explained_variance_.mean())
+    raw = RawPixels().fit(X)
+    Z = raw.transform(X)
+    assert Z.shape == (300, 64) and raw.n_outputs == 64 and Z.dtype == np.float32
+    np.testing.assert_allclose(np.abs(Z), np.abs(expected), atol=1e-3)  # signs are arbitrary
+    assert Z.var(0, ddof=1).mean() == pytest.approx(1, rel=1e-4)
+
+
+def test_raw_pixels_of_colours_of_rows_and_of_more_images():
+    X = colors(100)
+    raw = RawPixels().fit(X)
+    assert raw.n_outputs == 80 and raw.transform(X[:5]).shape == (5, 80)
+    rows = X.reshape(100, -1)
+    flat = RawPixels(image_shape=(8, 12, 3)).fit(rows)
+    assert np.array_equal(flat.transform(rows), raw.transform(X))
+    assert np.array_equal(RawPixels().fit(X[:30], X[30:]).transform(X), raw.transform(X))
+    assert RawPixels().fit(X[:30]).n_outputs == 30
+    alike = np.full((9, 8, 8), 7, np.uint8)
+    assert (RawPixels().fit(alike).transform(alike) == 0).all()
+
+
+def test_the_default_of_images_is_simclr_with_the_pixels_beside_it(monkeypatch):
+    monkeypatch.setattr(_train, "auto_steps", lambda n_rows, batch_size: 2)
+    X, y = load_digits().images[:100].astype(np.uint8), load_digits().target[:100]
+    joined = PretrainedClassifier(classifier=LogisticRegression(max_iter=2000), random_state=0)
+    joined.fit(X, np.where(np.arange(100) < 60, y, -1))
+    assert type(joined.transformer_) is SimCLR
+    assert joined.classifier_.n_features_in_ == 256 + 64
+    raw = joined.raw_columns_.transform(X)
+    Z = np.hstack([joined.transformer_.transform(X), raw])
+    assert np.array_equal(joined.classifier_.predict_proba(Z), joined.predict_proba(X))
+    alone = PretrainedClassifier(joined.transformer_, LogisticRegression(), passthrough=False)
+    assert alone.fit(X, y).classifier_.n_features_in_ == 256

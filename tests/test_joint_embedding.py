@@ -15,7 +15,20 @@ from test_methods import trained_net
 from torch import nn
 
 import skssl
-from skssl import BYOL, DINO, NNCLR, BarlowTwins, LeJEPA, MoCo, SimCLR, SimSiam, SwAV, VICReg
+from skssl import (
+    BYOL,
+    DINO,
+    NNCLR,
+    SCARF,
+    BarlowTwins,
+    LeJEPA,
+    MoCo,
+    MultiTask,
+    SimCLR,
+    SimSiam,
+    SwAV,
+    VICReg,
+)
 from skssl._joint import targets_and_views
 from skssl._teachers import Queue, follow, rising, teacher_of
 from skssl.encoders import ResNet, encode
@@ -102,6 +115,24 @@ def test_many_views_of_several_sizes(name):
 def test_one_view_is_too_few(name):
     with pytest.raises(ValueError, match="compares 2 views"):
         make(name, views=lambda x: [x], **CHEAP).fit(DIGITS[:60])
+
+
+@pytest.mark.parametrize("cls", [SimCLR, SCARF, MultiTask])
+def test_views_of_images_are_none_of_tables(cls):
+    with pytest.raises(ValueError, match="views='strong' are views of images; X is something else"):
+        cls(views="strong", **CHEAP).fit(DIGITS[:60].reshape(60, -1))
+
+
+def test_tasks_share_views_of_which_each_has_its_own_draw():
+    tasks = [("simclr", SimCLR(), 1.0), ("byol", BYOL(), 1.0)]
+    _, net, x = trained_net(MultiTask(tasks, **CHEAP), DIGITS[:60])
+    (a, b), (c, d) = (space.views(x) for space in net.tasks.values())
+    assert a is c and b is d
+    assert not torch.equal(a, b)
+    for memory in net.made:
+        memory.forget()
+    again, _ = net.tasks["byol"].views(x)
+    assert not torch.equal(again, a)
 
 
 def net_of(estimator):

@@ -31,8 +31,7 @@ from sklearn.preprocessing import StandardScaler
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from _data import fetched  # noqa: E402
-from _runner import Benchmark, Method, main  # noqa: E402
-from tables import markdown  # noqa: E402
+from _runner import Benchmark, Method, main, markdown  # noqa: E402
 
 import skssl  # noqa: E402
 

@@ -41,8 +41,8 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from _data import load  # noqa: E402
-from _runner import Benchmark, main  # noqa: E402
-from tables import folds, markdown, plus_minus  # noqa: E402
+from _runner import Benchmark, main, markdown, plus_minus  # noqa: E402
+from tables import folds  # noqa: E402
 
 from skssl import SCARF  # noqa: E402
 

@@ -3,7 +3,8 @@
 A table is one float tensor ``(n, d)``: numbers as they are, categories as codes ``0..k-1``,
 a category that ``fit`` never saw as ``k``, anything missing as NaN. Bags of events are such
 tensors ``(n, length, d)``, one after the other. Images are one tensor ``(n, channels, height,
-width)``, of bytes where they are bytes; clips ``(n, time, channels, height, width)``.
+width)``, and clips one ``(n, time, channels, height, width)``, of bytes where they are bytes.
+Series are ``(n, channels, time)``, NaN where there is nothing.
 """
 
 from typing import Any
@@ -18,14 +19,17 @@ from skssl._inputs._containers import as_array, is_missing, wrong_dimension
 from skssl._inputs._events import MAKE_BAGS, BagReader, event_columns
 from skssl._inputs._images import MAKE_CLIPS, MAKE_IMAGES, ImageReader, VideoReader
 from skssl._inputs._reader import TableReader
+from skssl._inputs._series import MAKE_SERIES, SeriesReader, is_ragged
 
 __all__ = [
     "MAKE_BAGS",
     "MAKE_CLIPS",
     "MAKE_IMAGES",
+    "MAKE_SERIES",
     "BagReader",
     "Columns",
     "ImageReader",
+    "SeriesReader",
     "TableReader",
     "VideoReader",
     "event_columns",
@@ -58,6 +62,8 @@ def infer_kind(X: Any, modality: str = "auto", *, is_flat_image: bool = False) -
         return modality
     if is_bags(X):
         return "bags"
+    if is_ragged(X):
+        return "series"
     if not isinstance(X, np.ndarray):
         if issparse(X) or nw.dependencies.is_into_dataframe(nw.to_native(X, pass_through=True)):
             return "table"

@@ -11,7 +11,15 @@ from skssl.encoders._events import EventEncoder, EventScaler, MeanState, event_e
 from skssl.encoders._image import ImageScaler, image_encoder, small_resnet
 from skssl.encoders._mlp import MLP, AllLayers
 from skssl.encoders._numbers import Periodic, PiecewiseLinear
+from skssl.encoders._recurrent import CausalGRU, check_causal, series_encoder
 from skssl.encoders._resnet import ResNet
+from skssl.encoders._series import (
+    SeriesScaler,
+    TemporalConvNet,
+    check_sequence,
+    pooled,
+    steps_of,
+)
 from skssl.encoders._table import (
     ONE_HOT_LIMIT,
     QuantileScaler,
@@ -29,6 +37,7 @@ __all__ = [
     "ONE_HOT_LIMIT",
     "AllLayers",
     "Bins",
+    "CausalGRU",
     "Decoder",
     "EventEncoder",
     "EventScaler",
@@ -40,20 +49,27 @@ __all__ = [
     "PiecewiseLinear",
     "QuantileScaler",
     "ResNet",
+    "SeriesScaler",
     "SideBySide",
     "Standardizer",
     "TableEncoder",
     "TableFront",
+    "TemporalConvNet",
     "Unbinned",
     "ViT",
     "VideoEncoder",
     "cell_heads",
+    "check_causal",
+    "check_sequence",
     "encode",
     "event_encoder",
     "grid_positions",
     "image_encoder",
     "patchify",
+    "pooled",
+    "series_encoder",
     "small_resnet",
+    "steps_of",
     "table_encoder",
     "unpatchify",
     "video_encoder",

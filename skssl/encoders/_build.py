@@ -92,8 +92,9 @@ def table_encoder(
 def check_name(encoder: Any, kind: str, names: Sequence[str]) -> None:
     """Raise ValueError if an encoder is given by a name that this kind of data has none of."""
     if isinstance(encoder, str) and encoder not in names:
+        are = "are" if len(names) > 1 else "is"
         raise ValueError(
-            f"encoder={encoder!r} does not read {kind}; by name there are "
+            f"encoder={encoder!r} does not read {kind}; by name there {are} "
             f"{' and '.join(map(repr, names))}. Or pass a module, or a function that makes one."
         )
 
@@ -144,15 +145,17 @@ def width_of(encoder: nn.Module, X: Tensor) -> int:
             f"encoder= cannot read the data: given a batch of shape {tuple(rows.shape)} it "
             f"raised: {error}. The module receives scaled floats, those of a table with missing "
             "indicators and one-hot categories beside them, those of images as (n, channels, "
-            "height, width): pass a callable to see their width or shape first, as in "
+            "height, width), those of series as (n, channels, time): pass a callable to see their "
+            "width or shape first, as in "
             "`encoder=lambda x: torch.nn.Linear(x.shape[1], 64)`."
         ) from error
     finally:
         encoder.train()
-    if not isinstance(z, Tensor) or z.ndim != 2 or len(z) != len(rows):
+    n_dimensions = 3 if getattr(encoder, "pooling", "") is None else 2
+    if not isinstance(z, Tensor) or z.ndim != n_dimensions or len(z) != len(rows):
         got = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
         raise ValueError(
             f"encoder= must return embeddings of shape (n_rows, width); for {len(rows)} rows "
             f"it returned {got}. End it with pooling or torch.nn.Flatten()."
         )
-    return z.shape[1]
+    return z.shape[-1]

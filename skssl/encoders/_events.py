@@ -1,6 +1,5 @@
 """Encoders of event sequences."""
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from skssl._columns import Columns
-from skssl.encoders._build import _checked_module
+from skssl.encoders._build import check_name, user_module
 from skssl.encoders._table import QuantileScaler, TableFront
 
 
@@ -128,14 +127,13 @@ def event_encoder(
     encoder : EventEncoder
         Maps (n, length, d) to (n, width).
     """
+    check_name(encoder, "bags", ("auto",))
     front = TableFront(X[_is_event(X)], columns, numeric=numeric)
-    if isinstance(encoder, nn.Module):
-        return EventEncoder(front, copy.deepcopy(encoder))
-    if encoder == "auto":
+    if isinstance(encoder, str):
         return EventEncoder(front, MeanState(front.n_features_out + 1, n_components))
     with torch.no_grad():
         sequence = EventEncoder(front, nn.Identity()).sequence(X[:256])
-        return EventEncoder(front, _checked_module(encoder(sequence)))  # type: ignore[operator]
+        return EventEncoder(front, user_module(encoder, sequence))
 
 
 def _is_event(x: Tensor) -> Tensor:

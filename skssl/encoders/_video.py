@@ -15,7 +15,7 @@ class VideoEncoder(nn.Module):
     """An encoder of images that reads a clip by runs of consecutive frames.
 
     The frames of a run are stacked as the channels of one image, so that the first layer
-    already sees what moves, and which way. The embedding is the mean over all runs.
+    already sees what moves, and which way.
 
     Parameters
     ----------
@@ -23,6 +23,8 @@ class VideoEncoder(nn.Module):
         Maps images (n, context * n_channels, height, width) to (n, width).
     context : int, default=2
         Frames of a run. 1 reuses an encoder of single images, frame by frame.
+    pooling : {"mean", "max"} or None, default="mean"
+        How all runs become one row; None keeps one row a frame, as ``sequence`` makes them.
 
     Shape
     -----
@@ -38,10 +40,10 @@ class VideoEncoder(nn.Module):
     (torch.Size([5, 16]), torch.Size([5, 7, 16]))
     """
 
-    def __init__(self, frames: nn.Module, context: int = 2):
+    def __init__(self, frames: nn.Module, context: int = 2, pooling: str | None = "mean"):
         super().__init__()
         self.frames = frames
-        self.context = context
+        self.context, self.pooling = context, pooling
 
     def sequence(self, x: Tensor) -> Tensor:
         """Return one row a frame, (n, time, width): of the run that ends there.
@@ -56,9 +58,10 @@ class VideoEncoder(nn.Module):
         return self.frames.maps(x.flatten(1, 2))  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[1] < self.context:
-            return self.sequence(x)[:, -1]
-        return self._rows(x).mean(1)
+        if self.pooling is None:
+            return self.sequence(x)
+        rows = self._rows(x) if x.shape[1] >= self.context else self.sequence(x)[:, -1:]
+        return rows.mean(1) if self.pooling == "mean" else rows.amax(1)
 
     def _rows(self, x: Tensor) -> Tensor:
         stacked = runs(x, self.context)
@@ -81,6 +84,7 @@ def video_encoder(
     columns: Any,
     n_components: int,
     context: int = 2,
+    pooling: str | None = "mean",
 ) -> nn.Module:
     """Build the encoder of clips.
 
@@ -97,6 +101,8 @@ def video_encoder(
         Width of the embedding of an encoder given by its name.
     context : int, default=2
         Frames of a run.
+    pooling : {"mean", "max"} or None, default="mean"
+        How runs become one row.
 
     Returns
     -------
@@ -106,7 +112,7 @@ def video_encoder(
     if not isinstance(encoder, str):
         return user_module(encoder, X[:256])
     image = X[:1, 0].repeat(1, context, 1, 1)
-    return VideoEncoder(image_encoder(encoder, image, columns, n_components), context)
+    return VideoEncoder(image_encoder(encoder, image, columns, n_components), context, pooling)
 
 
 class FramePredictor(nn.Module):

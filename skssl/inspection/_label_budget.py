@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.isotonic import isotonic_regression
 
-from skssl._compat import import_pyplot
+from skssl.inspection._drawing import axes_or_new
 
 PRETRAINED_COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"]
 BASELINE_COLORS = ["#222222", "#8c6d31", "#7b6888", "#4a7c7c", "#777777"]
@@ -187,10 +187,8 @@ class LabelBudgetDisplay:
         self : LabelBudgetDisplay
             The display, with the attributes of what was drawn.
         """
-        plt = import_pyplot()
-        if ax is None:
-            ax = plt.subplots(figsize=(8, 4.8), layout="constrained")[1]
-        self.ax_, self.figure_ = ax, ax.figure
+        self.ax_ = ax = axes_or_new(ax, 8, 4.8)
+        self.figure_ = ax.figure
         self.lines_, self.fill_between_ = [], []
         styles = self._styles()
         for method, part in self.summary().groupby("method", sort=False):

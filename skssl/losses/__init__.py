@@ -13,6 +13,7 @@ from skssl.losses._gaussian import lejepa, sigreg
 from skssl.losses._patches import standardized_error
 from skssl.losses._prediction import cosine_error
 from skssl.losses._redundancy import barlow_twins, vicreg, whitening_error
+from skssl.losses._series import find_future, hierarchical_contrast
 
 __all__ = [
     "barlow_twins",
@@ -20,6 +21,8 @@ __all__ = [
     "cosine_error",
     "dino",
     "gradient_difference",
+    "find_future",
+    "hierarchical_contrast",
     "info_nce",
     "lejepa",
     "margin_contrastive",

@@ -5,6 +5,7 @@ from skssl.methods._binning import BinningPretext
 from skssl.methods._byol import BYOL
 from skssl.methods._coles import CoLES
 from skssl.methods._colorization import Colorization
+from skssl.methods._cpc import CPC
 from skssl.methods._denoising import DenoisingAutoencoder
 from skssl.methods._dino import DINO
 from skssl.methods._ijepa import IJEPA
@@ -17,6 +18,7 @@ from skssl.methods._masked_table import MaskedTable
 from skssl.methods._moco import MoCo
 from skssl.methods._multitask import MultiTask
 from skssl.methods._next_frame import NextFrame
+from skssl.methods._next_step import NextStep
 from skssl.methods._nnclr import NNCLR
 from skssl.methods._rotation import RotationPrediction
 from skssl.methods._scarf import SCARF
@@ -26,12 +28,14 @@ from skssl.methods._stunt import STUNT
 from skssl.methods._subtab import SubTab
 from skssl.methods._swav import SwAV
 from skssl.methods._switchtab import SwitchTab
+from skssl.methods._ts2vec import TS2Vec
 from skssl.methods._vicreg import VICReg
 from skssl.methods._vime import VIME
 from skssl.methods._wmse import WMSE
 
 __all__ = [
     "BYOL",
+    "CPC",
     "DINO",
     "IJEPA",
     "LFR",
@@ -53,11 +57,13 @@ __all__ = [
     "MoCo",
     "MultiTask",
     "NextFrame",
+    "NextStep",
     "RotationPrediction",
     "SimCLR",
     "SimSiam",
     "SubTab",
     "SwAV",
     "SwitchTab",
+    "TS2Vec",
     "VICReg",
 ]

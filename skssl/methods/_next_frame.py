@@ -22,7 +22,7 @@ class NextFrame(ReadsVideo, SSLTransformer):
 
     Whoever can has found out what is in the picture and where it is going. A U-shaped net
     predicts by how much the next frame differs from the last; the embedding is what lies at
-    its bottom, the mean over all runs of ``context`` frames.
+    its bottom, pooled over all runs of ``context`` frames.
 
     Parameters
     ----------

@@ -24,8 +24,8 @@ class RotationPrediction(ReadsImages, SSLTransformer):
     ----------
     layer : "last", "middle" or int, default="last"
         Layer of the encoder that is the embedding; negative numbers count from the last, -1.
-        The last layers of deep nets know of turns and of little else [1]_; the last of the
-        small default net was the best one. Other layers have widths of their own, whatever
+        The last layers of deep nets know of turns and of little else [1]_: try ``"middle"``
+        with those. Other layers than the last have widths of their own, whatever
         ``n_components`` is. An encoder without ``layers(x)`` has its output only.
 
     References

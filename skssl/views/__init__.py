@@ -18,11 +18,23 @@ from skssl.views._images import (
 )
 from skssl.views._lists import Compose, UserViews, View, Views, original
 from skssl.views._presets import IMAGE_PRESETS, MultiCrop, image_views
+from skssl.views._series import (
+    SERIES_PRESETS,
+    crop_time,
+    jitter,
+    mask_frequencies,
+    mask_time,
+    overlapping_crops,
+    permute_time,
+    rescale,
+    series_views,
+)
 from skssl.views._table import altered, mask_cells, swap_cells, swap_columns
 
 __all__ = [
     "IMAGE_PRESETS",
     "Alike",
+    "SERIES_PRESETS",
     "Compose",
     "MultiCrop",
     "UserViews",
@@ -33,17 +45,25 @@ __all__ = [
     "blur",
     "clip_views",
     "color_jitter",
+    "crop_time",
     "erase",
     "flip",
     "grayscale",
     "image_views",
+    "jitter",
     "mask_cells",
+    "mask_frequencies",
+    "mask_time",
     "original",
+    "overlapping_crops",
+    "permute_time",
     "quarter_turns",
     "random_run",
     "random_slice",
+    "rescale",
     "resized_crop",
     "rotate",
+    "series_views",
     "shift",
     "solarize",
     "swap_cells",

@@ -50,7 +50,7 @@ def resized_crop(
 
     Returns
     -------
-    view : Tensor of shape (n, channels, *size)
+    view : Tensor of shape (n, channels, new_height, new_width)
         The crops.
 
     Raises

@@ -1,0 +1,199 @@
+"""Encoders of series, and what they share: scaling, which steps there are, pooling over them."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class SeriesScaler(nn.Module):
+    """Subtract each channel's mean and divide by its standard deviation; NaN stays NaN.
+
+    Parameters
+    ----------
+    X : Tensor of shape (n, n_channels, time)
+        Series to learn from.
+    columns : None
+        Tables' scalers are told what columns mean; series have none.
+
+    Shape
+    -----
+    (n, n_channels, time) -> the same in float32
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.encoders import SeriesScaler
+    >>> x = torch.tensor([[[1.0, 3.0, torch.nan]]])
+    >>> SeriesScaler(x)(x)
+    tensor([[[-1.,  1., nan]]])
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, X: Tensor, columns: Any = None):
+        super().__init__()
+        x = X.double()
+        mean = x.nanmean((0, 2), keepdim=True).nan_to_num()[0]
+        std = (x - mean).square().nanmean((0, 2), keepdim=True).nan_to_num().sqrt()[0]
+        self.register_buffer("mean", mean.float())
+        self.register_buffer("scale", torch.where(std > 1e-9 * mean.abs(), 1 / std, 0.0).float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x - self.mean) * self.scale).float()
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """Map scaled series back to the user's units, in float32."""
+        return torch.where(self.scale > 0, z / self.scale, 0.0 * z) + self.mean
+
+
+def steps_of(x: Tensor) -> Tensor:
+    """Return which steps lie between the first and the last that each series has, (n, time) bool.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, n_channels, time)
+        Series; a step is missing where all channels are NaN.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.encoders import steps_of
+    >>> nan = torch.nan
+    >>> steps_of(torch.tensor([[[nan, 1.0, nan, 2.0, nan]]]))
+    tensor([[False,  True,  True,  True, False]])
+    """
+    seen = ~x.isnan().all(1)
+    return seen.cummax(1).values & seen.flip(1).cummax(1).values.flip(1)
+
+
+def pooled(h: Tensor, steps: Tensor, pooling: str | None) -> Tensor:
+    """Return one row a series, (n, d), of its steps (n, time, d).
+
+    Parameters
+    ----------
+    h : Tensor of shape (n, time, d)
+        What a net makes of each step.
+    steps : bool Tensor of shape (n, time)
+        The steps that there are; a series without any is zeros.
+    pooling : {"max", "mean"} or None
+        How; None is the mean.
+    """
+    inside = steps[:, :, None]
+    if pooling != "max":
+        return (h * inside).sum(1) / inside.sum(1).clamp(min=1)
+    top = h.masked_fill(~inside, -torch.inf).amax(1)
+    return top.masked_fill(~steps.any(1)[:, None], 0.0)
+
+
+class TemporalConvNet(nn.Module):
+    """Dilated convolutions over time with residual connections, and the maximum over all steps.
+
+    Those of the last block pass one more layer. Steps that are missing are zeros behind the first
+    layer. Neither the padding of shorter
+    series nor the length of the batch changes the embedding.
+
+    Parameters
+    ----------
+    n_channels : int
+        Channels of a series.
+    n_components : int
+        Width of the embedding.
+    width : int, default=64
+        Channels inside.
+    n_layers : int, default=10
+        Blocks of two convolutions, the dilation doubling from block to block.
+    pooling : {"max", "mean"} or None, default="max"
+        How steps become a series' embedding; None is the mean.
+
+    Shape
+    -----
+    (n, n_channels, time), NaN where there is nothing -> (n, n_components)
+
+    References
+    ----------
+    .. [1] Yue et al., "TS2Vec: Towards Universal Representation of Time Series", AAAI 2022.
+       https://arxiv.org/abs/2106.10466
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.encoders import TemporalConvNet
+    >>> net = TemporalConvNet(3, 16, width=8, n_layers=4)
+    >>> x = torch.zeros(5, 3, 50)
+    >>> net(x).shape, net.sequence(x).shape
+    (torch.Size([5, 16]), torch.Size([5, 50, 16]))
+    """
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_components: int,
+        width: int = 64,
+        n_layers: int = 10,
+        pooling: str | None = "max",
+    ):
+        super().__init__()
+        self.pooling = pooling
+        self.embed = nn.Conv1d(n_channels, width, 1)
+        self.blocks = nn.ModuleList(_Block(width, 2**i) for i in range(n_layers))
+        self.head = nn.Conv1d(width, n_components, 1)
+
+    def sequence(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Return what the net makes of each step, in the light of those around it.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, n_channels, time)
+            Series, NaN where there is nothing.
+        keep : bool Tensor of shape (n, time), optional
+            The steps that are read; all by default.
+
+        Returns
+        -------
+        h : Tensor of shape (n, time, n_components)
+        """
+        inside = steps_of(x)[:, None]
+        seen = ~x.isnan().all(1, keepdim=True)
+        if keep is not None:
+            seen = seen & keep[:, None]
+        h = self.embed(x.nan_to_num(0.0)) * seen
+        for block in self.blocks:
+            h = block(h) * inside  # or padding would speak to the steps before it
+        return self.head(nn.functional.gelu(h)).transpose(1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return pooled(self.sequence(x), steps_of(x), self.pooling)
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, dilation: int):
+        super().__init__()
+        self.first = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+        self.second = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(nn.functional.gelu(x))
+        return x + self.second(nn.functional.gelu(h))
+
+
+def check_sequence(encoder: Any, method: str) -> None:
+    """Raise ValueError unless an encoder says what it makes of each step of a series."""
+    if not hasattr(encoder, "sequence"):
+        raise ValueError(
+            f"{method} needs an encoder with `sequence(x, keep=None)`, which maps (n, channels, "
+            f"time) to (n, time, width); got {type(getattr(encoder, 'body', encoder)).__name__}. "
+            "Pass encoder='auto', or a skssl.encoders.TemporalConvNet."
+        )
+
+
+class WithoutHoles(nn.Module):
+    """A user's module, which is shown zeros, the mean, where a series is NaN."""
+
+    def __init__(self, body: nn.Module):
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x.nan_to_num(0.0))

@@ -1,0 +1,82 @@
+"""CPC."""
+
+from numbers import Integral
+
+import torch
+from torch import nn
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval
+from skssl._parameters import ReadsSeries
+from skssl.encoders import check_causal
+from skssl.losses import find_future
+from skssl.views import original
+
+
+class CPC(ReadsSeries, SSLTransformer):
+    """Tell what comes next from what does not: contrastive predictive coding.
+
+    A recurrent net has read a series up to some place. From its state, what the local encoder
+    makes of each of the following stretches must be found among those of other places and
+    series.
+
+    Parameters
+    ----------
+    prediction_steps : int, default=12
+        Number of following stretches to find, each by a linear map of its own; fewer if the
+        series have fewer.
+    n_places : int, default=256
+        Places of a batch that are compared with each other, drawn at random for every
+        following stretch.
+    batch_size : int, default=64
+        Rows per step; all of them if there are fewer. A last ragged batch is left out.
+    encoder : "auto", "gru", torch.nn.Module or callable, default="auto"
+        ``"auto"`` is ``"gru"``, a :class:`skssl.encoders.CausalGRU`. Another one needs its
+        ``local(x)``, ``context(h)`` and ``steps(x)``.
+
+    References
+    ----------
+    .. [1] van den Oord, Li and Vinyals, "Representation Learning with Contrastive Predictive
+       Coding", 2018. https://arxiv.org/abs/1807.03748
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skssl import CPC
+    >>> X = np.random.default_rng(0).normal(size=(40, 1, 30)).cumsum(2)
+    >>> CPC(n_components=16, max_epochs=1, random_state=0).fit_transform(X).shape
+    (40, 16)
+    """
+
+    prediction_steps: int = 12
+    n_places: int = 256
+    batch_size: int = 64
+
+    _auto_encoder = "gru"
+    _parameter_constraints = {
+        "prediction_steps": [Interval(Integral, 1, None, closed="left")],
+        "n_places": [Interval(Integral, 2, None, closed="left")],
+    }
+
+    def _views(self, augment):
+        return (original if self.views == "auto" else augment,)
+
+    def _build(self, net, X):
+        width, n_components, length = check_causal(net.encoder, X, type(self).__name__)
+        net.student = net.encoder  # whose states are read, whatever embeds whole series
+        n_steps = min(self.prediction_steps, length - 1)
+        net.predictors = nn.ModuleList(nn.Linear(n_components, width) for _ in range(n_steps))
+
+    def _loss(self, net, x):
+        """Equation 4 of [1] for each number of stretches ahead, over all views."""
+        losses = [loss for view in net.views(x) for loss in self._losses(net, view)]
+        return sum(losses) / len(losses)
+
+    def _losses(self, net, x):
+        local, steps = net.student.local(x), net.student.steps(x)
+        states = net.student.context(local)
+        for ahead, predictor in enumerate(net.predictors, 1):
+            row, place = (steps[:, ahead:] & steps[:, :-ahead]).nonzero(as_tuple=True)
+            some = torch.randperm(len(row))[: self.n_places]
+            row, place = row[some], place[some]
+            yield find_future(predictor(states[row, place]), local[row, place + ahead])

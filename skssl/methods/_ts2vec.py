@@ -1,0 +1,80 @@
+"""TS2Vec."""
+
+from numbers import Integral, Real
+
+import torch
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval
+from skssl._parameters import ReadsSeries
+from skssl.encoders import check_sequence
+from skssl.losses import hierarchical_contrast
+from skssl.views import original, overlapping_crops
+
+
+class TS2Vec(ReadsSeries, SSLTransformer):
+    """Recognise each step of a series in another context: among its series and among others.
+
+    Two overlapping stretches of a series are read with half of their steps left out. What the
+    encoder makes of a shared step must agree, at every time scale.
+
+    Parameters
+    ----------
+    alpha : float, default=0.5
+        Weight of telling series apart; that of telling steps apart has the rest.
+    keep : float, default=0.5
+        Share of the steps that the encoder is shown in training.
+    max_length : int, default=512
+        Longest stretch of a series that a step of training reads.
+    pooling : {"mean", "max"} or None, default="max"
+        How ``transform`` makes one row of the steps of a series; None keeps them, and the
+        embedding is of shape (n_samples, n_steps, n_components).
+    batch_size : int, default=16
+        Rows per step; all of them if there are fewer. A last ragged batch is left out.
+
+    References
+    ----------
+    .. [1] Yue, Wang, Duan, Yang, Huang, Tong and Xu, "TS2Vec: Towards Universal Representation
+       of Time Series", AAAI 2022. https://arxiv.org/abs/2106.10466
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skssl import TS2Vec
+    >>> X = np.random.default_rng(0).normal(size=(40, 1, 30)).cumsum(2)
+    >>> TS2Vec(n_components=16, max_epochs=1, random_state=0).fit_transform(X).shape
+    (40, 16)
+    """
+
+    alpha: float = 0.5
+    keep: float = 0.5
+    max_length: int = 512
+    pooling: str | None = "max"
+    batch_size: int = 16
+
+    _parameter_constraints = {
+        "alpha": [Interval(Real, 0, 1, closed="both")],
+        "keep": [Interval(Real, 0, 1, closed="right")],
+        "max_length": [Interval(Integral, 2, None, closed="left")],
+    }
+
+    def _views(self, augment):
+        return (original if self.views == "auto" else augment,)
+
+    def _build(self, net, X):
+        check_sequence(net.encoder, type(self).__name__)
+        net.student = net.encoder  # whose steps are read, whatever embeds whole series
+
+    def _loss(self, net, x):
+        """Equations 1 to 3 of [1], over all views."""
+        views = net.views(x)
+        return sum(self._contrast(net, view) for view in views) / len(views)
+
+    def _contrast(self, net, x):
+        first, second, n_shared = overlapping_crops(x, self.max_length)
+        a = net.student.sequence(first, self._shown(first))[:, -n_shared:]
+        b = net.student.sequence(second, self._shown(second))[:, :n_shared]
+        return hierarchical_contrast(a, b, self.alpha)
+
+    def _shown(self, x):
+        return torch.rand(len(x), x.shape[2], device=x.device) < self.keep
