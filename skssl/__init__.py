@@ -7,6 +7,7 @@ from skssl.inspection import (
     EmbeddingDisplay,
     LabelBudgetDisplay,
     LossCurveDisplay,
+    NextFrameDisplay,
     ReconstructionDisplay,
     ViewsDisplay,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "NextStep",
     "NNCLR",
     "NextFrame",
+    "NextFrameDisplay",
     "PretrainedClassifier",
     "PretrainedRegressor",
     "PrototypeClassifier",
