@@ -9,10 +9,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from skssl._inputs import (
+    MAKE_AUDIO,
     MAKE_BAGS,
     MAKE_CLIPS,
     MAKE_IMAGES,
     MAKE_SERIES,
+    AudioReader,
     BagReader,
     ImageReader,
     SeriesReader,
@@ -22,6 +24,7 @@ from skssl._inputs import (
     infer_kind,
 )
 from skssl.encoders import (
+    AudioScaler,
     EventScaler,
     ImageScaler,
     QuantileScaler,
@@ -53,7 +56,7 @@ class Kind:
         Its instances have ``fit(X, *more)``, ``read(X, ensure_min_samples)``, ``columns`` and
         ``kind``. Its optional arguments are the estimator's parameters of those names.
     scaler : callable
-        From the tensor read and its columns to a module.
+        From the tensor read and its columns to a module; optional arguments as above.
     encoder : callable
         From ``encoder``, scaled tensor, columns and ``n_components`` to a module; optional
         arguments as above.
@@ -160,6 +163,16 @@ KINDS = {
         augment=_series_augment,
         make=MAKE_SERIES,
         read_by="SimCLR, TS2Vec and the methods beside them read series.",
+    ),
+    "audio": Kind(
+        reader=AudioReader,
+        scaler=AudioScaler,
+        encoder=series_encoder,
+        table=_no_columns,
+        augment=_series_augment,
+        make=MAKE_AUDIO,
+        read_by="HiddenUnit, CPC and SimCLR read waveforms, given their sampling_rate.",
+        scales_batches=True,
     ),
 }
 

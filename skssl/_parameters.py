@@ -32,6 +32,7 @@ CONSTRAINTS: dict[str, Any] = {
     "image_shape": ["array-like", None],
     "channel_axis": [StrOptions({"auto"}), Options(Integral, {1, 2, 3, 4, -1})],
     "pooling": [StrOptions({"mean", "max"}), None],
+    "sampling_rate": [Interval(Integral, 1, None, closed="left"), None],
 }
 
 PARAMETER_DOCS = {
@@ -98,6 +99,9 @@ default="from_dtype"
     "pooling": """pooling : {"mean", "max"} or None, default="mean"
     How ``transform`` makes one row a sample of its steps; None keeps them, and the embedding is
     of shape (n_samples, n_steps, n_components).""",
+    "sampling_rate": """sampling_rate : int or None, default=None
+    Samples a second of waveforms (n, time), which are read as log-mel spectrograms, 100 frames
+    of 40 bands a second. None for any other data.""",
 }
 
 
@@ -136,15 +140,28 @@ class ReadsSeries:
     """The parameters of methods that read series step by step."""
 
     pooling: str | None = "mean"
+    sampling_rate: int | None = None
 
-    _kinds: ClassVar[tuple[str, ...]] = ("series",)
+    _kinds: ClassVar[tuple[str, ...]] = ("series", "audio")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ReadsAudio:
+    """The parameters of methods that read recordings."""
+
+    pooling: str | None = "mean"
+    sampling_rate: int | None = 16_000
+
+    _kinds: ClassVar[tuple[str, ...]] = ("audio",)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ReadsAll(ReadsTables, ReadsImages):
     """The parameters of methods that ask nothing of the data but random alterations of it."""
 
-    _kinds: ClassVar[tuple[str, ...]] = ("table", "image", "video", "series")
+    sampling_rate: int | None = None
+
+    _kinds: ClassVar[tuple[str, ...]] = ("table", "image", "video", "series", "audio")
 
 
 ATTRIBUTE_DOCS = {

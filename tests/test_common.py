@@ -135,10 +135,26 @@ def series(n=60, seed=0):
     return np.where(time < rng.integers(8, 25, (n, 1, 1)), waves, np.nan)
 
 
+def audio(n=60, seed=0):
+    """Tones that rise or fall, of 500 to 800 samples, (n, 800)."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(800) / 8000
+    phase = rng.uniform(200, 2000, (n, 1)) * time + rng.uniform(-9e3, 9e3, (n, 1)) * time**2
+    tones = 0.3 * np.sin(2 * np.pi * phase) + 0.01 * rng.normal(size=(n, 800))
+    return np.where(np.arange(800) < rng.integers(500, 801, (n, 1)), tones, np.nan)
+
+
 # A sample of each kind of data that is no table; a method that reads it is tested on it below.
-SAMPLES = {"bags": bags, "image": images, "video": video, "series": series}
+SAMPLES = {"bags": bags, "image": images, "video": video, "series": series, "audio": audio}
+
+
+def told(estimator, kind):
+    """Tell an estimator what it cannot find out by itself."""
+    return clone(estimator).set_params(sampling_rate=8000) if kind == "audio" else estimator
+
+
 OF_OTHER_KINDS = [
-    pytest.param(e, kind, id=f"{name_of(e)}-{kind}")
+    pytest.param(told(e, kind), kind, id=f"{name_of(e)}-{kind}")
     for e in EVERY
     for kind in kinds_of(e)
     if kind != "table"
@@ -149,7 +165,8 @@ every_other_kind = pytest.mark.parametrize(("transformer", "kind"), OF_OTHER_KIN
 def of_no_kind(transformer):
     """Return data of some kind that the transformer does not read."""
     others = {"table": (9, 3), "image": (9, 3, 8, 8), "video": (9, 3, 2, 8, 8)}
-    shapes = [shape for kind, shape in others.items() if kind not in kinds_of(transformer)]
+    kinds = {*kinds_of(transformer), *(["table"] if "audio" in kinds_of(transformer) else [])}
+    shapes = [shape for kind, shape in others.items() if kind not in kinds]
     return np.zeros(shapes[0]) if shapes else np.array(["a", "b"] * 5)
 
 

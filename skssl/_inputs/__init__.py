@@ -4,7 +4,7 @@ A table is one float tensor ``(n, d)``: numbers as they are, categories as codes
 a category that ``fit`` never saw as ``k``, anything missing as NaN. Bags of events are such
 tensors ``(n, length, d)``, one after the other. Images are one tensor ``(n, channels, height,
 width)``, and clips one ``(n, time, channels, height, width)``, of bytes where they are bytes.
-Series are ``(n, channels, time)``, NaN where there is nothing.
+Series are ``(n, channels, time)`` and waveforms ``(n, time)``, NaN where there is nothing.
 """
 
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skssl._columns import Columns
+from skssl._inputs._audio import MAKE_AUDIO, AudioReader
 from skssl._inputs._bags import is_bags
 from skssl._inputs._containers import as_array, is_missing, wrong_dimension
 from skssl._inputs._events import MAKE_BAGS, BagReader, event_columns
@@ -22,10 +23,12 @@ from skssl._inputs._reader import TableReader
 from skssl._inputs._series import MAKE_SERIES, SeriesReader, is_ragged
 
 __all__ = [
+    "MAKE_AUDIO",
     "MAKE_BAGS",
     "MAKE_CLIPS",
     "MAKE_IMAGES",
     "MAKE_SERIES",
+    "AudioReader",
     "BagReader",
     "Columns",
     "ImageReader",

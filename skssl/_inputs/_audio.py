@@ -21,13 +21,23 @@ class AudioReader:
 
     Integers are divided by the greatest there is of their kind, so that they lie between -1 and
     1. What is behind the last sample of a shorter waveform is NaN.
+
+    Parameters
+    ----------
+    sampling_rate : int, default=16_000
+        Samples a second.
     """
 
     kind = "audio"
     columns = None
 
+    def __init__(self, sampling_rate: int | None = 16_000):
+        self.sampling_rate = sampling_rate
+
     def fit(self, X: Any, *more: Any) -> "AudioReader":
         """Check that X is waveforms."""
+        if self.sampling_rate is None:
+            raise ValueError("Waveforms need their sampling_rate, in samples a second.")
         _as_waveforms(X)
         return self
 

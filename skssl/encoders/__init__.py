@@ -4,6 +4,7 @@ A module here keeps only plain attributes and buffers, so that it can be describ
 and exported without running code.
 """
 
+from skssl.encoders._audio import AudioScaler, LogMel
 from skssl.encoders._bins import Bins, Unbinned, cell_heads
 from skssl.encoders._build import encode, table_encoder, width_of
 from skssl.encoders._decoder import Decoder
@@ -36,6 +37,7 @@ __all__ = [
     "MLP",
     "ONE_HOT_LIMIT",
     "AllLayers",
+    "AudioScaler",
     "Bins",
     "CausalGRU",
     "Decoder",
@@ -44,6 +46,7 @@ __all__ = [
     "FTTransformer",
     "FramePredictor",
     "ImageScaler",
+    "LogMel",
     "MeanState",
     "Periodic",
     "PiecewiseLinear",

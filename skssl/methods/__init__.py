@@ -7,7 +7,9 @@ from skssl.methods._coles import CoLES
 from skssl.methods._colorization import Colorization
 from skssl.methods._cpc import CPC
 from skssl.methods._denoising import DenoisingAutoencoder
+from skssl.methods._denoising_audio import DenoisingAudio
 from skssl.methods._dino import DINO
+from skssl.methods._hidden_unit import HiddenUnit
 from skssl.methods._ijepa import IJEPA
 from skssl.methods._inpainting import Inpainting
 from skssl.methods._jigsaw import Jigsaw
@@ -48,7 +50,9 @@ __all__ = [
     "BinningPretext",
     "CoLES",
     "Colorization",
+    "DenoisingAudio",
     "DenoisingAutoencoder",
+    "HiddenUnit",
     "Inpainting",
     "Jigsaw",
     "LeJEPA",

@@ -4,6 +4,7 @@ A view draws from torch's generator, which ``fit`` seeds, and never writes to it
 Those of images are batched: each image of a batch is altered on its own.
 """
 
+from skssl.views._audio import add_hiss, clip_peaks, lose_band, random_spans, reverberate
 from skssl.views._clips import Alike, clip_views, random_run
 from skssl.views._colors import add_noise, color_jitter, grayscale, solarize
 from skssl.views._events import random_slice
@@ -40,9 +41,11 @@ __all__ = [
     "UserViews",
     "View",
     "Views",
+    "add_hiss",
     "add_noise",
     "altered",
     "blur",
+    "clip_peaks",
     "clip_views",
     "color_jitter",
     "crop_time",
@@ -51,6 +54,7 @@ __all__ = [
     "grayscale",
     "image_views",
     "jitter",
+    "lose_band",
     "mask_cells",
     "mask_frequencies",
     "mask_time",
@@ -59,9 +63,11 @@ __all__ = [
     "permute_time",
     "quarter_turns",
     "random_run",
+    "random_spans",
     "random_slice",
     "rescale",
     "resized_crop",
+    "reverberate",
     "rotate",
     "series_views",
     "shift",

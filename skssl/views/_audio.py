@@ -167,6 +167,41 @@ def reverberate(x: Tensor, decay: Range = (400.0, 4000.0), p: float = 0.5) -> Te
     return _where(chosen(x, p), made * (power[0] / (power[1] + 1e-12)).sqrt(), x)
 
 
+def random_spans(steps: Tensor, share: float = 0.08, length: int = 10) -> Tensor:
+    """Choose random spans of the steps of each series; they may overlap.
+
+    Parameters
+    ----------
+    steps : bool Tensor of shape (n, time)
+        The steps that there are.
+    share : float, default=0.08
+        Share of the steps at which a span begins; at least one does in each series.
+    length : int, default=10
+        Steps of a span.
+
+    Returns
+    -------
+    spans : bool Tensor of shape (n, time)
+        Steps inside a span, of those there are. A span is at most half as long as the batch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.views import random_spans
+    >>> spans = random_spans(torch.ones(3, 100, dtype=torch.bool), share=0.01, length=10)
+    >>> bool((spans.sum(1) >= 1).all() and (spans.sum(1) < 100).all())
+    True
+    """
+    n_steps = steps.sum(1, keepdim=True)
+    draw = torch.rand(steps.shape, device=steps.device).masked_fill(~steps, 2.0)
+    rank = draw.argsort(1).argsort(1)
+    first = (rank < (share * n_steps).round().clamp(min=1)) & steps
+    length = min(length, max(1, steps.shape[1] // 2))
+    inside = first.to(torch.float32).cumsum(1)
+    before = torch.nn.functional.pad(inside, (length, 0))[:, : steps.shape[1]]
+    return (inside > before) & steps
+
+
 def _where(altered: Tensor, made: Tensor, x: Tensor) -> Tensor:
     """Return the altered waveforms and the others; NaN is where it was."""
     return torch.where(altered[:, None] & ~x.isnan(), made.to(x.dtype), x)
