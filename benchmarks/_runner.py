@@ -51,6 +51,8 @@ class Benchmark:
         Which seconds the csv has.
     report : callable or None
         From the results, a frame, to the report; None is the comparison of methods below.
+    fetch : callable
+        Downloads what is missing from the cache.
     """
 
     title: str
@@ -64,6 +66,7 @@ class Benchmark:
     seeds: tuple[int, ...] = SEEDS
     clock: str = "cpu_seconds"
     report: Callable[[pd.DataFrame], str] | None = None
+    fetch: Callable[[Path], None] = fetch
 
     @property
     def fields(self) -> list[str]:
@@ -246,8 +249,8 @@ def main(script: str, option: str | None = None) -> int:
     """The command line of the script of this name.
 
     The script is imported, since what it defines while it is `__main__` cannot be sent to the
-    processes of `--jobs`. It has a `BENCHMARK`, or `BENCHMARKS` with the same methods, of which
-    the `option` picks one, by default the first.
+    processes of `--jobs`. It has a `BENCHMARK`, or `BENCHMARKS`, of which the
+    `option` picks one, by default the first.
     """
     module = importlib.import_module(script)
     benchmarks = {None: module.BENCHMARK} if option is None else module.BENCHMARKS
@@ -258,7 +261,8 @@ def main(script: str, option: str | None = None) -> int:
     add("--report", action="store_true", help="print and write the comparison")
     add("--cache", type=Path, default=default_cache(), help="folder of the tables")
     add("--results", type=Path, help="the csv")
-    add("--methods", nargs="+", choices=benchmarks[first].methods, help="default: the baselines")
+    methods = {method: None for each in benchmarks.values() for method in each.methods}
+    add("--methods", nargs="+", choices=methods, help="default: the baselines")
     add("--tables", nargs="+", help="default: every table that the rule takes")
     add("--seeds", nargs="+", type=int)
     add("--jobs", type=int, default=1, help="processes, of one thread each")
@@ -270,7 +274,7 @@ def main(script: str, option: str | None = None) -> int:
     args.results = args.results or benchmark.results
     args.seeds = args.seeds or list(benchmark.seeds)
     if args.fetch:
-        fetch(args.cache)
+        benchmark.fetch(args.cache)
     elif args.report:
         text = report(benchmark, args)
         print(text)

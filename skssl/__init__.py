@@ -33,22 +33,27 @@ from skssl.methods import (
     Jigsaw,
     LeJEPA,
     MaskedAutoencoder,
+    MaskedLanguageModel,
+    MaskedSeries,
     MaskedTable,
     MoCo,
     MultiTask,
     NextFrame,
     NextStep,
+    NextToken,
     RotationPrediction,
     SimCLR,
     SimSiam,
     SubTab,
     SwAV,
     SwitchTab,
+    TextContrast,
     TS2Vec,
     VICReg,
 )
 from skssl.model_selection import UnlabeledKFold
 from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor
+from skssl.text import TextTokenizer
 
 __version__ = "0.1.0.dev0"
 
@@ -72,6 +77,8 @@ __all__ = [
     "LeJEPA",
     "LossCurveDisplay",
     "MaskedAutoencoder",
+    "MaskedLanguageModel",
+    "MaskedSeries",
     "MaskedTable",
     "MoCo",
     "MultiTask",
@@ -79,6 +86,7 @@ __all__ = [
     "NNCLR",
     "NextFrame",
     "NextFrameDisplay",
+    "NextToken",
     "PretrainedClassifier",
     "PretrainedRegressor",
     "PrototypeClassifier",
@@ -91,6 +99,8 @@ __all__ = [
     "SubTab",
     "SwAV",
     "SwitchTab",
+    "TextContrast",
+    "TextTokenizer",
     "TS2Vec",
     "UnlabeledKFold",
     "VICReg",

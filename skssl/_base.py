@@ -20,7 +20,7 @@ from skssl._kinds import KINDS, kind_of, parameters_of, wrong_kind
 from skssl._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
 from skssl._report import Report
 from skssl._train import Net, Plan, Rows, local_seed
-from skssl.encoders import width_of
+from skssl.encoders import Steps, width_of
 from skssl.views import UserViews, View, Views
 
 ROWS_AT_ONCE = 1024  # transform works in chunks of so many rows, which caches like,
@@ -159,11 +159,19 @@ class SSLTransformer(
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components), float32
-            The embedding: the output of the encoder.
+            The embedding: the output of the encoder. With ``pooling=None``, of methods that have
+            it, one for each token: (n_samples, length, n_components).
         """
         check_is_fitted(self)
         with torch.inference_mode():
-            return _apply(self.encoder_, self._read(X)).numpy()
+            return _apply(self._embedder(), self._read(X)).numpy()
+
+    def _embedder(self) -> nn.Module:
+        """Return what makes an embedding of rows, or, with ``pooling=None``, of their parts."""
+        if getattr(self, "pooling", "mean") is not None:
+            return self.encoder_
+        scaler, encoder = self.encoder_
+        return nn.Sequential(scaler, Steps(encoder))
 
     def _read(self, X: Any) -> Tensor:
         """Return X as the tensor ``encoder_`` reads, checked against what ``fit`` saw."""

@@ -1,5 +1,6 @@
 """The one door to private or version-dependent scikit-learn symbols, and to the hardware."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ __all__ = [
     "import_pyplot",
     "is_pandas_na",
     "take_rows",
+    "train_byte_pairs",
     "validate_params",
 ]
 
@@ -40,6 +42,23 @@ def import_pyplot() -> Any:
     except ImportError as error:
         raise ImportError("Figures need matplotlib: pip install skssl[plot]") from error
     return matplotlib.pyplot
+
+
+def train_byte_pairs(texts: Iterable[str], vocab_size: int) -> Any:
+    """Return a ``tokenizers.Tokenizer`` of byte pairs, or say how to install it."""
+    try:
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    except ImportError as error:
+        raise ImportError("Byte pairs need tokenizers: pip install skssl[text]") from error
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
 
 
 def choose_device(device: Any) -> torch.device:

@@ -7,13 +7,15 @@ from typing import Any, ClassVar
 
 import torch
 
-from skssl._compat import Interval, Options, StrOptions
+from skssl._compat import HasMethods, Interval, Options, StrOptions
 
 MODALITIES = {"auto", "table", "bags", "image", "series", "audio", "text", "tokens", "video"}
 
+ENCODERS = {"auto", "ft_transformer", "resnet18", "vit", "transformer", "causal", "bag", "gru"}
+
 CONSTRAINTS: dict[str, Any] = {
     "n_components": [Interval(Integral, 1, None, closed="left")],
-    "encoder": [StrOptions({"auto", "ft_transformer", "resnet18", "vit", "gru"}), callable],
+    "encoder": [StrOptions(ENCODERS), callable],
     "views": [StrOptions({"auto", "weak", "strong", "no_flip", "rotations"}), callable],
     "modality": [StrOptions(MODALITIES)],
     "max_epochs": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
@@ -31,6 +33,8 @@ CONSTRAINTS: dict[str, Any] = {
     "numeric": [StrOptions({"plain", "piecewise-linear", "periodic"})],
     "image_shape": ["array-like", None],
     "channel_axis": [StrOptions({"auto"}), Options(Integral, {1, 2, 3, 4, -1})],
+    "tokenizer": [StrOptions({"auto"}), HasMethods(["fit", "transform"])],
+    "pad_token": [Interval(Integral, 0, None, closed="left"), None],
     "pooling": [StrOptions({"mean", "max"}), None],
     "sampling_rate": [Interval(Integral, 1, None, closed="left"), None],
 }
@@ -41,15 +45,17 @@ PARAMETER_DOCS = {
     "encoder": """encoder : str, torch.nn.Module or callable, default="auto"
     ``"auto"`` picks an encoder by the shape of X. ``"ft_transformer"`` is for tables: each
     cell attends to the others of its row, at a cost that grows with the square of their
-    number. ``"resnet18"`` and ``"vit"`` are for images. A module is copied. A callable
-    receives what the module will read, scaled floats of shape (n, n_inputs) or (n, channels,
-    height, width), and returns a module.""",
+    number. ``"resnet18"`` and ``"vit"`` are for images; ``"transformer"``, ``"causal"`` (one
+    that looks back only) and ``"bag"`` (the mean of the tokens' vectors, weighted by how rare
+    they are) for texts and tokens. A module is copied. A callable receives what the module will
+    read, scaled floats of shape (n, n_inputs) or (n, channels, height, width), or tokens
+    (n, length), and returns a module.""",
     "views": """views : str or callable, default="auto"
     ``"auto"`` is the method's own. Where that alters images at random, ``"weak"``,
     ``"strong"``, ``"no_flip"`` (for digits and signs) and ``"rotations"`` (for cells and
     satellites) say how. A callable maps a batch to an altered batch, or to a list of them: of
-    scaled images (n, channels, height, width), or of a table's scaled numbers, category codes
-    and NaN.""",
+    scaled images (n, channels, height, width), of a table's scaled numbers, category codes
+    and NaN, or of tokens (n, length), where 0 is padding.""",
     "modality": """modality : str, default="auto"
     What X is: ``"auto"`` tells a table by its two dimensions or by being a dataframe, bags by
     their dtype, images by four dimensions, or three of bytes, and clips by five. Say
@@ -96,12 +102,17 @@ default="from_dtype"
     Axis of the channels in images (n, ...) of four dimensions, or in clips (n, time, ...) of
     five: the first axis of an image or the last. ``"auto"`` takes the one that is shorter than
     height and width, and asks where there is no such axis.""",
-    "pooling": """pooling : {"mean", "max"} or None, default="mean"
-    How ``transform`` makes one row a sample of its steps; None keeps them, and the embedding is
-    of shape (n_samples, n_steps, n_components).""",
     "sampling_rate": """sampling_rate : int or None, default=None
     Samples a second of waveforms (n, time), which are read as log-mel spectrograms, 100 frames
     of 40 bands a second. None for any other data.""",
+    "tokenizer": """tokenizer : "auto" or estimator, default="auto"
+    Makes token ids of texts; a clone of it is fitted. ``"auto"`` is
+    :class:`skssl.TextTokenizer` with its defaults. Token arrays need none.""",
+    "pad_token": """pad_token : int or None, default=0
+    The id in token arrays that fills up short rows; None where every id is a token.""",
+    "pooling": """pooling : {"mean", "max"} or None, default="mean"
+    How ``transform`` makes one row a sample of its steps or tokens; None keeps them, and the
+    embedding is of shape (n_samples, n_steps, n_components), 0 at padding of tokens.""",
 }
 
 
@@ -162,6 +173,17 @@ class ReadsAll(ReadsTables, ReadsImages):
     sampling_rate: int | None = None
 
     _kinds: ClassVar[tuple[str, ...]] = ("table", "image", "video", "series", "audio")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ReadsTokens:
+    """The parameters of methods that read texts and tokens."""
+
+    tokenizer: Any = "auto"
+    pad_token: Any = 0
+    pooling: Any = "mean"
+
+    _kinds: ClassVar[tuple[str, ...]] = ("text", "tokens")
 
 
 ATTRIBUTE_DOCS = {

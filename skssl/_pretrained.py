@@ -20,7 +20,7 @@ from skssl._fitting import fit_as_task, fit_transformer, seeded
 from skssl._inputs import infer_kind
 from skssl._kinds import kind_of, parameters_of
 from skssl._raw import RAW
-from skssl.methods import MultiTask, SimCLR
+from skssl.methods import MultiTask, SimCLR, TextContrast, TS2Vec
 
 MAX_UNLABELLED = 3000  # rows without labels that the default end is shown
 
@@ -149,8 +149,8 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
             if self.passthrough == "auto":
                 return None
             raise ValueError(
-                f"passthrough=True joins the raw columns of {'s and '.join(RAW)}s; X looks like "
-                f"modality={kind!r}. Pass passthrough='auto'."
+                f"passthrough=True joins the raw columns of data that are {' or '.join(RAW)}; X "
+                f"looks like modality={kind!r}. Pass passthrough='auto'."
             )
         return RAW[kind](**parameters_of(RAW[kind], last)).fit(*every)
 
@@ -215,7 +215,8 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
         return tags
 
 
-DEFAULTS = {"image": SimCLR}  # of other kinds of data MultiTask
+# of other kinds of data MultiTask
+DEFAULTS = {"image": SimCLR, "series": TS2Vec, "text": TextContrast}
 
 
 def default_transformer(X: Any) -> SSLTransformer:

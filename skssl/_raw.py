@@ -4,16 +4,28 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import nn
 
 from skssl._base import _apply
-from skssl._inputs import ImageReader, TableReader
+from skssl._inputs import ImageReader, SeriesReader, TableReader, TokenReader, texts_of
 from skssl._train import local_seed
-from skssl.encoders import QuantileScaler, SideBySide, Standardizer, TableFront
+from skssl._vocabulary import N_SPECIAL
+from skssl.encoders import (
+    QuantileScaler,
+    RandomKernels,
+    SeriesScaler,
+    SideBySide,
+    Standardizer,
+    TableFront,
+)
 
-N_COMPONENTS = 80  # of pixels
+N_COMPONENTS = 80  # of pixels, or of what kernels make of series
+N_KERNEL_FEATURES = 2016
 IMAGES_FOR_COMPONENTS = 10_000
+N_TOPICS = 100  # of texts
+MOST_WORDS = 50_000
 
 
 class RawColumns:
@@ -86,4 +98,101 @@ class RawPixels:
         return self.reader.read(X).flatten(1).float()
 
 
-RAW = {"table": RawColumns, "image": RawPixels}
+class RawSeries:
+    """How often fixed kernels exceed thresholds: what a linear model on series would see.
+
+    The principal components of :class:`skssl.encoders.RandomKernels`, divided by one number such
+    that their mean variance is 1. Never fitted on labels.
+    """
+
+    def fit(self, X: Any, *more: Any) -> Self:
+        """Learn thresholds and components from X and from ``more`` series."""
+        self.reader = SeriesReader().fit(X)
+        x = self.reader.read(X)
+        for part in more:
+            x = self.reader.join(x, self.reader.read(part))
+        scaler = SeriesScaler(x)
+        with local_seed(0, torch.device("cpu")):
+            kernels = RandomKernels(scaler(x), n_features=N_KERNEL_FEATURES)
+        self.module = nn.Sequential(scaler, kernels).eval()
+        shares = _apply(self.module, x).numpy()
+        n_components = min(N_COMPONENTS, *shares.shape)
+        self.pca = PCA(n_components, svd_solver="randomized", random_state=0).fit(shares)
+        self.scale = float(np.sqrt(self.pca.explained_variance_.mean())) or 1.0
+        self.n_outputs = n_components
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the components, (n_samples, n_outputs), float32."""
+        shares = _apply(self.module, self.reader.read(X)).numpy()
+        return self.pca.transform(shares).astype(np.float32) / self.scale
+
+
+class RawWords:
+    """Latent semantic analysis: what a linear model on word counts would see, in few columns.
+
+    Words are weighed by TF-IDF, the matrix is cut to its largest singular values, and all columns
+    are divided by one number, such that their mean variance is 1. Fitted on every text at hand;
+    never on labels.
+    """
+
+    words: Any = staticmethod(texts_of)
+    analyzer: Any = "word"
+    token_pattern: Any = r"\w+|[^\w\s]"
+
+    def fit(self, X: Any, *more: Any) -> Self:
+        """Learn words and components from X and from ``more`` texts."""
+        texts = [text for part in (X, *more) for text in self.words(part)]
+        self.tfidf = TfidfVectorizer(
+            analyzer=self.analyzer,
+            token_pattern=self.token_pattern,
+            sublinear_tf=True,
+            max_features=MOST_WORDS,
+            dtype=np.float32,
+        )
+        counted = self.tfidf.fit_transform(texts)
+        self.n_outputs = min(N_TOPICS, *counted.shape)
+        self.svd = TruncatedSVD(self.n_outputs, random_state=0)
+        self.scale = float(np.sqrt(self.svd.fit_transform(counted).var(0).mean())) or 1.0
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the components, (n_samples, n_outputs), float32."""
+        topics = self.svd.transform(self.tfidf.transform(self.words(X)))
+        return (topics / self.scale).astype(np.float32)
+
+
+class RawTokens(RawWords):
+    """As :class:`RawWords`, of token arrays.
+
+    Parameters
+    ----------
+    pad_token : int or None, default=0
+        As in the transformers.
+    """
+
+    def __init__(self, pad_token: Any = 0):
+        self.reader = TokenReader(pad_token)
+        self.analyzer, self.token_pattern = _as_they_are, None
+
+    def fit(self, X: Any, *more: Any) -> Self:
+        """Learn tokens and components from X and from ``more`` rows."""
+        self.reader.fit(X, *more)
+        return super().fit(X, *more)
+
+    def words(self, X: Any) -> list[list[int]]:
+        """Return the tokens of each row that ``fit`` saw."""
+        return [row[row >= N_SPECIAL].tolist() for row in self.reader.read(X)]
+
+
+def _as_they_are(tokens: list[int]) -> list[int]:
+    return tokens
+
+
+RAW = {
+    "table": RawColumns,
+    "image": RawPixels,
+    "series": RawSeries,
+    "text": RawWords,
+    "tokens": RawTokens,
+}

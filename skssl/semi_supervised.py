@@ -23,16 +23,18 @@ class PretrainedClassifier(ClassifierMixin, Pretrained):
     Parameters
     ----------
     transformer : transformer, default=None
-        What learns the embedding. None is :class:`MultiTask`, or for images :class:`SimCLR`.
-        It is refitted unless it is wrapped in :class:`~sklearn.frozen.FrozenEstimator`.
+        What learns the embedding. None is :class:`MultiTask`, for images :class:`SimCLR`, and
+        for texts :class:`TextContrast`. It is refitted unless it is wrapped in
+        :class:`~sklearn.frozen.FrozenEstimator`.
     classifier : classifier, default=None
         What learns from the labels. None is a mean of logistic regressions and extra trees
         on the embedding and the raw columns, and of labels spread to neighbours, chosen and
         weighed by cross-validation on log loss. It needs no more than one label a class.
     passthrough : bool or "auto", default="auto"
         Whether to join the raw columns, encoded as numbers, to the embedding; of images the
-        principal components of their pixels. ``"auto"`` does so for tables and images. After
-        the steps of a Pipeline, what its last step reads counts.
+        principal components of their pixels, of texts and tokens 100 topics (TF-IDF and a
+        truncated SVD). ``"auto"`` does so for all of these. After the steps of a Pipeline,
+        what its last step reads counts.
     memory : str or joblib.Memory, default=None
         Where to keep fitted transformers, so that a search over the classifier's
         parameters pretrains once a fold. They are found again by the rows, the
@@ -203,16 +205,18 @@ class PretrainedRegressor(RegressorMixin, Pretrained):
     Parameters
     ----------
     transformer : transformer, default=None
-        What learns the embedding. None is :class:`MultiTask`, or for images :class:`SimCLR`.
-        It is refitted unless it is wrapped in :class:`~sklearn.frozen.FrozenEstimator`.
+        What learns the embedding. None is :class:`MultiTask`, for images :class:`SimCLR`, and
+        for texts :class:`TextContrast`. It is refitted unless it is wrapped in
+        :class:`~sklearn.frozen.FrozenEstimator`.
     regressor : regressor, default=None
         What learns from the targets. None is a mean of ridge regressions and extra trees on
         the embedding and the raw columns, and of targets spread to neighbours, chosen and
         weighed by cross-validation on squared error.
     passthrough : bool or "auto", default="auto"
         Whether to join the raw columns, encoded as numbers, to the embedding; of images the
-        principal components of their pixels. ``"auto"`` does so for tables and images. After
-        the steps of a Pipeline, what its last step reads counts.
+        principal components of their pixels, of texts and tokens 100 topics (TF-IDF and a
+        truncated SVD). ``"auto"`` does so for all of these. After the steps of a Pipeline,
+        what its last step reads counts.
     memory : str or joblib.Memory, default=None
         Where to keep fitted transformers, as in :class:`PretrainedClassifier`.
     random_state : int, RandomState instance or None, default=None

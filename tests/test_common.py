@@ -60,6 +60,8 @@ def name_of(estimator):
 
 def kinds_of(estimator):
     """Return the kinds of data that an estimator reads."""
+    if isinstance(estimator, skssl.TextTokenizer):
+        return ("text",)
     return estimator._kinds if isinstance(estimator, SSLTransformer) else ("table",)
 
 
@@ -125,6 +127,20 @@ def video(n=60, seed=0):
     )
 
 
+def texts(n=60, seed=0):
+    """Stretches of scikit-learn's own documentation, of 3 to 12 words."""
+    words = inspect.getdoc(LogisticRegression).split()[:600]
+    rng = np.random.default_rng(seed)
+    starts, sizes = rng.integers(0, 580, n), rng.integers(3, 13, n)
+    return [" ".join(words[i : i + size]) for i, size in zip(starts, sizes, strict=True)]
+
+
+def tokens(n=60, seed=0):
+    """Letters of those as numbers, (n, 24), padded with 0."""
+    rows = [list(text[:20].encode()) for text in texts(n, seed)]
+    return np.array([row + [0] * (24 - len(row)) for row in rows])
+
+
 def series(n=60, seed=0):
     """Waves of two channels and 8 to 24 steps, (n, 2, 24), with holes."""
     rng = np.random.default_rng(seed)
@@ -145,7 +161,15 @@ def audio(n=60, seed=0):
 
 
 # A sample of each kind of data that is no table; a method that reads it is tested on it below.
-SAMPLES = {"bags": bags, "image": images, "video": video, "series": series, "audio": audio}
+SAMPLES = {
+    "bags": bags,
+    "image": images,
+    "video": video,
+    "series": series,
+    "audio": audio,
+    "text": texts,
+    "tokens": tokens,
+}
 
 
 def told(estimator, kind):
@@ -156,9 +180,11 @@ def told(estimator, kind):
 OF_OTHER_KINDS = [
     pytest.param(told(e, kind), kind, id=f"{name_of(e)}-{kind}")
     for e in EVERY
+    if isinstance(e, SSLTransformer)
     for kind in kinds_of(e)
     if kind != "table"
 ]
+TOKENIZERS = [e for e in EVERY if isinstance(e, skssl.TextTokenizer)]
 every_other_kind = pytest.mark.parametrize(("transformer", "kind"), OF_OTHER_KINDS)
 
 
@@ -188,7 +214,8 @@ def test_sklearn_contract(estimator, check):
 
 
 def test_every_estimator_is_in_a_suite():
-    suites = {name_of(e) for e in ESTIMATORS} | {p.id.split("-")[0] for p in OF_OTHER_KINDS}
+    suites = {name_of(e) for e in (*ESTIMATORS, *TOKENIZERS)}
+    suites |= {p.id.split("-")[0] for p in OF_OTHER_KINDS}
     assert suites == {c.__name__ for c in public_estimators()}
     assert len(TRANSFORMERS) >= 4
     for estimator in EVERY:
@@ -570,3 +597,30 @@ def test_other_kinds_in_compositions(transformer, kind):
     cv = skssl.UnlabeledKFold(3)
     scores = cross_val_score(model, X, few, cv=cv, scoring="accuracy", error_score="raise")
     assert np.isfinite(scores).all()
+
+
+# ---- from texts to tokens ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=name_of)
+def test_tokenizers(tokenizer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    X, new = texts(), texts(seed=1)
+    before = list(X)
+    fitted = clone(tokenizer).fit(X, range(60))
+    ids = fitted.transform(new)
+    assert X == before and os.listdir(tmp_path) == []
+    assert ids.shape == (60, len(fitted.get_feature_names_out())) and ids.dtype == np.int64
+    for container in (np.array(X), np.array(X, dtype=object), pd.Series(X), pl.Series(X)):
+        assert np.array_equal(clone(tokenizer).fit(container).transform(new), ids)
+    for other in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
+        assert np.array_equal(other.transform(new), ids)
+    assert not hasattr(clone(fitted), "vocabulary_")
+    doc = type(tokenizer).__doc__
+    for name in [*tokenizer.get_params(), *(a for a in vars(fitted) if a.endswith("_"))]:
+        assert doc.count(f"\n    {name} : ") == 1, name
+    cheap_method = skssl.NextToken(**CHEAP, random_state=0)
+    model = make_pipeline(clone(tokenizer), cheap_method, LogisticRegression(max_iter=1000))
+    grid = {f"{name_of(tokenizer).lower()}__lowercase": [True, False]}
+    search = GridSearchCV(model, grid, cv=2, error_score="raise").fit(X, np.arange(60) % 2)
+    assert search.predict(new).shape == (60,)

@@ -4,7 +4,8 @@ A table is one float tensor ``(n, d)``: numbers as they are, categories as codes
 a category that ``fit`` never saw as ``k``, anything missing as NaN. Bags of events are such
 tensors ``(n, length, d)``, one after the other. Images are one tensor ``(n, channels, height,
 width)``, and clips one ``(n, time, channels, height, width)``, of bytes where they are bytes.
-Series are ``(n, channels, time)`` and waveforms ``(n, time)``, NaN where there is nothing.
+Texts and tokens are one int64 tensor ``(n, length)``, 0 behind the last token. Series are ``(n,
+channels, time)`` and waveforms ``(n, time)``, NaN where there is nothing.
 """
 
 from typing import Any
@@ -21,12 +22,24 @@ from skssl._inputs._events import MAKE_BAGS, BagReader, event_columns
 from skssl._inputs._images import MAKE_CLIPS, MAKE_IMAGES, ImageReader, VideoReader
 from skssl._inputs._reader import TableReader
 from skssl._inputs._series import MAKE_SERIES, SeriesReader, is_ragged
+from skssl._inputs._text import (
+    MAKE_TEXT,
+    MAKE_TOKENS,
+    MASK_TEXT,
+    TextReader,
+    TokenReader,
+    texts_of,
+)
+from skssl._inputs._words import Words, padded
 
 __all__ = [
     "MAKE_AUDIO",
     "MAKE_BAGS",
     "MAKE_CLIPS",
     "MAKE_IMAGES",
+    "MAKE_TEXT",
+    "MAKE_TOKENS",
+    "MASK_TEXT",
     "MAKE_SERIES",
     "AudioReader",
     "BagReader",
@@ -35,9 +48,14 @@ __all__ = [
     "SeriesReader",
     "TableReader",
     "VideoReader",
+    "TextReader",
+    "TokenReader",
+    "Words",
     "event_columns",
     "infer_kind",
     "is_bags",
+    "padded",
+    "texts_of",
 ]
 
 MODALITIES = ("table", "bags", "image", "series", "audio", "text", "tokens", "video")

@@ -6,10 +6,11 @@ and exported without running code.
 
 from skssl.encoders._audio import AudioScaler, LogMel
 from skssl.encoders._bins import Bins, Unbinned, cell_heads
-from skssl.encoders._build import encode, table_encoder, width_of
+from skssl.encoders._build import Steps, encode, table_encoder, width_of
 from skssl.encoders._decoder import Decoder
 from skssl.encoders._events import EventEncoder, EventScaler, MeanState, event_encoder
 from skssl.encoders._image import ImageScaler, image_encoder, small_resnet
+from skssl.encoders._kernels import RandomKernels
 from skssl.encoders._mlp import MLP, AllLayers
 from skssl.encoders._numbers import Periodic, PiecewiseLinear
 from skssl.encoders._recurrent import CausalGRU, check_causal, series_encoder
@@ -21,6 +22,7 @@ from skssl.encoders._series import (
     pooled,
     steps_of,
 )
+from skssl.encoders._series_transformer import SeriesTransformer, check_series_patches
 from skssl.encoders._table import (
     ONE_HOT_LIMIT,
     QuantileScaler,
@@ -28,6 +30,14 @@ from skssl.encoders._table import (
     Standardizer,
     TableEncoder,
     TableFront,
+)
+from skssl.encoders._tokens import (
+    BagOfTokens,
+    TokenTransformer,
+    VocabularyHead,
+    token_encoder,
+    token_width,
+    vectors_of,
 )
 from skssl.encoders._transformer import FTTransformer
 from skssl.encoders._video import FramePredictor, VideoEncoder, video_encoder, video_scaler
@@ -38,6 +48,7 @@ __all__ = [
     "ONE_HOT_LIMIT",
     "AllLayers",
     "AudioScaler",
+    "BagOfTokens",
     "Bins",
     "CausalGRU",
     "Decoder",
@@ -51,19 +62,25 @@ __all__ = [
     "Periodic",
     "PiecewiseLinear",
     "QuantileScaler",
+    "RandomKernels",
     "ResNet",
     "SeriesScaler",
+    "SeriesTransformer",
     "SideBySide",
     "Standardizer",
+    "Steps",
     "TableEncoder",
     "TableFront",
+    "TokenTransformer",
     "TemporalConvNet",
     "Unbinned",
     "ViT",
     "VideoEncoder",
+    "VocabularyHead",
     "cell_heads",
     "check_causal",
     "check_sequence",
+    "check_series_patches",
     "encode",
     "event_encoder",
     "grid_positions",
@@ -74,8 +91,11 @@ __all__ = [
     "small_resnet",
     "steps_of",
     "table_encoder",
+    "token_encoder",
+    "token_width",
     "unpatchify",
     "video_encoder",
     "video_scaler",
+    "vectors_of",
     "width_of",
 ]

@@ -44,7 +44,7 @@ class LogMel(nn.Module):
     >>> x = torch.sin(2 * torch.pi * 440 * torch.arange(8000) / 8000)[None]  # a second of A4
     >>> mel = LogMel(8000)(x)
     >>> mel.shape, mel[0, :, 50].argmax()
-    (torch.Size([1, 40, 101]), tensor(8))
+    (torch.Size([1, 40, 101]), tensor(7))
     """
 
     window: Tensor
@@ -157,7 +157,7 @@ class AudioScaler(nn.Module):
             Greatest amplification of a frequency; there is no least.
         """
         spectrum = self.front.spectrum(x.nan_to_num(0.0))
-        gain = 0.5 * (self.inverse(z).nan_to_num(0.0) - self.front.mel(spectrum))  # of amplitudes
+        gain = 0.5 * (self.inverse(z) - self.front.mel(spectrum)).nan_to_num(0.0)  # of amplitudes
         share = self.front.filters / self.front.filters.sum(0).clamp(min=1e-12)
         gain = (share.T @ gain).clamp(max=math.log(most)).exp()
         made = self.front.waveform(gain * spectrum, x.shape[1])

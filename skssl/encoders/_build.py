@@ -12,6 +12,8 @@ from skssl.encoders._mlp import MLP
 from skssl.encoders._table import TableEncoder, TableFront
 from skssl.encoders._transformer import FTTransformer
 
+NUMBERS_AT_ONCE = 2**15  # a sequence is some hundred times as large as what it is read from
+
 
 def encode(encoder: Any, views: Sequence[Tensor]) -> list[Tensor]:
     """Embed each view of a batch; views of one shape share a pass of the encoder.
@@ -145,17 +147,43 @@ def width_of(encoder: nn.Module, X: Tensor) -> int:
             f"encoder= cannot read the data: given a batch of shape {tuple(rows.shape)} it "
             f"raised: {error}. The module receives scaled floats, those of a table with missing "
             "indicators and one-hot categories beside them, those of images as (n, channels, "
-            "height, width), those of series as (n, channels, time): pass a callable to see their "
-            "width or shape first, as in "
+            "height, width), those of series as (n, channels, time), and tokens as integers: pass "
+            "a callable to see their width or shape first, as in "
             "`encoder=lambda x: torch.nn.Linear(x.shape[1], 64)`."
         ) from error
     finally:
         encoder.train()
-    n_dimensions = 3 if getattr(encoder, "pooling", "") is None else 2
-    if not isinstance(z, Tensor) or z.ndim != n_dimensions or len(z) != len(rows):
+    if not isinstance(z, Tensor) or z.ndim != 2 or len(z) != len(rows):
         got = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
         raise ValueError(
             f"encoder= must return embeddings of shape (n_rows, width); for {len(rows)} rows "
             f"it returned {got}. End it with pooling or torch.nn.Flatten()."
         )
-    return z.shape[-1]
+    return z.shape[1]
+
+
+class Steps(nn.Module):
+    """An encoder's ``sequence``: a vector for each token or time step, instead of one a row.
+
+    Raises
+    ------
+    ValueError
+        If the encoder has no such method.
+
+    Shape
+    -----
+    (n, ...) -> (n, t, width)
+    """
+
+    def __init__(self, encoder: nn.Module):
+        super().__init__()
+        if not hasattr(encoder, "sequence"):
+            raise ValueError(
+                "pooling=None returns what the encoder's sequence(x) does, (n, t, width); "
+                f"{type(encoder).__name__} has no such method. Give it one, or set pooling."
+            )
+        self.encoder = encoder
+
+    def forward(self, x: Tensor) -> Tensor:
+        at_once = max(1, NUMBERS_AT_ONCE // x[0].numel())
+        return torch.cat([self.encoder.sequence(part) for part in x.split(at_once)])  # type: ignore

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from skssl.encoders._build import check_name, user_module
 from skssl.encoders._series import TemporalConvNet, WithoutHoles, pooled, steps_of
+from skssl.encoders._series_transformer import SeriesTransformer
 
 STRETCHES = 128  # of a series: the recurrent net reads them one after the other
+PATCH, LEAST_PATCHES = 12, 8  # steps of a patch, fewer where that makes too few patches
 
 
 def check_causal(encoder: Any, X: Tensor, method: str) -> tuple[int, int, int]:
@@ -128,11 +130,12 @@ def series_encoder(
 
     Parameters
     ----------
-    encoder : "auto", "gru", module or callable
+    encoder : "auto", "gru", "transformer", module or callable
         ``"auto"`` is a :class:`TemporalConvNet` that sees about as many steps as X has, ``"gru"``
-        a :class:`CausalGRU` of about 128 stretches, or one for each step of shorter series. A
-        module is copied; it receives zeros in the place of NaN, unless it has ``sequence(x)``.
-        A callable receives scaled series and returns a module.
+        a :class:`CausalGRU` of about 128 stretches, or one for each step of shorter series,
+        ``"transformer"`` a :class:`SeriesTransformer` of patches of 12 steps at most. A module is
+        copied; it receives zeros in the place of NaN, unless it has ``sequence(x)``. A callable
+        receives scaled series and returns a module.
     X : Tensor of shape (n, n_channels, time)
         Scaled training series.
     columns : None
@@ -147,10 +150,13 @@ def series_encoder(
     encoder : module
         Maps (n, n_channels, time) to (n, n_components).
     """
-    check_name(encoder, "series", ("auto", "gru"))
+    check_name(encoder, "series", ("auto", "gru", "transformer"))
     if not isinstance(encoder, str):
         made = user_module(encoder, X[:256])
         return made if hasattr(made, "sequence") else WithoutHoles(made)
+    if encoder == "transformer":
+        patch_size = min(PATCH, max(1, X.shape[2] // LEAST_PATCHES))
+        return SeriesTransformer(X.shape[1], n_components, patch_size, pooling=pooling)
     if encoder == "gru":
         stride = max(1, round(X.shape[2] / STRETCHES))
         return CausalGRU(X.shape[1], n_components, stride=stride, pooling=pooling)

@@ -160,7 +160,7 @@ class TemporalConvNet(nn.Module):
             seen = seen & keep[:, None]
         h = self.embed(x.nan_to_num(0.0)) * seen
         for block in self.blocks:
-            h = block(h) * inside  # or padding would speak to the steps before it
+            h = block(h, inside)
         return self.head(nn.functional.gelu(h)).transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -173,9 +173,10 @@ class _Block(nn.Module):
         self.first = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
         self.second = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
 
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.first(nn.functional.gelu(x))
-        return x + self.second(nn.functional.gelu(h))
+    def forward(self, x: Tensor, inside: Tensor) -> Tensor:
+        # outside is kept 0 throughout, or padding would speak to the steps before it
+        h = self.first(nn.functional.gelu(x)) * inside
+        return x + self.second(nn.functional.gelu(h)) * inside
 
 
 def check_sequence(encoder: Any, method: str) -> None:

@@ -1,6 +1,7 @@
 """A transformer over the cells of a table: each column is a token."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -86,26 +87,36 @@ class Block(nn.Module):
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, attention: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    ) -> Tensor:
         qkv = self.qkv(self.before_attention(x)).unflatten(2, (3, self.n_heads, -1))
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        attended = attend(query, key, value)
+        attended = (attention or attend)(query, key, value)
         x = x + self.out(attended.transpose(1, 2).flatten(2))
         return x + self.down(F.gelu(self.up(self.before_dense(x))))
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
     """Return scaled dot-product attention, by the way that is fast for the device.
 
-    Shape
-    -----
-    (n, n_heads, t, width), three times -> (n, n_heads, t, width)
+    Parameters
+    ----------
+    query, key, value : Tensor of shape (n, n_heads, t, width)
+        What asks, what answers, and what it says.
+    mask : bool Tensor that broadcasts to (n, n_heads, t, t), optional
+        Whether the last index is seen from the one before it; everything by default.
+
+    Returns
+    -------
+    attended : Tensor of shape (n, n_heads, t, width)
     """
     slow_backward = query.is_cpu and query.dtype == torch.bfloat16 and query.requires_grad
     if slow_backward and query.shape[2] <= 128:  # of few tokens it is 4 times faster written out
-        weight = (query @ key.mT / math.sqrt(query.shape[3])).softmax(3)
-        return weight.to(value.dtype) @ value
-    return F.scaled_dot_product_attention(query, key, value)
+        score = query @ key.mT / math.sqrt(query.shape[3])
+        score = score if mask is None else score.masked_fill(~mask, -torch.inf)
+        return score.softmax(3).to(value.dtype) @ value
+    return F.scaled_dot_product_attention(query, key, value, mask)
 
 
 class FTTransformer(nn.Module):

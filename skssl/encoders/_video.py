@@ -24,7 +24,7 @@ class VideoEncoder(nn.Module):
     context : int, default=2
         Frames of a run. 1 reuses an encoder of single images, frame by frame.
     pooling : {"mean", "max"} or None, default="mean"
-        How all runs become one row; None keeps one row a frame, as ``sequence`` makes them.
+        How all runs become one row; None is the mean.
 
     Shape
     -----
@@ -58,10 +58,8 @@ class VideoEncoder(nn.Module):
         return self.frames.maps(x.flatten(1, 2))  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.pooling is None:
-            return self.sequence(x)
         rows = self._rows(x) if x.shape[1] >= self.context else self.sequence(x)[:, -1:]
-        return rows.mean(1) if self.pooling == "mean" else rows.amax(1)
+        return rows.amax(1) if self.pooling == "max" else rows.mean(1)
 
     def _rows(self, x: Tensor) -> Tensor:
         stacked = runs(x, self.context)

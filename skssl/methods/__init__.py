@@ -16,11 +16,14 @@ from skssl.methods._jigsaw import Jigsaw
 from skssl.methods._lejepa import LeJEPA
 from skssl.methods._lfr import LFR
 from skssl.methods._mae import MaskedAutoencoder
+from skssl.methods._masked_language_model import MaskedLanguageModel
+from skssl.methods._masked_series import MaskedSeries
 from skssl.methods._masked_table import MaskedTable
 from skssl.methods._moco import MoCo
 from skssl.methods._multitask import MultiTask
 from skssl.methods._next_frame import NextFrame
 from skssl.methods._next_step import NextStep
+from skssl.methods._next_token import NextToken
 from skssl.methods._nnclr import NNCLR
 from skssl.methods._rotation import RotationPrediction
 from skssl.methods._scarf import SCARF
@@ -30,6 +33,7 @@ from skssl.methods._stunt import STUNT
 from skssl.methods._subtab import SubTab
 from skssl.methods._swav import SwAV
 from skssl.methods._switchtab import SwitchTab
+from skssl.methods._text_contrast import TextContrast
 from skssl.methods._ts2vec import TS2Vec
 from skssl.methods._vicreg import VICReg
 from skssl.methods._vime import VIME
@@ -57,10 +61,13 @@ __all__ = [
     "Jigsaw",
     "LeJEPA",
     "MaskedAutoencoder",
+    "MaskedLanguageModel",
+    "MaskedSeries",
     "MaskedTable",
     "MoCo",
     "MultiTask",
     "NextFrame",
+    "NextToken",
     "NextStep",
     "RotationPrediction",
     "SimCLR",
@@ -68,6 +75,7 @@ __all__ = [
     "SubTab",
     "SwAV",
     "SwitchTab",
+    "TextContrast",
     "TS2Vec",
     "VICReg",
 ]

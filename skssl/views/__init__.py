@@ -31,6 +31,7 @@ from skssl.views._series import (
     series_views,
 )
 from skssl.views._table import altered, mask_cells, swap_cells, swap_columns
+from skssl.views._tokens import drop_tokens, mask_tokens, random_chunk
 
 __all__ = [
     "IMAGE_PRESETS",
@@ -48,6 +49,7 @@ __all__ = [
     "clip_peaks",
     "clip_views",
     "color_jitter",
+    "drop_tokens",
     "crop_time",
     "erase",
     "flip",
@@ -56,6 +58,7 @@ __all__ = [
     "jitter",
     "lose_band",
     "mask_cells",
+    "mask_tokens",
     "mask_frequencies",
     "mask_time",
     "original",
@@ -64,6 +67,7 @@ __all__ = [
     "quarter_turns",
     "random_run",
     "random_spans",
+    "random_chunk",
     "random_slice",
     "rescale",
     "resized_crop",

@@ -108,7 +108,8 @@ class UserViews:
             views = [out, *(self.function(x) for _ in range(self.n_views - 1))]
         else:
             views = list(out) if isinstance(out, list | tuple) else [out]
-        kept = 2 if x.ndim == 2 else 1  # the size of a view may differ, but not a row's columns
+        # The size of a view may differ, but not a row's columns; rows of tokens have none.
+        kept = 2 if x.ndim == 2 and x.is_floating_point() else 1
         for view in views:
             if (
                 not isinstance(view, Tensor)

@@ -1,0 +1,206 @@
+"""Texts, series and recordings with few labels: skssl beside what one would use instead.
+
+For every data set and seed, 30 % of the rows are a stratified test set; of the other rows 100 have
+a label, or half of them where there are fewer than 200, or ten of each class of the recordings. A
+method is a function `Split -> accuracy on the test rows`. It may use every training row for what
+needs no label, and only the labelled ones for the rest.
+
+    python benchmarks/sequences.py --fetch                # once: download the data
+    python benchmarks/sequences.py --kind text            # -> results/sequences_text.csv
+    python benchmarks/sequences.py --kind series --methods skssl TS2Vec
+    python benchmarks/sequences.py --kind audio --report  # print the comparison, write the .md
+
+Encoders of skssl are judged by a logistic regression on their embedding, C by cross-validation;
+`skssl` is `PretrainedClassifier()`, with its own classifier at the end.
+"""
+
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _data_sequences import SERIES, fetch, load
+from _runner import Benchmark, Method, main
+from sklearn.decomposition import TruncatedSVD
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from tables import choose_a_class, choose_labels, folds
+
+import skssl
+from skssl.encoders import RandomKernels, SeriesScaler
+
+RESULTS = Path(__file__).parent / "results"
+C_GRID = {"C": np.logspace(-4, 3, 8)}
+
+
+@dataclass(frozen=True)
+class Split:
+    """One data set under one seed; `y` is -1 where a training row has no label."""
+
+    X: Any
+    y: np.ndarray
+    X_test: Any
+    y_test: np.ndarray
+    seed: int
+
+    @property
+    def few(self) -> np.ndarray:
+        return np.flatnonzero(self.y >= 0)
+
+
+def make_split(name: str, seed: int, cache: Path) -> Split:
+    X, y = load(name, cache)
+    train, test = train_test_split(np.arange(len(y)), test_size=0.3, stratify=y, random_state=seed)
+    if name == "languages":
+        chosen = choose_a_class(y[train], 10, seed)
+    else:
+        chosen = choose_labels(y[train], min(100, len(train) // 2), seed)
+    masked = np.full(len(train), -1)
+    masked[chosen] = y[train][chosen]
+    return Split(X[train], masked, X[test], y[test], seed)
+
+
+def judged(split: Split, Z: Any, Z_test: Any) -> tuple[float]:
+    """Accuracy of a logistic regression on features of all training rows and of the test rows."""
+    few, labels = split.few, split.y[split.few]
+    search = GridSearchCV(
+        LogisticRegression(max_iter=2000), C_GRID, cv=folds(labels, 5, split.seed)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return (search.fit(Z[few], labels).score(Z_test, split.y_test),)
+
+
+def scaled(Z: np.ndarray, Z_test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    scaler = StandardScaler().fit(Z)
+    return scaler.transform(Z), scaler.transform(Z_test)
+
+
+def encoder(split: Split, name: str, **params: Any) -> tuple[float]:
+    """A method of skssl on its own."""
+    method = getattr(skssl, name)(random_state=split.seed, **params).fit(split.X)
+    return judged(split, *scaled(method.transform(split.X), method.transform(split.X_test)))
+
+
+def default(split: Split, transformer: Any = None) -> tuple[float]:
+    """`PretrainedClassifier` with nothing but a seed."""
+    first = None if transformer is None else transformer()
+    model = skssl.PretrainedClassifier(first, random_state=split.seed).fit(split.X, split.y)
+    return (model.score(split.X_test, split.y_test),)
+
+
+# ------------------------------------------------------------------------------- rivals
+
+
+def tfidf(split: Split, n_components: int | None = None) -> tuple[float]:
+    """Weighted word counts of all training texts, or their singular vectors."""
+    words = TfidfVectorizer(sublinear_tf=True, min_df=2)
+    Z, Z_test = words.fit_transform(split.X), words.transform(split.X_test)
+    if n_components is None:
+        return judged(split, Z * 10, Z_test * 10)
+    svd = TruncatedSVD(n_components, random_state=split.seed).fit(Z)
+    return judged(split, *scaled(svd.transform(Z), svd.transform(Z_test)))
+
+
+def raw(split: Split) -> tuple[float]:
+    """The values of a series, one column each; missing ones are 0, the mean."""
+    return judged(split, *scaled(_flat(split.X), _flat(split.X_test)))
+
+
+def _flat(X: np.ndarray) -> np.ndarray:
+    mean, std = np.nanmean(X, (0, 2), keepdims=True), np.nanstd(X, (0, 2), keepdims=True)
+    return np.nan_to_num((X - mean) / (std + 1e-9)).reshape(len(X), -1)
+
+
+def kernels(split: Split) -> tuple[float]:
+    """10 000 features of fixed kernels and a ridge, as MiniRocket is used."""
+    X, X_test = (torch.from_numpy(x) for x in (split.X, split.X_test))
+    scaler = SeriesScaler(X)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(split.seed)
+        features = RandomKernels(scaler(X))
+    Z = features(scaler(X[split.few])).numpy()
+    model = make_pipeline(StandardScaler(), RidgeClassifierCV(np.logspace(-3, 3, 10)))
+    model.fit(Z, split.y[split.few])
+    return (model.score(features(scaler(X_test)).numpy(), split.y_test),)
+
+
+def warping(split: Split, window: float = 0.1, most: int = 2**25) -> tuple[float]:
+    """The nearest labelled series by dynamic time warping; an error where it takes too long."""
+    few = split.X[split.few]
+    cost = len(few) * len(split.X_test) * window * few.shape[2] ** 2
+    if cost > most * 8:
+        raise MemoryError("too many and too long series for dynamic time warping")
+    distances = np.stack([_warped(series, few, window) for series in split.X_test])
+    nearest = split.y[split.few][distances.argmin(1)]
+    return (float((nearest == split.y_test).mean()),)
+
+
+def _warped(series: np.ndarray, others: np.ndarray, window: float) -> np.ndarray:
+    """Distances of one series to others, (n,), by Sakoe and Chiba's recursion."""
+    series, others = np.nan_to_num(series), np.nan_to_num(others)
+    n, m = series.shape[1], others.shape[2]
+    band = max(1, int(window * max(n, m)))
+    before = np.full((len(others), m + 1), np.inf)
+    before[:, 0] = 0
+    for i in range(n):
+        now = np.full_like(before, np.inf)
+        low, high = max(0, i - band), min(m, i + band + 1)
+        gap = np.square(others[:, :, low:high] - series[None, :, i : i + 1]).sum(1)
+        for j in range(low, high):
+            reached = np.minimum(np.minimum(before[:, j], before[:, j + 1]), now[:, j])
+            now[:, j + 1] = reached + gap[:, j - low]
+        before = now
+    return before[:, m]
+
+
+# ------------------------------------------------------------------------------- benchmarks
+
+TEXT: dict[str, Method] = {
+    "tfidf": tfidf,
+    "tfidf_svd": partial(tfidf, n_components=100),
+    "untrained": partial(encoder, name="TextContrast", max_epochs=0),
+    "skssl": default,
+    "TextContrast": partial(encoder, name="TextContrast"),
+    "MaskedLanguageModel": partial(encoder, name="MaskedLanguageModel"),
+    "NextToken": partial(encoder, name="NextToken"),
+}
+SERIES_METHODS: dict[str, Method] = {
+    "raw": raw,
+    "kernels": kernels,
+    "warping": warping,
+    "untrained": partial(encoder, name="TS2Vec", max_epochs=0),
+    "skssl": default,
+    **{name: partial(encoder, name=name) for name in ("TS2Vec", "CPC", "NextStep")},
+    **{name: partial(encoder, name=name) for name in ("MaskedSeries", "SimCLR", "VICReg")},
+}
+
+_SHARED: dict[str, Any] = {"scores": ("accuracy",), "make_split": make_split, "fetch": fetch}
+BENCHMARKS = {
+    "text": Benchmark(
+        title="Test texts, 100 labels",
+        results=RESULTS / "sequences_text.csv",
+        methods=TEXT,
+        baselines=("tfidf", "tfidf_svd", "untrained"),
+        table_names=lambda cache: ["reviews", "spam"],
+        **_SHARED,
+    ),
+    "series": Benchmark(
+        title="Test series, 100 labels or half of the rows",
+        results=RESULTS / "sequences_series.csv",
+        methods=SERIES_METHODS,
+        baselines=("raw", "kernels", "warping", "untrained"),
+        table_names=lambda cache: list(SERIES),
+        **_SHARED,
+    ),
+}
+
+if __name__ == "__main__":
+    raise SystemExit(main("sequences", option="kind"))

@@ -1,0 +1,84 @@
+"""Masked language model."""
+
+from functools import partial
+from numbers import Integral, Real
+
+import torch.nn.functional as F
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval
+from skssl._language import FillsMasks
+from skssl._parameters import ReadsTokens
+from skssl.encoders import VocabularyHead, token_width, vectors_of
+from skssl.views import mask_tokens, random_chunk
+
+
+class MaskedLanguageModel(FillsMasks, ReadsTokens, SSLTransformer):
+    """Fill in the blanks: predict masked words from those before and behind them (BERT).
+
+    Reads texts, or arrays of token ids: any sequence of symbols. The embedding of a document is
+    the mean of its tokens', which ``pooling=None`` returns one by one.
+
+    Parameters
+    ----------
+    mask_ratio : float, default=0.15
+        Share of the tokens that are predicted. Of these 80 % are masked, 10 % replaced at
+        random and 10 % left as they are.
+    chunk_length : int, default=128
+        Train on random runs of so many tokens, if documents are longer.
+    n_components : int, default=128
+        Width of the embedding made by the default encoder.
+    batch_size : int, default=32
+        Documents per step; all of them if there are fewer. A last ragged batch is left out.
+
+    Attributes
+    ----------
+    decoder_ : torch.nn.Module
+        Predicts the token from the vector at a place.
+
+    References
+    ----------
+    .. [1] Devlin, Chang, Lee and Toutanova, "BERT: Pre-training of Deep Bidirectional
+       Transformers for Language Understanding", NAACL 2019. https://arxiv.org/abs/1810.04805
+
+    Examples
+    --------
+    >>> from skssl import MaskedLanguageModel
+    >>> texts = ["the cat sat on the mat", "the dog lay on the rug"] * 20
+    >>> bert = MaskedLanguageModel(n_components=32, max_epochs=60, random_state=0).fit(texts)
+    >>> bert.transform(texts).shape
+    (40, 32)
+    >>> bert.fill_mask(["the [MASK] sat on the mat"])
+    ['the cat sat on the mat']
+    """
+
+    mask_ratio: float = 0.15
+    chunk_length: int = 128
+    n_components: int = 128
+    batch_size: int = 32
+
+    _parameter_constraints = {
+        "mask_ratio": [Interval(Real, 0, 1, closed="right")],
+        "chunk_length": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def _views(self, augment):
+        return (partial(random_chunk, low=1.0, high=1.0, longest=self.chunk_length),)
+
+    def _build(self, net, X):
+        width, n_tokens = token_width(net.encoder, X, type(self).__name__), net.columns.size
+        net.reader = net.encoder  # whose tokens are read, whatever embeds whole documents
+        is_tied = vectors_of(net.reader, n_tokens, width) is not None
+        net.decoder = VocabularyHead(width, n_tokens, is_tied)
+
+    def _loss(self, net, x):
+        """Task #1 of [1], section 3.1, over all views."""
+        views = net.views(x)
+        return sum(self._error(net, view) for view in views) / len(views)
+
+    def _error(self, net, x):
+        n_tokens = net.columns.size
+        view, chosen = mask_tokens(x, n_tokens, self.mask_ratio)
+        h = net.reader.sequence(view)[chosen]
+        scores = net.decoder(h, vectors_of(net.reader, n_tokens, h.shape[1])).float()
+        return F.cross_entropy(scores, x[chosen], reduction="sum") / max(1, len(h))
