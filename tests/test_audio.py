@@ -100,7 +100,7 @@ def test_what_is_no_waveform_is_said(X, message):
 
 def test_the_sampling_rate_must_be_said():
     X = recordings()[0][:10]
-    with pytest.raises(ValueError, match="reads series or audio; X looks like modality='table'"):
+    with pytest.raises(ValueError, match="reads .*audio; X looks like modality='table'"):
         CPC().fit(X)
     with pytest.raises(ValueError, match="need their sampling_rate"):
         SimCLR(modality="audio").fit(X)
@@ -173,7 +173,7 @@ def test_bands_are_standardised_and_amplified():
     values = z.transpose(1, 2)[steps]
     torch.testing.assert_close(values.mean(0), torch.zeros(40), atol=1e-4, rtol=0)
     torch.testing.assert_close(values.std(0), torch.ones(40), atol=1e-2, rtol=0)
-    torch.testing.assert_close(scaler.amplified(x, z), x, atol=1e-4, rtol=1e-3, equal_nan=True)
+    torch.testing.assert_close(scaler.amplified(x, z), x, atol=2e-3, rtol=1e-3, equal_nan=True)
     softer = (scaler.inverse(z) - np.log(4) - scaler.bands.mean) * scaler.bands.scale
     made = scaler.amplified(x, softer)  # a quarter of the power
     ratio = made[1:].square().mean() / x[1:].square().mean()
@@ -386,7 +386,7 @@ def test_waveforms_come_closer_to_the_clean_ones():
     clean, distorted = noisy()
     made = denoiser(20, 0).enhance(distorted)
     assert made.shape == clean.shape and made.dtype == np.float32
-    assert ((made - clean) ** 2).mean() < 0.7 * ((distorted - clean) ** 2).mean()
+    assert ((made - clean) ** 2).mean() < 0.7 * ((distorted - clean) ** 2).mean()  # 0.39 of it
 
 
 def test_enhanced_recordings_are_like_those_given():
@@ -402,7 +402,7 @@ def test_enhanced_recordings_are_like_those_given():
     ragged = [distorted[0], distorted[1, :1600]]
     out = model.enhance(ragged)
     assert out.shape == (2, 3200) and np.isnan(out[1, 1600:]).all()
-    np.testing.assert_allclose(out[1, :1200], model.enhance(ragged[1][None])[0, :1200], atol=1e-3)
+    np.testing.assert_allclose(out[1, :1600], model.enhance(ragged[1][None])[0], atol=1e-4)
 
 
 def test_the_denoising_loss_is_that_of_spectrograms():

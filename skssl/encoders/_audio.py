@@ -144,8 +144,8 @@ class AudioScaler(nn.Module):
         """Map scaled spectrograms back to logarithms of power."""
         return self.bands.inverse(z)
 
-    def amplified(self, x: Tensor, z: Tensor, most: float = 2.0) -> Tensor:
-        """Return waveforms (n, time) whose bands are amplified to be like scaled spectrograms.
+    def amplified(self, x: Tensor, z: Tensor, most: float = 1.0) -> Tensor:
+        """Return waveforms (n, time) whose bands are turned down to be like scaled spectrograms.
 
         Parameters
         ----------
@@ -153,8 +153,9 @@ class AudioScaler(nn.Module):
             Waveforms, NaN behind their last sample.
         z : Tensor of shape (n, n_mels, n_frames)
             Scaled spectrograms to come close to.
-        most : float, default=2.0
-            Greatest amplification of a frequency; there is no least.
+        most : float, default=1.0
+            Greatest amplification of a frequency: turned up, noise would be, too. There is no
+            least.
         """
         spectrum = self.front.spectrum(x.nan_to_num(0.0))
         gain = 0.5 * (self.inverse(z) - self.front.mel(spectrum)).nan_to_num(0.0)  # of amplitudes

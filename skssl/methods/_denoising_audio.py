@@ -99,7 +99,7 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         return self._scaler.inverse(_apply(predict, self._read(X))).numpy()
 
     def enhance(self, X: Any) -> np.ndarray:
-        """Return recordings whose bands are turned up or down to be like clean ones.
+        """Return recordings of which every band is turned down to be no louder than a clean one's.
 
         Noise and echoes become softer. What is lost, such as a whole band, is not made up:
         ``reconstruct`` predicts it.
