@@ -14,12 +14,15 @@ from skssl.encoders._transformer import Block, attend
 
 TOKENS_AT_ONCE = 2**15  # outside training so many are read at once, which bounds the memory
 LEAST_WEIGHT = 1e-6
+WINDOW = 5  # tokens that are read together before the first block
 
 
 class TokenTransformer(nn.Module):
     """Transformer over the tokens of a document, of any length; padding is not read.
 
     Where tokens stand is told by turning queries and keys [1]_, so that only distances matter.
+    Before the first block a linear layer reads each token with its four neighbours, two on either
+    side or all before it: attention takes long to find them, and they say most.
 
     Parameters
     ----------
@@ -69,7 +72,8 @@ class TokenTransformer(nn.Module):
         n_heads = n_heads or next(h for h in range(max(1, width // 32), 0, -1) if width % h == 0)
         self.is_causal, self.pooling = is_causal, pooling
         self.embedding = nn.Embedding(n_tokens, width)
-        nn.init.normal_(self.embedding.weight, std=0.05)
+        nn.init.normal_(self.embedding.weight, std=width**-0.5)  # they may also score tokens
+        self.near = nn.Linear(WINDOW * width, width)
         self.blocks = nn.ModuleList(Block(width, n_heads) for _ in range(n_layers))
         self.norm = nn.LayerNorm(width)
 
@@ -94,7 +98,8 @@ class TokenTransformer(nn.Module):
         def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             return attend(turned(query), turned(key), value, mask)
 
-        tokens = self.embedding(x)
+        tokens = self.embedding(x) * (seen[:, :, None] * self.embedding.weight.shape[1] ** 0.5)
+        tokens = self._with_neighbours(tokens)
         for block in self.blocks:
             tokens = block(tokens, attention)
         return self.norm(tokens) * seen[:, :, None]
@@ -104,6 +109,12 @@ class TokenTransformer(nn.Module):
             return self._pooled(x)
         parts = x.split(max(1, TOKENS_AT_ONCE // x.shape[1]))
         return torch.cat([self._pooled(part) for part in parts])
+
+    def _with_neighbours(self, tokens: Tensor) -> Tensor:
+        """Add to each token what the few around it, or before it, say by where they stand."""
+        behind = 0 if self.is_causal else WINDOW // 2
+        windows = F.pad(tokens, (0, 0, WINDOW - 1 - behind, behind)).unfold(1, WINDOW, 1)
+        return tokens + self.near(windows.flatten(2))
 
     def _pooled(self, x: Tensor) -> Tensor:
         x = trimmed(x)
@@ -217,7 +228,7 @@ class VocabularyHead(nn.Module):
         super().__init__()
         self.change = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
         self.bias = nn.Parameter(torch.zeros(n_tokens))
-        self.own = None if is_tied else nn.Parameter(0.05 * torch.randn(n_tokens, width))
+        self.own = None if is_tied else nn.Parameter(width**-0.5 * torch.randn(n_tokens, width))
 
     def forward(self, h: Tensor, vectors: Tensor | None = None) -> Tensor:
         """Return the scores, (..., n_tokens), of vectors (..., width)."""

@@ -14,7 +14,7 @@ from skssl._vocabulary import MASK, PAD, UNKNOWN
 from skssl.encoders import VocabularyHead, token_width, vectors_of
 from skssl.views import random_chunk
 
-SCORES_AT_ONCE = 2**23  # a step predicts no more tokens than make so many scores
+SCORES_AT_ONCE = 2**22  # a step predicts no more tokens than make so many scores
 
 
 class NextToken(ContinuesTokens, ReadsTokens, SSLTransformer):
@@ -43,7 +43,7 @@ class NextToken(ContinuesTokens, ReadsTokens, SSLTransformer):
 
     Notes
     -----
-    With a large vocabulary a step predicts a random part of the tokens, about a thousand, since
+    With a large vocabulary a step predicts a random part of the tokens, about 500, since
     the scores of 8000 words at each of 4000 places would take most of the time.
 
     References
