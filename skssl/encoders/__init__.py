@@ -4,6 +4,7 @@ A module here keeps only plain attributes and buffers, so that it can be describ
 and exported without running code.
 """
 
+from skssl.encoders._audio import AudioScaler, LogMel
 from skssl.encoders._bins import Bins, Unbinned, cell_heads
 from skssl.encoders._build import Steps, encode, table_encoder, width_of
 from skssl.encoders._decoder import Decoder
@@ -39,12 +40,14 @@ from skssl.encoders._tokens import (
     vectors_of,
 )
 from skssl.encoders._transformer import FTTransformer
+from skssl.encoders._video import FramePredictor, VideoEncoder, video_encoder, video_scaler
 from skssl.encoders._vit import ViT, grid_positions, patchify, unpatchify
 
 __all__ = [
     "MLP",
     "ONE_HOT_LIMIT",
     "AllLayers",
+    "AudioScaler",
     "BagOfTokens",
     "Bins",
     "CausalGRU",
@@ -52,7 +55,9 @@ __all__ = [
     "EventEncoder",
     "EventScaler",
     "FTTransformer",
+    "FramePredictor",
     "ImageScaler",
+    "LogMel",
     "MeanState",
     "Periodic",
     "PiecewiseLinear",
@@ -70,6 +75,7 @@ __all__ = [
     "TemporalConvNet",
     "Unbinned",
     "ViT",
+    "VideoEncoder",
     "VocabularyHead",
     "cell_heads",
     "check_causal",
@@ -88,6 +94,8 @@ __all__ = [
     "token_encoder",
     "token_width",
     "unpatchify",
+    "video_encoder",
+    "video_scaler",
     "vectors_of",
     "width_of",
 ]
