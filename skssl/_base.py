@@ -208,7 +208,8 @@ class SSLTransformer(
         with local_seed(seed, device):
             kind = KINDS[self._reader.kind]
             if not again:
-                self._scaler: Any = kind.scaler(x, self._reader.columns)
+                given = parameters_of(kind.scaler, self)
+                self._scaler: Any = kind.scaler(x, self._reader.columns, **given)
             x = x if kind.scales_batches else _apply(self._scaler, x)
             net = self._make_net(x, again)
             rows, held_out = self._split(x, stream)

@@ -16,8 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skssl._base import SSLTransformer
 from skssl._inputs import TableReader, infer_kind
-from skssl._pretrained import Pretrained
-from skssl.methods import MultiTask
+from skssl._pretrained import Pretrained, default_transformer
 from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor
 
@@ -25,9 +24,12 @@ from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor
 def default_baselines(X: Any, model: Pretrained, is_classes: bool) -> dict[str, Any]:
     """Return what pretraining has to beat, before what the first transformer reads."""
     baselines: dict[str, Any] = {}
-    *front, last = _steps(model.transformer)
+    first = default_transformer(X) if model.transformer is None else model.transformer
+    *front, last = _steps(first)
     if isinstance(last, SSLTransformer):
-        baselines["untrained encoder"] = _untrained(model)
+        untrained = clone(first)
+        _steps(untrained)[-1].set_params(max_epochs=0)
+        baselines["untrained encoder"] = clone(model).set_params(transformer=untrained)
     if infer_kind(X, getattr(last, "modality", "auto")) != "table":
         return baselines
     categories = getattr(last, "categorical_features", "from_dtype")
@@ -48,19 +50,10 @@ def default_baselines(X: Any, model: Pretrained, is_classes: bool) -> dict[str, 
 
 def _steps(transformer: Any) -> list[Any]:
     """Return the steps of a Pipeline, nested ones too; another transformer is one step."""
-    if transformer is None:
-        return [MultiTask()]
     if isinstance(transformer, Pipeline):
         *front, (_, last) = transformer.steps
         return [step for _, step in front] + _steps(last)
     return [transformer]
-
-
-def _untrained(model: Pretrained) -> Pretrained:
-    """Return a copy of the model whose encoder stays as it is initialised."""
-    transformer = MultiTask() if model.transformer is None else clone(model.transformer)
-    _steps(transformer)[-1].set_params(max_epochs=0)
-    return clone(model).set_params(transformer=transformer)
 
 
 class TunedLogisticRegression(ClassifierMixin, BaseEstimator):

@@ -9,21 +9,26 @@ from typing import Any
 from torch import Tensor, nn
 
 from skssl._inputs import (
+    MAKE_AUDIO,
     MAKE_BAGS,
+    MAKE_CLIPS,
     MAKE_IMAGES,
     MAKE_SERIES,
     MAKE_TEXT,
     MAKE_TOKENS,
+    AudioReader,
     BagReader,
     ImageReader,
     SeriesReader,
     TableReader,
     TextReader,
     TokenReader,
+    VideoReader,
     event_columns,
     infer_kind,
 )
 from skssl.encoders import (
+    AudioScaler,
     EventScaler,
     ImageScaler,
     QuantileScaler,
@@ -33,9 +38,12 @@ from skssl.encoders import (
     series_encoder,
     table_encoder,
     token_encoder,
+    video_encoder,
+    video_scaler,
 )
 from skssl.views import (
     View,
+    clip_views,
     image_views,
     random_chunk,
     random_slice,
@@ -54,7 +62,7 @@ class Kind:
         Its instances have ``fit(X, *more)``, ``read(X, ensure_min_samples)``, ``columns`` and
         ``kind``. Its optional arguments are the estimator's parameters of those names.
     scaler : callable
-        From the tensor read and its columns to a module.
+        From the tensor read and its columns to a module; optional arguments as above.
     encoder : callable
         From ``encoder``, scaled tensor, columns and ``n_components`` to a module; optional
         arguments as above.
@@ -106,6 +114,10 @@ def _image_augment(name: str, x: Tensor) -> View:
     return image_views("strong" if name == "auto" else name, tuple(x.shape[1:]))
 
 
+def _clip_augment(name: str, x: Tensor) -> View:
+    return clip_views("strong" if name == "auto" else name, tuple(x.shape[1:]))
+
+
 def _series_augment(name: str, x: Tensor) -> View:
     return series_views("strong" if name == "auto" else name)
 
@@ -139,6 +151,16 @@ KINDS = {
         read_by="SimCLR and the methods beside it read images.",
         scales_batches=True,
     ),
+    "video": Kind(
+        reader=VideoReader,
+        scaler=video_scaler,
+        encoder=video_encoder,
+        table=_no_columns,
+        augment=_clip_augment,
+        make=MAKE_CLIPS,
+        read_by="NextFrame, SimCLR and the methods beside it read clips.",
+        scales_batches=True,
+    ),
     "text": Kind(
         reader=TextReader,
         scaler=nn.Identity,
@@ -167,6 +189,16 @@ KINDS = {
         augment=_series_augment,
         make=MAKE_SERIES,
         read_by="SimCLR, TS2Vec and the methods beside them read series.",
+    ),
+    "audio": Kind(
+        reader=AudioReader,
+        scaler=AudioScaler,
+        encoder=series_encoder,
+        table=_no_columns,
+        augment=_series_augment,
+        make=MAKE_AUDIO,
+        read_by="HiddenUnit, CPC and SimCLR read waveforms, given their sampling_rate.",
+        scales_batches=True,
     ),
 }
 

@@ -32,10 +32,11 @@ CONSTRAINTS: dict[str, Any] = {
     "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
     "numeric": [StrOptions({"plain", "piecewise-linear", "periodic"})],
     "image_shape": ["array-like", None],
-    "channel_axis": [StrOptions({"auto"}), Options(Integral, {1, 3, -1})],
+    "channel_axis": [StrOptions({"auto"}), Options(Integral, {1, 2, 3, 4, -1})],
     "tokenizer": [StrOptions({"auto"}), HasMethods(["fit", "transform"])],
     "pad_token": [Interval(Integral, 0, None, closed="left"), None],
     "pooling": [StrOptions({"mean", "max"}), None],
+    "sampling_rate": [Interval(Integral, 1, None, closed="left"), None],
 }
 
 PARAMETER_DOCS = {
@@ -57,8 +58,9 @@ PARAMETER_DOCS = {
     and NaN, or of tokens (n, length), where 0 is padding.""",
     "modality": """modality : str, default="auto"
     What X is: ``"auto"`` tells a table by its two dimensions or by being a dataframe, bags by
-    their dtype, and images by four dimensions, or three of bytes. Say ``"image"`` for images
-    of floats without channels, (n, height, width).""",
+    their dtype, images by four dimensions, or three of bytes, and clips by five. Say
+    ``"image"`` for images of floats without channels, (n, height, width), and ``"video"`` for
+    clips without channels, (n, time, height, width), unless the method reads clips only.""",
     "max_epochs": """max_epochs : "auto" or int, default="auto"
     Passes over X. ``"auto"`` is a budget of 1 500 to 6 000 steps: ten passes in between.
     0 leaves the encoder untrained, which is the baseline that training has to beat.""",
@@ -96,9 +98,13 @@ default="from_dtype"
     "image_shape": """image_shape : tuple of int or None, default=None
     (height, width) of images that come as rows of pixels, with the channels first or last
     where there are any.""",
-    "channel_axis": """channel_axis : {"auto", 1, -1}, default="auto"
-    Axis of the channels in images (n, ...) of four dimensions; ``"auto"`` takes the one that is
-    shorter than height and width, and asks where there is no such axis.""",
+    "channel_axis": """channel_axis : {"auto", 1, 2, -1}, default="auto"
+    Axis of the channels in images (n, ...) of four dimensions, or in clips (n, time, ...) of
+    five: the first axis of an image or the last. ``"auto"`` takes the one that is shorter than
+    height and width, and asks where there is no such axis.""",
+    "sampling_rate": """sampling_rate : int or None, default=None
+    Samples a second of waveforms (n, time), which are read as log-mel spectrograms, 100 frames
+    of 40 bands a second. None for any other data.""",
     "tokenizer": """tokenizer : "auto" or estimator, default="auto"
     Makes token ids of texts; a clone of it is fitted. ``"auto"`` is
     :class:`skssl.TextTokenizer` with its defaults. Token arrays need none.""",
@@ -131,19 +137,42 @@ class ReadsImages:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
+class ReadsVideo:
+    """The parameters of methods that read clips frame by frame."""
+
+    channel_axis: Any = "auto"
+    pooling: str | None = "mean"
+
+    _kinds: ClassVar[tuple[str, ...]] = ("video",)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class ReadsSeries:
     """The parameters of methods that read series step by step."""
 
     pooling: str | None = "mean"
+    sampling_rate: int | None = None
 
-    _kinds: ClassVar[tuple[str, ...]] = ("series",)
+    _kinds: ClassVar[tuple[str, ...]] = ("series", "audio")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ReadsAudio:
+    """The parameters of methods that read recordings."""
+
+    pooling: str | None = "mean"
+    sampling_rate: int | None = 16_000
+
+    _kinds: ClassVar[tuple[str, ...]] = ("audio",)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ReadsAll(ReadsTables, ReadsImages):
     """The parameters of methods that ask nothing of the data but random alterations of it."""
 
-    _kinds: ClassVar[tuple[str, ...]] = ("table", "image", "series")
+    sampling_rate: int | None = None
+
+    _kinds: ClassVar[tuple[str, ...]] = ("table", "image", "video", "series", "audio")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -216,7 +216,7 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
 
 
 # of other kinds of data MultiTask
-DEFAULTS = {"image": SimCLR, "series": TS2Vec, "text": TextContrast}
+DEFAULTS = {"image": SimCLR, "video": SimCLR, "series": TS2Vec, "text": TextContrast}
 
 
 def default_transformer(X: Any) -> SSLTransformer:

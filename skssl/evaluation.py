@@ -22,8 +22,7 @@ from skssl._baselines import default_baselines
 from skssl._compat import HasMethods, Interval, StrOptions, take_rows, validate_params
 from skssl._fitting import seeded
 from skssl._labels import labelled
-from skssl._pretrained import Pretrained
-from skssl.methods import MultiTask
+from skssl._pretrained import Pretrained, default_transformer
 from skssl.model_selection import UnlabeledKFold
 from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor
 
@@ -78,7 +77,8 @@ def label_budget_report(
         classes. Unlabelled rows are for pretraining only: all are training rows, except
         those of a group with test rows.
     transformers : dict of str to transformer, default=None
-        What to compare, by name. None is ``{"MultiTask": MultiTask()}``. A
+        What to compare, by name. None is what they take for
+        data of the kind of X, such as ``{"MultiTask": MultiTask()}`` for tables. A
         :class:`PretrainedClassifier` or :class:`PretrainedRegressor` in its place brings
         its own estimator at the end. What is wrapped in
         :class:`~sklearn.frozen.FrozenEstimator` is used as it is, and should not have seen
@@ -302,7 +302,8 @@ def _usable(budgets: Any, pools: list[np.ndarray], is_classes: bool) -> list[int
 
 def _methods(X: Any, transformers: Any, baselines: Any, is_classes: bool) -> list[Method]:
     """Return what is to be scored: transformers first, then baselines."""
-    given = {"MultiTask": MultiTask()} if transformers is None else transformers
+    default = default_transformer(X)
+    given = {type(default).__name__: default} if transformers is None else transformers
     if not given:
         raise ValueError("transformers is empty; expected {name: transformer, ...}, or None.")
     model = PretrainedClassifier if is_classes else PretrainedRegressor
@@ -335,7 +336,7 @@ def _score(
     model = clone(method.estimator)
     sees_all = isinstance(model, Pretrained)
     if sees_all and model.transformer is None:
-        model.set_params(transformer=MultiTask())
+        model.set_params(transformer=default_transformer(X))
     model = seeded(model, np.random.RandomState(split.seed))
     start = time.perf_counter()
     if sees_all and not isinstance(model.transformer, FrozenEstimator):

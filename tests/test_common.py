@@ -27,7 +27,10 @@ from skssl._base import SSLTransformer
 from skssl._compat import take_rows
 
 CHEAP = {"n_components": 8, "max_epochs": 2, "batch_size": 32, "precision": "float32"}
-CHEAPER = {"LFR": {"n_projectors": 2}}  # whose pool of random networks is ten times as many
+CHEAPER = {
+    "LFR": {"n_projectors": 2},  # whose pool of random networks is ten times as many
+    "NextFrame": {"context": 2},
+}
 EXPECTED_FAILURES = {
     "check_classifiers_classes": "labels -1 and 1: -1 means unlabelled, as in "
     "sklearn.semi_supervised"
@@ -113,6 +116,17 @@ def images(n=60, seed=0):
     return np.stack([photos[i % 2][a : a + 8, b : b + 8] for i, (a, b) in enumerate(corners)])
 
 
+def video(n=60, seed=0):
+    """Patches that a camera going over two photographs sees, (n, 3, 6, 6, 3) uint8."""
+    photos = load_sample_images().images
+    rng = np.random.default_rng(seed)
+    corners, ways = rng.integers(50, 350, (n, 1, 2)), rng.integers(-3, 4, (n, 1, 2))
+    corners = corners + ways * np.arange(3)[:, None]
+    return np.stack(
+        [[photos[i % 2][a : a + 6, b : b + 6] for a, b in clip] for i, clip in enumerate(corners)]
+    )
+
+
 def texts(n=60, seed=0):
     """Stretches of scikit-learn's own documentation, of 3 to 12 words."""
     words = inspect.getdoc(LogisticRegression).split()[:600]
@@ -137,16 +151,34 @@ def series(n=60, seed=0):
     return np.where(time < rng.integers(8, 25, (n, 1, 1)), waves, np.nan)
 
 
+def audio(n=60, seed=0):
+    """Tones that rise or fall, of 500 to 800 samples, (n, 800)."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(800) / 8000
+    phase = rng.uniform(200, 2000, (n, 1)) * time + rng.uniform(-9e3, 9e3, (n, 1)) * time**2
+    tones = 0.3 * np.sin(2 * np.pi * phase) + 0.01 * rng.normal(size=(n, 800))
+    return np.where(np.arange(800) < rng.integers(500, 801, (n, 1)), tones, np.nan)
+
+
 # A sample of each kind of data that is no table; a method that reads it is tested on it below.
 SAMPLES = {
     "bags": bags,
     "image": images,
+    "video": video,
     "series": series,
+    "audio": audio,
     "text": texts,
     "tokens": tokens,
 }
+
+
+def told(estimator, kind):
+    """Tell an estimator what it cannot find out by itself."""
+    return clone(estimator).set_params(sampling_rate=8000) if kind == "audio" else estimator
+
+
 OF_OTHER_KINDS = [
-    pytest.param(e, kind, id=f"{name_of(e)}-{kind}")
+    pytest.param(told(e, kind), kind, id=f"{name_of(e)}-{kind}")
     for e in EVERY
     if isinstance(e, SSLTransformer)
     for kind in kinds_of(e)
@@ -154,6 +186,14 @@ OF_OTHER_KINDS = [
 ]
 TOKENIZERS = [e for e in EVERY if isinstance(e, skssl.TextTokenizer)]
 every_other_kind = pytest.mark.parametrize(("transformer", "kind"), OF_OTHER_KINDS)
+
+
+def of_no_kind(transformer):
+    """Return data of some kind that the transformer does not read."""
+    others = {"table": (9, 3), "image": (9, 3, 8, 8), "video": (9, 3, 2, 8, 8)}
+    kinds = {*kinds_of(transformer), *(["table"] if "audio" in kinds_of(transformer) else [])}
+    shapes = [shape for kind, shape in others.items() if kind not in kinds]
+    return np.zeros(shapes[0]) if shapes else np.array(["a", "b"] * 5)
 
 
 def table_for(estimator, seed=0):
@@ -344,9 +384,8 @@ def test_bad_rows_are_said(transformer):
         fitted.transform(X_IRIS[:, :3])
     with pytest.raises(ValueError, match="minimum of 2 is required"):
         clone(transformer).fit(X_IRIS[:1])
-    other = np.zeros((5, 3, 8, 8, 8) if "image" in kinds_of(transformer) else (5, 3, 8, 8))
     with pytest.raises(ValueError, match="modality"):
-        clone(transformer).fit(other)
+        clone(transformer).fit(of_no_kind(transformer))
 
 
 @every_transformer
@@ -519,7 +558,7 @@ def test_other_kinds_fail_without_a_trace(transformer, kind):
         with pytest.raises(KeyboardInterrupt):
             verb(SAMPLES[kind](seed=1))
         with pytest.raises(ValueError, match="modality"):
-            verb(np.zeros((9, 3, 2, 2, 2) if "table" in kinds_of(transformer) else (9, 3)))
+            verb(of_no_kind(transformer))
     fitted.set_callbacks()
     assert set(vars(fitted)) == before
     assert np.array_equal(fitted.transform(X), Z)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.compose import make_column_transformer
-from sklearn.datasets import load_diabetes, load_iris
+from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.frozen import FrozenEstimator
@@ -26,6 +26,7 @@ from skssl import (
     MultiTask,
     PretrainedClassifier,
     PretrainedRegressor,
+    SimCLR,
     UnlabeledKFold,
     label_budget_report,
 )
@@ -556,3 +557,13 @@ def test_displays_say_what_they_lack():
         LabelBudgetDisplay(report[:0])
     with pytest.raises(ValueError, match="takes pretrained methods and baselines"):
         LabelBudgetDisplay(report[report["kind"] == "baseline"]).comparison()
+
+
+def test_images_are_beside_their_own_untrained_encoder():
+    digits, y = load_digits(return_X_y=True)
+    images = digits[:120].reshape(-1, 8, 8).astype(np.uint8)
+    model = PretrainedClassifier(SimCLR(**SHORT), LogisticRegression())
+    options = {"budgets": (20,), "n_draws": 2, "cv": 2, "random_state": 0}
+    report = label_budget_report(images, y[:120], transformers={"SimCLR": model}, **options)
+    assert set(report["method"]) == {"SimCLR", "untrained encoder"}
+    assert report["score"].between(0, 1).all()

@@ -3,8 +3,9 @@
 A table is one float tensor ``(n, d)``: numbers as they are, categories as codes ``0..k-1``,
 a category that ``fit`` never saw as ``k``, anything missing as NaN. Bags of events are such
 tensors ``(n, length, d)``, one after the other. Images are one tensor ``(n, channels, height,
-width)``, of bytes where they are bytes. Texts and tokens are one int64 tensor ``(n, length)``, 0
-behind the last token. Series are ``(n, channels, time)``, NaN where there is nothing.
+width)``, and clips one ``(n, time, channels, height, width)``, of bytes where they are bytes.
+Texts and tokens are one int64 tensor ``(n, length)``, 0 behind the last token. Series are ``(n,
+channels, time)`` and waveforms ``(n, time)``, NaN where there is nothing.
 """
 
 from typing import Any
@@ -14,10 +15,11 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skssl._columns import Columns
+from skssl._inputs._audio import MAKE_AUDIO, AudioReader
 from skssl._inputs._bags import is_bags
 from skssl._inputs._containers import as_array, is_missing, wrong_dimension
 from skssl._inputs._events import MAKE_BAGS, BagReader, event_columns
-from skssl._inputs._images import MAKE_IMAGES, ImageReader
+from skssl._inputs._images import MAKE_CLIPS, MAKE_IMAGES, ImageReader, VideoReader
 from skssl._inputs._reader import TableReader
 from skssl._inputs._series import MAKE_SERIES, SeriesReader, is_ragged
 from skssl._inputs._text import (
@@ -31,17 +33,21 @@ from skssl._inputs._text import (
 from skssl._inputs._words import Words, padded
 
 __all__ = [
+    "MAKE_AUDIO",
     "MAKE_BAGS",
+    "MAKE_CLIPS",
     "MAKE_IMAGES",
     "MAKE_TEXT",
     "MAKE_TOKENS",
     "MASK_TEXT",
     "MAKE_SERIES",
+    "AudioReader",
     "BagReader",
     "Columns",
     "ImageReader",
     "SeriesReader",
     "TableReader",
+    "VideoReader",
     "TextReader",
     "TokenReader",
     "Words",

@@ -1,7 +1,7 @@
-"""The reader of images: one tensor (n, channels, height, width), of bytes where they are bytes."""
+"""The readers of images and of clips: one tensor, channels first, of bytes where it is bytes."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +11,10 @@ from skssl._inputs._containers import as_array
 MAKE_IMAGES = (
     "Pass images as (n, height, width), (n, height, width, channels) or (n, channels, height, "
     "width), or as rows of pixels with image_shape=(height, width)."
+)
+MAKE_CLIPS = (
+    "Pass clips of one length as (n, time, height, width), (n, time, height, width, channels) or "
+    "(n, time, channels, height, width)."
 )
 
 
@@ -35,6 +39,7 @@ class ImageReader:
     kind = "image"
     columns = None
     shape: tuple[int, ...]
+    _lead: ClassVar[int] = 1  # axes before those of an image
 
     def __init__(self, image_shape: Any = None, channel_axis: Any = "auto"):
         self.image_shape = image_shape
@@ -43,10 +48,11 @@ class ImageReader:
     def fit(self, X: Any, *more: Any) -> "ImageReader":
         """Learn the shape of an image."""
         array = self._array(X)
-        self.layout = array.shape[1:]
-        self.axis = _channel_axis(array.shape, self.channel_axis)
+        array = self._array(X)
+        self.layout = array.shape[self._lead :]
+        self.axis = _channel_axis(array.shape, self.channel_axis, self._lead)
         n_channels = 1 if self.axis is None else array.shape[self.axis]
-        self.shape = (n_channels, *_others(array.shape, self.axis))
+        self.shape = (n_channels, *_others(array.shape, self.axis, self._lead))
         return self
 
     def read(self, X: Any, ensure_min_samples: int = 1) -> torch.Tensor:
@@ -55,17 +61,21 @@ class ImageReader:
         It is uint8 where X is, else float32, and may share the memory of X: never write to it.
         """
         array = self._array(X)
-        if array.shape[1:] != self.layout:
+        array = self._array(X)
+        if array.shape[self._lead :] != self.layout:
             raise ValueError(
-                f"X has images of shape {array.shape[1:]}, but {self.layout} was seen in fit. "
-                "Resize or crop them, and keep the channels where they were."
+                f"X has images of shape {array.shape[self._lead :]}, but {self.layout} was seen in "
+                "fit. Resize or crop them, and keep the channels where they were."
             )
         if len(array) < ensure_min_samples:
             raise ValueError(
                 f"Found array with {len(array)} sample(s) (shape={array.shape}) while a minimum "
                 f"of {ensure_min_samples} is required."
             )
-        return self._channels_first(_numbers(array))
+        x = torch.from_numpy(_numbers(array, self.kind))
+        if self.axis is None:
+            return x.unsqueeze(self._lead)
+        return x.movedim(self.axis, self._lead)
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -77,12 +87,13 @@ class ImageReader:
 
         Bytes are rounded and clipped to bytes.
         """
-        given = as_array(like)
-        out = images[:, 0] if self.axis is None else np.moveaxis(images, 1, self.axis)
+        given, lead = as_array(like), self._lead
+        out = images.squeeze(lead) if self.axis is None else np.moveaxis(images, lead, self.axis)
         if given.dtype == np.uint8:
             out = out.round().clip(0, 255)
         dtype = given.dtype if given.dtype.kind == "f" or given.dtype == np.uint8 else np.float32
-        return np.ascontiguousarray(out.reshape(len(out), *given.shape[1:]), dtype=dtype)
+        out = out.reshape(*out.shape[:lead], *given.shape[lead:])
+        return np.ascontiguousarray(out, dtype=dtype)
 
     def _array(self, X: Any) -> np.ndarray:
         """Return X as an array of three or four dimensions."""
@@ -115,33 +126,80 @@ class ImageReader:
             )
         return shape
 
-    def _channels_first(self, array: np.ndarray) -> torch.Tensor:
-        x = torch.from_numpy(array)
-        return x.unsqueeze(1) if self.axis is None else x.movedim(self.axis, 1)
+
+class VideoReader(ImageReader):
+    """Turn arrays of clips into one tensor (n, time, channels, height, width).
+
+    Frames are read as :class:`ImageReader` reads images. All clips of an array are of one
+    length; that of another array may differ.
+
+    Parameters
+    ----------
+    channel_axis : "auto" or int, default="auto"
+        Axis of the channels in the array of all clips: 2 or -1. ``"auto"`` takes the axis that
+        is shorter than height and width, where there is one.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of one frame as ``fit`` saw it, channels first.
+    """
+
+    kind = "video"
+    _lead = 2
+
+    def __init__(self, channel_axis: Any = "auto"):
+        super().__init__(None, channel_axis)
+
+    @staticmethod
+    def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """Return the clips of two tensors that ``read`` made as one."""
+        if first.shape[1] != second.shape[1]:
+            raise ValueError(
+                f"X has clips of {first.shape[1]} frames and X_unlabeled of {second.shape[1]}. "
+                "Cut them to one length."
+            )
+        return torch.cat([first, second])
+
+    def _array(self, X: Any) -> np.ndarray:
+        """Return X as an array of four or five dimensions."""
+        array = as_array(X)
+        if array.ndim not in (4, 5):
+            raise ValueError(f"Expected clips, got an array of shape {array.shape}. {MAKE_CLIPS}")
+        if 0 in array.shape[1:]:
+            raise ValueError(f"Expected clips of at least one pixel, got shape {array.shape}.")
+        return array
 
 
-def _channel_axis(shape: tuple[int, ...], given: Any) -> int | None:
-    """Return the axis of the channels, 1 or 3; None if the images have none."""
-    if len(shape) == 3:
+def _channel_axis(shape: tuple[int, ...], given: Any, lead: int = 1) -> int | None:
+    """Return the axis of the channels, the first or last of an image; None if there is none.
+
+    ``lead`` is the number of axes before those of an image.
+    """
+    if len(shape) == lead + 2:
         return None
     if given != "auto":
-        if given not in (1, 3, -1):
-            raise ValueError(f"channel_axis must be 'auto', 1 or -1; got {given!r}.")
-        return given % 4
-    candidates = [axis for axis in (1, 3) if shape[axis] < min(_others(shape, axis))]
+        if given not in (lead, lead + 2, -1):
+            raise ValueError(
+                f"channel_axis of an array of shape {shape} must be 'auto', {lead} or -1; got "
+                f"{given!r}."
+            )
+        return given % len(shape)
+    first, last = lead, lead + 2
+    candidates = [a for a in (first, last) if shape[a] < min(_others(shape, a, lead))]
     if len(candidates) != 1:
         raise ValueError(
             f"X of shape {shape} does not tell its channels from height and width. Say which "
-            "axis they are on: channel_axis=1 or channel_axis=-1."
+            f"axis they are on: channel_axis={lead} or channel_axis=-1."
         )
     return candidates[0]
 
 
-def _others(shape: tuple[int, ...], axis: int | None) -> list[int]:
-    return [n for i, n in enumerate(shape) if i not in (0, axis)]
+def _others(shape: tuple[int, ...], axis: int | None, lead: int = 1) -> list[int]:
+    return [n for i, n in enumerate(shape) if i >= lead and i != axis]
 
 
-def _numbers(array: np.ndarray) -> np.ndarray:
+def _numbers(array: np.ndarray, modality: str) -> np.ndarray:
     """Return bytes as they are, and any other numbers as finite float32; always writable."""
     kind = array.dtype.kind
     if kind == "b" or array.dtype == np.uint8:
@@ -150,13 +208,15 @@ def _numbers(array: np.ndarray) -> np.ndarray:
     if kind == "c":
         raise ValueError("Complex data not supported. Pass magnitude and phase as two channels.")
     if kind not in "fiuO":
-        raise TypeError(f"Expected numbers in images, got dtype {array.dtype}. {MAKE_IMAGES}")
+        make = MAKE_IMAGES if modality == "image" else MAKE_CLIPS
+        raise TypeError(f"Expected numbers in images, got dtype {array.dtype}. {make}")
     out = np.array(array, dtype=np.float32)
     if not np.isfinite(out.sum(dtype=np.float64)):
         bad = np.flatnonzero(~np.isfinite(out.reshape(len(out), -1)).all(1))
         what = "NaN" if np.isnan(out[bad[0]]).any() else "infinity"
+        things = "images" if modality == "image" else "clips"
         raise ValueError(
-            f"Input X contains {what}: {len(bad)} of {len(out)} images, the first in row "
-            f"{bad[0]}. Expected finite pixels; leave these images out, or fill them in."
+            f"Input X contains {what}: {len(bad)} of {len(out)} {things}, the first in row "
+            f"{bad[0]}. Expected finite pixels; leave these {things} out, or fill them in."
         )
     return out

@@ -4,6 +4,7 @@ A module here keeps only plain attributes and buffers, so that it can be describ
 and exported without running code.
 """
 
+from skssl.encoders._audio import AudioScaler, LogMel
 from skssl.encoders._bins import Bins, Unbinned, cell_heads
 from skssl.encoders._build import encode, table_encoder, width_of
 from skssl.encoders._decoder import Decoder
@@ -32,12 +33,14 @@ from skssl.encoders._table import (
 )
 from skssl.encoders._tokens import BagOfTokens, TokenTransformer, token_encoder
 from skssl.encoders._transformer import FTTransformer
+from skssl.encoders._video import FramePredictor, VideoEncoder, video_encoder, video_scaler
 from skssl.encoders._vit import ViT, grid_positions, patchify, unpatchify
 
 __all__ = [
     "MLP",
     "ONE_HOT_LIMIT",
     "AllLayers",
+    "AudioScaler",
     "BagOfTokens",
     "Bins",
     "CausalGRU",
@@ -45,7 +48,9 @@ __all__ = [
     "EventEncoder",
     "EventScaler",
     "FTTransformer",
+    "FramePredictor",
     "ImageScaler",
+    "LogMel",
     "MeanState",
     "Periodic",
     "PiecewiseLinear",
@@ -62,6 +67,7 @@ __all__ = [
     "TemporalConvNet",
     "Unbinned",
     "ViT",
+    "VideoEncoder",
     "cell_heads",
     "check_causal",
     "check_sequence",
@@ -78,5 +84,7 @@ __all__ = [
     "table_encoder",
     "token_encoder",
     "unpatchify",
+    "video_encoder",
+    "video_scaler",
     "width_of",
 ]

@@ -76,7 +76,9 @@ def small_resnet(X: Tensor, n_components: int) -> ResNet:
 
     Stages halve the image down to about 4 x 4 pixels. The last of them has 128 channels, and
     each one before it half as many: 0.3 to 0.4 million parameters. At full resolution, where
-    time goes, a net for 24 pixels or more has its stem alone.
+    time goes, a net for 24 pixels or more has its stem alone. Each quarter of the image has its own
+    part of the embedding, where that leaves it 16 channels or more, and four divides
+    ``n_components``.
 
     Parameters
     ----------
@@ -96,13 +98,14 @@ def small_resnet(X: Tensor, n_components: int) -> ResNet:
     >>> from skssl.encoders import small_resnet
     >>> x = torch.zeros(2, 1, 28, 28)
     >>> [tuple(stage.shape[1:]) for stage in small_resnet(x, 256).maps(x)]
-    [(16, 28, 28), (32, 14, 14), (64, 7, 7), (128, 4, 4), (256, 4, 4)]
+    [(16, 28, 28), (32, 14, 14), (64, 7, 7), (128, 4, 4), (64, 4, 4)]
     """
     n_halvings = max(1, round(math.log2(min(X.shape[2:]) / 4)))
     n_stages = min(n_halvings, 3)
     widths = [128 >> i for i in reversed(range(n_stages + 1))]
     n_blocks = [int(n_stages < 3), *[1] * n_stages]
-    return ResNet(X.shape[1], widths, n_blocks, n_components, stem_stride=1 + (n_halvings > 3))
+    grid = 2 if n_components % 4 == 0 and n_components >= 64 else 1
+    return ResNet(X.shape[1], widths, n_blocks, n_components, 1 + (n_halvings > 3), grid)
 
 
 def image_encoder(

@@ -11,7 +11,8 @@ class ResNet(nn.Module):
     """Residual net with a 3x3 stem, without max-pooling, for images of about 8 to 100 pixels.
 
     Each stage but the first halves height and width. The embedding is the mean over what is
-    left of the image, so images of other sizes, such as small crops, can be read as well.
+    left of the image, or over each part of a coarse grid on it, so images of other sizes, such as
+    small crops, can be read as well.
 
     Parameters
     ----------
@@ -23,10 +24,13 @@ class ResNet(nn.Module):
         Residual blocks of each stage, of two 3x3 convolutions each. The first may be 0: then
         the stem alone sees full resolution, and nets are cheap.
     n_components : int, default=None
-        Width of the embedding. Where it is not the width of the last stage, a 1x1 convolution
-        before the mean leads there; None takes that width.
+        Width of the embedding. Where means of the last stage have another, a 1x1 convolution
+        before the mean leads there; None takes theirs.
     stem_stride : int, default=1
         2 lets the stem halve height and width too, which is several times cheaper.
+    grid : int, default=1
+        Rows and columns of the grid whose parts have a mean of their own in the embedding, one
+        after the other. ``n_components`` is a multiple of its square.
 
     Shape
     -----
@@ -56,20 +60,28 @@ class ResNet(nn.Module):
         n_blocks: Sequence[int] = (2, 2, 2, 2),
         n_components: int | None = None,
         stem_stride: int = 1,
+        grid: int = 1,
     ):
         super().__init__()
+        self.grid = grid
+        n_parts = grid**2
+        if n_components is not None and n_components % n_parts:
+            raise ValueError(
+                f"n_components={n_components} must be a multiple of {n_parts}, the parts of a grid "
+                f"of {grid} x {grid}."
+            )
         self.stem = convolution(n_channels, widths[0], 3, stem_stride)
         stages = [_stage(widths[0], widths[0], n_blocks[0], stride=1)]
         rest = zip(itertools.pairwise(widths), n_blocks[1:], strict=True)
         stages += [_stage(n_in, n_out, n, stride=2) for (n_in, n_out), n in rest]
-        if n_components not in (None, widths[-1]):
-            stages.append(convolution(widths[-1], n_components, 1))
+        if n_components not in (None, n_parts * widths[-1]):
+            stages.append(convolution(widths[-1], n_components // n_parts, 1))
         self.stages = nn.ModuleList(stages)
         # weights laid out so make maps laid out so, on which convolutions and norms are faster
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """Return the feature maps of each stage, the embedding being the mean of the last.
+        """Return the feature maps of each stage, the embedding being means of the last.
 
         Returns
         -------
@@ -85,10 +97,14 @@ class ResNet(nn.Module):
 
     def layers(self, x: Tensor) -> list[Tensor]:
         """Return the maps of each stage as vectors (n, width): their means, last the embedding."""
-        return [stage.mean((2, 3)) for stage in self.maps(x)]
+        *lower, last = self.maps(x)
+        return [*(stage.mean((2, 3)) for stage in lower), self._embedded(last)]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.maps(x)[-1].mean((2, 3))
+        return self._embedded(self.maps(x)[-1])
+
+    def _embedded(self, last: Tensor) -> Tensor:
+        return nn.functional.adaptive_avg_pool2d(last, self.grid).flatten(1)
 
 
 class Residual(nn.Module):

@@ -8,6 +8,7 @@ from skssl.losses._capacity import mmcr, total_coding_rate
 from skssl.losses._cells import cell_error, mask_error
 from skssl.losses._clusters import dino, prototypical, sinkhorn, swapped_prediction
 from skssl.losses._contrastive import info_nce, margin_contrastive, nt_xent
+from skssl.losses._frames import gradient_difference
 from skssl.losses._gaussian import lejepa, sigreg
 from skssl.losses._patches import standardized_error
 from skssl.losses._prediction import cosine_error
@@ -19,6 +20,7 @@ __all__ = [
     "cell_error",
     "cosine_error",
     "dino",
+    "gradient_difference",
     "find_future",
     "hierarchical_contrast",
     "info_nce",

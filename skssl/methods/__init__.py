@@ -7,7 +7,9 @@ from skssl.methods._coles import CoLES
 from skssl.methods._colorization import Colorization
 from skssl.methods._cpc import CPC
 from skssl.methods._denoising import DenoisingAutoencoder
+from skssl.methods._denoising_audio import DenoisingAudio
 from skssl.methods._dino import DINO
+from skssl.methods._hidden_unit import HiddenUnit
 from skssl.methods._ijepa import IJEPA
 from skssl.methods._inpainting import Inpainting
 from skssl.methods._jigsaw import Jigsaw
@@ -19,6 +21,7 @@ from skssl.methods._masked_series import MaskedSeries
 from skssl.methods._masked_table import MaskedTable
 from skssl.methods._moco import MoCo
 from skssl.methods._multitask import MultiTask
+from skssl.methods._next_frame import NextFrame
 from skssl.methods._next_step import NextStep
 from skssl.methods._next_token import NextToken
 from skssl.methods._nnclr import NNCLR
@@ -51,7 +54,9 @@ __all__ = [
     "BinningPretext",
     "CoLES",
     "Colorization",
+    "DenoisingAudio",
     "DenoisingAutoencoder",
+    "HiddenUnit",
     "Inpainting",
     "Jigsaw",
     "LeJEPA",
@@ -61,6 +66,7 @@ __all__ = [
     "MaskedTable",
     "MoCo",
     "MultiTask",
+    "NextFrame",
     "NextToken",
     "NextStep",
     "RotationPrediction",

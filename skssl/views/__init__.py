@@ -4,6 +4,8 @@ A view draws from torch's generator, which ``fit`` seeds, and never writes to it
 Those of images are batched: each image of a batch is altered on its own.
 """
 
+from skssl.views._audio import add_hiss, clip_peaks, lose_band, random_spans, reverberate
+from skssl.views._clips import Alike, clip_views, random_run
 from skssl.views._colors import add_noise, color_jitter, grayscale, solarize
 from skssl.views._events import random_slice
 from skssl.views._images import (
@@ -33,15 +35,19 @@ from skssl.views._tokens import drop_tokens, mask_tokens, random_chunk
 
 __all__ = [
     "IMAGE_PRESETS",
+    "Alike",
     "SERIES_PRESETS",
     "Compose",
     "MultiCrop",
     "UserViews",
     "View",
     "Views",
+    "add_hiss",
     "add_noise",
     "altered",
     "blur",
+    "clip_peaks",
+    "clip_views",
     "color_jitter",
     "drop_tokens",
     "crop_time",
@@ -50,6 +56,7 @@ __all__ = [
     "grayscale",
     "image_views",
     "jitter",
+    "lose_band",
     "mask_cells",
     "mask_tokens",
     "mask_frequencies",
@@ -58,10 +65,13 @@ __all__ = [
     "overlapping_crops",
     "permute_time",
     "quarter_turns",
+    "random_run",
+    "random_spans",
     "random_chunk",
     "random_slice",
     "rescale",
     "resized_crop",
+    "reverberate",
     "rotate",
     "series_views",
     "shift",

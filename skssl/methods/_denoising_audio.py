@@ -1,0 +1,128 @@
+"""Cleaning distorted recordings."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from skssl._base import SSLTransformer, _apply
+from skssl._compat import StrOptions
+from skssl._parameters import ReadsAudio
+from skssl.encoders import check_sequence, steps_of, width_of
+from skssl.views import Compose, add_hiss, clip_peaks, lose_band, reverberate
+
+
+class DenoisingAudio(ReadsAudio, SSLTransformer):
+    """Predict the spectrogram of a clean recording from a distorted copy of it.
+
+    Copies are clipped, lose a band of frequencies, get noise or sound as in a room, each at
+    random. The net predicts by how much each band of each frame is to be corrected.
+
+    Parameters
+    ----------
+    sampling_rate : int, default=16_000
+        Samples a second.
+    n_components : int, default=128
+        Width of the embedding made by the default encoder.
+    batch_size : int, default=32
+        Rows per step; all of them if there are fewer. A last ragged batch is left out.
+    views : "auto" or callable, default="auto"
+        ``"auto"`` distorts as above. A callable maps waveforms (n, time), between -1 and 1 and
+        NaN behind the last sample, to distorted ones, or to a list of such.
+    encoder : "auto", torch.nn.Module or callable, default="auto"
+        Reads scaled log-mel spectrograms. One of your own needs ``sequence(x, keep=None)``, as
+        :class:`skssl.encoders.TemporalConvNet` has it.
+
+    Attributes
+    ----------
+    decoder_ : torch.nn.Module
+        From what the encoder makes of each frame to the correction of its bands.
+
+    References
+    ----------
+    .. [1] Xu, Du, Dai and Lee, "A Regression Approach to Speech Enhancement Based on Deep
+       Neural Networks", IEEE/ACM TASLP 23, 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skssl import DenoisingAudio
+    >>> X = np.random.default_rng(0).normal(size=(20, 4000)) * 0.1  # half a second each
+    >>> model = DenoisingAudio(sampling_rate=8000, n_components=16, max_epochs=1).fit(X)
+    >>> model.transform(X).shape, model.enhance(X).shape, model.reconstruct(X).shape
+    ((20, 16), (20, 4000), (20, 40, 51))
+    """
+
+    n_components: int = 128
+    batch_size: int = 32
+
+    _parameter_constraints = {"views": [StrOptions({"auto"}), callable]}
+
+    def _views(self, augment):
+        room = (0.05 * self.sampling_rate, 0.5 * self.sampling_rate)  # samples
+        return (Compose((partial(reverberate, decay=room), add_hiss, lose_band, clip_peaks)),)
+
+    def _build(self, net, X):
+        check_sequence(net.encoder, type(self).__name__)
+        net.student = net.encoder  # whose frames are read, whatever embeds whole recordings
+        net.decoder = nn.Linear(width_of(net.encoder, X), X.shape[1])
+        nn.init.zeros_(net.decoder.weight)
+        nn.init.zeros_(net.decoder.bias)
+
+    def _batch_loss(self, net, x):
+        return self._loss(net, x)  # waveforms: distortions come before the spectrogram
+
+    def _loss(self, net, x):
+        """The squared error of scaled log-mel spectrograms, equation 2 of [1], over all views."""
+        clean, views = net.scaler(x), net.views(x)
+        seen = steps_of(clean)[:, None].expand_as(clean)
+        made = [corrected(net.student, net.decoder, net.scaler(view)) for view in views]
+        return sum((z.float() - clean)[seen].square().mean() for z in made) / len(views)
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """Return the log-mel spectrograms that clean recordings are predicted to have.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, time)
+            Waveforms, as in ``fit``.
+
+        Returns
+        -------
+        mel : ndarray of shape (n_samples, n_mels, n_frames)
+            Logarithms of power, as :func:`skssl.audio.log_mel` has them.
+        """
+        check_is_fitted(self)
+        predict: Any = self._predict
+        return self._scaler.inverse(_apply(predict, self._read(X))).numpy()
+
+    def enhance(self, X: Any) -> np.ndarray:
+        """Return recordings of which every band is turned down to be no louder than a clean one's.
+
+        Noise and echoes become softer. What is lost, such as a whole band, is not made up:
+        ``reconstruct`` predicts it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, time)
+            Waveforms, as in ``fit``.
+
+        Returns
+        -------
+        waveforms : ndarray of shape (n_samples, time)
+            In the units and the dtype of X; of a list of waveforms of different lengths,
+            float32 with NaN behind the last sample of each.
+        """
+        check_is_fitted(self)
+        clean: Any = lambda x: self._scaler.amplified(x, self._predict(x))  # noqa: E731
+        return self._reader.restore(_apply(clean, self._read(X)).numpy(), X)
+
+    def _predict(self, x):
+        return corrected(self.encoder_[1], self.decoder_, self._scaler(x))
+
+
+def corrected(encoder, decoder, x):
+    """Return scaled spectrograms with the correction that the net predicts of each frame."""
+    return x + decoder(encoder.sequence(x)).transpose(1, 2)

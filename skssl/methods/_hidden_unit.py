@@ -1,0 +1,105 @@
+"""HuBERT's hidden units."""
+
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.cluster import KMeans
+from torch import nn
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval
+from skssl._parameters import ReadsAudio
+from skssl.encoders import check_sequence, steps_of, width_of
+from skssl.views import original, random_spans
+
+FRAMES_TO_CLUSTER = 20_000
+
+
+class HiddenUnit(ReadsAudio, SSLTransformer):
+    """Tell the unit of hidden frames of a recording from what is heard around them (HuBERT).
+
+    Units are clusters of log-mel frames that k-means finds once, before training: rough
+    phones. Spans of frames are hidden from the encoder, which predicts their units.
+
+    Parameters
+    ----------
+    n_units : int, default=50
+        Number of clusters; fewer where there are fewer different frames.
+    mask_prob : float, default=0.08
+        Share of the frames at which a hidden span begins; spans may overlap.
+    mask_length : int, default=10
+        Frames of a span, of 10 ms each.
+    sampling_rate : int, default=16_000
+        Samples a second.
+    n_components : int, default=128
+        Width of the embedding made by the default encoder.
+    batch_size : int, default=32
+        Rows per step; all of them if there are fewer. A last ragged batch is left out.
+    views : str or callable, default="auto"
+        ``"auto"`` leaves recordings as they are; other names are views of series, and a
+        callable maps scaled log-mel spectrograms (n, n_mels, n_frames) to altered ones. Units
+        are those of the recording as it was.
+    encoder : "auto", torch.nn.Module or callable, default="auto"
+        Reads scaled log-mel spectrograms. One of your own needs ``sequence(x, keep=None)``, as
+        :class:`skssl.encoders.TemporalConvNet` has it.
+
+    References
+    ----------
+    .. [1] Hsu, Bolte, Tsai, Lakhotia, Salakhutdinov and Mohamed, "HuBERT: Self-Supervised
+       Speech Representation Learning by Masked Prediction of Hidden Units", 2021.
+       https://arxiv.org/abs/2106.07447
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skssl import HiddenUnit
+    >>> X = np.random.default_rng(0).normal(size=(20, 4000)) * 0.1  # half a second each
+    >>> hubert = HiddenUnit(sampling_rate=8000, n_components=16, max_epochs=1, random_state=0)
+    >>> hubert.fit_transform(X).shape
+    (20, 16)
+    """
+
+    n_units: int = 50
+    mask_prob: float = 0.08
+    mask_length: int = 10
+    n_components: int = 128
+    batch_size: int = 32
+
+    _parameter_constraints = {
+        "n_units": [Interval(Integral, 2, None, closed="left")],
+        "mask_prob": [Interval(Real, 0, 1, closed="neither")],
+        "mask_length": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def _views(self, augment):
+        return (original if self.views == "auto" else augment,)
+
+    def _build(self, net, X):
+        check_sequence(net.encoder, type(self).__name__)
+        net.student = net.encoder  # whose frames are read, whatever embeds whole recordings
+        frames = X.transpose(1, 2)[steps_of(X)].nan_to_num(0.0)
+        frames = frames[torch.randperm(len(frames))[:FRAMES_TO_CLUSTER]].double().numpy()
+        n_units = min(self.n_units, len(np.unique(frames, axis=0)))
+        seed = int(torch.randint(2**31 - 1, ()))
+        centers = KMeans(n_units, n_init=1, random_state=seed).fit(frames).cluster_centers_
+        net.register_buffer("centers", torch.from_numpy(centers).float())
+        net.head = nn.Linear(width_of(net.encoder, X), n_units)
+
+    def _loss(self, net, x):
+        """The cross-entropy of hidden frames, section II.B of [1], over all views."""
+        units, steps, views = self._units(net, x), steps_of(x), net.views(x)
+        loss = 0.0
+        for view in views:
+            hidden = random_spans(steps, self.mask_prob, self.mask_length)
+            logits = net.head(net.student.sequence(view, keep=~hidden))
+            loss = loss + F.cross_entropy(logits[hidden].float(), units[hidden])
+        return loss / len(views)
+
+    @staticmethod
+    def _units(net, x):
+        """Return the nearest centre of each frame, (n, n_frames)."""
+        frames = x.detach().transpose(1, 2).nan_to_num(0.0).float()
+        with torch.autocast(x.device.type, enabled=False):
+            return torch.cdist(frames, net.centers.expand(len(x), -1, -1)).argmin(2)

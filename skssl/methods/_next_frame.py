@@ -1,0 +1,137 @@
+"""Predicting the next frame of a clip."""
+
+from functools import partial
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.utils.validation import check_is_fitted
+
+from skssl._base import SSLTransformer, _apply
+from skssl._compat import Interval, StrOptions
+from skssl._parameters import ReadsVideo
+from skssl.encoders import FramePredictor
+from skssl.losses import gradient_difference
+from skssl.views import original, random_run
+
+
+class NextFrame(ReadsVideo, SSLTransformer):
+    """Predict the next frame of a clip from the few before it.
+
+    Whoever can has found out what is in the picture and where it is going. A U-shaped net
+    predicts by how much the next frame differs from the last; the embedding is what lies at
+    its bottom, pooled over all runs of ``context`` frames.
+
+    Parameters
+    ----------
+    context : int, default=4
+        Frames that a prediction is made from.
+    lambda_gdl : float, default=0.1
+        Weight of the differences of edges [1]_ beside the squared error.
+    alpha : float, default=1.0
+        Power of these differences, at least 1.
+    batch_size : int, default=32
+        Clips per step; all of them if there are fewer. Of each, one random run is read.
+    views : "auto" or callable, default="auto"
+        ``"auto"`` leaves clips as they are. A callable maps a batch of scaled clips (n, time,
+        channels, height, width) to an altered one, such as ``skssl.views.Alike(flip)``.
+    encoder : "auto", "resnet18", torch.nn.Module or callable, default="auto"
+        An encoder of images that reads the frames of a run as channels. A module of your own
+        needs ``maps(x)``: its feature maps of runs (n, context, channels, height, width), the
+        largest first.
+
+    Attributes
+    ----------
+    decoder_ : torch.nn.Module
+        From a scaled run of frames and the encoder's maps of it to the next frame.
+
+    References
+    ----------
+    .. [1] Mathieu, Couprie and LeCun, "Deep Multi-Scale Video Prediction Beyond Mean Square
+       Error", ICLR 2016. https://arxiv.org/abs/1511.05440
+
+    Examples
+    --------
+    >>> from skssl import NextFrame
+    >>> from skssl.datasets import make_moving_digits
+    >>> clips, digits, velocities = make_moving_digits(40, n_frames=6, random_state=0)
+    >>> model = NextFrame(n_components=32, max_epochs=1, random_state=0).fit(clips)
+    >>> model.transform(clips).shape, model.predict_next(clips, n_frames=2).shape
+    ((40, 32), (40, 2, 20, 20))
+    """
+
+    context: int = 4
+    lambda_gdl: float = 0.1
+    alpha: float = 1.0
+    batch_size: int = 32
+
+    _parameter_constraints = {
+        "context": [Interval(Integral, 1, None, closed="left")],
+        "lambda_gdl": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 1, None, closed="left")],
+        "views": [StrOptions({"auto"}), callable],
+    }
+
+    def _views(self, augment):
+        return (original,)
+
+    def _build(self, net, X):
+        run = random_run(X[:2], self.context + 1)[:, :-1]
+        try:
+            with torch.no_grad():
+                maps = net.encoder.eval().maps(run)
+        except AttributeError as error:
+            raise ValueError(
+                "NextFrame needs an encoder with maps(x), its feature maps of a run of frames; "
+                f"{type(getattr(net.encoder, 'frames', net.encoder)).__name__} has none. Pass "
+                "encoder='auto' or 'resnet18', or a skssl.encoders.VideoEncoder of a net that "
+                "has maps(x)."
+            ) from error
+        net.encoder.train()
+        net.decoder = FramePredictor(maps, run)
+
+    def _loss(self, net, x):
+        """Equation 8 of [1] without its adversary: squared errors, and those of edges."""
+        loss, views = 0.0, net.views(x)
+        for view in views:
+            run, target = random_run(view, self.context + 1).split([self.context, 1], 1)
+            predicted, target = net.decoder(run, net.encoder.maps(run)).float(), target[:, 0]
+            edges = gradient_difference(predicted, target, self.alpha)
+            loss = loss + F.mse_loss(predicted, target) + self.lambda_gdl * edges
+        return loss / len(views)
+
+    def predict_next(self, X: Any, n_frames: int = 1) -> np.ndarray:
+        """Predict the frames that follow the last ``context`` frames of each clip.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, time, height, width[, channels])
+            Clips laid out as in ``fit``, of at least ``context`` frames.
+        n_frames : int, default=1
+            How many frames to predict, each from those before it, predicted ones included.
+
+        Returns
+        -------
+        frames : ndarray of shape (n_samples, n_frames, height, width[, channels])
+            In the units, the layout and the dtype of X; of integers other than bytes, float32.
+        """
+        check_is_fitted(self)
+        x = self._read(X)
+        if x.shape[1] < self.context or n_frames < 1:
+            raise ValueError(
+                f"predict_next reads {self.context} frames of each clip and predicts at least "
+                f"one; got clips of {x.shape[1]} frames and n_frames={n_frames}."
+            )
+        predict: Any = partial(self._predict, n_frames=n_frames)
+        return self._reader.restore(_apply(predict, x[:, -self.context :]).numpy(), X)
+
+    def _predict(self, x, n_frames):
+        scaler, encoder = self.encoder_
+        frames = scaler(x)
+        for _ in range(n_frames):
+            run = frames[:, -self.context :]
+            frame = self.decoder_(run, encoder.maps(run))
+            frames = torch.cat([frames, frame[:, None]], 1)
+        return scaler.inverse(frames[:, -n_frames:])
