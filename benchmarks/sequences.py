@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _data_sequences import SERIES, fetch, load
+from _data_sequences import SAMPLING_RATE, SERIES, fetch, load
 from _runner import Benchmark, Method, main
 from sklearn.decomposition import TruncatedSVD
 from sklearn.exceptions import ConvergenceWarning
@@ -34,6 +34,7 @@ from sklearn.preprocessing import StandardScaler
 from tables import choose_a_class, choose_labels, folds
 
 import skssl
+from skssl.audio import log_mel
 from skssl.encoders import RandomKernels, SeriesScaler
 
 RESULTS = Path(__file__).parent / "results"
@@ -161,6 +162,17 @@ def _warped(series: np.ndarray, others: np.ndarray, window: float) -> np.ndarray
     return before[:, m]
 
 
+def log_mel_statistics(split: Split) -> tuple[float]:
+    """Mean and standard deviation of each band over the frames."""
+    Z, Z_test = (_statistics(X) for X in (split.X, split.X_test))
+    return judged(split, *scaled(Z, Z_test))
+
+
+def _statistics(X: np.ndarray) -> np.ndarray:
+    bands = log_mel(X, SAMPLING_RATE)
+    return np.concatenate([bands.mean(2), bands.std(2)], 1)
+
+
 # ------------------------------------------------------------------------------- benchmarks
 
 TEXT: dict[str, Method] = {
@@ -181,6 +193,12 @@ SERIES_METHODS: dict[str, Method] = {
     **{name: partial(encoder, name=name) for name in ("TS2Vec", "CPC", "NextStep")},
     **{name: partial(encoder, name=name) for name in ("MaskedSeries", "SimCLR", "VICReg")},
 }
+HEARING = ("CPC", "HiddenUnit", "DenoisingAudio", "SimCLR")
+AUDIO: dict[str, Method] = {
+    "log_mel_statistics": log_mel_statistics,
+    "untrained": partial(encoder, name="CPC", sampling_rate=SAMPLING_RATE, max_epochs=0),
+    **{name: partial(encoder, name=name, sampling_rate=SAMPLING_RATE) for name in HEARING},
+}
 
 _SHARED: dict[str, Any] = {"scores": ("accuracy",), "make_split": make_split, "fetch": fetch}
 BENCHMARKS = {
@@ -198,6 +216,14 @@ BENCHMARKS = {
         methods=SERIES_METHODS,
         baselines=("raw", "kernels", "warping", "untrained"),
         table_names=lambda cache: list(SERIES),
+        **_SHARED,
+    ),
+    "audio": Benchmark(
+        title="Test recordings of one second, 10 labels a class",
+        results=RESULTS / "sequences_audio.csv",
+        methods=AUDIO,
+        baselines=("log_mel_statistics", "untrained"),
+        table_names=lambda cache: ["languages"],
         **_SHARED,
     ),
 }
