@@ -290,12 +290,12 @@ def errors(model):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_it_predicts_better_than_a_copy_of_the_last_frame(seed):
-    made, copied = errors(learnt(25, seed))
+    made, copied = errors(learnt(12, seed))
     assert made < 0.7 * copied
 
 
 def test_its_embedding_knows_where_digits_go():
-    gains = [probe(learnt(25, seed)) - probe(learnt(0, seed)) for seed in (0, 1)]
+    gains = [probe(learnt(12, seed)) - probe(learnt(0, seed)) for seed in (0, 1)]
     assert np.mean(gains) > 0.1
 
 

@@ -79,4 +79,5 @@ class CPC(ReadsSeries, SSLTransformer):
             row, place = (steps[:, ahead:] & steps[:, :-ahead]).nonzero(as_tuple=True)
             some = torch.randperm(len(row))[: self.n_places]
             row, place = row[some], place[some]
-            yield find_future(predictor(states[row, place]), local[row, place + ahead])
+            if len(row):  # of a batch of short series there may be none so far ahead
+                yield find_future(predictor(states[row, place]), local[row, place + ahead])

@@ -68,7 +68,7 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         check_sequence(net.encoder, type(self).__name__)
         net.student = net.encoder  # whose frames are read, whatever embeds whole recordings
         net.decoder = nn.Linear(width_of(net.encoder, X), X.shape[1])
-        nn.init.zeros_(net.decoder.weight)
+        nn.init.normal_(net.decoder.weight, std=1e-3)  # at first next to no correction
         nn.init.zeros_(net.decoder.bias)
 
     def _batch_loss(self, net, x):
