@@ -163,3 +163,8 @@ class AudioScaler(nn.Module):
         gain = (share.T @ gain).clamp(max=math.log(most)).exp()
         made = self.front.waveform(gain * spectrum, x.shape[1])
         return made.masked_fill(x.isnan(), torch.nan)
+
+
+def corrected(encoder: Any, decoder: nn.Module, x: Tensor) -> Tensor:
+    """Return scaled spectrograms with the correction that a net predicts of each frame."""
+    return x + decoder(encoder.sequence(x)).transpose(1, 2)

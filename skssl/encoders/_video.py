@@ -158,6 +158,35 @@ class FramePredictor(nn.Module):
         return run[:, -1] + self.residual(h)
 
 
+@torch.no_grad()
+def maps_of(encoder: Any, run: Tensor) -> list[Tensor]:
+    """Return an encoder's feature maps of runs of frames (n, context, ...), in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+    """
+    if not hasattr(getattr(encoder, "frames", encoder), "maps"):
+        raise ValueError(
+            "NextFrame needs an encoder with maps(x), its feature maps of a run of frames; "
+            f"{type(getattr(encoder, 'frames', encoder)).__name__} has none. Pass encoder='auto' "
+            "or 'resnet18', or a skssl.encoders.VideoEncoder of a net that has maps(x)."
+        )
+    maps = encoder.eval().maps(run)
+    encoder.train()
+    return maps
+
+
+def go_on(encoder: Any, predictor: nn.Module, run: Tensor, n_frames: int) -> Tensor:
+    """Return the frames that follow runs, each predicted from those before it."""
+    frames = run
+    for _ in range(n_frames):
+        last = frames[:, -run.shape[1] :]
+        frames = torch.cat([frames, predictor(last, encoder.maps(last))[:, None]], 1)
+    return frames[:, -n_frames:]
+
+
 def _at(h: Tensor, like: Tensor) -> Tensor:
     """Return maps at the height and width of others."""
     return nn.functional.interpolate(h, like.shape[-2:])

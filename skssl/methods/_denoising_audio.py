@@ -11,14 +11,14 @@ from skssl._base import SSLTransformer, _apply
 from skssl._compat import StrOptions
 from skssl._parameters import ReadsAudio
 from skssl.encoders import check_sequence, steps_of, width_of
+from skssl.encoders._audio import corrected
 from skssl.views import Compose, add_hiss, clip_peaks, lose_band, reverberate
 
 
 class DenoisingAudio(ReadsAudio, SSLTransformer):
     """Predict the spectrogram of a clean recording from a distorted copy of it.
 
-    Copies are clipped, lose a band of frequencies, get noise or sound as in a room, each at
-    random. The net predicts by how much each band of each frame is to be corrected.
+    Copies are clipped, lose a band, get noise or echoes at random. The net corrects each band.
 
     Parameters
     ----------
@@ -27,13 +27,12 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
     n_components : int, default=128
         Width of the embedding made by the default encoder.
     batch_size : int, default=32
-        Rows per step; all of them if there are fewer. A last ragged batch is left out.
+        Rows per step; all of them if there are fewer.
     views : "auto" or callable, default="auto"
-        ``"auto"`` distorts as above. A callable maps waveforms (n, time), between -1 and 1 and
-        NaN behind the last sample, to distorted ones, or to a list of such.
+        ``"auto"`` distorts as above. A callable maps waveforms (n, time), NaN behind their
+        end, to distorted ones, or to a list of such.
     encoder : "auto", torch.nn.Module or callable, default="auto"
-        Reads scaled log-mel spectrograms. One of your own needs ``sequence(x, keep=None)``, as
-        :class:`skssl.encoders.TemporalConvNet` has it.
+        Reads scaled log-mel spectrograms. One of your own needs ``sequence(x, keep=None)``.
 
     Attributes
     ----------
@@ -101,8 +100,7 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
     def enhance(self, X: Any) -> np.ndarray:
         """Return recordings of which every band is turned down to be no louder than a clean one's.
 
-        Noise and echoes become softer. What is lost, such as a whole band, is not made up:
-        ``reconstruct`` predicts it.
+        What is lost, such as a whole band, is not made up: ``reconstruct`` predicts it.
 
         Parameters
         ----------
@@ -112,8 +110,7 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         Returns
         -------
         waveforms : ndarray of shape (n_samples, time)
-            In the units and the dtype of X; of a list of waveforms of different lengths,
-            float32 with NaN behind the last sample of each.
+            In the units and the dtype of X; of a ragged list float32, NaN behind each end.
         """
         check_is_fitted(self)
         clean: Any = lambda x: self._scaler.amplified(x, self._predict(x))  # noqa: E731
@@ -121,8 +118,3 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
 
     def _predict(self, x):
         return corrected(self.encoder_[1], self.decoder_, self._scaler(x))
-
-
-def corrected(encoder, decoder, x):
-    """Return scaled spectrograms with the correction that the net predicts of each frame."""
-    return x + decoder(encoder.sequence(x)).transpose(1, 2)

@@ -1,11 +1,9 @@
 """Predicting the next frame of a clip."""
 
-from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from sklearn.utils.validation import check_is_fitted
 
@@ -13,6 +11,7 @@ from skssl._base import SSLTransformer, _apply
 from skssl._compat import Interval, StrOptions
 from skssl._parameters import ReadsVideo
 from skssl.encoders import FramePredictor
+from skssl.encoders._video import go_on, maps_of
 from skssl.losses import gradient_difference
 from skssl.views import original, random_run
 
@@ -20,9 +19,8 @@ from skssl.views import original, random_run
 class NextFrame(ReadsVideo, SSLTransformer):
     """Predict the next frame of a clip from the few before it.
 
-    Whoever can has found out what is in the picture and where it is going. A U-shaped net
-    predicts by how much the next frame differs from the last; the embedding is what lies at
-    its bottom, pooled over all runs of ``context`` frames.
+    A U-shaped net predicts by how much the next frame differs from the last; the embedding is
+    what lies at its bottom, pooled over all runs of ``context`` frames.
 
     Parameters
     ----------
@@ -33,7 +31,7 @@ class NextFrame(ReadsVideo, SSLTransformer):
     alpha : float, default=1.0
         Power of these differences, at least 1.
     batch_size : int, default=32
-        Clips per step; all of them if there are fewer. Of each, one random run is read.
+        Clips per step; of each, one random run is read.
     views : "auto" or callable, default="auto"
         ``"auto"`` leaves clips as they are. A callable maps a batch of scaled clips (n, time,
         channels, height, width) to an altered one, such as ``skssl.views.Alike(flip)``.
@@ -79,18 +77,7 @@ class NextFrame(ReadsVideo, SSLTransformer):
 
     def _build(self, net, X):
         run = random_run(X[:2], self.context + 1)[:, :-1]
-        try:
-            with torch.no_grad():
-                maps = net.encoder.eval().maps(run)
-        except AttributeError as error:
-            raise ValueError(
-                "NextFrame needs an encoder with maps(x), its feature maps of a run of frames; "
-                f"{type(getattr(net.encoder, 'frames', net.encoder)).__name__} has none. Pass "
-                "encoder='auto' or 'resnet18', or a skssl.encoders.VideoEncoder of a net that "
-                "has maps(x)."
-            ) from error
-        net.encoder.train()
-        net.decoder = FramePredictor(maps, run)
+        net.decoder = FramePredictor(maps_of(net.encoder, run), run)
 
     def _loss(self, net, x):
         """Equation 8 of [1] without its adversary: squared errors, and those of edges."""
@@ -124,14 +111,10 @@ class NextFrame(ReadsVideo, SSLTransformer):
                 f"predict_next reads {self.context} frames of each clip and predicts at least "
                 f"one; got clips of {x.shape[1]} frames and n_frames={n_frames}."
             )
-        predict: Any = partial(self._predict, n_frames=n_frames)
-        return self._reader.restore(_apply(predict, x[:, -self.context :]).numpy(), X)
-
-    def _predict(self, x, n_frames):
         scaler, encoder = self.encoder_
-        frames = scaler(x)
-        for _ in range(n_frames):
-            run = frames[:, -self.context :]
-            frame = self.decoder_(run, encoder.maps(run))
-            frames = torch.cat([frames, frame[:, None]], 1)
-        return scaler.inverse(frames[:, -n_frames:])
+
+        def predict(part: Any) -> Any:
+            return scaler.inverse(go_on(encoder, self.decoder_, scaler(part), n_frames))
+
+        made = _apply(predict, x[:, -self.context :])  # type: ignore[arg-type]
+        return self._reader.restore(made.numpy(), X)
