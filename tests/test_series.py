@@ -184,7 +184,7 @@ EVERY_VIEW = [
 ]
 
 
-@pytest.mark.parametrize("view", EVERY_VIEW, ids=str)
+@pytest.mark.parametrize("view", EVERY_VIEW, ids=lambda view: getattr(view, "__name__", repr(view)))
 def test_views_keep_shape_dtype_and_input(view):
     for dtype in (torch.float32, torch.float64):
         x = torch.randn(6, 2, 21, dtype=dtype)
