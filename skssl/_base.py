@@ -161,7 +161,7 @@ class SSLTransformer(
         -------
         Z : ndarray of shape (n_samples, n_components), float32
             The embedding: the output of the encoder. With ``pooling=None``, of methods that have
-            it, one for each token: (n_samples, length, n_components).
+            it, one for each token, step or frame: (n_samples, length, n_components).
         """
         check_is_fitted(self)
         with torch.inference_mode():

@@ -1,7 +1,7 @@
 """What each kind of data takes: its reader, its scaler, its encoder. The one place that says so."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -58,6 +58,8 @@ class Kind:
 
     Parameters
     ----------
+    noun : str
+        What such data are called, for error messages.
     reader : class
         Its instances have ``fit(X, *more)``, ``read(X, ensure_min_samples)``, ``columns`` and
         ``kind``. Its optional arguments are the estimator's parameters of those names.
@@ -78,6 +80,7 @@ class Kind:
         Whether data stays in memory as it is read and is scaled batch by batch.
     """
 
+    noun: str
     reader: Callable[..., Any]
     scaler: Callable[..., nn.Module]
     encoder: Callable[..., nn.Module]
@@ -124,6 +127,7 @@ def _series_augment(name: str, x: Tensor) -> View:
 
 KINDS = {
     "table": Kind(
+        noun="tables",
         reader=TableReader,
         scaler=QuantileScaler,
         encoder=table_encoder,
@@ -133,6 +137,7 @@ KINDS = {
         "row.",
     ),
     "bags": Kind(
+        noun="bags",
         reader=BagReader,
         scaler=EventScaler,
         encoder=event_encoder,
@@ -142,6 +147,7 @@ KINDS = {
         read_by="CoLES reads bags.",
     ),
     "image": Kind(
+        noun="images",
         reader=ImageReader,
         scaler=ImageScaler,
         encoder=image_encoder,
@@ -152,6 +158,7 @@ KINDS = {
         scales_batches=True,
     ),
     "video": Kind(
+        noun="clips",
         reader=VideoReader,
         scaler=video_scaler,
         encoder=video_encoder,
@@ -162,6 +169,7 @@ KINDS = {
         scales_batches=True,
     ),
     "text": Kind(
+        noun="texts",
         reader=TextReader,
         scaler=nn.Identity,
         encoder=token_encoder,
@@ -172,6 +180,7 @@ KINDS = {
         scales_batches=True,
     ),
     "tokens": Kind(
+        noun="tokens",
         reader=TokenReader,
         scaler=nn.Identity,
         encoder=token_encoder,
@@ -182,6 +191,7 @@ KINDS = {
         scales_batches=True,
     ),
     "series": Kind(
+        noun="series",
         reader=SeriesReader,
         scaler=SeriesScaler,
         encoder=series_encoder,
@@ -191,6 +201,7 @@ KINDS = {
         read_by="SimCLR, TS2Vec and the methods beside them read series.",
     ),
     "audio": Kind(
+        noun="waveforms",
         reader=AudioReader,
         scaler=AudioScaler,
         encoder=series_encoder,
@@ -226,11 +237,16 @@ def kind_of(X: Any, estimator: Any) -> str:
     return kind
 
 
+def nouns(kinds: Iterable[str]) -> str:
+    """Return what data of some kinds are called."""
+    return " or ".join(KINDS[kind].noun for kind in kinds)
+
+
 def wrong_kind(estimator: Any, kinds: tuple[str, ...], kind: str) -> ValueError:
     """Return the error of an estimator that reads other kinds of data."""
     hints = [KINDS[wanted].make for wanted in kinds]
     hints += [KINDS[kind].read_by] if kind in KINDS and KINDS[kind].read_by else []
     return ValueError(
-        f"{type(estimator).__name__} reads {' or '.join(kinds) or 'nothing'}; X looks like "
+        f"{type(estimator).__name__} reads {nouns(kinds) or 'nothing'}; X looks like "
         f"modality={kind!r}. {' '.join(hints)}"
     )

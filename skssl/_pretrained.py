@@ -18,7 +18,7 @@ from skssl._base import SSLTransformer, _restored_on_failure
 from skssl._compat import HasMethods, StrOptions, fit_context, take_rows
 from skssl._fitting import fit_as_task, fit_transformer, seeded
 from skssl._inputs import infer_kind
-from skssl._kinds import kind_of, parameters_of
+from skssl._kinds import kind_of, nouns, parameters_of
 from skssl._raw import RAW
 from skssl.methods import MultiTask, SimCLR, TextContrast, TS2Vec
 
@@ -149,8 +149,8 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
             if self.passthrough == "auto":
                 return None
             raise ValueError(
-                f"passthrough=True joins the raw columns of data that are {' or '.join(RAW)}; X "
-                f"looks like modality={kind!r}. Pass passthrough='auto'."
+                f"passthrough=True joins the raw columns of {nouns(RAW)}; X looks "
+                f"like modality={kind!r}. Pass passthrough='auto'."
             )
         return RAW[kind](**parameters_of(RAW[kind], last)).fit(*every)
 

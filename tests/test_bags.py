@@ -401,8 +401,8 @@ def test_infinite_cells_are_named(spoil):
         (CoLES, EVENTS, "CoLES reads bags; X looks like modality='table'.*to_bags"),
         (CoLES, np.ones((9, 4)), "CoLES reads bags; X looks like modality='table'.*to_bags"),
         (CoLES, np.ones((9, 4, 5)), "CoLES reads bags; X looks like modality='series'.*to_bags"),
-        (SCARF, BAGS, "SCARF reads table; X looks like modality='bags'.*CoLES reads bags"),
-        (MultiTask, BAGS, "MultiTask reads table; X looks like modality='bags'.*CoLES reads bags"),
+        (SCARF, BAGS, "SCARF reads tables; X looks like modality='bags'.*CoLES reads bags"),
+        (MultiTask, BAGS, "MultiTask reads tables; X looks like modality='bags'.*CoLES reads bags"),
     ],
     ids=["frame", "array", "series", "SCARF", "MultiTask"],
 )
@@ -417,7 +417,7 @@ def test_wrong_kinds_are_said_in_transform_and_when_the_user_insists():
         fitted.transform(EVENTS)
     with pytest.raises(TypeError, match="Expected bags of events, got DataFrame.*to_bags"):
         CoLES(**CHEAP, modality="bags").fit(EVENTS)
-    with pytest.raises(ValueError, match="SCARF reads table.*CoLES reads bags"):
+    with pytest.raises(ValueError, match="SCARF reads tables.*CoLES reads bags"):
         SCARF(**CHEAP).fit(np.ones((9, 3))).transform(BAGS)
 
 
@@ -494,7 +494,7 @@ def test_pretrained_classifier(memory, tmp_path):
 
 def test_bags_have_no_raw_columns_to_join():
     joined = PretrainedClassifier(CoLES(**CHEAP), LogisticRegression(), passthrough=True)
-    message = "joins the raw columns of tables and images; X looks like modality='bags'.*'auto'"
+    message = "joins the raw columns of tables or images.*; X looks like modality='bags'.*'auto'"
     with pytest.raises(ValueError, match=message):
         joined.fit(BAGS, Y)
 

@@ -331,7 +331,7 @@ def test_images_that_make_no_patches_are_one_error(method):
 
 @every_method
 def test_tables_are_not_read(method):
-    with pytest.raises(ValueError, match="reads image; X looks like modality='table'"):
+    with pytest.raises(ValueError, match="reads images; X looks like modality='table'"):
         clone(method).fit(DIGITS[:20].reshape(20, -1))
 
 

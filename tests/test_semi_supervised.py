@@ -198,8 +198,12 @@ def test_frames_lists_and_images(frame):
     texts = ["yes" if v else "not at all" for v in y]
     count = FunctionTransformer(lambda texts: np.array([[len(t)] for t in texts]))
     model = PretrainedClassifier(count, passthrough="auto").fit(texts, y_partly)
-    assert model.raw_columns_ is None
+    assert model.raw_columns_.n_outputs > 0
     assert model.score(texts, y) == 1
+    clips = images[:, None]
+    model = PretrainedClassifier(flatten, passthrough="auto").fit(clips, y_partly)
+    assert model.raw_columns_ is None
+    assert model.score(clips, y) > 0.9
 
 
 def test_names_of_features_are_checked(frame):

@@ -610,7 +610,7 @@ def test_texts_and_their_tokens_embed_alike(method):
     )
     with_holes = clone(method).fit([*texts, None, ""])
     assert np.isfinite(with_holes.transform(["", None, "unheard-of ☃"])).all()
-    with pytest.raises(ValueError, match=r"reads text or tokens; X looks like modality='series'"):
+    with pytest.raises(ValueError, match=r"reads texts or tokens; X looks like modality='series'"):
         clone(method).fit(np.zeros((5, 2, 9)))
 
 

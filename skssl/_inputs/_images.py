@@ -181,7 +181,7 @@ def _channel_axis(shape: tuple[int, ...], given: Any, lead: int = 1) -> int | No
     if given != "auto":
         if given not in (lead, lead + 2, -1):
             raise ValueError(
-                f"channel_axis of an array of shape {shape} must be 'auto', {lead} or -1; got "
+                f"channel_axis must be 'auto', {lead} or -1 for an array of shape {shape}; got "
                 f"{given!r}."
             )
         return given % len(shape)
