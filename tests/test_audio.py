@@ -82,7 +82,7 @@ def test_what_is_no_waveform_is_said(X, message):
 
 def test_the_sampling_rate_must_be_said():
     X = recordings()[0][:10]
-    with pytest.raises(ValueError, match="reads .*audio; X looks like modality='table'"):
+    with pytest.raises(ValueError, match="reads .*waveforms; X looks like modality='table'"):
         CPC().fit(X)
     with pytest.raises(ValueError, match="need their sampling_rate"):
         SimCLR(modality="audio").fit(X)

@@ -95,7 +95,7 @@ def test_other_frames_and_lengths_are_said():
         reader.read(COLORS, ensure_min_samples=7)
     with pytest.raises(ValueError, match="X_unlabeled of 3. Cut them to one length"):
         reader.join(reader.read(COLORS), reader.read(COLORS[:, :3]))
-    with pytest.raises(ValueError, match="channel_axis of an array of shape"):
+    with pytest.raises(ValueError, match="channel_axis must be .* for an array of shape"):
         VideoReader(1).fit(COLORS)
 
 
@@ -361,7 +361,7 @@ def test_what_cannot_be_predicted_is_said():
         model.predict_next(COLORS, n_frames=0)
     with pytest.raises(ValueError, match="needs an encoder with maps"):
         NextFrame(encoder="vit", **CHEAP).fit(COLORS)
-    with pytest.raises(ValueError, match="reads video; X looks like modality='table'"):
+    with pytest.raises(ValueError, match="reads clips; X looks like modality='table'"):
         NextFrame(**CHEAP).fit(np.zeros((9, 3)))
 
 

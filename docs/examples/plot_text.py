@@ -45,7 +45,7 @@ tokenizer.inverse_transform(tokenizer.fit_transform(texts)[:1, :12])
 # One word in seven is hidden, and predicted from the words around it. After a minute or two the
 # model knows what stands in a docstring.
 bert = MaskedLanguageModel(
-    tokenizer=tokenizer, learning_rate=3e-3, max_epochs=60, precision="float32", random_state=0
+    tokenizer=tokenizer, learning_rate=3e-3, max_epochs=40, random_state=0
 ).fit(texts)
 blanks = ["the default [MASK] is None", "returns : ndarray of [MASK] (n,)", "if [MASK], then"]
 candidates = bert.fill_mask(blanks, top=5)
@@ -61,9 +61,7 @@ for ax, blank, found in zip(axes, blanks, candidates, strict=True):
 
 # %%
 # A model that looks back only goes on with a text.
-gpt = NextToken(
-    tokenizer=tokenizer, learning_rate=3e-3, max_epochs=60, precision="float32", random_state=0
-).fit(texts)
+gpt = NextToken(tokenizer=tokenizer, learning_rate=3e-3, max_epochs=40, random_state=0).fit(texts)
 print(gpt.generate("Returns the", n_tokens=30, temperature=0.5, random_state=0))
 
 # %%
