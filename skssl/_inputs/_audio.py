@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from skssl._inputs._containers import as_array
-from skssl._inputs._series import is_ragged
+from skssl._inputs._containers import as_array, check_n_samples, join_padded
+from skssl._inputs._series import is_ragged, stacked
 
 MAKE_AUDIO = (
     "Pass waveforms of one channel as (n, time), floats from -1 to 1 or integers of 16 or 32 "
@@ -44,19 +43,13 @@ class AudioReader:
     def read(self, X: Any, ensure_min_samples: int = 1) -> torch.Tensor:
         """Return X as one tensor of shape (n, time) on the CPU."""
         array = _as_waveforms(X)
-        if len(array) < ensure_min_samples:
-            raise ValueError(
-                f"Found array with {len(array)} sample(s) (shape={array.shape}) while a minimum "
-                f"of {ensure_min_samples} is required."
-            )
+        check_n_samples(array.shape, ensure_min_samples)
         return torch.from_numpy(array)
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Return the waveforms of two tensors that ``read`` made as one, of the greater length."""
-        length = max(first.shape[1], second.shape[1])
-        padded = (F.pad(x, (0, length - x.shape[1]), value=torch.nan) for x in (first, second))
-        return torch.cat(list(padded))
+        return join_padded(first, second, torch.nan)
 
     def restore(self, waveforms: np.ndarray, like: Any) -> np.ndarray:
         """Return waveforms (n, time) in the user's units and dtype; a ragged list is float32."""
@@ -72,7 +65,7 @@ class AudioReader:
 
 def _as_waveforms(X: Any) -> np.ndarray:
     """Return X as a new float32 array (n, time)."""
-    array = _stacked(X) if is_ragged(X) else as_array(X.to_numpy() if hasattr(X, "to_numpy") else X)
+    array = _stacked(X) if is_ragged(X) else as_array(X)
     if array.ndim == 1 and array.dtype == object and len(array):
         array = _stacked(list(array))
     if array.ndim == 3 and array.shape[1] == 1:
@@ -98,8 +91,5 @@ def _stacked(X: Any) -> np.ndarray:
     parts = [as_array(x) for x in X]
     if any(part.ndim != 1 or part.dtype.kind not in "fi" for part in parts):
         raise ValueError(f"Expected a list of arrays of one dimension. {MAKE_AUDIO}")
-    out = np.full((len(parts), max(map(len, parts))), np.nan, np.float32)
-    for row, part in zip(out, parts, strict=True):
-        most = np.iinfo(part.dtype).max if part.dtype.kind == "i" else 1
-        row[: len(part)] = part / most
-    return out
+    greatest = [np.iinfo(part.dtype).max if part.dtype.kind == "i" else 1 for part in parts]
+    return stacked([(part / most)[None] for part, most in zip(parts, greatest, strict=True)])[:, 0]

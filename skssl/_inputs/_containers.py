@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import narwhals.stable.v2 as nw
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy.sparse import issparse
 
 VECTORIZER = "put skrub's TableVectorizer in front"
@@ -56,6 +57,8 @@ def as_array(X: Any) -> np.ndarray:
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu()
         return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+    if hasattr(X, "to_numpy"):
+        X = X.to_numpy()
     if isinstance(X, np.ndarray):
         return X
     try:
@@ -68,6 +71,22 @@ def as_array(X: Any) -> np.ndarray:
     if array.dtype.kind in "US" and not hasattr(X, "dtype"):
         return np.array(X, dtype=object)  # numpy has turned the numbers in lists into strings
     return array
+
+
+def check_n_samples(shape: tuple[int, ...], least: int) -> None:
+    """Raise ValueError, in scikit-learn's words, if there are fewer rows than ``least``."""
+    if shape[0] < least:
+        raise ValueError(
+            f"Found array with {shape[0]} sample(s) (shape={shape}) while a minimum of {least} is "
+            "required."
+        )
+
+
+def join_padded(first: torch.Tensor, second: torch.Tensor, filler: float) -> torch.Tensor:
+    """Return the rows of two tensors as one; the shorter ones are filled up at their end."""
+    length = max(first.shape[-1], second.shape[-1])
+    parts = (F.pad(x, (0, length - x.shape[-1]), value=filler) for x in (first, second))
+    return torch.cat(list(parts))
 
 
 def _open_array(X: np.ndarray, names: list[Any] | None = None) -> Table:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from skssl._inputs._containers import as_array
+from skssl._inputs._containers import as_array, check_n_samples
 
 MAKE_IMAGES = (
     "Pass images as (n, height, width), (n, height, width, channels) or (n, channels, height, "
@@ -48,7 +48,6 @@ class ImageReader:
     def fit(self, X: Any, *more: Any) -> "ImageReader":
         """Learn the shape of an image."""
         array = self._array(X)
-        array = self._array(X)
         self.layout = array.shape[self._lead :]
         self.axis = _channel_axis(array.shape, self.channel_axis, self._lead)
         n_channels = 1 if self.axis is None else array.shape[self.axis]
@@ -61,17 +60,12 @@ class ImageReader:
         It is uint8 where X is, else float32, and may share the memory of X: never write to it.
         """
         array = self._array(X)
-        array = self._array(X)
         if array.shape[self._lead :] != self.layout:
             raise ValueError(
                 f"X has images of shape {array.shape[self._lead :]}, but {self.layout} was seen in "
                 "fit. Resize or crop them, and keep the channels where they were."
             )
-        if len(array) < ensure_min_samples:
-            raise ValueError(
-                f"Found array with {len(array)} sample(s) (shape={array.shape}) while a minimum "
-                f"of {ensure_min_samples} is required."
-            )
+        check_n_samples(array.shape, ensure_min_samples)
         x = torch.from_numpy(_numbers(array, self.kind))
         if self.axis is None:
             return x.unsqueeze(self._lead)
@@ -97,7 +91,7 @@ class ImageReader:
 
     def _array(self, X: Any) -> np.ndarray:
         """Return X as an array of three or four dimensions."""
-        array = as_array(X.to_numpy() if hasattr(X, "to_numpy") else X)
+        array = as_array(X)
         if array.ndim == 2 and self.image_shape is not None:
             shape = self._image_shape()
             if array.shape[1] != math.prod(shape):

@@ -12,7 +12,15 @@ import numpy as np
 import torch
 
 from skssl._columns import Columns
-from skssl._inputs._containers import VECTORIZER, Table, is_missing, label_of, open_table, refuse
+from skssl._inputs._containers import (
+    VECTORIZER,
+    Table,
+    check_n_samples,
+    is_missing,
+    label_of,
+    open_table,
+    refuse,
+)
 from skssl._inputs._restore import build, merge
 
 _TIMES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
@@ -309,11 +317,7 @@ def _encode_numbers(cells: np.ndarray, levels: list[Any], unseen: int) -> np.nda
 
 
 def _check_shape(shape: tuple[int, int], width: int, min_samples: int = 1) -> None:
-    if shape[0] < min_samples:
-        raise ValueError(
-            f"Found array with {shape[0]} sample(s) (shape={shape}) while a minimum of "
-            f"{min_samples} is required."
-        )
+    check_n_samples(shape, min_samples)
     if not shape[1]:
         raise ValueError(
             f"Found array with 0 feature(s) (shape={shape}) while a minimum of 1 is required."

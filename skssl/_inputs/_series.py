@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from skssl._inputs._containers import as_array
+from skssl._inputs._containers import as_array, check_n_samples, join_padded
 
 MAKE_SERIES = (
     "Pass series as (n, channels, time), as a list of arrays (channels, time) of different "
@@ -39,22 +39,13 @@ class SeriesReader:
                 f"X has series of {array.shape[1]} channels, but {self.n_channels} were seen in "
                 "fit. Arrays are (n, channels, time): swap the axes if time comes first."
             )
-        if len(array) < ensure_min_samples:
-            raise ValueError(
-                f"Found array with {len(array)} sample(s) (shape={array.shape}) while a minimum "
-                f"of {ensure_min_samples} is required."
-            )
+        check_n_samples(array.shape, ensure_min_samples)
         return torch.from_numpy(array)
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Return the series of two tensors that ``read`` made as one, of the greater length."""
-        length = max(first.shape[2], second.shape[2])
-        return torch.cat([_padded(first, length), _padded(second, length)])
-
-
-def _padded(x: torch.Tensor, length: int) -> torch.Tensor:
-    return torch.nn.functional.pad(x, (0, length - x.shape[2]), value=torch.nan)
+        return join_padded(first, second, torch.nan)
 
 
 def is_ragged(X: Any) -> bool:
@@ -73,7 +64,7 @@ def is_ragged(X: Any) -> bool:
 
 def _as_series(X: Any) -> np.ndarray:
     """Return X as a new float32 array (n, channels, time)."""
-    array = _stacked(X) if is_ragged(X) else as_array(X.to_numpy() if _is_frame(X) else X)
+    array = _stacked(X) if is_ragged(X) else as_array(X)
     if array.ndim == 1 and array.dtype == object and len(array):
         array = _stacked(list(array))
     if array.ndim == 2:
@@ -92,12 +83,8 @@ def _as_series(X: Any) -> np.ndarray:
     return out
 
 
-def _is_frame(X: Any) -> bool:
-    return hasattr(X, "to_numpy")
-
-
 def _stacked(X: Any) -> np.ndarray:
-    """Return arrays of different lengths as one, NaN behind the last step of each."""
+    """Return arrays of different lengths as one, whose channels must be as many."""
     parts = [np.atleast_2d(np.asarray(as_array(x), dtype=np.float32)) for x in X]
     channels = {part.shape[0] for part in parts}
     if len(channels) > 1 or any(part.ndim != 2 for part in parts):
@@ -105,7 +92,13 @@ def _stacked(X: Any) -> np.ndarray:
             f"Series have {sorted(channels)} channels; expected the same number in each. "
             f"{MAKE_SERIES}"
         )
-    out = np.full((len(parts), channels.pop(), max(p.shape[1] for p in parts)), np.nan, np.float32)
+    return stacked(parts)
+
+
+def stacked(parts: list[np.ndarray]) -> np.ndarray:
+    """Return arrays (channels, time) as one, float32, NaN behind the last step of each."""
+    length = max(part.shape[1] for part in parts)
+    out = np.full((len(parts), len(parts[0]), length), np.nan, np.float32)
     for row, part in zip(out, parts, strict=True):
         row[:, : part.shape[1]] = part
     return out

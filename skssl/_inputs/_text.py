@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from sklearn.base import clone
 
-from skssl._inputs._containers import as_array, is_missing
+from skssl._inputs._containers import as_array, check_n_samples, is_missing, join_padded
 from skssl._inputs._words import Words, padded
 from skssl._vocabulary import MASK, N_SPECIAL, PAD, UNKNOWN, Vocabulary
 
@@ -66,18 +65,13 @@ class TokenReader:
     def read(self, X: Any, ensure_min_samples: int = 1) -> torch.Tensor:
         """Return X as one int64 tensor of shape (n, length) on the CPU."""
         array = self._array(X)
-        if len(array) < ensure_min_samples:
-            raise ValueError(
-                f"Found array with {len(array)} sample(s) (shape={array.shape}) while a minimum "
-                f"of {ensure_min_samples} is required."
-            )
+        check_n_samples(array.shape, ensure_min_samples)
         return self._coded(array)
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Return the rows of two tensors that ``read`` made as one, padded to the longest."""
-        longest = max(first.shape[1], second.shape[1])
-        return torch.cat([F.pad(x, (0, longest - x.shape[1])) for x in (first, second)])
+        return join_padded(first, second, PAD)
 
     def restore(self, x: torch.Tensor) -> np.ndarray:
         """Return a tensor of tokens as the user's ids; specials are padding, or -1 without it."""
@@ -97,7 +91,7 @@ class TokenReader:
 
     @staticmethod
     def _array(X: Any) -> np.ndarray:
-        array = as_array(X.to_numpy() if hasattr(X, "to_numpy") else X)
+        array = as_array(X)
         if array.ndim != 2 or array.dtype.kind not in "iu" or not array.shape[1]:
             raise ValueError(
                 f"Expected token ids, integers of shape (n, length), for modality='tokens'; got "
@@ -192,7 +186,7 @@ def texts_of(X: Any) -> list[str]:
     """
     if isinstance(X, str):
         raise ValueError(f"Expected many texts, got a single str. {MAKE_TEXT}")
-    array = as_array(X.to_numpy() if hasattr(X, "to_numpy") else X)
+    array = as_array(X)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
