@@ -105,24 +105,17 @@ def _only_auto(view: View) -> Callable[[str, Tensor], View]:
     def augment(name: str, x: Tensor) -> View:
         if name != "auto":
             raise ValueError(
-                f"views={name!r} are views of images; X is something else. Pass views='auto', or "
-                "a function that maps a batch to an altered one."
+                f"views={name!r} are views of images, clips and series; X is something else. Pass "
+                "views='auto', or a function that maps a batch to an altered one."
             )
         return view
 
     return augment
 
 
-def _image_augment(name: str, x: Tensor) -> View:
-    return image_views("strong" if name == "auto" else name, tuple(x.shape[1:]))
-
-
-def _clip_augment(name: str, x: Tensor) -> View:
-    return clip_views("strong" if name == "auto" else name, tuple(x.shape[1:]))
-
-
-def _series_augment(name: str, x: Tensor) -> View:
-    return series_views("strong" if name == "auto" else name)
+def _preset(views: Callable[..., View]) -> Callable[[str, Tensor], View]:
+    """Return an ``augment`` that knows named chains, for data of one shape."""
+    return lambda name, x: views("strong" if name == "auto" else name, tuple(x.shape[1:]))
 
 
 KINDS = {
@@ -152,7 +145,7 @@ KINDS = {
         scaler=ImageScaler,
         encoder=image_encoder,
         table=_two_dimensional,
-        augment=_image_augment,
+        augment=_preset(image_views),
         make=MAKE_IMAGES,
         read_by="SimCLR and the methods beside it read images.",
         scales_batches=True,
@@ -163,7 +156,7 @@ KINDS = {
         scaler=video_scaler,
         encoder=video_encoder,
         table=_no_columns,
-        augment=_clip_augment,
+        augment=_preset(clip_views),
         make=MAKE_CLIPS,
         read_by="NextFrame, SimCLR and the methods beside it read clips.",
         scales_batches=True,
@@ -196,7 +189,7 @@ KINDS = {
         scaler=SeriesScaler,
         encoder=series_encoder,
         table=_no_columns,
-        augment=_series_augment,
+        augment=_preset(lambda preset, shape: series_views(preset)),
         make=MAKE_SERIES,
         read_by="SimCLR, TS2Vec and the methods beside them read series.",
     ),
@@ -206,7 +199,7 @@ KINDS = {
         scaler=AudioScaler,
         encoder=series_encoder,
         table=_no_columns,
-        augment=_series_augment,
+        augment=_preset(lambda preset, shape: series_views(preset)),
         make=MAKE_AUDIO,
         read_by="HiddenUnit, CPC and SimCLR read waveforms, given their sampling_rate.",
         scales_batches=True,

@@ -62,11 +62,30 @@ class RawColumns:
         return _apply(self.module, self.reader.read(X)).numpy()
 
 
-class RawPixels:
-    """The principal components of the pixels: what a linear model on small images would see.
+class Components:
+    """The first principal components of many columns, divided by one number.
 
-    All are divided by one number, such that their mean variance is 1. Fitted on at most 10 000
-    images; never on labels.
+    It makes their mean variance 1 and keeps their shares of it: standardised one by one, the last
+    would be as loud as the first.
+    """
+
+    def fit(self, x: np.ndarray) -> Self:
+        """Learn the components of rows (n, d)."""
+        self.n_outputs = min(N_COMPONENTS, *x.shape)
+        with np.errstate(invalid="ignore"):  # 0 / 0, where all rows are alike
+            self.pca = PCA(self.n_outputs, svd_solver="randomized", random_state=0).fit(x)
+        self.scale = float(np.sqrt(self.pca.explained_variance_.mean())) or 1.0
+        return self
+
+    def transform(self, x: np.ndarray) -> np.ndarray:
+        """Return the components of rows, (n, n_outputs), float32."""
+        return self.pca.transform(x).astype(np.float32) / self.scale
+
+
+class RawPixels:
+    """The :class:`Components` of the pixels: what a linear model on small images would see.
+
+    Fitted on at most 10 000 images; never on labels.
 
     Parameters
     ----------
@@ -82,17 +101,13 @@ class RawPixels:
         """Learn the components from X and from ``more`` images."""
         self.reader = ImageReader(self.image_shape, self.channel_axis).fit(X)
         x = torch.cat([self._pixels(part) for part in (X, *more)])
-        some = x[:: -(-len(x) // IMAGES_FOR_COMPONENTS)].numpy()
-        n_components = min(N_COMPONENTS, *some.shape)
-        with np.errstate(invalid="ignore"):  # 0 / 0, where all images are alike
-            self.pca = PCA(n_components, svd_solver="randomized", random_state=0).fit(some)
-        self.scale = float(np.sqrt(self.pca.explained_variance_.mean())) or 1.0
-        self.n_outputs = n_components
+        self.components = Components().fit(x[:: -(-len(x) // IMAGES_FOR_COMPONENTS)].numpy())
+        self.n_outputs = self.components.n_outputs
         return self
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the components, (n_samples, n_outputs), float32."""
-        return self.pca.transform(self._pixels(X).numpy()).astype(np.float32) / self.scale
+        return self.components.transform(self._pixels(X).numpy())
 
     def _pixels(self, X: Any) -> torch.Tensor:
         return self.reader.read(X).flatten(1).float()
@@ -101,8 +116,8 @@ class RawPixels:
 class RawSeries:
     """How often fixed kernels exceed thresholds: what a linear model on series would see.
 
-    The principal components of :class:`skssl.encoders.RandomKernels`, divided by one number such
-    that their mean variance is 1. Never fitted on labels.
+    The :class:`Components` of what :class:`skssl.encoders.RandomKernels` makes of them. Never
+    fitted on labels.
     """
 
     def fit(self, X: Any, *more: Any) -> Self:
@@ -115,17 +130,13 @@ class RawSeries:
         with local_seed(0, torch.device("cpu")):
             kernels = RandomKernels(scaler(x), n_features=N_KERNEL_FEATURES)
         self.module = nn.Sequential(scaler, kernels).eval()
-        shares = _apply(self.module, x).numpy()
-        n_components = min(N_COMPONENTS, *shares.shape)
-        self.pca = PCA(n_components, svd_solver="randomized", random_state=0).fit(shares)
-        self.scale = float(np.sqrt(self.pca.explained_variance_.mean())) or 1.0
-        self.n_outputs = n_components
+        self.components = Components().fit(_apply(self.module, x).numpy())
+        self.n_outputs = self.components.n_outputs
         return self
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the components, (n_samples, n_outputs), float32."""
-        shares = _apply(self.module, self.reader.read(X)).numpy()
-        return self.pca.transform(shares).astype(np.float32) / self.scale
+        return self.components.transform(_apply(self.module, self.reader.read(X)).numpy())
 
 
 class RawWords:
