@@ -6,8 +6,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from skssl.encoders._transformer import Block
-from skssl.encoders._vit import _choose_heads, grid_of, grid_positions, patchify, unpatchify
+from skssl.encoders._transformer import Block, choose_heads
+from skssl.encoders._vit import grid_of, grid_positions, patchify, unpatchify
 
 
 def check_patches(encoder: Any, X: Tensor, method: str) -> int:
@@ -148,7 +148,7 @@ class PatchPredictor(nn.Module):
         self.grid = grid
         self.embed = nn.Linear(width, dim)
         self.mask = nn.Parameter(0.02 * torch.randn(dim))
-        self.blocks = nn.ModuleList(Block(dim, _choose_heads(dim)) for _ in range(n_layers))
+        self.blocks = nn.ModuleList(Block(dim, choose_heads(dim, 64)) for _ in range(n_layers))
         self.norm = nn.LayerNorm(dim)
         self.register_buffer("positions", self._of(grid, dim), persistent=False)
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skssl.encoders._series import pooled
-from skssl.encoders._transformer import Block, attend
+from skssl.encoders._transformer import Block, attend, choose_heads
 
 LEAST_SCALE = 1e-3  # of a series that hardly varies
 
@@ -88,7 +88,7 @@ class SeriesTransformer(nn.Module):
         pooling: str | None = "mean",
     ):
         super().__init__()
-        n_heads = n_heads or next(h for h in range(max(1, width // 32), 0, -1) if width % h == 0)
+        n_heads = n_heads or choose_heads(width, 32)
         self.patch_size, self.pooling = patch_size, pooling
         self.embed = nn.Linear(2 * n_channels * patch_size, width)
         self.level = nn.Linear(2 * n_channels, width)

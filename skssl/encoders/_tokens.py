@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from skssl._vocabulary import PAD, Vocabulary
 from skssl.encoders._build import check_name, user_module
 from skssl.encoders._series import pooled
-from skssl.encoders._transformer import Block, attend
+from skssl.encoders._transformer import Block, attend, choose_heads
 
 TOKENS_AT_ONCE = 2**15  # outside training so many are read at once, which bounds the memory
 LEAST_WEIGHT = 1e-6
@@ -69,7 +69,7 @@ class TokenTransformer(nn.Module):
         pooling: str | None = "mean",
     ):
         super().__init__()
-        n_heads = n_heads or next(h for h in range(max(1, width // 32), 0, -1) if width % h == 0)
+        n_heads = n_heads or choose_heads(width, 32)
         self.is_causal, self.pooling = is_causal, pooling
         self.embedding = nn.Embedding(n_tokens, width)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)  # they may also score tokens

@@ -97,6 +97,11 @@ class Block(nn.Module):
         return x + self.down(F.gelu(self.up(self.before_dense(x))))
 
 
+def choose_heads(width: int, head_width: int) -> int:
+    """Return how many heads of about so many numbers a token is divided into."""
+    return next(h for h in range(max(1, width // head_width), 0, -1) if width % h == 0)
+
+
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
     """Return scaled dot-product attention, by the way that is fast for the device.
 

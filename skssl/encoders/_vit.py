@@ -5,7 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from skssl.encoders._transformer import Block
+from skssl.encoders._transformer import Block, choose_heads
 
 
 def patchify(x: Tensor, patch_size: int) -> Tensor:
@@ -214,10 +214,10 @@ class ViT(nn.Module):
         super().__init__()
         self.patch_size = patch_size or choose_patch_size(size)
         self.grid = grid_of(size, self.patch_size)
-        n_heads = n_heads or _choose_heads(width)
+        n_heads = n_heads or choose_heads(width, 64)
         if width % n_heads:
             raise ValueError(
-                f"n_heads must divide width={width}; got {n_heads}. Try {_choose_heads(width)}."
+                f"n_heads must divide width={width}; got {n_heads}. Try {choose_heads(width, 64)}."
             )
         self.embed = nn.Linear(n_channels * self.patch_size**2, width)
         self.blocks = nn.ModuleList(Block(width, n_heads) for _ in range(n_layers))
@@ -268,7 +268,3 @@ class ViT(nn.Module):
         if grid == self.grid:
             return known
         return grid_positions(*grid, known.shape[1], span=self.grid).to(known)
-
-
-def _choose_heads(width: int) -> int:
-    return next(h for h in range(max(1, width // 64), 0, -1) if width % h == 0)
