@@ -1,6 +1,7 @@
 """Self-supervised learning as scikit-learn transformers."""
 
 from skssl._prototypes import PrototypeClassifier
+from skssl.audio import MuLaw
 from skssl.bags import to_bags
 from skssl.evaluation import label_budget_report
 from skssl.inspection import (
@@ -81,6 +82,7 @@ __all__ = [
     "MaskedSeries",
     "MaskedTable",
     "MoCo",
+    "MuLaw",
     "MultiTask",
     "NextStep",
     "NNCLR",

@@ -124,6 +124,12 @@ def _fit_to_all(transformer: Any, X: Any, X_unlabeled: Any = None) -> Any:
 
 def stacked(X: Any, more: Any) -> Any:
     """Return the rows of X and ``more`` in a container of their kind."""
+    shapes = [getattr(part, "shape", ())[1:] for part in (X, more)]
+    if type(X) is type(more) and shapes[0] != shapes[1]:
+        raise ValueError(
+            f"X_unlabeled has rows of shape {shapes[1]}, but X has rows of shape {shapes[0]}: "
+            "give both the same columns."
+        )
     frame, other = (nw.from_native(part, pass_through=True) for part in (X, more))
     if isinstance(frame, nw.DataFrame) and isinstance(other, nw.DataFrame):
         if frame.implementation is other.implementation:

@@ -92,7 +92,7 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
                 )
             every: tuple[Any, ...] = (X,)
             if X_unlabeled is not None:
-                validate_data(self, X_unlabeled, reset=False, skip_check_array=True)
+                self._check_columns(self.transformer, X_unlabeled)
                 every = (X, X_unlabeled)
             task = self._init_callback_context(max_subtasks=2)
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -174,9 +174,13 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
     def _ask_end(self, method: str, X: Any) -> Any:
         """Return what a method of the estimator at the end says of X."""
         check_is_fitted(self)
-        if get_tags(self.transformer_).no_validation:  # others check X, and warn, themselves
-            validate_data(self, X, reset=False, skip_check_array=True)
+        self._check_columns(self.transformer_, X)
         return getattr(getattr(self, f"{self._end}_"), method)(self._embed(X))
+
+    def _check_columns(self, transformer: Any, X: Any) -> None:
+        """Compare the columns of X with those of ``fit``; most transformers do so themselves."""
+        if transformer is not None and get_tags(transformer).no_validation:
+            validate_data(self, X, reset=False, skip_check_array=True)
 
     def _labelled_part(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, Any]:
         """Return the labelled rows of what is to be scored."""

@@ -67,6 +67,10 @@ class MuLaw(TransformerMixin, BaseEstimator):
         Number of tokens, from 1 to ``n_levels``. 0 stands behind the last sample of shorter
         waveforms.
 
+    See Also
+    --------
+    NextToken : Learns from the tokens.
+
     References
     ----------
     .. [1] ITU-T Recommendation G.711, "Pulse Code Modulation of Voice Frequencies", 1988.
@@ -74,7 +78,7 @@ class MuLaw(TransformerMixin, BaseEstimator):
     Examples
     --------
     >>> import numpy as np
-    >>> from skssl.audio import MuLaw
+    >>> from skssl import MuLaw
     >>> law = MuLaw().fit([[0.0, 0.1, -1.0]])
     >>> law.transform([[0.0, 0.1, -1.0]])
     array([[129, 204,   1]])
@@ -147,3 +151,10 @@ class MuLaw(TransformerMixin, BaseEstimator):
         bent = 2 * (tokens - 1) / top - 1
         x = np.sign(bent) * np.expm1(np.abs(bent) * np.log1p(top)) / top
         return np.where(tokens > 0, x, np.nan)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = False
+        tags.input_tags.allow_nan = True
+        return tags

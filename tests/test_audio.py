@@ -10,10 +10,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from skssl import CPC, DenoisingAudio, HiddenUnit, SimCLR
+from skssl import CPC, DenoisingAudio, HiddenUnit, MuLaw, SimCLR
 from skssl._inputs import AudioReader
 from skssl._train import Net
-from skssl.audio import MuLaw, log_mel
+from skssl.audio import log_mel
 from skssl.datasets import make_spoken_words
 from skssl.encoders import AudioScaler, LogMel, steps_of
 from skssl.views import add_hiss, clip_peaks, lose_band, random_spans, reverberate

@@ -15,6 +15,7 @@ import pytest
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.datasets import load_iris, load_sample_images
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -35,6 +36,7 @@ EXPECTED_FAILURES = {
     "check_classifiers_classes": "labels -1 and 1: -1 means unlabelled, as in "
     "sklearn.semi_supervised"
 }
+TOKENIZED = {skssl.TextTokenizer: ("text",), skssl.MuLaw: ("audio",)}
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)
 
 
@@ -60,9 +62,9 @@ def name_of(estimator):
 
 def kinds_of(estimator):
     """Return the kinds of data that an estimator reads."""
-    if isinstance(estimator, skssl.TextTokenizer):
-        return ("text",)
-    return estimator._kinds if isinstance(estimator, SSLTransformer) else ("table",)
+    if isinstance(estimator, SSLTransformer):
+        return estimator._kinds
+    return TOKENIZED.get(type(estimator), ("table",))
 
 
 EVERY = [cheap(cls) for cls in public_estimators()]
@@ -184,7 +186,7 @@ OF_OTHER_KINDS = [
     for kind in kinds_of(e)
     if kind != "table"
 ]
-TOKENIZERS = [e for e in EVERY if isinstance(e, skssl.TextTokenizer)]
+TOKENIZERS = [e for e in EVERY if type(e) in TOKENIZED]
 every_other_kind = pytest.mark.parametrize(("transformer", "kind"), OF_OTHER_KINDS)
 
 
@@ -605,22 +607,37 @@ def test_other_kinds_in_compositions(transformer, kind):
 @pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=name_of)
 def test_tokenizers(tokenizer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    X, new = texts(), texts(seed=1)
-    before = list(X)
+    (kind,) = kinds_of(tokenizer)
+    X, new = SAMPLES[kind](), SAMPLES[kind](seed=1)
+    before = copy.deepcopy(X)
     fitted = clone(tokenizer).fit(X, range(60))
     ids = fitted.transform(new)
-    assert X == before and os.listdir(tmp_path) == []
-    assert ids.shape == (60, len(fitted.get_feature_names_out())) and ids.dtype == np.int64
-    for container in (np.array(X), np.array(X, dtype=object), pd.Series(X), pl.Series(X)):
-        assert np.array_equal(clone(tokenizer).fit(container).transform(new), ids)
+    np.testing.assert_array_equal(X, before)
+    assert os.listdir(tmp_path) == []
+    assert ids.ndim == 2 and len(ids) == 60 and ids.dtype == np.int64
+    if hasattr(fitted, "get_feature_names_out"):
+        assert len(fitted.get_feature_names_out()) == ids.shape[1]
     for other in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
         assert np.array_equal(other.transform(new), ids)
-    assert not hasattr(clone(fitted), "vocabulary_")
+    back = fitted.transform(fitted.inverse_transform(ids))
+    assert np.mean(back[:, : ids.shape[1]] == ids) > 0.9
+    if get_tags(tokenizer).requires_fit:
+        with pytest.raises(NotFittedError):
+            clone(fitted).transform(new)
+    else:
+        assert np.array_equal(clone(fitted).transform(new), ids)
     doc = type(tokenizer).__doc__
     for name in [*tokenizer.get_params(), *(a for a in vars(fitted) if a.endswith("_"))]:
         assert doc.count(f"\n    {name} : ") == 1, name
     cheap_method = skssl.NextToken(**CHEAP, random_state=0)
     model = make_pipeline(clone(tokenizer), cheap_method, LogisticRegression(max_iter=1000))
-    grid = {f"{name_of(tokenizer).lower()}__lowercase": [True, False]}
+    grid = {"nexttoken__max_epochs": [1, 2]}
     search = GridSearchCV(model, grid, cv=2, error_score="raise").fit(X, np.arange(60) % 2)
     assert search.predict(new).shape == (60,)
+
+
+def test_text_tokenizers_read_every_container():
+    X, new = texts(), texts(seed=1)
+    ids = skssl.TextTokenizer().fit(X).transform(new)
+    for container in (np.array(X), np.array(X, dtype=object), pd.Series(X), pl.Series(X)):
+        assert np.array_equal(skssl.TextTokenizer().fit(container).transform(new), ids)

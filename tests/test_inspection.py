@@ -26,6 +26,8 @@ from skssl import (
     MaskedAutoencoder,
     MaskedTable,
     MultiTask,
+    NextFrame,
+    NextFrameDisplay,
     PretrainedClassifier,
     ReconstructionDisplay,
     SimCLR,
@@ -42,6 +44,7 @@ SHORT = {"n_components": 8, "max_epochs": 0, "precision": "float32", "random_sta
 IMAGES, DIGITS = load_digits(return_X_y=True)
 IMAGES, DIGITS = IMAGES[:60].reshape(60, 8, 8).astype(np.uint8), DIGITS[:60]
 COLORS = np.random.default_rng(0).integers(0, 256, (12, 8, 12, 3), dtype=np.uint8)
+CLIPS = np.random.default_rng(0).integers(0, 256, (9, 5, 8, 6, 3), dtype=np.uint8)
 TABLE, IRIS = load_iris(return_X_y=True, as_frame=True)
 TABLE = TABLE.assign(size=pd.cut(TABLE.iloc[:, 0], 3, labels=["s", "m", "l"])).sample(
     60, random_state=0
@@ -62,6 +65,11 @@ def plt():
 @pytest.fixture(scope="module")
 def simclr():
     return SimCLR(views="no_flip", **SHORT).fit(IMAGES)
+
+
+@pytest.fixture(scope="module")
+def next_frame():
+    return NextFrame(context=2, **SHORT).fit(CLIPS)
 
 
 @pytest.fixture(scope="module")
@@ -498,3 +506,47 @@ def test_an_untrained_encoder_has_no_curve(simclr):
         LossCurveDisplay.from_estimator(simclr)
     display = LossCurveDisplay([1.5]).plot()
     assert display.lines_[0].get_marker() == "o"  # a line of one point would not be seen
+
+
+# Predicted frames
+
+
+def test_frames_are_drawn_above_their_predictions(next_frame):
+    display = NextFrameDisplay.from_estimator(next_frame, CLIPS, n_samples=4, n_frames=2)
+    rows = spread(9, 4)
+    np.testing.assert_allclose(display.clips, CLIPS[rows, 1:])  # two to go by, two to predict
+    predicted = next_frame.predict_next(CLIPS[rows, :3], 2)
+    np.testing.assert_allclose(display.predictions, predicted)
+    labels = [t.get_text() for t in display.ax_.get_yticklabels()]
+    assert labels == ["true", "predicted"] * 4
+    pixels = np.asarray(display.image_.get_array())
+    assert (pixels[9:17, :14, -1] == 0).all()  # nothing is drawn below the context
+    np.testing.assert_allclose(pixels[:8, :6, :3], CLIPS[0, 1] / 255, atol=0.02)
+
+
+def test_clips_with_channels_first_look_alike(next_frame):
+    X = np.moveaxis(CLIPS, -1, 2)
+    first = NextFrameDisplay.from_estimator(NextFrame(context=2, **SHORT).fit(X), X)
+    last = NextFrameDisplay.from_estimator(next_frame, CLIPS)
+    np.testing.assert_array_equal(first.image_.get_array(), last.image_.get_array())
+
+
+def test_next_frames_of_estimators_around_the_method(next_frame, plt):
+    y, given = np.arange(9) % 2, CLIPS.copy()
+    _, ax = plt.subplots()
+    pretrained = PretrainedClassifier(FrozenEstimator(next_frame), LogisticRegression())
+    pipeline = make_pipeline(FunctionTransformer(), FrozenEstimator(next_frame))
+    for estimator in (pretrained.fit(CLIPS, y), pipeline.fit(CLIPS)):
+        display = NextFrameDisplay.from_estimator(estimator, CLIPS, ax=ax)
+        assert display.ax_ is ax and display.predictions.shape == (3, 1, 8, 6, 3)
+    assert np.array_equal(CLIPS, given)
+
+
+def test_what_predicts_no_frames_is_said(next_frame, simclr):
+    with pytest.raises(ValueError, match="SimCLR does not predict frames. Fit NextFrame"):
+        NextFrameDisplay.from_estimator(simclr, IMAGES)
+    with pytest.raises(NotFittedError):
+        NextFrameDisplay.from_estimator(NextFrame(), CLIPS)
+    for n_frames in (0, 4):
+        with pytest.raises(ValueError, match=f"Predicting {n_frames} frames from 2 needs clips"):
+            NextFrameDisplay.from_estimator(next_frame, CLIPS, n_frames=n_frames)

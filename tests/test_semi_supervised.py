@@ -37,7 +37,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
 from skssl import _cache
-from skssl.methods import SCARF, MultiTask
+from skssl.methods import SCARF, MultiTask, TS2Vec
 from skssl.model_selection import UnlabeledKFold
 from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor
 
@@ -340,8 +340,23 @@ def test_more_rows_must_be_alike(iris):
     with pytest.raises(ValueError, match="must be of the kind of X, DataFrame, got DataFrame"):
         X_pandas = pd.DataFrame(X).add_prefix("column_")
         model.fit(X_pandas, y, X_unlabeled=pl.DataFrame(X))
-    with pytest.raises(ValueError, match="X has 3 features"):
-        model.fit(X, y, X_unlabeled=X[:, :3])
+    for transformer in (FunctionTransformer(), SCARF(**CHEAP), None):
+        with pytest.raises(ValueError, match="X has 3 features, but .* is expecting 4 features"):
+            PretrainedClassifier(transformer).fit(X, y, X_unlabeled=X[:, :3])
+    pipe = make_pipeline(StandardScaler(), SCARF(**CHEAP))
+    with pytest.raises(ValueError, match="X_unlabeled has rows of shape .3,., but X has rows of"):
+        PretrainedClassifier(pipe).fit(X, y, X_unlabeled=X[:, :3])
+
+
+def test_more_series_may_have_other_lengths():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, 2, 30)), np.arange(20) % 2
+    for more in (rng.normal(size=(9, 2, 20)), [rng.normal(size=(2, n)) for n in (12, 25)]):
+        model = PretrainedClassifier(TS2Vec(**CHEAP), LogisticRegression())
+        assert model.fit(X, y, X_unlabeled=more).predict(X).shape == (20,)
+        assert model.predict(X[:, :, :17]).shape == (20,)
+    with pytest.raises(ValueError, match="3 channels, but 2 were seen in fit"):
+        model.fit(X, y, X_unlabeled=rng.normal(size=(9, 3, 30)))
 
 
 def test_scarf_learns_from_more_rows(iris):
