@@ -53,7 +53,12 @@ from skssl.methods import (
     VICReg,
 )
 from skssl.model_selection import UnlabeledKFold
-from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor
+from skssl.semi_supervised import (
+    FineTunedClassifier,
+    FineTunedRegressor,
+    PretrainedClassifier,
+    PretrainedRegressor,
+)
 from skssl.text import TextTokenizer
 
 __version__ = "0.1.0.dev0"
@@ -69,6 +74,8 @@ __all__ = [
     "DenoisingAudio",
     "DenoisingAutoencoder",
     "EmbeddingDisplay",
+    "FineTunedClassifier",
+    "FineTunedRegressor",
     "HiddenUnit",
     "IJEPA",
     "Inpainting",

@@ -201,8 +201,7 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the logarithms of the probabilities; of two classes their difference."""
-        log_proba = np.log(np.maximum(self.predict_proba(X), np.finfo(float).tiny))
-        return log_proba[:, 1] - log_proba[:, 0] if len(self.classes_) == 2 else log_proba
+        return decision(self.predict_proba(X))
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class of each row."""
@@ -292,3 +291,9 @@ def select(predictions: np.ndarray, loss: Callable[[np.ndarray], np.ndarray]) ->
         counts[best] += 1
         total += predictions[best]
     return counts / N_ROUNDS
+
+
+def decision(proba: np.ndarray) -> np.ndarray:
+    """Return the logarithms of probabilities (n, n_classes); of two classes their difference."""
+    log_proba = np.log(np.maximum(proba, np.finfo(float).tiny))
+    return log_proba[:, 1] - log_proba[:, 0] if proba.shape[1] == 2 else log_proba

@@ -3,15 +3,18 @@
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.callback import CallbackSupportMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags, indexable
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from skssl._base import SSLTransformer, _restored_on_failure
@@ -19,6 +22,7 @@ from skssl._compat import HasMethods, StrOptions, fit_context, take_rows
 from skssl._fitting import fit_as_task, fit_transformer, seeded
 from skssl._inputs import infer_kind
 from skssl._kinds import kind_of, nouns, parameters_of
+from skssl._labels import labelled
 from skssl._raw import RAW
 from skssl.methods import MultiTask, SimCLR, TextContrast, TS2Vec
 
@@ -219,8 +223,134 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
         return tags
 
 
+class WithClasses(ClassifierMixin, Pretrained):
+    """What those share that predict classes."""
+
+    _end = "classifier"
+
+    def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        return labelled(y)
+
+    def _fit(self, every, few, others, labels, task):
+        kind = type_of_target(labels, input_name="y")
+        if kind not in {"binary", "multiclass"}:
+            raise ValueError(
+                f"Unknown label type: {kind}. Classes must be text, whole numbers or booleans; "
+                "PretrainedRegressor learns from other numbers."
+            )
+        if len(np.unique(labels)) < 2:
+            raise ValueError(
+                f"All labelled rows are of one class, {labels.tolist()[0]!r}; at least two "
+                "classes are needed. -1 means unlabelled in numeric labels: if it is a class of "
+                "yours, rename it, to 0 for example."
+            )
+        super()._fit(every, few, others, labels, task)
+        self.classes_ = getattr(self.classifier_, "classes_", np.unique(labels))
+
+    @available_if(end_has("predict_proba"))
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows like those seen in ``fit``.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of ``classes_``.
+        """
+        return self._ask_end("predict_proba", X)
+
+    @available_if(end_has("predict_proba"))
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows like those seen in ``fit``.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_classes)
+            Logarithms of probabilities, in the order of ``classes_``.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    @available_if(end_has("decision_function"))
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the classifier's decision values.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows like those seen in ``fit``.
+
+        Returns
+        -------
+        decision : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Decision values; one a row if there are two classes.
+        """
+        return self._ask_end("decision_function", X)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy on the labelled rows.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows to test on.
+        y : array-like of shape (n_samples,)
+            Their labels; unlabelled rows are left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            The accuracy.
+        """
+        return super().score(*self._labelled_part(X, y, sample_weight))
+
+
+class WithTargets(RegressorMixin, Pretrained):
+    """What those share that predict numbers."""
+
+    _end = "regressor"
+
+    def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        return labelled(y, classes=False)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination, R², on the labelled rows.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows to test on.
+        y : array-like of shape (n_samples,)
+            Their targets; unlabelled rows are left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            R²; 1 is perfect, 0 what predicting the mean gets.
+        """
+        return super().score(*self._labelled_part(X, y, sample_weight))
+
+
 # of other kinds of data MultiTask
-DEFAULTS = {"image": SimCLR, "video": SimCLR, "series": TS2Vec, "text": TextContrast}
+DEFAULTS: dict[str, Any] = {
+    "image": partial(SimCLR, n_components=512),
+    "video": SimCLR,
+    "series": TS2Vec,
+    "text": TextContrast,
+}
 
 
 def default_transformer(X: Any) -> SSLTransformer:

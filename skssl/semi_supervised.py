@@ -2,18 +2,25 @@
 
 from typing import Any
 
-import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import type_of_target
+from sklearn.frozen import FrozenEstimator
 
 from skssl._compat import HasMethods
-from skssl._heads import EnsembleClassifier, EnsembleRegressor
-from skssl._labels import labelled
-from skssl._pretrained import Pretrained, end_has
+from skssl._fine_tuned import FineTunedClassifier, FineTunedRegressor
+from skssl._heads import EnsembleClassifier, EnsembleRegressor, decision
+from skssl._inputs import infer_kind
+from skssl._pretrained import Pretrained, WithClasses, WithTargets
+
+__all__ = [
+    "FineTunedClassifier",
+    "FineTunedRegressor",
+    "PretrainedClassifier",
+    "PretrainedRegressor",
+]
+
+LABELS_TO_FINE_TUNE = 300  # of images; fewer are better off with a frozen encoder
 
 
-class PretrainedClassifier(ClassifierMixin, Pretrained):
+class PretrainedClassifier(WithClasses):
     """Learn an embedding from all rows and a classifier from the labelled ones.
 
     The transformer is cloned and fitted on all rows, without labels. The classifier is
@@ -29,7 +36,9 @@ class PretrainedClassifier(ClassifierMixin, Pretrained):
     classifier : classifier, default=None
         What learns from the labels. None is a mean of logistic regressions and extra trees
         on the embedding and the raw columns, and of labels spread to neighbours, chosen and
-        weighed by cross-validation on log loss. It needs no more than one label a class.
+        weighed by cross-validation on log loss. It needs no more than one label a class. Of
+        images with 300 labels or more it is the mean of that and a
+        :class:`FineTunedClassifier`, unless a transformer was given.
     passthrough : bool or "auto", default="auto"
         Whether to join the raw columns, encoded as numbers, to the embedding; of images the
         principal components of their pixels, of texts and tokens 100 topics (TF-IDF and a
@@ -51,6 +60,9 @@ class PretrainedClassifier(ClassifierMixin, Pretrained):
         The fitted classifier.
     raw_columns_ : object or None
         What encodes the raw columns; None where they are not joined.
+    fine_tuned_ : FineTunedClassifier or None
+        With all defaults, images and at least 300 labels: the other half of the predicted
+        probabilities.
     classes_ : ndarray of shape (n_classes,)
         The labels, without the mark of unlabelled rows.
     n_features_in_ : int
@@ -83,8 +95,6 @@ class PretrainedClassifier(ClassifierMixin, Pretrained):
     True
     """
 
-    _end = "classifier"
-
     _parameter_constraints: dict[str, list[Any]] = {
         **Pretrained._parameter_constraints,
         "classifier": [HasMethods(["fit", "predict"]), None],
@@ -105,97 +115,31 @@ class PretrainedClassifier(ClassifierMixin, Pretrained):
         self.memory = memory
         self.random_state = random_state
 
-    def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        return labelled(y)
-
-    _default_end = EnsembleClassifier
+    _default_end: Any = EnsembleClassifier
 
     def _fit(self, every, few, others, labels, task):
-        kind = type_of_target(labels, input_name="y")
-        if kind not in {"binary", "multiclass"}:
-            raise ValueError(
-                f"Unknown label type: {kind}. Classes must be text, whole numbers or booleans; "
-                "PretrainedRegressor learns from other numbers."
-            )
-        if len(np.unique(labels)) < 2:
-            raise ValueError(
-                f"All labelled rows are of one class, {labels.tolist()[0]!r}; at least two "
-                "classes are needed. -1 means unlabelled in numeric labels: if it is a class of "
-                "yours, rename it, to 0 for example."
-            )
         super()._fit(every, few, others, labels, task)
-        self.classes_ = getattr(self.classifier_, "classes_", np.unique(labels))
+        self.fine_tuned_ = None
+        all_default = self.transformer is None and self.classifier is None
+        if all_default and len(labels) >= LABELS_TO_FINE_TUNE and infer_kind(few) == "image":
+            tuned = FineTunedClassifier(
+                FrozenEstimator(self.transformer_),
+                passthrough=False,
+                label_smoothing=0.1,
+                random_state=self.random_state,
+            )
+            self.fine_tuned_ = tuned.fit(few, labels)
 
-    @available_if(end_has("predict_proba"))
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like or dataframe of shape (n_samples, ...)
-            Rows like those seen in ``fit``.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-            Probabilities, in the order of ``classes_``.
-        """
-        return self._ask_end("predict_proba", X)
-
-    @available_if(end_has("predict_proba"))
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like or dataframe of shape (n_samples, ...)
-            Rows like those seen in ``fit``.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_classes)
-            Logarithms of probabilities, in the order of ``classes_``.
-        """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    @available_if(end_has("decision_function"))
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return the classifier's decision values.
-
-        Parameters
-        ----------
-        X : array-like or dataframe of shape (n_samples, ...)
-            Rows like those seen in ``fit``.
-
-        Returns
-        -------
-        decision : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Decision values; one a row if there are two classes.
-        """
-        return self._ask_end("decision_function", X)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy on the labelled rows.
-
-        Parameters
-        ----------
-        X : array-like or dataframe of shape (n_samples, ...)
-            Rows to test on.
-        y : array-like of shape (n_samples,)
-            Their labels; unlabelled rows are left out.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        score : float
-            The accuracy.
-        """
-        return super().score(*self._labelled_part(X, y, sample_weight))
+    def _ask_end(self, method, X):
+        if self.fine_tuned_ is None:
+            return super()._ask_end(method, X)
+        proba = super()._ask_end("predict_proba", X) + self.fine_tuned_.predict_proba(X)
+        if method == "predict":
+            return self.classes_[proba.argmax(1)]
+        return proba / 2 if method == "predict_proba" else decision(proba / 2)
 
 
-class PretrainedRegressor(RegressorMixin, Pretrained):
+class PretrainedRegressor(WithTargets):
     """Learn an embedding from all rows and a regressor from the labelled ones.
 
     The transformer is cloned and fitted on all rows, without targets. The regressor is
@@ -252,8 +196,6 @@ class PretrainedRegressor(RegressorMixin, Pretrained):
     True
     """
 
-    _end = "regressor"
-
     _parameter_constraints: dict[str, list[Any]] = {
         **Pretrained._parameter_constraints,
         "regressor": [HasMethods(["fit", "predict"]), None],
@@ -274,26 +216,4 @@ class PretrainedRegressor(RegressorMixin, Pretrained):
         self.memory = memory
         self.random_state = random_state
 
-    def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        return labelled(y, classes=False)
-
-    _default_end = EnsembleRegressor
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the coefficient of determination, R², on the labelled rows.
-
-        Parameters
-        ----------
-        X : array-like or dataframe of shape (n_samples, ...)
-            Rows to test on.
-        y : array-like of shape (n_samples,)
-            Their targets; unlabelled rows are left out.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        score : float
-            R²; 1 is perfect, 0 what predicting the mean gets.
-        """
-        return super().score(*self._labelled_part(X, y, sample_weight))
+    _default_end: Any = EnsembleRegressor

@@ -52,6 +52,8 @@ def cheap(cls, **params):
         return cls(**{**CHEAP, **CHEAPER.get(cls.__name__, {}), "random_state": 0, **params})
     if "transformer" not in inspect.signature(cls).parameters:
         return cls(**params)
+    if "max_epochs" in inspect.signature(cls).parameters:
+        return cls(skssl.SCARF(**CHEAP), max_epochs=2, random_state=0, **params)
     head = LogisticRegression(max_iter=1000) if issubclass(cls, ClassifierMixin) else Ridge()
     return cls(skssl.SCARF(**CHEAP), head, random_state=0, **params)
 
