@@ -3,6 +3,7 @@
 from skssl._prototypes import PrototypeClassifier
 from skssl.audio import MuLaw
 from skssl.bags import to_bags
+from skssl.curation import select_to_label
 from skssl.evaluation import label_budget_report
 from skssl.inspection import (
     EmbeddingDisplay,
@@ -110,5 +111,6 @@ __all__ = [
     "ViewsDisplay",
     "WMSE",
     "label_budget_report",
+    "select_to_label",
     "to_bags",
 ]
