@@ -2,7 +2,7 @@
 
 from skssl._prototypes import PrototypeClassifier
 from skssl.audio import MuLaw
-from skssl.bags import to_bags
+from skssl.bags import PhenotypeTransformer, to_bags
 from skssl.curation import select_to_label
 from skssl.evaluation import label_budget_report
 from skssl.inspection import (
@@ -90,6 +90,7 @@ __all__ = [
     "NextFrame",
     "NextFrameDisplay",
     "NextToken",
+    "PhenotypeTransformer",
     "PretrainedClassifier",
     "PretrainedRegressor",
     "PrototypeClassifier",
