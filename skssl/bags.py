@@ -215,7 +215,7 @@ class PhenotypeTransformer(
         part = seeded(clone(given), random)
         shown = None if isinstance(part, FrozenEstimator) else part
         subtask = task.subcontext(task_name=f"fit-{name}")
-        fit_as_task(self, shown, subtask, X, None, lambda: part.fit(X))
+        fit_as_task(self, shown, subtask, X, None, lambda: part.fit(X, None))
         return part
 
     def __sklearn_tags__(self) -> Any:
