@@ -1,5 +1,6 @@
 """Self-supervised learning as scikit-learn transformers."""
 
+from skssl._distillation import distill
 from skssl._prototypes import PrototypeClassifier
 from skssl.audio import MuLaw
 from skssl.bags import PhenotypeTransformer, to_bags
@@ -111,6 +112,7 @@ __all__ = [
     "VIME",
     "ViewsDisplay",
     "WMSE",
+    "distill",
     "label_budget_report",
     "select_to_label",
     "to_bags",
