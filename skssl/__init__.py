@@ -1,8 +1,10 @@
 """Self-supervised learning as scikit-learn transformers."""
 
+from skssl._distillation import distill
 from skssl._prototypes import PrototypeClassifier
 from skssl.audio import MuLaw
-from skssl.bags import to_bags
+from skssl.bags import PhenotypeTransformer, to_bags
+from skssl.curation import select_to_label
 from skssl.evaluation import label_budget_report
 from skssl.inspection import (
     EmbeddingDisplay,
@@ -96,6 +98,7 @@ __all__ = [
     "NextFrame",
     "NextFrameDisplay",
     "NextToken",
+    "PhenotypeTransformer",
     "PretrainedClassifier",
     "PretrainedRegressor",
     "PrototypeClassifier",
@@ -116,6 +119,8 @@ __all__ = [
     "VIME",
     "ViewsDisplay",
     "WMSE",
+    "distill",
     "label_budget_report",
+    "select_to_label",
     "to_bags",
 ]

@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import (
     validate_params,
 )
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
+from sklearn.utils.validation import _num_samples as count_rows
 
 __all__ = [
     "BaseComposition",
@@ -26,6 +27,7 @@ __all__ = [
     "StrOptions",
     "choose_device",
     "choose_dtype",
+    "count_rows",
     "fit_context",
     "import_pyplot",
     "is_pandas_na",

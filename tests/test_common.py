@@ -37,6 +37,7 @@ EXPECTED_FAILURES = {
     "sklearn.semi_supervised"
 }
 TOKENIZED = {skssl.TextTokenizer: ("text",), skssl.MuLaw: ("audio",)}
+GATHERED = {skssl.PhenotypeTransformer: ("bags",)}  # which no steps train
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)
 
 
@@ -50,6 +51,8 @@ def cheap(cls, **params):
     """Build an estimator that fits in milliseconds."""
     if issubclass(cls, SSLTransformer):
         return cls(**{**CHEAP, **CHEAPER.get(cls.__name__, {}), "random_state": 0, **params})
+    if cls in GATHERED:
+        return cls(n_clusters=8, random_state=0, **params)
     if "transformer" not in inspect.signature(cls).parameters:
         return cls(**params)
     if "max_epochs" in inspect.signature(cls).parameters:
@@ -66,7 +69,7 @@ def kinds_of(estimator):
     """Return the kinds of data that an estimator reads."""
     if isinstance(estimator, SSLTransformer):
         return estimator._kinds
-    return TOKENIZED.get(type(estimator), ("table",))
+    return {**TOKENIZED, **GATHERED}.get(type(estimator), ("table",))
 
 
 EVERY = [cheap(cls) for cls in public_estimators()]
@@ -184,12 +187,14 @@ def told(estimator, kind):
 OF_OTHER_KINDS = [
     pytest.param(told(e, kind), kind, id=f"{name_of(e)}-{kind}")
     for e in EVERY
-    if isinstance(e, SSLTransformer)
+    if isinstance(e, SSLTransformer) or type(e) in GATHERED
     for kind in kinds_of(e)
     if kind != "table"
 ]
+TRAINED = [p for p in OF_OTHER_KINDS if isinstance(p.values[0], SSLTransformer)]
 TOKENIZERS = [e for e in EVERY if type(e) in TOKENIZED]
 every_other_kind = pytest.mark.parametrize(("transformer", "kind"), OF_OTHER_KINDS)
+every_trained_kind = pytest.mark.parametrize(("transformer", "kind"), TRAINED)
 
 
 def of_no_kind(transformer):
@@ -520,9 +525,12 @@ def test_other_kinds_are_copied_and_pickled(transformer, kind):
     Z = fitted.transform(new)
     for other in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
         assert np.array_equal(other.transform(new), Z)
-    assert not hasattr(clone(fitted), "encoder_")
-    doc = type(transformer).__doc__
-    early = clone(transformer).set_params(n_iter_no_change=5).fit(X)
+    assert not hasattr(clone(fitted), "n_features_in_")
+    doc = inspect.getdoc(type(transformer))
+    early = clone(transformer)
+    if isinstance(transformer, SSLTransformer):
+        early.set_params(n_iter_no_change=5)
+    early.fit(X)
     public = [a for a in vars(early) if a.endswith("_") and not a.startswith("_")]
     for name in [*transformer.get_params(deep=False), *public]:
         assert doc.count(f"\n{name} : ") == 1, name
@@ -542,7 +550,7 @@ def test_other_kinds_touch_nothing_else(transformer, kind, tmp_path, monkeypatch
     assert pickle.dumps(X) == before and os.listdir(tmp_path) == []
 
 
-@every_other_kind
+@every_trained_kind
 def test_other_kinds_fail_without_a_trace(transformer, kind):
     X = SAMPLES[kind]()
     fitted = clone(transformer).fit(X)
@@ -568,7 +576,7 @@ def test_other_kinds_fail_without_a_trace(transformer, kind):
     assert np.array_equal(fitted.transform(X), Z)
 
 
-@every_other_kind
+@every_trained_kind
 def test_other_kinds_go_on_training(transformer, kind):
     X = SAMPLES[kind]()
     check_warm_start(transformer, X)
@@ -592,7 +600,9 @@ def test_other_kinds_in_compositions(transformer, kind):
         assert isinstance(out, frame)
         assert list(out.columns) == list(named.get_feature_names_out())
     model = make_pipeline(clone(transformer), StandardScaler(), LogisticRegression(max_iter=1000))
-    grid = {f"{name_of(transformer).lower()}__max_epochs": [0, 1]}
+    trained = isinstance(transformer, SSLTransformer)
+    name, values = ("max_epochs", [0, 1]) if trained else ("n_clusters", [3, 4])
+    grid = {f"{name_of(transformer).lower()}__{name}": values}
     search = GridSearchCV(model, grid, cv=3, error_score="raise").fit(X, y)
     assert search.predict(X).shape == (60,)
     few = np.where(np.arange(60) < 30, y, -1)

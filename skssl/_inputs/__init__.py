@@ -18,7 +18,7 @@ from skssl._columns import Columns
 from skssl._inputs._audio import MAKE_AUDIO, AudioReader
 from skssl._inputs._bags import is_bags
 from skssl._inputs._containers import as_array, is_missing, wrong_dimension
-from skssl._inputs._events import MAKE_BAGS, BagReader, event_columns
+from skssl._inputs._events import MAKE_BAGS, BagReader, bags_of, check_time, event_columns
 from skssl._inputs._images import MAKE_CLIPS, MAKE_IMAGES, ImageReader, VideoReader
 from skssl._inputs._reader import TableReader
 from skssl._inputs._series import MAKE_SERIES, SeriesReader, is_ragged
@@ -51,6 +51,8 @@ __all__ = [
     "TokenReader",
     "VideoReader",
     "Words",
+    "bags_of",
+    "check_time",
     "event_columns",
     "infer_kind",
     "is_bags",

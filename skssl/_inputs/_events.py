@@ -43,7 +43,7 @@ class BagReader:
 
     def fit(self, X: Any, *more: Any) -> "BagReader":
         """Learn the categories of the columns over X and all of ``more``."""
-        parts = [_bags(part) for part in (X, *more)]
+        parts = [bags_of(part) for part in (X, *more)]
         self.time = parts[0].events.time
         frames = [self._columns_of(part.events, part.rows(self.max_events)) for part in parts]
         self.cells = TableReader(self.categorical_features)
@@ -54,17 +54,13 @@ class BagReader:
 
     def read(self, X: Any, ensure_min_samples: int = 1) -> torch.Tensor:
         """Return X as one tensor of shape (n_samples, longest bag, n_columns) on the CPU."""
-        bags = _bags(X)
+        bags = bags_of(X)
         if len(bags) < ensure_min_samples:
             raise ValueError(
                 f"Found {len(bags)} bag(s) (shape=({len(bags)},)) while a minimum of "
                 f"{ensure_min_samples} is required."
             )
-        if bags.events.time != self.time:
-            raise ValueError(
-                f"The bags seen in fit have time={self.time!r}, these have "
-                f"time={bags.events.time!r}. Make both with the same to_bags(df, id=..., time=...)."
-            )
+        check_time(bags, self.time)
         rows = bags.rows(self.max_events)
         gap = torch.from_numpy(np.log1p(bags.events.gap[rows])).float()[:, None]
         cells = gap[:, :0]
@@ -94,10 +90,11 @@ class BagReader:
 
 def event_columns(X: Any) -> Any:
     """Return a frame with the columns of the events of X, to check names by."""
-    return _bags(X).events.frame
+    return bags_of(X).events.frame
 
 
-def _bags(X: Any) -> BagArray:
+def bags_of(X: Any) -> BagArray:
+    """Return the array behind X, of bags none of which is empty."""
     if not is_bags(X):
         raise TypeError(f"Expected bags of events, got {type(X).__name__}. {MAKE_BAGS}")
     bags = getattr(X, "array", X)
@@ -109,3 +106,12 @@ def _bags(X: Any) -> BagArray:
     if not len(bags):
         raise ValueError("Found 0 bags (shape=(0,)) while a minimum of 1 is required.")
     return bags
+
+
+def check_time(bags: BagArray, time: Any) -> None:
+    """Compare the column that says when with the one that ``fit`` saw."""
+    if bags.events.time != time:
+        raise ValueError(
+            f"The bags seen in fit have time={time!r}, these have time={bags.events.time!r}. "
+            "Make both with the same to_bags(df, id=..., time=...)."
+        )
