@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from skssl._base import SSLTransformer, _apply
 from skssl._compat import Interval, StrOptions, take_rows, validate_params
@@ -14,6 +15,8 @@ from skssl._train import local_seed
 from skssl.inspection._fitted import spread, unwrap
 from skssl.metrics._spectrum import alpha_req, nesum, rankme, stable_rank
 from skssl.metrics._views import alignment, knn_consistency, lidar, uniformity
+
+DRAWS = 10  # of a view, until it counts as one that alters nothing
 
 # Each made so that greater is better.
 OF_EMBEDDINGS: dict[str, Callable[[np.ndarray], float]] = {
@@ -119,17 +122,25 @@ def label_free_scorer(
 def embedded_views(transformer: SSLTransformer, X: Any, n_views: int, seed: int) -> np.ndarray:
     """Return the embeddings (n_views, n_samples, n_components) of altered copies of rows."""
     scaler, encoder = transformer.encoder_
-    x = _apply(scaler, transformer._read(X))
-    found: list[np.ndarray] = []
+    x = transformer._read(X)
+    embedded = []
     with torch.no_grad(), local_seed(seed, torch.device("cpu")):
-        while len(found) < n_views:
-            # What the method leaves as it is would be the same in every draw.
-            altered = [v for v in transformer.views_(x) if v is not x and not torch.equal(v, x)]
-            if not altered:
-                raise ValueError(
-                    f"{type(transformer).__name__} compares no altered copies of whole rows, which "
-                    "this metric looks at. Pass views= to it, or score by 'rankme' or another "
-                    "metric of the embedding."
-                )
-            found += [_apply(encoder, view).numpy() for view in altered[: n_views - len(found)]]
-    return np.stack(found)
+        # Views are drawn batch by batch, as in training, but for a last ragged one.
+        for batch in x.tensor_split(-(-len(x) // transformer.batch_size)):
+            altered = _altered(transformer, _apply(scaler, batch), n_views)
+            embedded.append(torch.stack([_apply(encoder, view) for view in altered]))
+    return torch.cat(embedded, dim=1).numpy()
+
+
+def _altered(transformer: SSLTransformer, x: Tensor, n_views: int) -> list[Tensor]:
+    """Return altered copies of a batch, drawn as often as it takes."""
+    found: list[Tensor] = []
+    for _ in range(DRAWS * n_views):
+        # What the method leaves as it is would be the same in every draw.
+        found += [v for v in transformer.views_(x) if v is not x and not torch.equal(v, x)]
+        if len(found) >= n_views:
+            return found[:n_views]
+    raise ValueError(
+        f"{type(transformer).__name__} compares no altered copies of whole rows, which this metric "
+        "looks at. Pass views= to it, or score by 'rankme' or another metric of the embedding."
+    )
