@@ -11,7 +11,7 @@ from skssl._train import Net
 
 ROWS = 128  # looked at
 AT_ONCE = 32
-LEFT_OF_RANK = 0.4  # of the untrained encoder's; healthy fits had .6 or more, most above 1
+LEFT_OF_RANK = 0.4  # of the untrained encoder's; healthy fits had .58 or more
 LEFT_OF_SPREAD = 0.01
 RANK_TO_LOSE = 3.0  # of fewer directions there is little to lose, and chance decides
 
