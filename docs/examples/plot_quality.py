@@ -42,7 +42,8 @@ plt.show()
 # A search without labels, in which every fit has half a second and stops where views' neighbours
 # agree no better.
 vime.set_params(learning_rate=0.001).set_callbacks(EarlyStopping("knn"), TimeBudget(0.5))
-search = GridSearchCV(vime, {"p": [0.1, 0.3]}, cv=2, scoring=label_free_scorer("lidar")).fit(X)
+grid = {"learning_rate": [0.001, 0.01]}
+search = GridSearchCV(vime, grid, cv=2, scoring=label_free_scorer("rankme")).fit(X)
 print(search.best_params_, "stopped after", search.best_estimator_.n_iter_, "epochs")
 
 # %%

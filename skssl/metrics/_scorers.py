@@ -100,8 +100,8 @@ def label_free_scorer(
 
     Notes
     -----
-    Scores of two methods, or of two widths, do not compare; see the page on quality without
-    labels for how far they go within a method.
+    Scores of two methods, or of two widths, do not compare. Nor do metrics of views where it is
+    the strength of the views that differs: each candidate is asked about copies of its own.
 
     Examples
     --------
