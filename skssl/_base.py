@@ -219,9 +219,10 @@ class SSLTransformer(
                 # Its moments; learning rates are those of the parameters as they are now.
                 state = {"state": self._optimizer_state["state"]}
                 optimizer.load_state_dict(optimizer.state_dict() | state)
-            report = Report(self, X, y, net, plan, held_out, seed, len(rows))
+            report = Report(self, X, y, net, plan, held_out, seed, rows)
             curve = _train.train(net, optimizer, rows, self._batch_loss, plan, report)
-        for name in ("decoder_", "validation_loss_curve_"):  # of an earlier fit that had them
+        # of an earlier fit that had them
+        for name in ("decoder_", "validation_loss_curve_", "probe_curves_"):
             self.__dict__.pop(name, None)
         for name, value in report.learnt(curve).items():
             setattr(self, name, value)

@@ -196,6 +196,9 @@ ATTRIBUTE_DOCS = {
     Mean loss of each epoch; an epoch longer than 2 000 steps has several entries.""",
     "validation_loss_curve_": """validation_loss_curve_ : list of float
     Loss on the held-out rows after each epoch; only with ``n_iter_no_change``.""",
+    "probe_curves_": """probe_curves_ : dict of str to list of float
+    What :class:`skssl.callbacks.ProbeMonitor` and :class:`skssl.callbacks.EarlyStopping` saw,
+    by the name of the scorer; only with them.""",
     "n_iter_": """n_iter_ : int
     Number of entries of ``loss_curve_``.""",
     "n_features_in_": """n_features_in_ : int

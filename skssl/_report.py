@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from skssl import _train
+from skssl._collapse import look, warn_of_collapse
 from skssl._train import Net, Patience, Plan, Rows
 
 
@@ -28,14 +29,20 @@ class Report:
         plan: Plan,
         held_out: Rows | None,
         seed: int,
-        n_rows: int,
+        rows: Rows,
     ):
         self.estimator, self.data = estimator, {"X": X, "y": y}
         self.net, self.plan, self.held_out, self.seed = net, plan, held_out, seed
-        per_epoch = min(_train.n_batches(n_rows, plan.batch_size), _train.STEPS_PER_REPORT)
+        self.rows = rows
+        per_epoch = min(_train.n_batches(len(rows), plan.batch_size), _train.STEPS_PER_REPORT)
         self.n_epochs = math.ceil(plan.n_steps / per_epoch)
         self.patience = Patience(estimator.n_iter_no_change) if held_out else None
+        self.watches: dict[Any, Patience] = {}  # of callbacks
+        self.curves: dict[str, list[float]] = {}
+        self.watchers: dict[str, Any] = {}  # whose curves these are
+        self.untrained = look(net, rows.tensors[0]) if plan.n_steps and not plan.endless else None
         self.start = time.perf_counter()
+        estimator._report = self
         self.context = estimator._init_callback_context(max_subtasks=self.n_epochs)
         self.context.call_on_fit_task_begin(estimator=estimator, **self.data)
         self.task: Any = self._begin_epoch() if self.n_epochs else None
@@ -53,7 +60,8 @@ class Report:
         stop |= self.task.call_on_fit_task_end(
             estimator=self.estimator,
             **self.data,
-            reconstruction_attributes=lambda: self.learnt(curve, best=False),
+            # A copy for callbacks may be pickled; what fit is about is no part of it.
+            reconstruction_attributes=lambda: self.learnt(curve, best=False) | {"_report": None},
         )
         if not stop and len(curve) < self.n_epochs:
             self.task = self._begin_epoch()
@@ -74,8 +82,10 @@ class Report:
 
     def learnt(self, curve: list[float], best: bool = True) -> dict[str, Any]:
         """Return the fitted attributes as of now, copied from the net in training."""
-        if best and self.patience is not None and self.patience.best:
-            self.net.load_state_dict(self.patience.best)
+        if best:
+            for patience in filter(None, [self.patience, *self.watches.values()]):
+                if patience.best:
+                    self.net.load_state_dict(patience.best)
         scaler = self.estimator._scaler
         kept: Any = [self.net.encoder, self.net.trunk, getattr(self.net, "decoder", None)]
         encoder, trunk, decoder = copy.deepcopy(nn.ModuleList(kept)).cpu().eval()
@@ -90,8 +100,27 @@ class Report:
             attributes["decoder_"] = decoder
         if self.patience is not None:
             attributes["validation_loss_curve_"] = list(self.patience.curve)
+        if self.curves:
+            attributes["probe_curves_"] = {name: list(c) for name, c in self.curves.items()}
         return attributes
+
+    def note(self, watcher: Any, name: str, value: float) -> None:
+        """Add to a curve that the estimator shall have, of a callback's."""
+        if self.watchers.setdefault(name, watcher) is not watcher:
+            raise ValueError(
+                f"Two callbacks of this fit record {name!r}. Give the curve of one of them another "
+                f"name, as in ProbeMonitor(scoring={{'other': {name!r}}})."
+            )
+        self.curves.setdefault(name, []).append(value)
+
+    def watch(self, watcher: Any, value: float, n_epochs: int, keep_best: bool) -> bool:
+        """Return whether a callback's value has not fallen for so many epochs."""
+        patience = self.watches.setdefault(watcher, Patience(n_epochs, keep_best))
+        return patience(self.net, value)
 
     def end(self) -> None:
         """Close the fit's task; the estimator is fitted by now."""
+        del self.estimator._report
+        if self.untrained is not None:
+            warn_of_collapse(self.estimator, self.net, self.rows.tensors[0], self.untrained)
         self.context.call_on_fit_task_end(estimator=self.estimator, **self.data)

@@ -205,14 +205,15 @@ def held_out_loss(net: Net, rows: Rows, loss: Loss, plan: Plan, seed: int) -> fl
 class Patience:
     """Stop once a value has not fallen for ``n_iter_no_change`` epochs; keep the best weights."""
 
-    def __init__(self, n_iter_no_change: int):
+    def __init__(self, n_iter_no_change: int, keep_best: bool = True):
         self.n_iter_no_change = n_iter_no_change
+        self.keep_best = keep_best
         self.curve: list[float] = []
         self.best: dict[str, Tensor] = {}
 
     def __call__(self, net: nn.Module, value: float) -> bool:
         """Take note of an epoch's value and return whether to stop."""
         self.curve.append(value)
-        if value <= min(self.curve):
+        if self.keep_best and value <= min(self.curve):
             self.best = copy.deepcopy(net.state_dict())
         return len(self.curve) - self.curve.index(min(self.curve)) > self.n_iter_no_change

@@ -94,9 +94,19 @@ def names_in_api():
     return names
 
 
-@pytest.mark.parametrize(
-    "module", ["", ".curation", ".losses", ".views", ".encoders", ".inspection"]
-)
+MODULES = [
+    "",
+    ".losses",
+    ".views",
+    ".encoders",
+    ".inspection",
+    ".metrics",
+    ".callbacks",
+    ".curation",
+]
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_every_public_function_and_class_is_in_the_api(module):
     listed = [pkgutil.resolve_name(name) for name in names_in_api()]
     assert len(listed) == len(set(listed)), "docs/api.rst lists a name twice"

@@ -1,0 +1,318 @@
+"""Callbacks for self-supervised training: stop in time, on a budget, and look on.
+
+They follow scikit-learn's protocol (:mod:`sklearn.callback`). Set them on a transformer, or on the
+Pipeline, meta-estimator or search that it stands in: then they are handed down to each
+transformer that is fitted inside.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import MetaEstimatorMixin
+from sklearn.model_selection import cross_val_score
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.utils.multiclass import type_of_target
+
+from skssl._base import SSLTransformer
+from skssl._compat import BaseComposition, Interval, StrOptions, validate_params
+from skssl._labels import labelled
+from skssl.metrics import label_free_scorer
+from skssl.metrics._scorers import OF_EMBEDDINGS, OF_VIEWS
+
+__all__ = ["EarlyStopping", "ProbeMonitor", "TimeBudget"]
+
+SHORT = {"knn": "knn_consistency"}
+NAMES = {*SHORT, *OF_EMBEDDINGS, *OF_VIEWS}
+
+
+class EarlyStopping:
+    """Stop training once what is monitored has not improved for some epochs.
+
+    Parameters
+    ----------
+    monitor : str or callable, default="loss"
+        ``"loss"`` is that of the rows held out if the transformer has ``n_iter_no_change``,
+        else that of training. ``"knn"`` (for ``"knn_consistency"``), ``"rankme"`` and the other
+        names of :func:`skssl.metrics.label_free_scorer` look at the embedding of the rows that
+        the transformer is fitted to. A callable ``scorer(estimator, X, y)`` is shown these rows
+        and the y that ``fit`` was given, if any; greater is better.
+    patience : int, default=10
+        Epochs without an improvement after which to stop. An epoch of a small table is a step
+        or two, and 10 of them are soon over.
+    restore_best : bool, default=True
+        Whether the transformer shall end with the weights of its best epoch, not of its last.
+
+    Notes
+    -----
+    Values after each epoch are kept in ``probe_curves_`` of the transformer, by the monitor's
+    name, except losses, which are in ``loss_curve_`` anyway. They are there in the workers of a
+    search, too; the callback itself keeps nothing.
+
+    RankMe tends to rise early and to fall while the embedding still improves: as a reason to
+    stop it is a guard against collapse rather than a measure of quality.
+
+    The learning rate decays over ``max_epochs``, so that a fit that is stopped early ends at a
+    rate still high.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skssl import SCARF
+    >>> from skssl.callbacks import EarlyStopping
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> scarf = SCARF(n_components=8, learning_rate=1e-9, random_state=0)  # learns nothing
+    >>> scarf.set_callbacks(EarlyStopping("knn", patience=3)).fit(X).n_iter_ < 50
+    True
+    """
+
+    @validate_params(
+        {
+            "self": "no_validation",
+            "monitor": [StrOptions({"loss", *NAMES}), callable],
+            "patience": [Interval(Integral, 1, None, closed="left")],
+            "restore_best": ["boolean"],
+        },
+        prefer_skip_nested_validation=True,
+    )
+    def __init__(self, monitor: Any = "loss", *, patience: int = 10, restore_best: bool = True):
+        self.monitor = monitor
+        self.patience = patience
+        self.restore_best = restore_best
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        """Be handed down to the transformers inside, if set on something around them."""
+        _hand_down(self, estimator, context)
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        """Be handed down no more."""
+        _hold_back(self, context)
+
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+        """Do nothing: epochs count when they are over."""
+
+    def on_fit_task_end(
+        self,
+        estimator: Any,
+        context: Any,
+        *,
+        X: Any = None,
+        y: Any = None,
+        fitted_estimator: Any = None,
+    ) -> bool:
+        """Take note of an epoch and return whether to stop."""
+        if not _is_epoch(estimator, context):
+            return False
+        if self.monitor == "loss":
+            held_out = getattr(fitted_estimator, "validation_loss_curve_", None)
+            value = -(held_out or fitted_estimator.loss_curve_)[-1]
+        else:
+            name, scorer = _named(self.monitor)
+            value = _score(scorer, fitted_estimator, X, y, name)
+            estimator._report.note(self, name, value)
+        return estimator._report.watch(self, -value, self.patience, self.restore_best)
+
+
+class TimeBudget:
+    """Stop training before an epoch that would go over a number of seconds.
+
+    Each transformer has the seconds for itself, counted from when its training begins; one
+    epoch is always trained. Inside a search that compares methods at an equal cost.
+
+    Parameters
+    ----------
+    seconds : float
+        Wall-clock seconds that the fit of a transformer may take.
+
+    Notes
+    -----
+    The learning rate decays over ``max_epochs``: choose as many as the budget about suffices
+    for, since a fit that is stopped early ends at a rate still high.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skssl import SCARF
+    >>> from skssl.callbacks import TimeBudget
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> scarf = SCARF(n_components=8, max_epochs=10**6, random_state=0)
+    >>> scarf.set_callbacks(TimeBudget(0.2)).fit(X).n_iter_ < 10**6
+    True
+    """
+
+    @validate_params(
+        {"self": "no_validation", "seconds": [Interval(Real, 0, None, closed="neither")]},
+        prefer_skip_nested_validation=True,
+    )
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        """Be handed down to the transformers inside, if set on something around them."""
+        _hand_down(self, estimator, context)
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        """Be handed down no more."""
+        _hold_back(self, context)
+
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+        """Do nothing: contexts know when they began."""
+
+    def on_fit_task_end(self, estimator: Any, context: Any) -> bool:
+        """Return whether one more epoch like this one would take too long."""
+        if not _is_epoch(estimator, context):
+            return False
+        now = datetime.now(UTC)
+        spent, last = now - context.parent.init_time, now - context.init_time
+        return (spent + last).total_seconds() > self.seconds
+
+
+class ProbeMonitor:
+    """Score the embedding after each epoch, with labels or without.
+
+    It changes nothing in training. What it saw is in ``probe_curves_`` of the fitted transformer,
+    a dict of lists with one value an epoch.
+
+    Parameters
+    ----------
+    X : array-like or dataframe of shape (n_samples, ...), default=None
+        Rows to score on, as the transformer itself reads them: behind the scaler, where one
+        stands in front of it in a Pipeline. None is the rows that it is fitted to, and the y of
+        that ``fit`` for those who ask for it.
+    y : array-like of shape (n_samples,), default=None
+        Their labels; None, NaN and NA mark rows without one, and so does the number -1 among
+        classes. They are for the scores only.
+    scoring : str, callable, dict or None, default=None
+        A name that :func:`skssl.metrics.label_free_scorer` knows, or ``"knn"``; a callable
+        ``scorer(estimator, X, y)``; or a dict of several, by the names that their curves shall
+        have. None is ``"probe"`` where there are labels: the score of the 5 nearest neighbours
+        in the embedding, cross-validated; without labels it is ``"rankme"``.
+    every : int, default=1
+        Score after so many epochs only, and after the last of ``max_epochs``. Epochs in between
+        have NaN.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skssl import SCARF
+    >>> from skssl.callbacks import ProbeMonitor
+    >>> X, y = load_iris(return_X_y=True)
+    >>> scarf = SCARF(n_components=8, max_epochs=3, random_state=0)
+    >>> scarf.set_callbacks(ProbeMonitor(X, y), ProbeMonitor(scoring="knn")).fit(X)
+    SCARF(...)
+    >>> {name: len(curve) for name, curve in scarf.probe_curves_.items()}
+    {'probe': 3, 'knn': 3}
+    """
+
+    @validate_params(
+        {
+            "self": "no_validation",
+            "X": "no_validation",
+            "y": "no_validation",
+            "scoring": [StrOptions(NAMES), callable, Mapping, None],
+            "every": [Interval(Integral, 1, None, closed="left")],
+        },
+        prefer_skip_nested_validation=True,
+    )
+    def __init__(self, X: Any = None, y: Any = None, *, scoring: Any = None, every: int = 1):
+        if X is None and y is not None:
+            raise ValueError("ProbeMonitor has labels but no rows: pass X with y.")
+        self.X = X
+        self.y = y
+        self.scoring = scoring
+        self.every = every
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        """Be handed down to the transformers inside, if set on something around them."""
+        _hand_down(self, estimator, context)
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        """Be handed down no more."""
+        _hold_back(self, context)
+
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+        """Do nothing: scores are those of trained epochs."""
+
+    def on_fit_task_end(
+        self,
+        estimator: Any,
+        context: Any,
+        *,
+        X: Any = None,
+        y: Any = None,
+        fitted_estimator: Any = None,
+    ) -> None:
+        """Score the embedding as of now."""
+        if not _is_epoch(estimator, context):
+            return
+        n_done = context.task_id + 1
+        is_due = n_done % self.every == 0 or n_done == context.parent.max_subtasks
+        X, y = (X, y) if self.X is None else (self.X, self.y)
+        for name, scorer in self._scorers().items():
+            value = _score(scorer, fitted_estimator, X, y, name) if is_due else np.nan
+            estimator._report.note(self, name, value)
+
+    def _scorers(self) -> dict[str, Callable[..., float]]:
+        if isinstance(self.scoring, Mapping):
+            return {str(name): _named(scoring)[1] for name, scoring in self.scoring.items()}
+        if self.scoring is not None:
+            return dict([_named(self.scoring)])
+        return dict([_named("rankme")]) if self.y is None else {"probe": neighbours_score}
+
+
+def neighbours_score(estimator: Any, X: Any, y: Any) -> float:
+    """Score the 5 nearest neighbours in the embedding, cross-validated on the labelled rows."""
+    Z = estimator.transform(X)
+    mask, labels = labelled(y)
+    is_numbers = labels.dtype.kind == "f" and type_of_target(labels) == "continuous"
+    model = KNeighborsRegressor() if is_numbers else KNeighborsClassifier()
+    return float(cross_val_score(model, np.asarray(Z)[mask], labels, cv=3).mean())
+
+
+def _is_epoch(estimator: Any, context: Any) -> bool:
+    """Tell epochs of a transformer from tasks of what stands beside or around it."""
+    return isinstance(estimator, SSLTransformer) and context.task_name == "epoch"
+
+
+def _named(scoring: Any) -> tuple[str, Callable[..., float]]:
+    """Return the name of a scorer's curve, and the scorer."""
+    if isinstance(scoring, str):
+        return scoring, label_free_scorer(SHORT.get(scoring, scoring))
+    return getattr(scoring, "metric", getattr(scoring, "__name__", "score")), scoring
+
+
+def _score(scorer: Callable[..., float], fitted: Any, X: Any, y: Any, name: str) -> float:
+    value = scorer(fitted, X, y)
+    if not isinstance(value, Real) or np.isnan(value):
+        raise ValueError(
+            f"The scorer {name!r} returned {value!r} in epoch {fitted.n_iter_}; expected a number, "
+            "of which greater is better. Where it needs labels, pass them: fit(X, y)."
+        )
+    return float(value)
+
+
+def _hand_down(callback: Any, estimator: Any, context: Any) -> None:
+    """Let a callback reach the transformers in what it is set on.
+
+    scikit-learn hands a callback down if it has ``max_propagation_depth``, and then refuses it
+    on parts of Pipelines. So ours have it only while something around a transformer is fitted.
+    """
+    if isinstance(estimator, SSLTransformer):
+        return
+    if not isinstance(estimator, (MetaEstimatorMixin, BaseComposition)):
+        raise TypeError(
+            f"{type(callback).__name__} is for self-supervised transformers, or for what they "
+            f"stand in; {type(estimator).__name__} trains none. In a Pipeline set it on the "
+            "transformer: pipe['scarf'].set_callbacks(...)."
+        )
+    callback.__dict__.setdefault("_around", set()).add(id(context))  # threads may share it
+    callback.max_propagation_depth = None
+
+
+def _hold_back(callback: Any, context: Any) -> None:
+    around = callback.__dict__.get("_around", set())
+    around.discard(id(context))
+    if not around:
+        callback.__dict__.pop("max_propagation_depth", None)

@@ -1,0 +1,22 @@
+"""Quality of an embedding without labels: functions on embeddings, and scorers for searches.
+
+Functions take what ``transform`` returns. Those that compare altered copies of the same rows
+take them stacked, of shape (n_views, n_samples, n_components).
+"""
+
+from skssl.metrics._scorers import label_free_scorer
+from skssl.metrics._spectrum import alpha_req, nesum, rankme, seed_stability, stable_rank
+from skssl.metrics._views import alignment, knn_consistency, lidar, uniformity
+
+__all__ = [
+    "alignment",
+    "alpha_req",
+    "knn_consistency",
+    "label_free_scorer",
+    "lidar",
+    "nesum",
+    "rankme",
+    "seed_stability",
+    "stable_rank",
+    "uniformity",
+]

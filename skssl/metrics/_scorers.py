@@ -1,0 +1,146 @@
+"""Label-free metrics as scorers of searches and of callbacks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skssl._base import SSLTransformer, _apply
+from skssl._compat import Interval, StrOptions, take_rows, validate_params
+from skssl._train import local_seed
+from skssl.inspection._fitted import spread, unwrap
+from skssl.metrics._spectrum import alpha_req, nesum, rankme, stable_rank
+from skssl.metrics._views import alignment, knn_consistency, lidar, uniformity
+
+DRAWS = 10  # of a view, until it counts as one that alters nothing
+
+# Each made so that greater is better.
+OF_EMBEDDINGS: dict[str, Callable[[np.ndarray], float]] = {
+    "rankme": rankme,
+    "alpha_req": lambda Z: -abs(alpha_req(Z) - 1),
+    "nesum": nesum,
+    "stable_rank": stable_rank,
+    "uniformity": lambda Z: -uniformity(Z),
+}
+OF_VIEWS: dict[str, Callable[[np.ndarray], float]] = {
+    "lidar": lidar,
+    "alignment": lambda Z: -alignment(Z),
+    "knn_consistency": knn_consistency,
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Scorer:
+    """What :func:`label_free_scorer` returns."""
+
+    metric: str
+    max_samples: int = 1000
+    n_views: int = 4
+    random_state: int = 0
+
+    def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
+        """Score the embedding of X; labels are not looked at."""
+        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+        X = take_rows(X, spread(n_samples, self.max_samples))
+        if self.metric in OF_VIEWS:
+            transformer, X = unwrap(estimator, X)
+            views = embedded_views(transformer, X, self.n_views, self.random_state)
+            return OF_VIEWS[self.metric](views)
+        if not hasattr(estimator, "transform"):
+            estimator, X = unwrap(estimator, X)
+        return OF_EMBEDDINGS[self.metric](np.asarray(estimator.transform(X)))
+
+    def __repr__(self) -> str:
+        given = ((f.name, getattr(self, f.name), f.default) for f in fields(self)[1:])
+        changed = [f", {name}={value!r}" for name, value, usual in given if value != usual]
+        return f"label_free_scorer({self.metric!r}{''.join(changed)})"
+
+
+@validate_params(
+    {
+        "metric": [StrOptions({*OF_EMBEDDINGS, *OF_VIEWS})],
+        "max_samples": [Interval(Integral, 2, None, closed="left")],
+        "n_views": [Interval(Integral, 2, None, closed="left")],
+        "random_state": [Interval(Integral, 0, 2**31 - 1, closed="both")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def label_free_scorer(
+    metric: str, *, max_samples: int = 1000, n_views: int = 4, random_state: int = 0
+) -> Scorer:
+    """Make a scorer that needs no labels, for searches, cross-validation and callbacks.
+
+    Greater is better: the sign of :func:`alignment` and :func:`uniformity` is turned, and of
+    :func:`alpha_req` it is minus the distance from 1.
+
+    Parameters
+    ----------
+    metric : str
+        ``"rankme"``, ``"alpha_req"``, ``"nesum"``, ``"stable_rank"`` and ``"uniformity"`` look
+        at the embedding; ``"lidar"``, ``"alignment"`` and ``"knn_consistency"`` at those of
+        altered copies of the rows. :func:`seed_stability` compares two fits: call it on them.
+    max_samples : int, default=1000
+        Rows to look at, evenly spaced among those given.
+    n_views : int, default=4
+        Altered copies of each row.
+    random_state : int, default=0
+        Draws the views, alike for every estimator.
+
+    Returns
+    -------
+    scorer : callable
+        It has the signature ``scorer(estimator, X, y=None)`` and can be pickled. The estimator
+        is a fitted transformer of any kind, a Pipeline that ends in one, or a
+        PretrainedClassifier or PretrainedRegressor, whose transformer is scored. Metrics of
+        views need a self-supervised one, whose own ``views_`` are drawn.
+
+    Notes
+    -----
+    Scores of two methods, or of two widths, do not compare. Nor do metrics of views where it is
+    the strength of the views that differs: each candidate is asked about copies of its own.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skssl import SCARF
+    >>> from skssl.metrics import label_free_scorer
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> scarf = SCARF(n_components=8, max_epochs=5, random_state=0)
+    >>> scorer = label_free_scorer("knn_consistency")
+    >>> search = GridSearchCV(scarf, {"learning_rate": [1e-9, 1e-2]}, cv=2, scoring=scorer)
+    >>> search.fit(X).best_params_, scorer
+    ({'learning_rate': 0.01}, label_free_scorer('knn_consistency'))
+    """
+    return Scorer(metric, max_samples, n_views, random_state)
+
+
+def embedded_views(transformer: SSLTransformer, X: Any, n_views: int, seed: int) -> np.ndarray:
+    """Return the embeddings (n_views, n_samples, n_components) of altered copies of rows."""
+    scaler, encoder = transformer.encoder_
+    x = transformer._read(X)
+    embedded = []
+    with torch.no_grad(), local_seed(seed, torch.device("cpu")):
+        # Views are drawn batch by batch, as in training, but for a last ragged one.
+        for batch in x.tensor_split(-(-len(x) // transformer.batch_size)):
+            altered = _altered(transformer, _apply(scaler, batch), n_views)
+            embedded.append(torch.stack([_apply(encoder, view) for view in altered]))
+    return torch.cat(embedded, dim=1).numpy()
+
+
+def _altered(transformer: SSLTransformer, x: Tensor, n_views: int) -> list[Tensor]:
+    """Return altered copies of a batch, drawn as often as it takes."""
+    found: list[Tensor] = []
+    for _ in range(DRAWS * n_views):
+        # What the method leaves as it is would be the same in every draw.
+        found += [v for v in transformer.views_(x) if v is not x and not torch.equal(v, x)]
+        if len(found) >= n_views:
+            return found[:n_views]
+    raise ValueError(
+        f"{type(transformer).__name__} compares no altered copies of whole rows, which this metric "
+        "looks at. Pass views= to it, or score by 'rankme' or another metric of the embedding."
+    )

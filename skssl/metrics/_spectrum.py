@@ -1,0 +1,249 @@
+"""How many directions an embedding uses, and whether two embeddings use the same."""
+
+from typing import Any
+
+import numpy as np
+from scipy.special import entr
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_consistent_length
+
+
+def rankme(Z: Any) -> float:
+    """RankMe: how many directions the embedding uses, were all used alike.
+
+    Higher is better, within one method and one width. It sees a collapse at once; a high
+    value alone is no proof of a good embedding, since noise has full rank, too.
+
+    Parameters
+    ----------
+    Z : array-like of shape (n_samples, n_components)
+        An embedding; more rows than columns, or the rows are the limit.
+
+    Returns
+    -------
+    rank : float
+        ``exp(-sum_k p_k log p_k)`` with ``p_k = s_k / sum_j s_j`` and the singular values s of
+        Z, not centred: between 1 and min(n_samples, n_components), or 0 where all of Z is 0.
+        The paper adds 1e-7 to each p to be safe from log 0; here 0 log 0 is 0.
+
+    Raises
+    ------
+    ValueError
+        If Z is not a finite array of two dimensions.
+
+    References
+    ----------
+    .. [1] Garrido, Balestriero, Najman and LeCun, "RankMe: Assessing the Downstream Performance
+       of Pretrained Self-Supervised Representations by Their Rank", ICML 2023.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skssl.metrics import rankme
+    >>> print(round(rankme(np.eye(4)), 2), round(rankme(np.ones((4, 4))), 2))
+    4.0 1.0
+    """
+    return effective_rank(_singular_values(check_embedding(Z)))
+
+
+def alpha_req(Z: Any, first: int = 4, last: int = 100) -> float:
+    """alpha-ReQ: how fast the variances of the principal components decay.
+
+    Near 1 is best, says the paper: above it the embedding lives in few directions, below it
+    follows noise.
+
+    Parameters
+    ----------
+    Z : array-like of shape (n_samples, n_components)
+        An embedding.
+    first, last : int, default=4, 100
+        Ranks of the variances that the line is fitted to, 1 being the largest: those of the
+        authors' program. Where fewer than two variances are left, it starts at 1.
+
+    Returns
+    -------
+    alpha : float
+        The exponent of ``lambda_k ~ k^-alpha``, 0 or more: minus the slope of the line through
+        ``(log k, log lambda_k)``, fitted by least squares with weights 1 / k to the
+        eigenvalues of the covariance that are not 0. Infinite if there is only one.
+
+    Raises
+    ------
+    ValueError
+        If Z is not a finite array of two dimensions.
+
+    References
+    ----------
+    .. [1] Agrawal, Mondal, Ghosh and Richards, "alpha-ReQ: Assessing Representation Quality in
+       Self-Supervised Learning by Measuring Eigenspectrum Decay", NeurIPS 2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skssl.metrics import alpha_req
+    >>> k = np.arange(1, 11)
+    >>> Z = np.vstack([np.diag(1 / k), -np.diag(1 / k)])  # variances 1, 1 / 4, 1 / 9 ...
+    >>> print(round(alpha_req(Z), 3))
+    2.0
+    """
+    Z = _centred(Z)
+    variances = _singular_values(Z) ** 2
+    # Variances that float32 embeddings have from rounding alone.
+    floor = (np.finfo(np.float32).eps * max(Z.shape)) ** 2 * variances[0]
+    variances = variances[variances > floor][:last]
+    if len(variances) < 2:
+        return np.inf
+    start = first - 1 if len(variances) > first else 0
+    rank = np.arange(start, len(variances)) + 1.0
+    x, y = np.log(rank), np.log(variances[start:])
+    x, y = (v - np.average(v, weights=1 / rank) for v in (x, y))
+    return max(0.0, float(-(x * y / rank).sum() / (x * x / rank).sum()))
+
+
+def nesum(Z: Any) -> float:
+    """NESum: the variance in all directions, in units of that of the largest.
+
+    Higher is better: white embeddings have n_components, collapsed ones 1. It is the
+    :func:`stable_rank` of the centred embedding.
+
+    Parameters
+    ----------
+    Z : array-like of shape (n_samples, n_components)
+        An embedding.
+
+    Returns
+    -------
+    sum : float
+        ``sum_k lambda_k / lambda_1`` with the eigenvalues of the covariance: between 1 and
+        min(n_samples - 1, n_components), or 0 where all rows are the same.
+
+    Raises
+    ------
+    ValueError
+        If Z is not a finite array of two dimensions.
+
+    References
+    ----------
+    .. [1] He and Ozay, "Exploring the Gap between Collapsed and Whitened Features in
+       Self-Supervised Learning", ICML 2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skssl.metrics import nesum
+    >>> Z = [[2.0, 1.0], [2.0, -1.0], [-2.0, 1.0], [-2.0, -1.0]]  # variances 4 and 1
+    >>> print(round(nesum(Z), 3))
+    1.25
+    """
+    return _sum_over_first(_singular_values(_centred(Z)))
+
+
+def stable_rank(Z: Any) -> float:
+    """Stable rank: the squared norm in all directions, in units of that of the largest.
+
+    Higher is better. Unlike :func:`rankme` it looks at the largest direction above all: an
+    embedding far from the origin has a stable rank near 1.
+
+    Parameters
+    ----------
+    Z : array-like of shape (n_samples, n_components)
+        An embedding.
+
+    Returns
+    -------
+    rank : float
+        ``sum_k s_k^2 / s_1^2`` with the singular values s of Z, not centred: between 1 and
+        min(n_samples, n_components), or 0 where all of Z is 0.
+
+    Raises
+    ------
+    ValueError
+        If Z is not a finite array of two dimensions.
+
+    References
+    ----------
+    .. [1] Tsitsulin, Munkhoeva and Perozzi, "Unsupervised Embedding Quality Evaluation",
+       TAG-ML workshop, ICML 2023.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skssl.metrics import stable_rank
+    >>> print(round(stable_rank(np.eye(4)), 3), round(stable_rank(np.ones((4, 4))), 3))
+    4.0 1.0
+    """
+    return _sum_over_first(_singular_values(check_embedding(Z)))
+
+
+def seed_stability(A: Any, B: Any) -> float:
+    """Tell how alike two embeddings of the same rows are, such as those of two seeds.
+
+    Higher is better: what depends on the seed is not in the data. The measure is linear CKA,
+    which turning, scaling and shifting either embedding leave as it is.
+
+    Parameters
+    ----------
+    A, B : array-like of shape (n_samples, n_components)
+        Two embeddings of the same rows; their widths may differ.
+
+    Returns
+    -------
+    similarity : float
+        ``|A'B|^2 / (|A'A| |B'B|)`` with the Frobenius norm and columns centred: between 0 and 1.
+        It is 0 where all rows of an embedding are the same.
+
+    Raises
+    ------
+    ValueError
+        If A and B are not finite arrays of two dimensions with as many rows.
+
+    References
+    ----------
+    .. [1] Kornblith, Norouzi, Lee and Hinton, "Similarity of Neural Network Representations
+       Revisited", ICML 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skssl.metrics import seed_stability
+    >>> Z = np.array([[2.0, 1.0], [2.0, -1.0], [-2.0, 1.0], [-2.0, -1.0]])
+    >>> turned, part = 3 * Z[:, ::-1] + 1, Z[:, :1]
+    >>> print(round(seed_stability(Z, turned), 2), round(seed_stability(Z, part), 2))
+    1.0 0.97
+    """
+    A, B = _centred(A), _centred(B)
+    check_consistent_length(A, B)
+    own = np.linalg.norm(A.T @ A) * np.linalg.norm(B.T @ B)
+    return float(np.linalg.norm(A.T @ B) ** 2 / own) if own > 0 else 0.0
+
+
+def check_embedding(Z: Any) -> np.ndarray:
+    """Return an embedding as float64, or say what is wrong with it."""
+    Z = check_array(Z, dtype=np.float64, allow_nd=True, ensure_min_samples=2, input_name="Z")
+    if Z.ndim != 2:
+        raise ValueError(
+            f"Expected an embedding of shape (n_samples, n_components), got {Z.shape}. A "
+            'transformer of pooling=None embeds each step: take pooling="mean".'
+        )
+    return Z
+
+
+def _centred(Z: Any) -> np.ndarray:
+    """Return an embedding less its mean; what rounding leaves of constant columns is 0."""
+    Z = check_embedding(Z)
+    centred = Z - Z.mean(0)
+    return np.where(np.abs(centred).max(0) > 1e-12 * np.abs(Z).max(0), centred, 0.0)
+
+
+def effective_rank(weights: np.ndarray) -> float:
+    """Return exp of the entropy of weights made to sum to 1; 0 where all are 0."""
+    total = weights.sum()
+    return float(np.exp(entr(weights / total).sum())) if total > 0 else 0.0
+
+
+def _singular_values(Z: np.ndarray) -> np.ndarray:
+    return np.linalg.svd(Z, compute_uv=False)
+
+
+def _sum_over_first(values: np.ndarray) -> float:
+    return float((values**2).sum() / values[0] ** 2) if values[0] > 0 else 0.0
