@@ -16,6 +16,7 @@ from skssl.methods import (
     BYOL,
     CPC,
     DINO,
+    ICL,
     IJEPA,
     LFR,
     NNCLR,
@@ -39,6 +40,7 @@ from skssl.methods import (
     MaskedTable,
     MoCo,
     MultiTask,
+    NeuTraL,
     NextFrame,
     NextStep,
     NextToken,
@@ -53,6 +55,7 @@ from skssl.methods import (
     VICReg,
 )
 from skssl.model_selection import UnlabeledKFold
+from skssl.outliers import EmbeddingOutlierDetector, ReconstructionOutlierDetector
 from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor
 from skssl.text import TextTokenizer
 
@@ -69,7 +72,9 @@ __all__ = [
     "DenoisingAudio",
     "DenoisingAutoencoder",
     "EmbeddingDisplay",
+    "EmbeddingOutlierDetector",
     "HiddenUnit",
+    "ICL",
     "IJEPA",
     "Inpainting",
     "Jigsaw",
@@ -84,6 +89,7 @@ __all__ = [
     "MoCo",
     "MuLaw",
     "MultiTask",
+    "NeuTraL",
     "NextStep",
     "NNCLR",
     "NextFrame",
@@ -93,6 +99,7 @@ __all__ = [
     "PretrainedRegressor",
     "PrototypeClassifier",
     "ReconstructionDisplay",
+    "ReconstructionOutlierDetector",
     "RotationPrediction",
     "SCARF",
     "STUNT",
