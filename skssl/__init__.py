@@ -18,6 +18,7 @@ from skssl.methods import (
     BYOL,
     CPC,
     DINO,
+    ICL,
     IJEPA,
     LFR,
     NNCLR,
@@ -41,6 +42,7 @@ from skssl.methods import (
     MaskedTable,
     MoCo,
     MultiTask,
+    NeuTraL,
     NextFrame,
     NextStep,
     NextToken,
@@ -55,6 +57,7 @@ from skssl.methods import (
     VICReg,
 )
 from skssl.model_selection import UnlabeledKFold
+from skssl.outliers import EmbeddingOutlierDetector, ReconstructionOutlierDetector
 from skssl.semi_supervised import (
     FineTunedClassifier,
     FineTunedRegressor,
@@ -76,9 +79,11 @@ __all__ = [
     "DenoisingAudio",
     "DenoisingAutoencoder",
     "EmbeddingDisplay",
+    "EmbeddingOutlierDetector",
     "FineTunedClassifier",
     "FineTunedRegressor",
     "HiddenUnit",
+    "ICL",
     "IJEPA",
     "Inpainting",
     "Jigsaw",
@@ -93,6 +98,7 @@ __all__ = [
     "MoCo",
     "MuLaw",
     "MultiTask",
+    "NeuTraL",
     "NextStep",
     "NNCLR",
     "NextFrame",
@@ -103,6 +109,7 @@ __all__ = [
     "PretrainedRegressor",
     "PrototypeClassifier",
     "ReconstructionDisplay",
+    "ReconstructionOutlierDetector",
     "RotationPrediction",
     "SCARF",
     "STUNT",

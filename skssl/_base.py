@@ -18,7 +18,7 @@ from skssl import _train
 from skssl._compat import choose_device, choose_dtype, fit_context
 from skssl._kinds import KINDS, kind_of, parameters_of, wrong_kind
 from skssl._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
-from skssl._report import Report
+from skssl._report import PARTS, Report
 from skssl._train import Net, Plan, Rows, local_seed
 from skssl.encoders import width_of
 from skssl.encoders._build import Steps
@@ -47,6 +47,8 @@ class SSLTransformer(
       ``net.encoder``: what stands there when it ends is ``encoder_``;
     - ``_views(augment)`` returns its view functions; ``augment`` is the random alteration
       that suits the kind of data, or the one that ``views`` names.
+
+    One that asks something of the rows once it is trained has ``_finish(x)`` as well.
 
     ``_kinds`` names the kinds of data that it reads: keys of :data:`skssl._kinds.KINDS`.
     A hook sees data as the encoder does, scaled; ``_build`` is shown all rows of a table, and
@@ -95,6 +97,9 @@ class SSLTransformer(
     def _views(self, augment: View) -> tuple[View, ...]:
         """Return the functions that make the views, where ``views`` is not a function."""
         return ()
+
+    def _finish(self, x: Tensor) -> None:
+        """Set what the trained parts tell of the rows they were trained on."""
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, *, X_unlabeled: Any = None) -> Self:
@@ -222,7 +227,7 @@ class SSLTransformer(
             report = Report(self, X, y, net, plan, held_out, seed, rows)
             curve = _train.train(net, optimizer, rows, self._batch_loss, plan, report)
         # of an earlier fit that had them
-        for name in ("decoder_", "validation_loss_curve_", "probe_curves_"):
+        for name in (*PARTS, "validation_loss_curve_", "probe_curves_"):
             self.__dict__.pop(name, None)
         for name, value in report.learnt(curve).items():
             setattr(self, name, value)
@@ -231,6 +236,7 @@ class SSLTransformer(
         else:  # what a stream left is not what partial_fit shall go on from
             for name in ("_net", "_optimizer_state"):
                 self.__dict__.pop(name, None)
+        self._finish(x)
         report.end()
         return self
 

@@ -15,7 +15,8 @@ from skssl import _train
 from skssl._base import ROWS_AT_ONCE, SSLTransformer, _apply, _restored_on_failure
 from skssl._compat import Interval, StrOptions, choose_device, choose_dtype, fit_context
 from skssl._kinds import KINDS
-from skssl._pretrained import Pretrained, _last_step, _unfrozen
+from skssl._pretrained import Pretrained, _last_step, _unfrozen, check_columns
+from skssl._report import PARTS
 from skssl._train import Net, Plan, Rows, local_seed
 from skssl.views import original
 
@@ -195,7 +196,8 @@ class FineTuned(Pretrained):
         """Put what was learnt where predictions come from."""
         method = _last_step(self.transformer_)
         method.encoder_ = nn.Sequential(method.encoder_[0], net.encoder.cpu()).eval()
-        vars(method).pop("decoder_", None)  # reads an embedding that is no more
+        for name in PARTS:  # they read an embedding that is no more
+            vars(method).pop(name, None)
         net.head.write(getattr(self, f"{self._end}_"))
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -217,7 +219,7 @@ class FineTuned(Pretrained):
         if not hasattr(self, "transformer_"):
             return self.fit(X, y)
         with _restored_on_failure(self):
-            self._check_columns(self.transformer_, X)
+            check_columns(self, self.transformer_, X)
             few, labels, _ = self._labelled_part(X, y, None)
             self.transformer_ = deepcopy(self.transformer_)
             linear = deepcopy(getattr(self, f"{self._end}_"))

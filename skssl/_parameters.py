@@ -37,6 +37,7 @@ CONSTRAINTS: dict[str, Any] = {
     "pad_token": [Interval(Integral, 0, None, closed="left"), None],
     "pooling": [StrOptions({"mean", "max"}), None],
     "sampling_rate": [Interval(Integral, 1, None, closed="left"), None],
+    "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
 }
 
 PARAMETER_DOCS = {
@@ -113,6 +114,10 @@ default="from_dtype"
     "pooling": """pooling : {"mean", "max"} or None, default="mean"
     How ``transform`` makes one row a sample of its steps or tokens; None keeps them, and the
     embedding is of shape (n_samples, n_steps, n_components), 0 at padding of tokens.""",
+    "contamination": """contamination : "auto" or float, default="auto"
+    Share of the training rows that ``predict`` calls outliers. ``"auto"`` calls those so whose
+    score is more than 1.5 interquartile ranges below the first quartile of all. Scores do not
+    depend on it.""",
 }
 
 

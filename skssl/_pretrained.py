@@ -96,7 +96,7 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
                 )
             every: tuple[Any, ...] = (X,)
             if X_unlabeled is not None:
-                self._check_columns(self.transformer, X_unlabeled)
+                check_columns(self, self.transformer, X_unlabeled)
                 every = (X, X_unlabeled)
             task = self._init_callback_context(max_subtasks=2)
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -124,7 +124,7 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
         transformer = seeded(transformer, random) if is_seeding else transformer
         subtask = task.subcontext(task_name="fit-transformer")
         self.transformer_ = fit_transformer(self, transformer, every, subtask)
-        self.raw_columns_ = self._fit_raw_columns(every)
+        self.raw_columns_ = fit_raw_columns(self.transformer_, self.passthrough, every)
         Z = self._embed(few)
 
         given = getattr(self, self._end)
@@ -140,37 +140,12 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
         fit_as_task(self, part, subtask, Z, labels, lambda: end.fit(Z, labels, **more))
         setattr(self, f"{self._end}_", end)
 
-    def _fit_raw_columns(self, every: tuple[Any, ...]) -> Any:
-        """Fit what encodes the raw columns, where they are to be joined to the embedding."""
-        if self.passthrough is False:
-            return None
-        last = _last_step(self.transformer_)
-        every = tuple(self._seen_by_last_step(X) for X in every)
-        if self.passthrough == "auto" and sparse.issparse(every[0]):
-            return None
-        kind = kind_of(every[0], last)
-        if kind not in RAW:
-            if self.passthrough == "auto":
-                return None
-            raise ValueError(
-                f"passthrough=True joins the raw columns of {nouns(RAW)}; X looks "
-                f"like modality={kind!r}. Pass passthrough='auto'."
-            )
-        return RAW[kind](**parameters_of(RAW[kind], last)).fit(*every)
-
-    def _seen_by_last_step(self, X: Any) -> Any:
-        """Return X as the last step of a Pipeline reads it: dates and text are numbers there."""
-        front = _unfrozen(self.transformer_)
-        if isinstance(front, Pipeline) and len(front) > 1:
-            return front[:-1].transform(X)
-        return X
-
     def _embed(self, X: Any) -> Any:
         """Return the embedding, with the raw columns behind it where they are joined."""
         Z = self.transformer_.transform(X)
         if self.raw_columns_ is not None:
             Z = Z.toarray() if sparse.issparse(Z) else np.asarray(Z)
-            Z = np.hstack([Z, self.raw_columns_.transform(self._seen_by_last_step(X))])
+            Z = np.hstack([Z, self.raw_columns_.transform(seen_by_last_step(self.transformer_, X))])
         if getattr(self, self._end) is None and not sparse.issparse(Z):
             return np.asarray(Z, dtype=np.float64)  # sums of float32 vary with the batch
         return Z
@@ -178,13 +153,8 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
     def _ask_end(self, method: str, X: Any) -> Any:
         """Return what a method of the estimator at the end says of X."""
         check_is_fitted(self)
-        self._check_columns(self.transformer_, X)
+        check_columns(self, self.transformer_, X)
         return getattr(getattr(self, f"{self._end}_"), method)(self._embed(X))
-
-    def _check_columns(self, transformer: Any, X: Any) -> None:
-        """Compare the columns of X with those of ``fit``; most transformers do so themselves."""
-        if transformer is not None and get_tags(transformer).no_validation:
-            validate_data(self, X, reset=False, skip_check_array=True)
 
     def _labelled_part(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, Any]:
         """Return the labelled rows of what is to be scored."""
@@ -356,6 +326,39 @@ DEFAULTS: dict[str, Any] = {
 def default_transformer(X: Any) -> SSLTransformer:
     """Return what learns the embedding of data of the kind of X, where nothing was said."""
     return DEFAULTS.get(infer_kind(X), MultiTask)()
+
+
+def fit_raw_columns(transformer: Any, passthrough: Any, every: tuple[Any, ...]) -> Any:
+    """Fit what encodes the raw columns, where they are to stand beside the embedding."""
+    if passthrough is False:
+        return None
+    last = _last_step(transformer)
+    every = tuple(seen_by_last_step(transformer, X) for X in every)
+    if passthrough == "auto" and sparse.issparse(every[0]):
+        return None
+    kind = kind_of(every[0], last)
+    if kind not in RAW:
+        if passthrough == "auto":
+            return None
+        raise ValueError(
+            f"passthrough=True joins the raw columns of {nouns(RAW)}; X looks "
+            f"like modality={kind!r}. Pass passthrough='auto'."
+        )
+    return RAW[kind](**parameters_of(RAW[kind], last)).fit(*every)
+
+
+def seen_by_last_step(transformer: Any, X: Any) -> Any:
+    """Return X as the last step of a Pipeline reads it: dates and text are numbers there."""
+    front = _unfrozen(transformer)
+    if isinstance(front, Pipeline) and len(front) > 1:
+        return front[:-1].transform(X)
+    return X
+
+
+def check_columns(owner: Any, transformer: Any, X: Any) -> None:
+    """Compare the columns of X with those of ``fit``; most transformers do so themselves."""
+    if transformer is not None and get_tags(transformer).no_validation:
+        validate_data(owner, X, reset=False, skip_check_array=True)
 
 
 def _some_unlabelled(every: tuple[Any, ...], mask: np.ndarray) -> tuple[Any, ...]:

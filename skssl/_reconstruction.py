@@ -10,6 +10,7 @@ from torch import nn
 
 from skssl._base import _apply
 from skssl._columns import blocks
+from skssl.losses import cell_errors
 
 
 class ReconstructionMixin:
@@ -89,6 +90,20 @@ class ReconstructionMixin:
             else:
                 cells[:, index] = self._scaler.inverse(output[:, span])
         return cells.numpy()
+
+    def _errors(self, X: Any) -> np.ndarray:
+        """Return the error of each cell, or pixel, (n, d) float64; NaN where a cell is missing.
+
+        Numbers' and pixels' are squared and in scaled units, categories' are cross-entropies.
+        """
+        x = self._read(X)
+        if self._reader.kind == "image":
+            scaler, predict = self.encoder_[0], self._scaled_pixels
+            errors: Any = lambda x: (predict(x) - scaler(x)).square().flatten(1)  # noqa: E731
+            return _apply(errors, x).double().numpy()
+        output = _apply(nn.Sequential(self.encoder_, self.decoder_), x)
+        errors = cell_errors(output, _apply(self._scaler, x), self._reader.columns)
+        return errors.double().numpy()
 
     def _predict_pixels(self, x: torch.Tensor) -> np.ndarray:
         """Return predicted images, in their own units, (n, channels, height, width)."""

@@ -12,6 +12,8 @@ from skssl import _train
 from skssl._collapse import look, warn_of_collapse
 from skssl._train import Net, Patience, Plan, Rows
 
+PARTS = ("decoder_", "scorer_")  # what a method may keep beside its encoder
+
 
 class Report:
     """Called with the loss curve after each epoch; returns whether to stop.
@@ -87,8 +89,9 @@ class Report:
                 if patience.best:
                     self.net.load_state_dict(patience.best)
         scaler = self.estimator._scaler
-        kept: Any = [self.net.encoder, self.net.trunk, getattr(self.net, "decoder", None)]
-        encoder, trunk, decoder = copy.deepcopy(nn.ModuleList(kept)).cpu().eval()
+        kept: Any = [self.net.encoder, self.net.trunk]
+        kept += [getattr(self.net, name.removesuffix("_"), None) for name in PARTS]
+        encoder, trunk, *parts = copy.deepcopy(nn.ModuleList(kept)).cpu().eval()
         attributes = {
             "encoder_": nn.Sequential(scaler, encoder).eval(),
             "views_": self.net.views,
@@ -96,8 +99,9 @@ class Report:
             "n_iter_": len(curve),
             "_trunk": trunk,
         }
-        if decoder is not None:
-            attributes["decoder_"] = decoder
+        attributes |= {
+            name: part for name, part in zip(PARTS, parts, strict=True) if part is not None
+        }
         if self.patience is not None:
             attributes["validation_loss_curve_"] = list(self.patience.curve)
         if self.curves:

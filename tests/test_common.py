@@ -13,7 +13,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
+from sklearn.base import BaseEstimator, ClassifierMixin, OutlierMixin, clone, is_classifier
 from sklearn.datasets import load_iris, load_sample_images
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -57,6 +57,8 @@ def cheap(cls, **params):
         return cls(**params)
     if "max_epochs" in inspect.signature(cls).parameters:
         return cls(skssl.SCARF(**CHEAP), max_epochs=2, random_state=0, **params)
+    if issubclass(cls, OutlierMixin):
+        return cls(skssl.DenoisingAutoencoder(**CHEAP), random_state=0, **params)
     head = LogisticRegression(max_iter=1000) if issubclass(cls, ClassifierMixin) else Ridge()
     return cls(skssl.SCARF(**CHEAP), head, random_state=0, **params)
 

@@ -28,7 +28,7 @@ BOTTOM = {
     "losses",
     "views",
 }
-BASE = {"_base", "_language", "_reconstruction", "_report"}
+BASE = {"_base", "_language", "_outliers", "_reconstruction", "_report"}
 OPTIONAL = {"matplotlib", "polars", "pyarrow", "rich", "IPython", "skops", "onnx", "tokenizers"}
 # Builds of these that match no torch break every package that imports them.
 NEVER = {"torchvision", "torchaudio", "torchmetrics", "lightning", "pytorch_lightning"}
@@ -70,9 +70,7 @@ def layer(name):
     part = name.split(".")[1] if "." in name else ""
     if part in BOTTOM:
         return 0
-    return {"_base": 1, "_language": 1, "_reconstruction": 1, "_report": 1, "methods": 2}.get(
-        part, 3
-    )
+    return 1 if part in BASE else 2 if part == "methods" else 3
 
 
 @pytest.mark.parametrize("name", MODULES)

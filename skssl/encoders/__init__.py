@@ -6,7 +6,7 @@ and exported without running code.
 
 from skssl.encoders._audio import AudioScaler, LogMel
 from skssl.encoders._bins import Bins, Unbinned, cell_heads
-from skssl.encoders._build import encode, table_encoder, width_of
+from skssl.encoders._build import encode, front_and_body, table_encoder, width_of
 from skssl.encoders._decoder import Decoder
 from skssl.encoders._events import EventEncoder, EventScaler, MeanState, event_encoder
 from skssl.encoders._image import ImageScaler, image_encoder, small_resnet
@@ -74,6 +74,7 @@ __all__ = [
     "check_series_patches",
     "encode",
     "event_encoder",
+    "front_and_body",
     "grid_positions",
     "image_encoder",
     "patchify",

@@ -162,6 +162,23 @@ def width_of(encoder: nn.Module, X: Tensor) -> int:
     return z.shape[1]
 
 
+def front_and_body(encoder: nn.Module) -> tuple[TableFront, nn.Module]:
+    """Return what makes floats of a row's cells, and the net that reads these.
+
+    Raises
+    ------
+    ValueError
+        If the encoder reads cells by itself.
+    """
+    if not isinstance(encoder, TableEncoder):
+        raise ValueError(
+            "This method alters the numbers that a net is shown of a row: expected an encoder "
+            f"that reads numbers, got {type(encoder).__name__}, which reads cells. Pass "
+            "encoder='auto', or a module."
+        )
+    return encoder.front, encoder.body
+
+
 class Steps(nn.Module):
     """An encoder's ``sequence``: a vector for each token or time step, instead of one a row.
 

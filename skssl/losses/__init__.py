@@ -5,7 +5,7 @@ that product is most of the cost); everything after the product is float32 or wi
 """
 
 from skssl.losses._capacity import mmcr, total_coding_rate
-from skssl.losses._cells import cell_error, mask_error
+from skssl.losses._cells import cell_error, cell_errors, mask_error
 from skssl.losses._clusters import dino, prototypical, sinkhorn, swapped_prediction
 from skssl.losses._contrastive import info_nce, margin_contrastive, nt_xent
 from skssl.losses._frames import gradient_difference
@@ -14,16 +14,20 @@ from skssl.losses._patches import standardized_error
 from skssl.losses._prediction import cosine_error
 from skssl.losses._redundancy import barlow_twins, vicreg, whitening_error
 from skssl.losses._series import find_future, hierarchical_contrast
+from skssl.losses._within import deterministic_contrast, internal_contrast
 
 __all__ = [
     "barlow_twins",
     "cell_error",
+    "cell_errors",
     "cosine_error",
+    "deterministic_contrast",
     "dino",
     "gradient_difference",
     "find_future",
     "hierarchical_contrast",
     "info_nce",
+    "internal_contrast",
     "lejepa",
     "margin_contrastive",
     "mask_error",

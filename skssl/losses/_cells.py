@@ -45,20 +45,60 @@ def cell_error(output: Tensor, x: Tensor, columns: Columns, weight: Tensor | Non
         seen = ~target.isnan()
         if cardinality:
             seen = seen & (target < cardinality)
-        target = torch.where(seen, target, 0.0)
-        block = output[:, span]
-        if cardinality:
-            logits = block.reshape(-1, cardinality)
-            codes = target.reshape(-1).long()
-            error = F.cross_entropy(logits, codes, reduction="none").view_as(target)
-        else:
-            error = (block - target).square()
+        error = _errors(output[:, span], torch.where(seen, target, 0.0), cardinality)
         cells = seen.to(error.dtype)
         if weight is not None:
             cells = cells * (weight if len(index) == x.shape[1] else weight[:, index])
         total = total + (error * cells).sum()
         count = count + cells.sum()
     return total / count.clamp(min=torch.finfo(count.dtype).tiny)
+
+
+def cell_errors(output: Tensor, x: Tensor, columns: Columns) -> Tensor:
+    """Error of each predicted table cell: squared for numbers, cross-entropy for categories.
+
+    Parameters
+    ----------
+    output : Tensor of shape (n, ``columns.n_outputs``)
+        As in :func:`cell_error`.
+    x : Tensor of shape (n, d)
+        The true cells. A category never seen in training counts as the least likely one.
+    columns : Columns
+        What the d columns mean.
+
+    Returns
+    -------
+    errors : Tensor of shape (n, d)
+        NaN where a cell is missing.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl._columns import Columns
+    >>> from skssl.losses import cell_errors
+    >>> x = torch.tensor([[3.0, 1.0], [float("nan"), 0.0]])
+    >>> cell_errors(torch.zeros(2, 3), x, Columns((0, 2)))  # log(2) where nothing is known
+    tensor([[9.0000, 0.6931],
+            [   nan, 0.6931]])
+    """
+    output = _wide(output)
+    errors = torch.empty_like(x, dtype=output.dtype)
+    for cardinality, index, span in blocks(columns, x.device):
+        target, block = x[:, index], output[:, span]
+        if cardinality:
+            least = block.unflatten(1, (-1, cardinality)).argmin(2).to(target.dtype)
+            target = torch.where(target < cardinality, target, least.where(~target.isnan(), target))
+        error = _errors(block, target.nan_to_num(), cardinality)
+        errors[:, index] = error.where(~target.isnan(), torch.nan)
+    return errors
+
+
+def _errors(block: Tensor, target: Tensor, cardinality: int) -> Tensor:
+    """Return the error of each cell of the columns of one cardinality."""
+    if not cardinality:
+        return (block - target).square()
+    logits, codes = block.reshape(-1, cardinality), target.reshape(-1).long()
+    return F.cross_entropy(logits, codes, reduction="none").view_as(target)
 
 
 def mask_error(logits: Tensor, mask: Tensor) -> Tensor:

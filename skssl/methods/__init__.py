@@ -10,6 +10,7 @@ from skssl.methods._denoising import DenoisingAutoencoder
 from skssl.methods._denoising_audio import DenoisingAudio
 from skssl.methods._dino import DINO
 from skssl.methods._hidden_unit import HiddenUnit
+from skssl.methods._icl import ICL
 from skssl.methods._ijepa import IJEPA
 from skssl.methods._inpainting import Inpainting
 from skssl.methods._jigsaw import Jigsaw
@@ -21,6 +22,7 @@ from skssl.methods._masked_series import MaskedSeries
 from skssl.methods._masked_table import MaskedTable
 from skssl.methods._moco import MoCo
 from skssl.methods._multitask import MultiTask
+from skssl.methods._neutral import NeuTraL
 from skssl.methods._next_frame import NextFrame
 from skssl.methods._next_step import NextStep
 from skssl.methods._next_token import NextToken
@@ -43,6 +45,7 @@ __all__ = [
     "BYOL",
     "CPC",
     "DINO",
+    "ICL",
     "IJEPA",
     "LFR",
     "NNCLR",
@@ -66,6 +69,7 @@ __all__ = [
     "MaskedTable",
     "MoCo",
     "MultiTask",
+    "NeuTraL",
     "NextFrame",
     "NextToken",
     "NextStep",

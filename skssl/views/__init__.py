@@ -30,7 +30,7 @@ from skssl.views._series import (
     rescale,
     series_views,
 )
-from skssl.views._table import altered, mask_cells, swap_cells, swap_columns
+from skssl.views._table import altered, column_windows, mask_cells, swap_cells, swap_columns
 from skssl.views._tokens import drop_tokens, mask_tokens, random_chunk
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "altered",
     "blur",
     "clip_peaks",
+    "column_windows",
     "clip_views",
     "color_jitter",
     "drop_tokens",

@@ -1,6 +1,7 @@
-"""Views of tables: cells swapped between rows, or left out."""
+"""Views of tables: cells swapped between rows, or left out; columns apart from the others."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -103,3 +104,40 @@ def altered(x: Tensor, view: Tensor) -> Tensor:
     tensor([False,  True, False])
     """
     return (x != view) & ~(x.isnan() & view.isnan())
+
+
+def column_windows(h: Tensor, width: int, n_windows: int) -> tuple[Tensor, Tensor]:
+    """Cut rows into windows of neighbouring columns, and what each window leaves.
+
+    Parameters
+    ----------
+    h : Tensor of shape (n, d)
+        Rows of numbers.
+    width : int
+        Columns of a window, at most d.
+    n_windows : int
+        At most so many windows, evenly spaced; of all there are, the first and the last count.
+
+    Returns
+    -------
+    windows : Tensor of shape (n, m, width)
+        Windows from left to right.
+    rests : Tensor of shape (n, m, d)
+        The rest of the row, closed up where the window was and filled up with zeros behind, so
+        that it does not tell where that was.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.views import column_windows
+    >>> windows, rests = column_windows(torch.tensor([[1.0, 2.0, 3.0]]), 2, 9)
+    >>> windows.tolist(), rests.tolist()
+    ([[[1.0, 2.0], [2.0, 3.0]]], [[[3.0, 0.0, 0.0], [1.0, 0.0, 0.0]]])
+    """
+    d = h.shape[1]
+    n_windows = min(n_windows, d - width + 1)
+    first = torch.linspace(0, d - width, n_windows, device=h.device).round().long()[:, None]
+    place = torch.arange(d, device=h.device)
+    rest = torch.where(place < first, place, place + width).clamp(max=d)  # d is a zero
+    inside = first + torch.arange(width, device=h.device)
+    return h[:, inside], F.pad(h, (0, 1))[:, rest]

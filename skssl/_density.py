@@ -1,0 +1,105 @@
+"""How many rows there are where a row lies: by its neighbours, the mean, or a mixture."""
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import NearestNeighbors
+
+NEIGHBOURS = (5, 10, 20, 50, 100)
+MIXTURE_WIDTH = 16  # principal components that a mixture reads
+MOST_NORMALS = 8  # and its normal distributions, one for each
+ROWS_A_NORMAL = 50  # rows
+NEAREST = 1e-3  # shorter distances, in units of the usual one, are all the same
+
+
+class Density:
+    """Scores of rows, 0 at the median of those of ``fit``, in units of their quartile range.
+
+    Parameters
+    ----------
+    scorer : {"knn", "mahalanobis", "density"}
+        What gives the scores, once the columns are decorrelated.
+    n_neighbors : "auto" or int
+        For ``"knn"``.
+    shrinkage : float
+        Added to the variance of each principal component, in units of their mean variance,
+        before the component is divided by its root: 0 decorrelates the columns wholly, a large
+        number leaves them as they are.
+    seed : int
+        Of the mixture.
+    """
+
+    def __init__(self, scorer: str, n_neighbors: Any, shrinkage: float, seed: int):
+        self.scorer, self.n_neighbors = scorer, n_neighbors
+        self.shrinkage, self.seed = shrinkage, seed
+
+    def fit(self, Z: np.ndarray) -> Self:
+        """Learn from rows (n, d), float64."""
+        self.mean = Z.mean(0)
+        centred = Z - self.mean
+        variance, axes = np.linalg.eigh(centred.T @ centred / len(Z))
+        variance = variance[::-1].clip(min=0)
+        variance = variance + self.shrinkage * variance.mean()
+        self.axes = axes[:, ::-1] / np.sqrt(np.maximum(variance, 1e-12 * variance[0] + 1e-300))
+        if self.scorer == "density":
+            self.axes = self.axes[:, :MIXTURE_WIDTH]
+        white = centred @ self.axes
+        self.model: Any = self._make_model(len(Z)).fit(white)
+        scores = self.model.score_samples(white)
+        low, self.center, high = np.percentile(scores, [25, 50, 75])
+        self.spread = (high - low) or 1.0
+        return self
+
+    def score(self, Z: np.ndarray) -> np.ndarray:
+        """Return the scores of rows (n, d): the greater, the more rows are near."""
+        scores = self.model.score_samples((Z - self.mean) @ self.axes)
+        return (scores - self.center) / self.spread
+
+    def _make_model(self, n: int) -> Any:
+        if self.scorer == "knn":
+            return Neighbours(NEIGHBOURS if self.n_neighbors == "auto" else (self.n_neighbors,))
+        if self.scorer == "mahalanobis":
+            return Length()
+        n_normals = int(np.clip(n // ROWS_A_NORMAL, 1, MOST_NORMALS))
+        return GaussianMixture(n_normals, reg_covar=1e-2, random_state=self.seed)
+
+
+class Neighbours:
+    """Minus the mean logarithm of the distances to the k-th neighbours, for several k.
+
+    Parameters
+    ----------
+    ranks : tuple of int
+        The several k; with fewer rows, the last neighbour there is.
+    """
+
+    def __init__(self, ranks: tuple[int, ...]):
+        self.ranks = ranks
+
+    def fit(self, Z: np.ndarray) -> Self:
+        """Keep the rows (n, d)."""
+        self.at = np.minimum(self.ranks, len(Z)) - 1
+        self.index = NearestNeighbors(n_neighbors=int(self.at.max()) + 1).fit(Z)
+        self.floor = NEAREST * np.median(self._distances(Z)) + 1e-12
+        return self
+
+    def score_samples(self, Z: np.ndarray) -> np.ndarray:
+        """Return the scores of rows (n, d)."""
+        return -np.log(np.maximum(self._distances(Z), self.floor)).mean(1)
+
+    def _distances(self, Z: np.ndarray) -> np.ndarray:
+        return self.index.kneighbors(Z)[0][:, self.at]
+
+
+class Length:
+    """Minus the logarithm of the distance to the origin, where the mean is."""
+
+    def fit(self, Z: np.ndarray) -> Self:
+        """Learn what length is usual among the rows (n, d)."""
+        self.floor = NEAREST * np.median(np.linalg.norm(Z, axis=1)) + 1e-12
+        return self
+
+    def score_samples(self, Z: np.ndarray) -> np.ndarray:
+        """Return the scores of rows (n, d)."""
+        return -np.log(np.maximum(np.linalg.norm(Z, axis=1), self.floor))

@@ -1,0 +1,120 @@
+"""Internal contrastive learning."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval, StrOptions
+from skssl._outliers import ScoresRows
+from skssl._parameters import ReadsTables
+from skssl.encoders import MLP, front_and_body, width_of
+from skssl.losses import internal_contrast
+from skssl.views import column_windows, original
+
+
+class ICL(ScoresRows, ReadsTables, SSLTransformer):
+    """Find each window of a row's columns by the rest of the row, among the row's windows.
+
+    No row is compared with another, and the nets are not told where a window lies: what they
+    learn is how the columns of a normal row go together. A row whose windows are not found is
+    an outlier. The embedding is the mean over windows of what the encoder makes of the rest.
+
+    Parameters
+    ----------
+    window : "auto" or int, default="auto"
+        Number of neighbouring columns in a window; a category counts as one for each of its
+        levels. ``"auto"`` is 2 below 40 columns, 10 up to 160, and all but 150 above.
+    n_windows : int, default=16
+        At most so many windows, evenly spaced, where there would be more.
+    temperature : float, default=0.01
+        Divides the similarities: the lower, the more similar windows weigh.
+    batch_size : int, default=64
+        Rows per step, each of which comes once a window; all of them if there are fewer.
+
+    Attributes
+    ----------
+    scorer_ : torch.nn.Module
+        Maps scaled rows to the embeddings of windows and rests that are compared.
+    offset_ : float
+        ``decision_function`` is ``score_samples`` minus this.
+
+    References
+    ----------
+    .. [1] Shenkar and Wolf, "Anomaly Detection for Tabular Data with Internal Contrastive
+       Learning", ICLR 2022.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skssl import ICL
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> icl = ICL(n_components=8, max_epochs=5, random_state=0).fit(X)
+    >>> icl.transform(X).shape, icl.score_samples(X).shape
+    ((150, 8), (150,))
+    """
+
+    window: Any = "auto"
+    n_windows: int = 16
+    temperature: float = 0.01
+    batch_size: int = 64
+
+    _parameter_constraints = {
+        "window": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "n_windows": [Interval(Integral, 2, None, closed="left")],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def _views(self, augment):
+        return (original,)
+
+    def _build(self, net, X):
+        front, body = front_and_body(net.encoder)
+        width = self._width(front.n_features_out)
+        net.encoder = MeanOverRests(front, body, width, self.n_windows)
+        rest = MLP(width_of(net.encoder, X), 256, 128)
+        net.scorer = WindowsAndRests(net.encoder, MLP(width, 256, 128), rest)
+
+    def _width(self, d):
+        auto = 2 if d < 40 else 10 if d <= 160 else d - 150
+        return max(1, min(auto if self.window == "auto" else self.window, d - 1))
+
+    def _loss(self, net, x):
+        """The mean over rows of equation 1 of [1]."""
+        losses = [self._row_losses(net.scorer, view) for view in net.views(x)]
+        return torch.cat(losses).mean()
+
+    def _row_losses(self, scorer, x):
+        return internal_contrast(*scorer(x), self.temperature)
+
+
+class MeanOverRests(nn.Module):
+    """Mean embedding of what windows leave of a row."""
+
+    def __init__(self, front: nn.Module, body: nn.Module, width: int, n_windows: int):
+        super().__init__()
+        self.front, self.body = front, body
+        self.width, self.n_windows = width, n_windows
+
+    def each(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return windows (n, m, width) and embeddings of rests (n, m, n_components)."""
+        windows, rests = column_windows(self.front(x), self.width, self.n_windows)
+        return windows, self.body(rests.flatten(0, 1)).unflatten(0, rests.shape[:2])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.each(x)[1].mean(1)
+
+
+class WindowsAndRests(nn.Module):
+    """What is compared: embeddings of windows and of rests, (n, m, 128) each."""
+
+    def __init__(self, encoder: nn.Module, window: nn.Module, rest: nn.Module):
+        super().__init__()
+        self.encoder, self.window, self.rest = encoder, window, rest
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        windows, rests = self.encoder.each(x)  # type: ignore[operator]
+        parts = (self.window, windows), (self.rest, rests)
+        return tuple(net(z.flatten(0, 1)).unflatten(0, z.shape[:2]) for net, z in parts)

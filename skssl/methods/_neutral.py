@@ -1,0 +1,107 @@
+"""Neural transformation learning."""
+
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor, nn
+
+from skssl._base import SSLTransformer
+from skssl._compat import Interval
+from skssl._outliers import ScoresRows
+from skssl._parameters import ReadsTables
+from skssl.encoders import front_and_body
+from skssl.losses import deterministic_contrast
+from skssl.views import original
+
+HIDDEN = 64  # units of the net that makes a mask
+
+
+class NeuTraL(ScoresRows, ReadsTables, SSLTransformer):
+    """Learn transformations of rows that leave them recognisable and differ from each other.
+
+    Each transformation multiplies the columns by a mask between 0 and 1, which a net of its own
+    makes of the row. The encoder must find a transformed row more like the row itself than like
+    its other transformations. What was learnt on normal rows fails on outliers.
+
+    Parameters
+    ----------
+    n_transformations : int, default=11
+        Number of transformations; each is one more row to embed.
+    temperature : float, default=0.1
+        Divides the similarities: the lower, the more similar transformations weigh.
+    batch_size : int, default=64
+        Rows per step, each of which comes once a transformation; all of them if there are fewer.
+
+    Attributes
+    ----------
+    scorer_ : torch.nn.Module
+        Maps scaled rows to the embeddings of each row and its transformations.
+    offset_ : float
+        ``decision_function`` is ``score_samples`` minus this.
+
+    References
+    ----------
+    .. [1] Qiu, Pfrommer, Kloft, Mandt and Rudolph, "Neural Transformation Learning for Deep
+       Anomaly Detection Beyond Images", ICML 2021. https://arxiv.org/abs/2103.16440
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skssl import NeuTraL
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> neutral = NeuTraL(n_components=8, max_epochs=5, random_state=0).fit(X)
+    >>> neutral.transform(X).shape, neutral.score_samples(X).shape
+    ((150, 8), (150,))
+    """
+
+    n_transformations: int = 11
+    temperature: float = 0.1
+    batch_size: int = 64
+
+    _parameter_constraints = {
+        "n_transformations": [Interval(Integral, 2, None, closed="left")],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def _views(self, augment):
+        return (original,)
+
+    def _build(self, net, X):
+        front, body = front_and_body(net.encoder)
+        masks = Masks(self.n_transformations, front.n_features_out)
+        net.scorer = Transformed(front, body, masks)
+
+    def _loss(self, net, x):
+        """Equation 3 of [1], the mean over rows of the deterministic contrastive loss."""
+        losses = [self._row_losses(net.scorer, view) for view in net.views(x)]
+        return torch.cat(losses).mean()
+
+    def _row_losses(self, scorer, x):
+        z = scorer(x)
+        return deterministic_contrast(z[:, 0], z[:, 1:], self.temperature)
+
+
+class Masks(nn.Module):
+    """Rows multiplied by learned masks, (n, d) -> (n, k, d); a net without biases makes each."""
+
+    def __init__(self, k: int, d: int):
+        super().__init__()
+        self.inner = nn.Parameter(torch.randn(k, d, HIDDEN) * (2 / d) ** 0.5)
+        self.outer = nn.Parameter(torch.randn(k, HIDDEN, d) * (2 / HIDDEN) ** 0.5)
+
+    def forward(self, h: Tensor) -> Tensor:
+        hidden = torch.einsum("nd,kdh->nkh", h, self.inner).relu()
+        return h[:, None] * torch.einsum("nkh,khd->nkd", hidden, self.outer).sigmoid()
+
+
+class Transformed(nn.Module):
+    """Embeddings that are compared: of each row, then of its transformations, (n, 1 + k, width)."""
+
+    def __init__(self, front: nn.Module, body: nn.Module, masks: nn.Module):
+        super().__init__()
+        self.front, self.body, self.masks = front, body, masks
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.front(x)
+        rows = torch.cat([h[:, None], self.masks(h)], 1)
+        return self.body(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
