@@ -15,7 +15,13 @@ from skssl import _train
 from skssl._base import ROWS_AT_ONCE, SSLTransformer, _apply, _restored_on_failure
 from skssl._compat import Interval, StrOptions, choose_device, choose_dtype, fit_context
 from skssl._kinds import KINDS
-from skssl._pretrained import Pretrained, _last_step, _unfrozen, check_columns
+from skssl._pretrained import (
+    Pretrained,
+    _last_step,
+    _unfrozen,
+    check_columns,
+    seen_by_last_step,
+)
 from skssl._report import PARTS
 from skssl._train import Net, Plan, Rows, local_seed
 from skssl.views import original
@@ -123,7 +129,7 @@ class FineTuned(Pretrained):
 
     def _task(self, few: Any, labels: np.ndarray) -> Task:
         """Return the labelled rows as tensors."""
-        method, seen = _last_step(self.transformer_), self._seen_by_last_step(few)
+        method, seen = _last_step(self.transformer_), seen_by_last_step(self.transformer_, few)
         x = method._read(seen)
         if not KINDS[method._reader.kind].scales_batches:
             x = _apply(method.encoder_[0], x)
