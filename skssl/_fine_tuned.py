@@ -77,8 +77,8 @@ class FineTunedClassifier(FineTuned, WithClasses):
     loss_curve_ : list of float
         Mean loss of each of them.
     validation_loss_curve_ : list of float
-        Cross-entropy of held-out labels before training and after each epoch, over all folds, at
-        the temperature that suits best.
+        Squared error of the probabilities of held-out labels (Brier score) before training and
+        after each epoch, over all folds, at the temperature that suits best.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -192,8 +192,13 @@ class FineTunedClassifier(FineTuned, WithClasses):
         return F.cross_entropy(output, target, reduction="none", label_smoothing=smoothing)
 
     def _held_out_losses(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Return cross-entropies at the temperature that suits best: training makes too sure."""
-        by_row = [F.cross_entropy(output / t, target, reduction="none") for t in TEMPERATURES]
+        """Return squared errors of probabilities, at the temperature that suits best.
+
+        Training makes nets too sure of themselves. A logarithm would let the few rows that they
+        are surely wrong about outweigh all that they got right.
+        """
+        true = F.one_hot(target, output.shape[1])
+        by_row = [((output / t).softmax(1) - true).square().sum(1) for t in TEMPERATURES]
         return min(by_row, key=lambda losses: float(weight @ losses))
 
 
