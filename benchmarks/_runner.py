@@ -172,6 +172,8 @@ def win_matrix(wide: pd.DataFrame) -> pd.DataFrame:
 
 
 def plus_minus(values: pd.Series) -> str:
+    if len(values) == 1:
+        return f"{100 * values.iloc[0]:.1f}"
     return f"{100 * values.mean():.1f} ± {100 * standard_error(values):.1f}"
 
 
