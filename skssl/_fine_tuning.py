@@ -123,8 +123,7 @@ class FineTuned(Pretrained):
             self.n_iter_ = clearly_best(losses)
         if self.n_iter_:
             net, rows = self._net(linear), task.take(np.arange(len(labels)))
-            enough = lambda losses: len(losses) == self.n_iter_  # noqa: E731
-            self.loss_curve_ = self._train(net, rows, n_epochs, enough)
+            self.loss_curve_ = self._train(net, rows, self.n_iter_)  # the rate falls to 0 by then
             self._keep(net)
 
     def _task(self, few: Any, labels: np.ndarray) -> Task:
@@ -190,7 +189,9 @@ class FineTuned(Pretrained):
         per_epoch = _train.n_batches(n_labels, self.batch_size)
         return min(max(EPOCHS, -(-FEWEST_STEPS // per_epoch)), -(-MOST_STEPS // per_epoch))
 
-    def _train(self, net: Net, rows: Rows, n_epochs: int, on_epoch: Any) -> list[float]:
+    def _train(
+        self, net: Net, rows: Rows, n_epochs: int, on_epoch: Any = lambda losses: False
+    ) -> list[float]:
         device, batch_size = self._device(), min(self.batch_size, len(rows))
         dtype = choose_dtype(_last_step(self.transformer_).precision, device)
         n_steps = n_epochs * _train.n_batches(len(rows), batch_size)
@@ -233,7 +234,7 @@ class FineTuned(Pretrained):
             with local_seed(random.randint(2**31 - 1), self._device()):
                 net, task = self._net(linear), self._task(few, labels)
                 rows = task.take(np.arange(len(labels)))
-                self.loss_curve_ = self.loss_curve_ + self._train(net, rows, 1, lambda losses: True)
+                self.loss_curve_ = self.loss_curve_ + self._train(net, rows, 1)
             setattr(self, f"{self._end}_", linear)
             self._keep(net)
             return self
