@@ -11,8 +11,8 @@ from skssl._train import Net
 
 ROWS = 128  # looked at
 AT_ONCE = 32
-LEFT_OF_RANK = 0.4  # of the untrained encoder's; healthy fits had .58 or more
 LEFT_OF_SPREAD = 0.01
+ONE_DIRECTION = 1.25  # healthy fits end with 1.4 directions or more, be it a third of the start's
 RANK_TO_LOSE = 3.0  # of fewer directions there is little to lose, and chance decides
 
 
@@ -51,7 +51,7 @@ def warn_of_collapse(estimator: Any, net: Net, rows: Tensor, before: Look) -> No
     is_constant = after.rank == 0 and bool((rows != rows[:1]).any())
     if is_constant or after.spread < LEFT_OF_SPREAD * before.spread:
         found = "rows hardly differ in it"
-    elif before.rank >= RANK_TO_LOSE and after.rank < LEFT_OF_RANK * before.rank:
+    elif before.rank >= RANK_TO_LOSE and after.rank < ONE_DIRECTION:
         found = f"rows differ in {after.rank:.1f} directions, untrained in {before.rank:.1f}"
     else:
         return

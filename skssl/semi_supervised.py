@@ -131,7 +131,7 @@ class PretrainedClassifier(WithClasses):
             self.fine_tuned_ = tuned.fit(few, labels)
 
     def _ask_end(self, method, X):
-        if self.fine_tuned_ is None:
+        if getattr(self, "fine_tuned_", None) is None:
             return super()._ask_end(method, X)
         proba = super()._ask_end("predict_proba", X) + self.fine_tuned_.predict_proba(X)
         if method == "predict":

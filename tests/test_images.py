@@ -239,9 +239,9 @@ def test_the_default_of_images_is_simclr_with_the_pixels_beside_it(monkeypatch):
     joined = PretrainedClassifier(classifier=LogisticRegression(max_iter=2000), random_state=0)
     joined.fit(X, np.where(np.arange(100) < 60, y, -1))
     assert type(joined.transformer_) is SimCLR
-    assert joined.classifier_.n_features_in_ == 256 + 64
+    assert joined.classifier_.n_features_in_ == 512 + 64
     raw = joined.raw_columns_.transform(X)
     Z = np.hstack([joined.transformer_.transform(X), raw])
     assert np.array_equal(joined.classifier_.predict_proba(Z), joined.predict_proba(X))
     alone = PretrainedClassifier(joined.transformer_, LogisticRegression(), passthrough=False)
-    assert alone.fit(X, y).classifier_.n_features_in_ == 256
+    assert alone.fit(X, y).classifier_.n_features_in_ == 512

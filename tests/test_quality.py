@@ -516,11 +516,10 @@ X_WINE = load_wine().data
 @pytest.mark.parametrize(
     ("method", "cause"),
     [
-        (VICReg(variance=0, covariance=0, learning_rate=0.02, **LONGER), "learning_rate=0.02"),
         (VIME(learning_rate=3, **LONGER), "learning_rate=3"),
         (SCARF(weight_decay=100, **LONGER), "weight_decay=100"),
     ],
-    ids=["nothing keeps rows apart", "dead units", "weights shrunk"],
+    ids=["dead units", "weights shrunk"],
 )
 def test_a_collapse_is_said_with_its_likely_cause(method, cause):
     with pytest.warns(ConvergenceWarning, match=f"has collapsed: rows .* {cause}"):
@@ -534,7 +533,10 @@ def constant_encoder(x):
 
 
 def test_a_constant_encoder_is_said():
-    with pytest.warns(ConvergenceWarning, match="rows hardly differ in it"):
+    with pytest.warns(
+        ConvergenceWarning,
+        match="rows hardly differ in it.* Nothing in the loss may keep rows apart",
+    ):
         VIME(encoder=constant_encoder, **CHEAP).fit(X_IRIS)
     with pytest.warns(ConvergenceWarning, match="batch_size=8 is the likely cause"):
         VIME(encoder=constant_encoder, **{**CHEAP, "batch_size": 8}).fit(X_IRIS)
