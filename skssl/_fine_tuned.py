@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.model_selection import KFold, ShuffleSplit, StratifiedShuffleSplit
+from sklearn.model_selection import KFold, ShuffleSplit
 from sklearn.utils.class_weight import compute_sample_weight
 from torch import Tensor
 
@@ -168,9 +168,7 @@ class FineTunedClassifier(FineTuned, WithClasses):
     def _folds(self, labels: np.ndarray) -> list[Any]:
         codes = np.unique(labels, return_inverse=True)[1]
         if len(codes) > MANY_LABELS:
-            return list(
-                StratifiedShuffleSplit(1, test_size=0.2, random_state=0).split(codes, codes)
-            )
+            return list(FewLabelsKFold(5).split(codes, codes))[:1]
         return list(FewLabelsKFold(N_FOLDS).split(codes, codes))
 
     def _head(self, linear: Any) -> Head:
