@@ -111,14 +111,11 @@ class FineTuned(Pretrained):
         if folds:
             held_out = np.concatenate([test for _, test in folds])
             target, weight = task.target[held_out], task.weight[held_out]
-            losses = torch.stack(  # (n_epochs + 1, n_held_out)
-                [
-                    weight
-                    / weight.mean()
-                    * self._held_out_losses(torch.cat(output), target, weight)
-                    for output in zip(*outputs, strict=True)
-                ]
-            )
+            by_epoch = [
+                self._held_out_losses(torch.cat(output), target, weight)
+                for output in zip(*outputs, strict=True)
+            ]
+            losses = weight / weight.mean() * torch.stack(by_epoch)  # (n_epochs + 1, n_held_out)
             self.validation_loss_curve_ = losses.mean(1).tolist()
             self.n_iter_ = clearly_best(losses)
         if self.n_iter_:
@@ -235,6 +232,7 @@ class FineTuned(Pretrained):
                 net, task = self._net(linear), self._task(few, labels)
                 rows = task.take(np.arange(len(labels)))
                 self.loss_curve_ = self.loss_curve_ + self._train(net, rows, 1)
+                self.n_iter_ = len(self.loss_curve_)
             setattr(self, f"{self._end}_", linear)
             self._keep(net)
             return self

@@ -6,6 +6,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted, check_memory, has_fit_parameter
 
@@ -33,6 +34,12 @@ def seeded(estimator: Any, random: np.random.RandomState) -> Any:
     return estimator
 
 
+def part_of(owner: Any, given: Any, default: Callable[[], Any], random: Any) -> Any:
+    """Return a clone of what was given, or the default; seeded from ``random`` if the owner is."""
+    part = default() if given is None else clone(given)
+    return part if owner.random_state is None else seeded(part, random)
+
+
 def fit_as_task(owner: Any, part: Any, task: Any, X: Any, y: Any, fit: Callable[[], Any]) -> None:
     """Fit a part of ``owner`` as one task, and let callbacks follow it inside.
 
@@ -41,7 +48,8 @@ def fit_as_task(owner: Any, part: Any, task: Any, X: Any, y: Any, fit: Callable[
     owner : estimator
         The meta-estimator.
     part : estimator or None
-        The estimator that callbacks are propagated to; None to show them one task.
+        The estimator that callbacks are propagated to; where it is None, or frozen, they see
+        one task.
     task : sklearn.callback.CallbackContext
         The task, without subtasks.
     X, y : array-like or None
@@ -49,7 +57,7 @@ def fit_as_task(owner: Any, part: Any, task: Any, X: Any, y: Any, fit: Callable[
     fit : callable
         Does the fit.
     """
-    if part is None:
+    if part is None or isinstance(part, FrozenEstimator):
         task.call_on_fit_task_begin(estimator=owner, X=X, y=y)
         fit()
         task.call_on_fit_task_end(estimator=owner, X=X, y=y)
@@ -80,7 +88,7 @@ def fit_transformer(owner: Any, transformer: Any, every: tuple[Any, ...], task: 
         The fitted transformer.
     """
     if isinstance(transformer, FrozenEstimator):
-        fit_as_task(owner, None, task, every[0], None, lambda: check_is_fitted(transformer))
+        fit_as_task(owner, transformer, task, every[0], None, lambda: check_is_fitted(transformer))
         return transformer
 
     def fit() -> Any:

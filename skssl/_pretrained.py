@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin
 from sklearn.callback import CallbackSupportMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
@@ -18,8 +18,8 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from skssl._base import SSLTransformer, _restored_on_failure
-from skssl._compat import HasMethods, StrOptions, fit_context, take_rows
-from skssl._fitting import fit_as_task, fit_transformer, seeded
+from skssl._compat import HasMethods, StrOptions, count_rows, fit_context, take_rows
+from skssl._fitting import fit_as_task, fit_transformer, part_of
 from skssl._inputs import infer_kind
 from skssl._kinds import kind_of, nouns, parameters_of
 from skssl._labels import labelled
@@ -118,10 +118,7 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
         The default end sees some of the others, the rows without labels, too.
         """
         random = check_random_state(self.random_state)
-        is_seeding = self.random_state is not None
-        given = self.transformer
-        transformer = default_transformer(every[0]) if given is None else clone(given)
-        transformer = seeded(transformer, random) if is_seeding else transformer
+        transformer = part_of(self, self.transformer, lambda: default_transformer(every[0]), random)
         subtask = task.subcontext(task_name="fit-transformer")
         self.transformer_ = fit_transformer(self, transformer, every, subtask)
         self.raw_columns_ = fit_raw_columns(self.transformer_, self.passthrough, every)
@@ -129,15 +126,13 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
 
         given = getattr(self, self._end)
         n_raw = 0 if self.raw_columns_ is None else self.raw_columns_.n_outputs
-        end = self._default_end(Z.shape[1] - n_raw) if given is None else clone(given)
-        end = seeded(end, random) if is_seeding else end
-        is_one_task = given is None or isinstance(end, FrozenEstimator)
+        end = part_of(self, given, lambda: self._default_end(Z.shape[1] - n_raw), random)
         subtask = task.subcontext(task_name=f"fit-{self._end}")
-        part = None if is_one_task else end
         more = {}
         if given is None and others:
             more["X_unlabeled"] = np.vstack([self._embed(rows) for rows in others])
-        fit_as_task(self, part, subtask, Z, labels, lambda: end.fit(Z, labels, **more))
+        shown = None if given is None else end
+        fit_as_task(self, shown, subtask, Z, labels, lambda: end.fit(Z, labels, **more))
         setattr(self, f"{self._end}_", end)
 
     def _embed(self, X: Any) -> Any:
@@ -363,16 +358,12 @@ def check_columns(owner: Any, transformer: Any, X: Any) -> None:
 
 def _some_unlabelled(every: tuple[Any, ...], mask: np.ndarray) -> tuple[Any, ...]:
     """Return at most ``MAX_UNLABELLED`` of the rows without labels, drawn alike at every call."""
-    unlabelled = [np.flatnonzero(~mask), *(np.arange(_n_rows(X)) for X in every[1:])]
+    unlabelled = [np.flatnonzero(~mask), *(np.arange(count_rows(X)) for X in every[1:])]
     part = np.repeat(np.arange(len(every)), [len(rows) for rows in unlabelled])
     row = np.concatenate(unlabelled)
     drawn = np.sort(np.random.RandomState(0).permutation(len(row))[:MAX_UNLABELLED])
     chosen = [row[drawn][part[drawn] == i] for i in range(len(every))]
     return tuple(take_rows(X, rows) for X, rows in zip(every, chosen, strict=True) if len(rows))
-
-
-def _n_rows(X: Any) -> int:
-    return X.shape[0] if hasattr(X, "shape") else len(X)
 
 
 def _unfrozen(estimator: Any) -> Any:

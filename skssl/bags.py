@@ -9,18 +9,16 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     MetaEstimatorMixin,
     TransformerMixin,
-    clone,
 )
 from sklearn.callback import CallbackSupportMixin
 from sklearn.cluster import KMeans
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skssl._base import _restored_on_failure
 from skssl._baselines import ColumnsAsNumbers
 from skssl._compat import HasMethods, Interval, fit_context
-from skssl._fitting import fit_as_task, seeded
+from skssl._fitting import fit_as_task, part_of
 from skssl._inputs import bags_of, check_time
 from skssl._inputs._bags import BagArray, BagDtype, to_bags
 from skssl._kinds import kind_of, wrong_kind
@@ -153,11 +151,11 @@ class PhenotypeTransformer(
                 )
             task = self._init_callback_context(max_subtasks=2)
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            given = ColumnsAsNumbers() if self.transformer is None else self.transformer
-            self.transformer_ = self._fit_part("transformer", given, random, task, parts)
+            embed = part_of(self, self.transformer, ColumnsAsNumbers, random)
+            self.transformer_ = self._fit_part("transformer", embed, task, parts)
             Z = np.asarray(self.transformer_.transform(parts))
-            given = KMeans(self.n_clusters) if self.clusterer is None else self.clusterer
-            self.clusterer_ = self._fit_part("clusterer", given, random, task, Z)
+            cluster = part_of(self, self.clusterer, lambda: KMeans(self.n_clusters), random)
+            self.clusterer_ = self._fit_part("clusterer", cluster, task, Z)
             self.clusters_ = np.unique(self.clusterer_.predict(Z))
             self._n_features_out = len(self.clusters_)
             task.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
@@ -210,12 +208,9 @@ class PhenotypeTransformer(
             )
         return parts
 
-    def _fit_part(self, name: str, given: Any, random: Any, task: Any, X: Any) -> Any:
-        """Return a clone of a part, fitted as one task; what is frozen is only checked."""
-        part = seeded(clone(given), random)
-        shown = None if isinstance(part, FrozenEstimator) else part
+    def _fit_part(self, name: str, part: Any, task: Any, X: Any) -> Any:
         subtask = task.subcontext(task_name=f"fit-{name}")
-        fit_as_task(self, shown, subtask, X, None, lambda: part.fit(X, None))
+        fit_as_task(self, part, subtask, X, None, lambda: part.fit(X, None))
         return part
 
     def __sklearn_tags__(self) -> Any:

@@ -28,7 +28,38 @@ SHORT = {"knn": "knn_consistency"}
 NAMES = {*SHORT, *OF_EMBEDDINGS, *OF_VIEWS}
 
 
-class EarlyStopping:
+class HandedDown:
+    """Reaches the transformers inside what it is set on, and looks at nothing before an epoch ends.
+
+    scikit-learn hands a callback down if it has ``max_propagation_depth``, and then refuses it
+    on parts of Pipelines. So ours have it only while something around a transformer is fitted.
+    """
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        """Be handed down to the transformers inside, if set on something around them."""
+        if isinstance(estimator, SSLTransformer):
+            return
+        if not isinstance(estimator, (MetaEstimatorMixin, BaseComposition)):
+            raise TypeError(
+                f"{type(self).__name__} is for self-supervised transformers, or for what they "
+                f"stand in; {type(estimator).__name__} trains none. In a Pipeline set it on the "
+                "transformer: pipe['scarf'].set_callbacks(...)."
+            )
+        self.__dict__.setdefault("_around", set()).add(id(context))  # threads may share it
+        self.max_propagation_depth = None
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        """Be handed down no more."""
+        around = self.__dict__.get("_around", set())
+        around.discard(id(context))
+        if not around:
+            self.__dict__.pop("max_propagation_depth", None)
+
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+        """Do nothing: what counts is known when an epoch is over."""
+
+
+class EarlyStopping(HandedDown):
     """Stop training once what is monitored has not improved for some epochs.
 
     Parameters
@@ -82,17 +113,6 @@ class EarlyStopping:
         self.patience = patience
         self.restore_best = restore_best
 
-    def setup(self, estimator: Any, context: Any) -> None:
-        """Be handed down to the transformers inside, if set on something around them."""
-        _hand_down(self, estimator, context)
-
-    def teardown(self, estimator: Any, context: Any) -> None:
-        """Be handed down no more."""
-        _hold_back(self, context)
-
-    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-        """Do nothing: epochs count when they are over."""
-
     def on_fit_task_end(
         self,
         estimator: Any,
@@ -115,7 +135,7 @@ class EarlyStopping:
         return estimator._report.watch(self, -value, self.patience, self.restore_best)
 
 
-class TimeBudget:
+class TimeBudget(HandedDown):
     """Stop training before an epoch that would go over a number of seconds.
 
     Each transformer has the seconds for itself, counted from when its training begins; one
@@ -149,17 +169,6 @@ class TimeBudget:
     def __init__(self, seconds: float):
         self.seconds = seconds
 
-    def setup(self, estimator: Any, context: Any) -> None:
-        """Be handed down to the transformers inside, if set on something around them."""
-        _hand_down(self, estimator, context)
-
-    def teardown(self, estimator: Any, context: Any) -> None:
-        """Be handed down no more."""
-        _hold_back(self, context)
-
-    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-        """Do nothing: contexts know when they began."""
-
     def on_fit_task_end(self, estimator: Any, context: Any) -> bool:
         """Return whether one more epoch like this one would take too long."""
         if not _is_epoch(estimator, context):
@@ -169,7 +178,7 @@ class TimeBudget:
         return (spent + last).total_seconds() > self.seconds
 
 
-class ProbeMonitor:
+class ProbeMonitor(HandedDown):
     """Score the embedding after each epoch, with labels or without.
 
     It changes nothing in training. What it saw is in ``probe_curves_`` of the fitted transformer,
@@ -223,17 +232,6 @@ class ProbeMonitor:
         self.y = y
         self.scoring = scoring
         self.every = every
-
-    def setup(self, estimator: Any, context: Any) -> None:
-        """Be handed down to the transformers inside, if set on something around them."""
-        _hand_down(self, estimator, context)
-
-    def teardown(self, estimator: Any, context: Any) -> None:
-        """Be handed down no more."""
-        _hold_back(self, context)
-
-    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-        """Do nothing: scores are those of trained epochs."""
 
     def on_fit_task_end(
         self,
@@ -291,28 +289,3 @@ def _score(scorer: Callable[..., float], fitted: Any, X: Any, y: Any, name: str)
             "of which greater is better. Where it needs labels, pass them: fit(X, y)."
         )
     return float(value)
-
-
-def _hand_down(callback: Any, estimator: Any, context: Any) -> None:
-    """Let a callback reach the transformers in what it is set on.
-
-    scikit-learn hands a callback down if it has ``max_propagation_depth``, and then refuses it
-    on parts of Pipelines. So ours have it only while something around a transformer is fitted.
-    """
-    if isinstance(estimator, SSLTransformer):
-        return
-    if not isinstance(estimator, (MetaEstimatorMixin, BaseComposition)):
-        raise TypeError(
-            f"{type(callback).__name__} is for self-supervised transformers, or for what they "
-            f"stand in; {type(estimator).__name__} trains none. In a Pipeline set it on the "
-            "transformer: pipe['scarf'].set_callbacks(...)."
-        )
-    callback.__dict__.setdefault("_around", set()).add(id(context))  # threads may share it
-    callback.max_propagation_depth = None
-
-
-def _hold_back(callback: Any, context: Any) -> None:
-    around = callback.__dict__.get("_around", set())
-    around.discard(id(context))
-    if not around:
-        callback.__dict__.pop("max_propagation_depth", None)

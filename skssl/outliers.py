@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state, get_tags, indexable
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -15,8 +15,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skssl._base import SSLTransformer, _restored_on_failure
 from skssl._compat import HasMethods, Interval, StrOptions, fit_context
 from skssl._density import Density
-from skssl._fitting import fit_transformer, seeded
-from skssl._kinds import kind_of
+from skssl._fitting import fit_transformer, part_of
+from skssl._inputs import infer_kind
+from skssl._kinds import wrong_kind
 from skssl._outliers import ThresholdMixin, threshold
 from skssl._parameters import CONSTRAINTS
 from skssl._pretrained import (
@@ -28,10 +29,11 @@ from skssl._pretrained import (
     seen_by_last_step,
 )
 from skssl._reconstruction import ReconstructionMixin
-from skssl.methods import DenoisingAutoencoder
+from skssl.methods import DenoisingAutoencoder, MaskedAutoencoder
 
 RAW_SHRINKAGE = 0.1  # how much columns that mean something are decorrelated: nearly wholly
 SHRINKAGE = 1.0  # of an embedding, many of whose directions say little, by half
+RECONSTRUCTING = {"table": DenoisingAutoencoder, "image": MaskedAutoencoder}
 
 _SHARED_CONSTRAINTS: dict[str, list[Any]] = {
     "transformer": [HasMethods(["fit", "transform"]), None],
@@ -187,6 +189,9 @@ class EmbeddingOutlierDetector(
         check_columns(self, self.transformer_, X)
         return self._score(self._parts(X))
 
+    def _default(self, X: Any) -> SSLTransformer:
+        return DenoisingAutoencoder() if infer_kind(X) == "table" else default_transformer(X)
+
     def _parts(self, X: Any) -> list[np.ndarray]:
         """Return what is scored: the embedding and, where they are, the raw columns."""
         Z = self.transformer_.transform(X)
@@ -219,8 +224,8 @@ class ReconstructionOutlierDetector(
     ----------
     transformer : transformer, default=None
         What predicts back: one with ``reconstruct``, for tables or images. None is
-        :class:`DenoisingAutoencoder`. It is refitted unless it is wrapped in
-        :class:`~sklearn.frozen.FrozenEstimator`.
+        :class:`DenoisingAutoencoder` for tables and :class:`MaskedAutoencoder` for images. It
+        is refitted unless it is wrapped in :class:`~sklearn.frozen.FrozenEstimator`.
     contamination : "auto" or float, default="auto"
         As in :class:`EmbeddingOutlierDetector`.
     memory : str or joblib.Memory, default=None
@@ -298,7 +303,7 @@ class ReconstructionOutlierDetector(
         Raises
         ------
         ValueError
-            If the transformer does not reconstruct.
+            If the transformer does not reconstruct, or if X is neither a table nor images.
         """
 
         def learn(X: Any, random: np.random.RandomState) -> np.ndarray:
@@ -326,6 +331,12 @@ class ReconstructionOutlierDetector(
         check_is_fitted(self)
         return self._score(_unfrozen(self.transformer_)._errors(X))
 
+    def _default(self, X: Any) -> SSLTransformer:
+        kind = infer_kind(X)
+        if kind not in RECONSTRUCTING:
+            raise wrong_kind(self, tuple(RECONSTRUCTING), kind)
+        return RECONSTRUCTING[kind]()
+
     def _score(self, errors: np.ndarray) -> np.ndarray:
         present = ~np.isnan(errors)
         excess = np.log1p(np.where(present, errors, 0) / self.scale_)
@@ -345,19 +356,12 @@ def _fit_detector(
         task = owner._init_callback_context(max_subtasks=1)
         task.call_on_fit_task_begin(estimator=owner, X=X, y=y)
         random = check_random_state(owner.random_state)
-        given = owner.transformer
-        transformer = _default_for(X) if given is None else clone(given)
-        transformer = seeded(transformer, random) if owner.random_state is not None else transformer
+        transformer = part_of(owner, owner.transformer, lambda: owner._default(X), random)
         subtask = task.subcontext(task_name="fit-transformer")
         owner.transformer_ = fit_transformer(owner, transformer, (X,), subtask)
         owner.offset_ = threshold(learn(X, random), owner.contamination)
         task.call_on_fit_task_end(estimator=owner, X=X, y=y, reconstruction_attributes={})
         return owner
-
-
-def _default_for(X: Any) -> SSLTransformer:
-    denoising = DenoisingAutoencoder()
-    return denoising if kind_of(X, denoising) == "table" else default_transformer(X)
 
 
 def _check_reconstructs(method: Any) -> None:

@@ -176,6 +176,7 @@ def test_chunks_of_labels_are_learnt_from():
         model.partial_fit(X[FEW], Y[FEW])
     assert model.score(X[TEST], Y[TEST]) > before + 0.02
     assert model.transformer_ is not encoder
+    assert model.n_iter_ == len(model.loss_curve_)
     with pytest.raises(ValueError, match=r"y has the new classes \[11\]"):
         model.partial_fit(X[:3], [0, 1, 11])
     fresh = FineTunedClassifier(SCARF(**CHEAP), max_epochs=1).partial_fit(X[:50], Y[:50])

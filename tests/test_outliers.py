@@ -297,6 +297,15 @@ def test_other_kinds_of_data():
         assert np.isfinite(detector.score_samples(rows)).all()
 
 
+def test_defaults_suit_the_data():
+    by_error = ReconstructionOutlierDetector()
+    assert isinstance(by_error._default(X), DenoisingAutoencoder)
+    assert isinstance(by_error._default(images(4)), MaskedAutoencoder)
+    with pytest.raises(ValueError, match="reads tables or images; X looks like modality='text'"):
+        by_error.fit(["a text", "another"])
+    assert isinstance(EmbeddingOutlierDetector()._default(images(4)), SimCLR)
+
+
 @pytest.mark.parametrize("transformer", [SCARF(**CHEAP), make_pipeline(DenoisingAutoencoder())])
 def test_what_does_not_reconstruct_is_said(transformer):
     with pytest.raises(ValueError, match="has none. Pass DenoisingAutoencoder"):

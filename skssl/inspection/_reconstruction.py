@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from skssl._compat import import_pyplot, take_rows
+from skssl._compat import count_rows, import_pyplot, take_rows
 from skssl.inspection._drawing import draw_rows, shown, to_colors
 from skssl.inspection._fitted import channels_last, column_names, spread, unwrap
 from skssl.inspection._panels import draw_cells
@@ -123,7 +123,7 @@ class ReconstructionDisplay:
                 f"{type(transformer).__name__} does not reconstruct what it embeds. Fit a method "
                 "that has reconstruct(X), such as DenoisingAutoencoder for tables."
             )
-        n = X.shape[0] if hasattr(X, "shape") else len(X)
+        n = count_rows(X)
         rows = spread(n, n_samples or (8 if reader.kind == "image" else 500))
         X = X if len(rows) == n else take_rows(X, rows)
         parts = reader.read(X), reader.read(transformer.reconstruct(X))

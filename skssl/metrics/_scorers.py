@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from skssl._base import SSLTransformer, _apply
-from skssl._compat import Interval, StrOptions, take_rows, validate_params
+from skssl._compat import Interval, StrOptions, count_rows, take_rows, validate_params
 from skssl._train import local_seed
 from skssl.inspection._fitted import spread, unwrap
 from skssl.metrics._spectrum import alpha_req, nesum, rankme, stable_rank
@@ -44,8 +44,7 @@ class Scorer:
 
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
         """Score the embedding of X; labels are not looked at."""
-        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
-        X = take_rows(X, spread(n_samples, self.max_samples))
+        X = take_rows(X, spread(count_rows(X), self.max_samples))
         if self.metric in OF_VIEWS:
             transformer, X = unwrap(estimator, X)
             views = embedded_views(transformer, X, self.n_views, self.random_state)
