@@ -31,6 +31,7 @@ import torch
 from _runner import SEEDS, markdown, plus_minus
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
@@ -54,6 +55,8 @@ ENCODERS = (
     "SimCLR MoCo BYOL SimSiam BarlowTwins VICReg NNCLR SwAV DINO LeJEPA WMSE RotationPrediction "
     "Jigsaw Colorization Inpainting MaskedAutoencoder IJEPA LFR"
 ).split()
+
+MASKED = ("MaskedAutoencoder", "IJEPA")
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,12 @@ def supervised(data: Data, few: np.ndarray, seed: int, steps: int = 600) -> floa
 
 def encoder(data: Data, minutes: float, name: str, **params: Any) -> Iterator[Any]:
     """A method of skssl with its defaults, for as many epochs as fit into the time."""
+    fitted, epochs = pretrained(data, minutes, name, **params)
+    yield from judged(data, fitted.transform(data.X), fitted.transform(data.X_test), epochs)
+
+
+def pretrained(data: Data, minutes: float, name: str, **params: Any) -> tuple[Any, int]:
+    """A fitted method, and its number of epochs; 0 minutes leave it as initialised."""
     make = partial(getattr(skssl, name), random_state=0, **params)
     epochs = 0
     if minutes:
@@ -172,8 +181,19 @@ def encoder(data: Data, minutes: float, name: str, **params: Any) -> Iterator[An
         make(max_epochs=1).fit(data.X)
         seconds = (time.process_time() - start) / torch.get_num_threads()
         epochs = max(1, int(60 * minutes / seconds))
-    fitted = make(max_epochs=epochs).fit(data.X)
-    yield from judged(data, fitted.transform(data.X), fitted.transform(data.X_test), epochs)
+    return make(max_epochs=epochs).fit(data.X), epochs
+
+
+def fine_tuned(data: Data, minutes: float, name: str) -> Iterator[Any]:
+    """The encoder of a method, trained along with a linear classifier on 500 labels."""
+    fitted, epochs = pretrained(data, minutes, name)
+    for seed in SEEDS:
+        few = data.few(500, seed)
+        model = skssl.FineTunedClassifier(
+            FrozenEstimator(fitted), passthrough=False, random_state=seed
+        )
+        model.fit(data.X[few], data.y[few])
+        yield 500, seed, model.score(data.X_test, data.y_test), np.nan, epochs
 
 
 def default(data: Data, minutes: float) -> Iterator[Any]:
@@ -195,7 +215,9 @@ METHODS: dict[str, Any] = {
     "untrained": lambda data, minutes: encoder(data, 0, "SimCLR"),
     "gradient boosting": partial(per_label_seed, score=gradient_boosting),
     "supervised": partial(per_label_seed, score=supervised),
-    **{name: partial(encoder, name=name) for name in ENCODERS if hasattr(skssl, name)},
+    **{name: partial(encoder, name=name) for name in ENCODERS},
+    **{f"{name}, fine-tuned": partial(fine_tuned, name=name) for name in MASKED},
+    "their ViT from scratch": lambda data, minutes: fine_tuned(data, 0, "MaskedAutoencoder"),
     "default": default,
 }
 
@@ -233,17 +255,19 @@ def report(args: argparse.Namespace) -> str:
         for method in (m for m in METHODS if m in set(table["method"])):
             part = table[table["method"] == method]
             budgets = {n: part[part["labels"] == n] for n in BUDGETS}
-            lr = [plus_minus(few["lr"]) for few in budgets.values()]
-            knn = [
-                "" if few["knn"].isna().all() else plus_minus(few["knn"])
-                for few in budgets.values()
-            ]
+            lr, knn = (
+                [
+                    "" if few[name].isna().all() else plus_minus(few[name])
+                    for few in budgets.values()
+                ]
+                for name in ("lr", "knn")
+            )
             rows.append([method, *lr, *knn, f"{part['epochs'].iloc[0]}"])
         head = ["method", *(f"LR, {n}" for n in BUDGETS), *(f"kNN, {n}" for n in BUDGETS), "epochs"]
         parts += [
             f"{data}: test accuracy in % with {', '.join(map(str, BUDGETS))} labels, mean ± "
             f"standard error over {len(SEEDS)} draws of labels. The classifiers at the end of "
-            "gradient boosting, supervised and default are their own.",
+            "gradient boosting, supervised, default and what is fine-tuned are their own.",
             markdown(head, rows),
         ]
     return "\n\n".join(parts)
