@@ -104,9 +104,9 @@ class FineTuned(Pretrained):
         task, Z = self._task(few, labels), self._embed(few)
         folds, outputs, n_epochs = self._folds(labels), [], self._n_epochs(len(labels))
         for train, test in folds:
-            start = clone(linear).set_params(penalty=linear.penalty_).fit(Z[train], labels[train])
+            frozen, start = both(linear, Z[train], labels[train])
             parts = task.take(train), task.take(test)
-            outputs.append(self._held_out_outputs(start, *parts, n_epochs))
+            outputs.append(self._held_out_outputs(frozen, start, *parts, n_epochs))
         self.n_iter_, self.validation_loss_curve_, self.loss_curve_ = 0, [], []
         if folds:
             held_out = np.concatenate([test for _, test in folds])
@@ -119,7 +119,8 @@ class FineTuned(Pretrained):
             self.validation_loss_curve_ = losses.mean(1).tolist()
             self.n_iter_ = clearly_best(losses)
         if self.n_iter_:
-            net, rows = self._net(linear), task.take(np.arange(len(labels)))
+            _, start = both(linear, Z, labels)
+            net, rows = self._net(start), task.take(np.arange(len(labels)))
             self.loss_curve_ = self._train(net, rows, self.n_iter_)  # the rate falls to 0 by then
             self._keep(net)
 
@@ -162,11 +163,11 @@ class FineTuned(Pretrained):
         return (weight * losses).sum() / weight.sum().clamp(min=1e-12)
 
     def _held_out_outputs(
-        self, linear: Any, rows: Rows, held_out: Rows, n_epochs: int
+        self, frozen: Any, start: Any, rows: Rows, held_out: Rows, n_epochs: int
     ) -> list[Tensor]:
-        """Return the outputs of held-out rows before training and after each epoch."""
-        device = self._device()
-        net, outputs = self._net(linear).to(device), []
+        """Return the outputs of held-out rows without training and after each epoch of it."""
+        device, outputs = self._device(), []
+        net = self._net(frozen).to(device)
 
         @torch.no_grad()
         def look(losses: list[float]) -> bool:
@@ -177,6 +178,7 @@ class FineTuned(Pretrained):
             return False
 
         look([])
+        net = self._net(start).to(device)
         self._train(net, rows, n_epochs, look)
         return outputs
 
@@ -236,6 +238,12 @@ class FineTuned(Pretrained):
             setattr(self, f"{self._end}_", linear)
             self._keep(net)
             return self
+
+
+def both(linear: Any, Z: Any, labels: np.ndarray) -> list[Any]:
+    """Return two linear models of an embedding: the best one, and one to be trained further."""
+    penalties = linear.penalty_, linear.greater_penalty_
+    return [clone(linear).set_params(penalty=value).fit(Z, labels) for value in penalties]
 
 
 def clearly_best(losses: Tensor) -> int:

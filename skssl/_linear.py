@@ -30,27 +30,42 @@ class Linear(BaseEstimator):
     ----------
     penalty_ : float
         The penalty used.
+    greater_penalty_ : float
+        The greatest whose score is within a standard error of the best one's [1]_. It leaves
+        more to be learnt by whoever trains the model further.
     mean_, scale_ : ndarray of shape (n_features,)
         What standardises the columns.
     coef_ : ndarray of shape (n_outputs, n_features)
         Coefficients of standardised columns.
     intercept_ : ndarray of shape (n_outputs,)
         The outputs of the mean row.
+
+    References
+    ----------
+    .. [1] Breiman, Friedman, Olshen and Stone, "Classification and Regression Trees", 1984.
     """
 
     def __init__(self, penalty: float | None = None):
         self.penalty = penalty
 
     def _fit_linear(self, X: Any, y: Any, model: Any, grid: dict[str, Any], how: Any) -> Any:
-        """Standardise X, choose the model's parameter where folds allow, and return it fitted."""
+        """Standardise X, choose the penalty where folds allow, and return the model fitted.
+
+        The grid has the values of the model's parameter for each of ``PENALTIES``.
+        """
         X = validate_data(self, X, dtype=np.float64)
         scaler = StandardScaler().fit(X)
         self.mean_, self.scale_ = scaler.mean_, scaler.scale_
         Z = scaler.transform(X)
         folds, scoring, weight = how
+        self.penalty_ = self.greater_penalty_ = self.penalty or 1.0
         if folds:
             search = GridSearchCV(model, grid, scoring=scoring, cv=folds, refit=False)
-            search.fit(Z, y, sample_weight=weight)
+            results = search.fit(Z, y, sample_weight=weight).cv_results_
+            mean, error = results["mean_test_score"], results["std_test_score"]
+            least = mean.max() - error[mean.argmax()] / (len(folds) - 1) ** 0.5
+            self.penalty_ = float(PENALTIES[mean.argmax()])
+            self.greater_penalty_ = float(PENALTIES[mean >= least].max())
             model.set_params(**search.best_params_)
         return model.fit(Z, y, sample_weight=weight)
 
@@ -84,7 +99,6 @@ class LinearClassifier(ClassifierMixin, Linear):
         model = LogisticRegression(C=1 / (self.penalty or 1.0), max_iter=300, tol=1e-3)
         how = folds, make_scorer(log_likelihood, response_method="predict_proba"), weight
         model = self._fit_linear(X, codes, model, {"C": 1 / PENALTIES}, how)
-        self.penalty_ = 1 / model.C
         halves = (
             np.array([[-0.5], [0.5]]) if len(self.classes_) == 2 else np.eye(len(self.classes_))
         )
@@ -123,7 +137,6 @@ class LinearRegressor(RegressorMixin, Linear):
         model = Ridge((self.penalty or 1.0) * len(y))
         how = folds, "neg_mean_squared_error", None
         model = self._fit_linear(X, y, model, {"alpha": PENALTIES * len(y)}, how)
-        self.penalty_ = model.alpha / len(y)
         self.coef_, self.intercept_ = model.coef_[None], np.array([model.intercept_])
         return self
 
