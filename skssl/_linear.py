@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skssl.model_selection import FewLabelsKFold
 
-PENALTIES = np.logspace(-4, 2, 7)
+PENALTIES = np.logspace(-4, 3, 8)  # up to 1000, for labels that are mostly noise
 N_FOLDS = 5
 
 

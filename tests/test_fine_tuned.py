@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -23,6 +24,7 @@ from skssl import (
     PretrainedRegressor,
     SimCLR,
     TS2Vec,
+    UnlabeledKFold,
 )
 from skssl._fine_tuning import Head, clearly_best
 from skssl._linear import LinearClassifier, LinearRegressor
@@ -75,7 +77,7 @@ def test_the_linear_classifier_is_a_logistic_regression(classes):
 def test_the_penalty_is_chosen_by_held_out_loss():
     noise = np.random.default_rng(0).normal(size=(100, 20))
     y = np.arange(100) % 2
-    assert LinearClassifier().fit(noise, y).penalty_ == 100  # nothing to learn
+    assert LinearClassifier().fit(noise, y).penalty_ == 1000  # nothing to learn
     assert LinearClassifier().fit(noise + 5 * y[:, None], y).penalty_ < 1
     target = noise @ np.arange(20.0)
     assert LinearRegressor().fit(noise, target).penalty_ < 0.01
@@ -254,6 +256,28 @@ def test_a_frozen_transformer_is_not_changed():
     model = tuned()
     assert np.array_equal(scarf().transform(X[TEST]), before)
     assert not np.allclose(model.transformer_.transform(X[TEST]), before, atol=1e-2)
+
+
+class CountedSCARF(SCARF):
+    """Counts what is pretrained."""
+
+    fits = 0
+
+    def fit(self, X, y=None):
+        CountedSCARF.fits += 1
+        return super().fit(X, y)
+
+
+def test_a_search_of_rates_pretrains_once_per_transformer_and_fold(tmp_path, monkeypatch):
+    monkeypatch.setattr(CountedSCARF, "fits", 0)
+    rows = FEW[:60]
+    labels = np.where(np.arange(60) % 2, Y[rows] // 5, -1)
+    scarf = CountedSCARF(**CHEAP | {"n_components": 8})
+    model = FineTunedClassifier(scarf, passthrough=False, max_epochs=0, memory=str(tmp_path))
+    grid = {"transformer__corruption": [0.3, 0.6], "learning_rate": [1e-3, 1e-2]}
+    cv = UnlabeledKFold(2)
+    GridSearchCV(model, grid, cv=cv, refit=False, error_score="raise").fit(X[rows], labels)
+    assert CountedSCARF.fits == 2 * 2
 
 
 def test_what_cannot_be_rebuilt_any_more_is_dropped():

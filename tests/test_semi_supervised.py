@@ -557,14 +557,21 @@ def fits(monkeypatch):
 def test_a_search_pretrains_once_per_transformer_and_fold(iris, fits, tmp_path):
     X, _, y = iris
     model = PretrainedClassifier(
-        Recorder(), LogisticRegression(), passthrough=False, memory=str(tmp_path)
+        Recorder(), DecisionTreeClassifier(random_state=0), passthrough=False, memory=str(tmp_path)
     )
-    grid = {"transformer__width": [2, 3], "classifier__C": [0.1, 1, 10]}
+    # 24 candidates, of which 4 differ in the transformer: width 2 and 3 by seed 0 and 1.
+    grid = {
+        "transformer__width": [2, 3],
+        "transformer__random_state": [0, 1],
+        "classifier__max_depth": [1, 2, None],
+        "classifier__criterion": ["gini", "entropy"],
+    }
     search = GridSearchCV(model, grid, cv=UnlabeledKFold(3)).fit(X, y)
-    assert fits.fits == 2 * 3 + 1  # and the refit on all rows
+    assert len(search.cv_results_["params"]) == 24
+    assert fits.fits == 4 * 3 + 1  # and the refit on all rows
     plain = GridSearchCV(clone(model).set_params(memory=None), grid, cv=UnlabeledKFold(3))
     plain.fit(X, y)
-    assert fits.fits == 7 + 2 * 3 * 3 + 1
+    assert fits.fits == 13 + 24 * 3 + 1
     for name in ("mean_test_score", "std_test_score"):
         np.testing.assert_array_equal(search.cv_results_[name], plain.cv_results_[name])
 
