@@ -23,7 +23,8 @@ from skssl._pretrained import (
     seen_by_last_step,
 )
 from skssl._report import PARTS
-from skssl._train import Net, Plan, Rows, local_seed
+from skssl._rows import Rows
+from skssl._train import Net, Plan, local_seed
 from skssl.views import original
 
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 200, 3000
