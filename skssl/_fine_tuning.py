@@ -82,7 +82,7 @@ class FineTuned(Pretrained):
         "views": [str, callable, None],
     }
 
-    def _fit(self, every, few, others, labels, task):
+    def _fit(self, every, few, others, labels, routed, task):
         given = self.transformer
         if given is not None and not isinstance(_last_step(given), SSLTransformer):
             raise ValueError(
@@ -90,7 +90,7 @@ class FineTuned(Pretrained):
                 f"of a Pipeline that ends in one; got {type(_last_step(given)).__name__}. "
                 f"{type(self).__name__.replace('FineTuned', 'Pretrained')} takes any transformer."
             )
-        super()._fit(every, few, (), labels, task)
+        super()._fit(every, few, (), labels, routed, task)
         self.transformer_ = deepcopy(_unfrozen(self.transformer_))  # whose weights change now
         random = check_random_state(self.random_state)
         with local_seed(random.randint(2**31 - 1), self._device()):

@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.special import softmax
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import make_scorer
@@ -50,7 +51,8 @@ class Linear(BaseEstimator):
         folds, scoring, weight = how
         if folds:
             search = GridSearchCV(model, grid, scoring=scoring, cv=folds, refit=False)
-            search.fit(Z, y, sample_weight=weight)
+            with config_context(enable_metadata_routing=False):  # where it is a plain argument
+                search.fit(Z, y, sample_weight=weight)
             model.set_params(**search.best_params_)
         return model.fit(Z, y, sample_weight=weight)
 
