@@ -78,7 +78,9 @@ class Pretrained(
         **params : dict
             Metadata such as ``sample_weight`` and ``groups``, with scikit-learn's metadata routing
             enabled: the transformer gets what it requests of all rows, the estimator at the end
-            of the labelled ones. Parts that were not given request nothing.
+            of the labelled ones. Parts that were not given request nothing. The estimators that
+            fine-tune take ``sample_weight`` without routing, too: how much a label counts in
+            their losses, whatever the scale of the weights; 0 is as if it were not there.
 
         Returns
         -------
@@ -94,13 +96,13 @@ class Pretrained(
             validate_data(self, X, y, skip_check_array=True)
             (X,) = indexable(X)
             mask, labels = self._read(y)
-            check_consistent_length(X, mask)
+            routed = self._routed(params)
+            check_consistent_length(X, mask, routed[self._end].get("sample_weight"))
             if not len(labels):
                 raise ValueError(
                     f"No row of y is labelled: {type(self).__name__} needs some labels. To "
                     "learn from unlabelled rows alone, fit the transformer."
                 )
-            routed = self._routed(params)
             every: tuple[Any, ...] = (X,)
             if X_unlabeled is not None:
                 check_columns(self, self.transformer, X_unlabeled)

@@ -181,7 +181,7 @@ class Given:
         if sample_weight is None and groups is None:
             return cls(X)
         n = count_rows(X)
-        weight = _check_weight(sample_weight, n, f"sample_weight{suffix}")
+        weight = check_weight(sample_weight, n, f"sample_weight{suffix}")
         groups = _check_groups(groups, n, f"groups{suffix}")
         if weight is None or weight.all():
             return cls(X, weight, groups)
@@ -196,7 +196,7 @@ class Given:
         return take_rows(self.X, np.arange(len(times)).repeat(times))
 
 
-def _check_weight(weight: Any, n: int, name: str) -> np.ndarray | None:
+def check_weight(weight: Any, n: int, name: str) -> np.ndarray | None:
     """Return weights as (n,) float64."""
     if weight is None:
         return None

@@ -7,6 +7,7 @@ import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -413,3 +414,51 @@ def test_other_meta_estimators_route_them(routing):
 def test_without_routing_nothing_is_handed_on():
     with pytest.raises(ValueError, match="enable_metadata_routing=True"):
         PretrainedClassifier(SCARF(**CHEAP)).fit(X_IRIS, FEW, sample_weight=W)
+
+
+# ---- weights of labels -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("max_epochs", [0, 4])
+def test_weights_of_labels_in_fine_tuning(max_epochs):
+    """Labels that are wrong and weigh nothing are not there; little weight is little harm."""
+    few = np.arange(150) % 3 == 0
+    y = np.where(few, Y_IRIS, -1)
+    wrong = few & (np.arange(150) % 2 == 0)
+    spoilt = np.where(wrong, 2 - Y_IRIS, y)
+    scarf = SCARF(**CHEAP).fit(X_IRIS)
+    params = {"max_epochs": max_epochs, "passthrough": False, "random_state": 0}
+    model = FineTunedClassifier(FrozenEstimator(scarf), **params)
+    expected = clone(model).fit(X_IRIS, np.where(wrong, -1, y)).predict_proba(X_IRIS)
+    got = clone(model).fit(X_IRIS, spoilt, sample_weight=np.where(wrong, 0.0, 3.0))
+    np.testing.assert_allclose(got.predict_proba(X_IRIS), expected, rtol=1e-4, atol=1e-6)
+    light = clone(model).fit(X_IRIS, spoilt, sample_weight=np.where(wrong, 0.01, 1.0))
+    plain = clone(model).fit(X_IRIS, spoilt)
+    rest = ~few
+    assert light.score(X_IRIS[rest], Y_IRIS[rest]) > plain.score(X_IRIS[rest], Y_IRIS[rest]) + 0.1
+    assert len(light.loss_curve_) == light.n_iter_ <= max_epochs
+    with pytest.raises(ValueError, match="must not be negative"):
+        clone(model).fit(X_IRIS, y, sample_weight=-np.ones(150))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        clone(model).fit(X_IRIS, y, sample_weight=np.ones(149))
+
+
+def test_weights_of_targets_in_fine_tuning():
+    targets = np.where(np.arange(150) % 2 == 0, X_IRIS[:, 0], 99.0)
+    weight = (np.arange(150) % 2 == 0).astype(float)
+    scarf = FrozenEstimator(SCARF(**CHEAP).fit(X_IRIS))
+    model = FineTunedRegressor(scarf, max_epochs=3, random_state=0)
+    got = clone(model).fit(X_IRIS, targets, sample_weight=weight).predict(X_IRIS)
+    expected = clone(model).fit(X_IRIS, np.where(weight, targets, np.nan)).predict(X_IRIS)
+    np.testing.assert_allclose(got, expected, rtol=1e-4)
+
+
+def test_weights_of_labels_are_routed(routing):
+    scarf = SCARF(**CHEAP)
+    model = FineTunedClassifier(scarf.set_fit_request(sample_weight=False), max_epochs=0)
+    model.set_params(random_state=0).set_fit_request(sample_weight=True)
+    pipe = make_pipeline(model).fit(X_IRIS, FEW, sample_weight=W)
+    plain = scarf.fit(X_IRIS).transform(X_IRIS)
+    np.testing.assert_array_equal(pipe[0].transformer_.transform(X_IRIS), plain)
+    without = clone(model).fit(X_IRIS, FEW)
+    assert not np.allclose(pipe.predict_proba(X_IRIS), without.predict_proba(X_IRIS), atol=1e-3)
