@@ -158,8 +158,9 @@ class SSLTransformer(
             again = self.warm_start and hasattr(self, "_net")
             if not again:
                 self._generator = check_random_state(self.random_state)
-            rows = self._read_all(given, reset=not again)
-            return self._train(X, y, rows, again=again, stream=False)
+            return self._train(
+                X, y, self._read_all(given, reset=not again), again=again, stream=False
+            )
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -189,8 +190,9 @@ class SSLTransformer(
             first = not hasattr(self, "encoder_")
             if first:
                 self._generator = check_random_state(self.random_state)
-            rows = self._read_all(given, reset=first)
-            return self._train(X, y, rows, again=not first, stream=True)
+            return self._train(
+                X, y, self._read_all(given, reset=first), again=not first, stream=True
+            )
 
     def transform(self, X: Any) -> np.ndarray:
         """Embed the rows of X.
@@ -254,8 +256,8 @@ class SSLTransformer(
             kind = KINDS[self._reader.kind]
             if not again:
                 given = parameters_of(kind.scaler, self)
-                some = rows.some(IMAGES_TO_SCALE if kind.scales_batches else None)
-                self._scaler: Any = kind.scaler(some, self._reader.columns, **given)
+                at_most = IMAGES_TO_SCALE if kind.scales_batches else None
+                self._scaler: Any = kind.scaler(rows.some(at_most), self._reader.columns, **given)
             if not kind.scales_batches:
                 rows = rows.over(_apply(self._scaler, *rows.tensors))
             net = self._make_net(rows, again)

@@ -97,10 +97,13 @@ class Rows:
         return _n_dealt(self.masses, batch_size)
 
     def some(self, at_most: int | None = None) -> Tensor:
-        """Return the first tensor's rows of a pass; of more than ``at_most`` every so many."""
+        """Return the first tensor's rows of a pass; of more than ``at_most`` every so many.
+
+        It is the same pass at every call.
+        """
         index = self.index
         if self.share is not None:
-            index = index[self._drawn().sort().values]
+            index = index[self._drawn(torch.Generator().manual_seed(0)).sort().values]
         return self.tensors[0][index if at_most is None else index[:: -(-len(index) // at_most)]]
 
     def split(self, n: int) -> tuple["Rows", "Rows"]:
