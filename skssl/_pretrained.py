@@ -222,8 +222,8 @@ class WithClasses(ClassifierMixin, Pretrained):
         if len(np.unique(labels)) < 2:
             raise ValueError(
                 f"All labelled rows are of one class, {labels.tolist()[0]!r}; at least two "
-                "classes are needed. -1 means unlabelled in numeric labels: if it is a class of "
-                "yours, rename it, to 0 for example."
+                "classes are needed, rows with a sample_weight of 0 aside. -1 means unlabelled in "
+                "numeric labels: if it is a class of yours, rename it, to 0 for example."
             )
         super()._fit(every, few, others, labels, routed, task)
         self.classes_ = getattr(self.classifier_, "classes_", np.unique(labels))
