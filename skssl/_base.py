@@ -326,7 +326,7 @@ class SSLTransformer(
         return rows.split(n_held_out)
 
     def _plan(self, rows: Rows, device: torch.device, stream: bool) -> Plan:
-        batch_size = rows.at_most(self.batch_size)
+        batch_size = rows.capped(self.batch_size)
         per_pass = rows.n_batches(batch_size)
         if self.max_epochs == "auto" and not stream:
             n_steps = _train.auto_steps(per_pass * batch_size, batch_size)

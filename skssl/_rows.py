@@ -74,12 +74,12 @@ class Rows:
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, ...]]:
         """Yield the rows as they stand, the ragged last batch included; groups are drawn."""
         if self.group is not None:
-            yield from self.batches(self.at_most(batch_size))
+            yield from self.batches(self.capped(batch_size))
             return
         for rows in torch.arange(len(self.index)).split(batch_size):
             yield self._take(rows)
 
-    def at_most(self, batch_size: int) -> int:
+    def capped(self, batch_size: int) -> int:
         """Return how many rows a batch has: no more than there are, nor than there are groups.
 
         Groups are counted by their sizes, as 1 / the sum of squared shares: one large and many
@@ -214,7 +214,7 @@ def check_weight(weight: Any, n: int, name: str) -> np.ndarray | None:
     if not np.isfinite(array).all():
         bad = array[~np.isfinite(array)][0]
         raise ValueError(f"{name} must be finite, got {bad}. A row of weight 0 is left out.")
-    if array.min() < 0:
+    if (array < 0).any():
         raise ValueError(f"{name} must not be negative, got {array.min()}. 0 leaves a row out.")
     if not array.any():
         raise ValueError(f"{name} is zero for all rows: at least one non-zero weight is needed.")
