@@ -19,13 +19,15 @@ from skssl._compat import choose_device, choose_dtype, fit_context
 from skssl._kinds import KINDS, kind_of, parameters_of, wrong_kind
 from skssl._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
 from skssl._report import PARTS, Report
-from skssl._train import Net, Plan, Rows, local_seed
+from skssl._rows import Given, Rows, arranged
+from skssl._train import Net, Plan, local_seed
 from skssl.encoders import width_of
 from skssl.encoders._build import Steps
 from skssl.views import UserViews, View, Views
 
 ROWS_AT_ONCE = 1024  # transform works in chunks of so many rows, which caches like,
 NUMBERS_AT_ONCE = 2**18  # and of no more numbers than this
+IMAGES_TO_SCALE = 10_000  # what scales batches learns from at most so many
 IMAGES_TO_BUILD = 1024  # a method is shown about so many images to make its parts by
 ROWS_AT_LEAST = 16  # fewer take other matrix kernels, whose last bits differ: padded to so many
 
@@ -48,7 +50,7 @@ class SSLTransformer(
     - ``_views(augment)`` returns its view functions; ``augment`` is the random alteration
       that suits the kind of data, or the one that ``views`` names.
 
-    One that asks something of the rows once it is trained has ``_finish(x)`` as well.
+    One that asks something of the rows once it is trained has ``_finish(rows)`` as well.
 
     ``_kinds`` names the kinds of data that it reads: keys of :data:`skssl._kinds.KINDS`.
     A hook sees data as the encoder does, scaled; ``_build`` is shown all rows of a table, and
@@ -98,12 +100,24 @@ class SSLTransformer(
         """Return the functions that make the views, where ``views`` is not a function."""
         return ()
 
-    def _finish(self, x: Tensor) -> None:
+    def _finish(self, rows: Rows) -> None:
         """Set what the trained parts tell of the rows they were trained on."""
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, *, X_unlabeled: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        X_unlabeled: Any = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        sample_weight_unlabeled: Any = None,
+        groups_unlabeled: Any = None,
+    ) -> Self:
         """Learn an encoder from the rows of X; labels are never looked at.
+
+        What is learnt does not depend on the order of the rows.
 
         Parameters
         ----------
@@ -114,22 +128,44 @@ class SSLTransformer(
             Present for API consistency; the embedding is the same whatever it is.
         X_unlabeled : array-like or dataframe of shape (n_more, ...), default=None
             More rows to learn from, for Pipelines whose ``X`` holds only the labelled ones.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often a row stands there: 2 is as if it had been given twice, 0 as if it had not
+            been given, for the scaling of columns as for batches. Of a weight of 2.3 the .3 are
+            drawn anew for each pass. None is once.
+        groups : array-like of shape (n_samples,), default=None
+            The patient, machine or user of each row: no batch has two rows of one group, so
+            that these are not told apart by what they share. None or NaN is a group of its own.
+            Batches are no larger than there are groups, counted by their sizes; of a group
+            with more rows than a pass has batches, so many are drawn anew for each pass.
+        sample_weight_unlabeled, groups_unlabeled : array-like of shape (n_more,), default=None
+            Those of the rows of ``X_unlabeled``.
 
         Returns
         -------
         self : object
             The fitted transformer.
         """
+        given = [Given.of(X, sample_weight, groups)]
+        more = X_unlabeled, sample_weight_unlabeled, groups_unlabeled
+        if X_unlabeled is not None:
+            given.append(Given.of(*more, "_unlabeled"))
+        elif any(argument is not None for argument in more):
+            raise ValueError(
+                "sample_weight_unlabeled and groups_unlabeled are of the rows of X_unlabeled, "
+                "which was not given. Those of X are sample_weight and groups."
+            )
         with _restored_on_failure(self):
-            more = () if X_unlabeled is None else (X_unlabeled,)
             again = self.warm_start and hasattr(self, "_net")
             if not again:
                 self._generator = check_random_state(self.random_state)
-            x = self._read_all(X, more, reset=not again)
-            return self._train(X, y, x, again=again, stream=False)
+            return self._train(
+                X, y, self._read_all(given, reset=not again), again=again, stream=False
+            )
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any = None, *, sample_weight: Any = None, groups: Any = None
+    ) -> Self:
         """Train for one pass over a chunk of rows, at a constant learning rate.
 
         The first chunk fixes the scaling of columns and their categories, so that
@@ -141,18 +177,22 @@ class SSLTransformer(
             A chunk of at least 2 rows.
         y : Ignored
             Present for API consistency.
+        sample_weight, groups : array-like of shape (n_samples,), default=None
+            As in ``fit``.
 
         Returns
         -------
         self : object
             The transformer, trained further.
         """
+        given = [Given.of(X, sample_weight, groups)]
         with _restored_on_failure(self):
             first = not hasattr(self, "encoder_")
             if first:
                 self._generator = check_random_state(self.random_state)
-            x = self._read_all(X, (), reset=first)
-            return self._train(X, y, x, again=not first, stream=True)
+            return self._train(
+                X, y, self._read_all(given, reset=first), again=not first, stream=True
+            )
 
     def transform(self, X: Any) -> np.ndarray:
         """Embed the rows of X.
@@ -184,17 +224,19 @@ class SSLTransformer(
         self._check((self._reader.kind,), X)
         return self._reader.read(X)
 
-    def _read_all(self, X: Any, more: tuple[Any, ...], *, reset: bool) -> Tensor:
+    def _read_all(self, given: list[Given], *, reset: bool) -> Rows:
+        X, *more = (part.X for part in given)
         kind = self._check(self._kinds if reset else (self._reader.kind,), X, reset=reset)
         for other in more:
             self._check((kind,), other)
         if reset:
             reader = KINDS[kind].reader
-            self._reader: Any = reader(**parameters_of(reader, self)).fit(X, *more)
+            repeated = (part.repeated() for part in given)
+            self._reader: Any = reader(**parameters_of(reader, self)).fit(*repeated)
         x = self._reader.read(X, ensure_min_samples=1 if more else 2)
         for other in more:
             x = self._reader.join(x, self._reader.read(other))
-        return x
+        return arranged(x, given)
 
     def _check(self, kinds: tuple[str, ...], X: Any, *, reset: bool = False) -> str:
         """Return the kind of X, one of ``kinds``; its columns are those ``fit`` saw."""
@@ -206,26 +248,28 @@ class SSLTransformer(
             validate_data(self, table, reset=reset, skip_check_array=True)
         return kind
 
-    def _train(self, X: Any, y: Any, x: Tensor, *, again: bool, stream: bool) -> Self:
-        """Train on the tensor x; X and y are what callbacks are shown."""
+    def _train(self, X: Any, y: Any, rows: Rows, *, again: bool, stream: bool) -> Self:
+        """Train on the rows; X and y are what callbacks are shown."""
         device = choose_device(self.device)
         seed = self._generator.randint(2**31 - 1)
         with local_seed(seed, device):
             kind = KINDS[self._reader.kind]
             if not again:
                 given = parameters_of(kind.scaler, self)
-                self._scaler: Any = kind.scaler(x, self._reader.columns, **given)
-            x = x if kind.scales_batches else _apply(self._scaler, x)
-            net = self._make_net(x, again)
-            rows, held_out = self._split(x, stream)
-            plan = self._plan(len(rows), device, stream)
+                at_most = IMAGES_TO_SCALE if kind.scales_batches else None
+                self._scaler: Any = kind.scaler(rows.some(at_most), self._reader.columns, **given)
+            if not kind.scales_batches:
+                rows = rows.over(_apply(self._scaler, *rows.tensors))
+            net = self._make_net(rows, again)
+            trained, held_out = self._split(rows, stream)
+            plan = self._plan(trained, device, stream)
             optimizer = _train.make_optimizer(net.to(device), self.learning_rate, self.weight_decay)
             if again and self._optimizer_state is not None:
                 # Its moments; learning rates are those of the parameters as they are now.
                 state = {"state": self._optimizer_state["state"]}
                 optimizer.load_state_dict(optimizer.state_dict() | state)
-            report = Report(self, X, y, net, plan, held_out, seed, rows)
-            curve = _train.train(net, optimizer, rows, self._batch_loss, plan, report)
+            report = Report(self, X, y, net, plan, held_out, seed, trained)
+            curve = _train.train(net, optimizer, trained, self._batch_loss, plan, report)
         # of an earlier fit that had them
         for name in (*PARTS, "validation_loss_curve_", "probe_curves_"):
             self.__dict__.pop(name, None)
@@ -236,18 +280,18 @@ class SSLTransformer(
         else:  # what a stream left is not what partial_fit shall go on from
             for name in ("_net", "_optimizer_state"):
                 self.__dict__.pop(name, None)
-        self._finish(x)
+        self._finish(rows)
         report.end()
         return self
 
-    def _make_net(self, x: Tensor, again: bool) -> Net:
+    def _make_net(self, rows: Rows, again: bool) -> Net:
         """Return the namespace of encoder, views and heads that the loss works on."""
         if again and hasattr(self, "_net"):
             return copy.deepcopy(self._net)
         kind, net = KINDS[self._reader.kind], Net()
-        net.columns, net.n_rows = self._reader.columns, len(x)
+        net.columns, net.n_rows = self._reader.columns, len(rows)
         net.scaler = copy.deepcopy(self._scaler) if kind.scales_batches else nn.Identity()
-        x = net.scaler(x[:: -(-len(x) // IMAGES_TO_BUILD)]) if kind.scales_batches else x
+        x = net.scaler(rows.some(IMAGES_TO_BUILD if kind.scales_batches else None))
         net.augment = kind.augment(self.views if isinstance(self.views, str) else "auto", x)
         net.views = make_views(self.views, Views(self._views(net.augment)))
         if again:  # after a plain fit: new heads around the encoder
@@ -266,27 +310,28 @@ class SSLTransformer(
     def _batch_loss(self, net: Net, x: Tensor) -> Tensor:
         return self._loss(net, net.scaler(x))
 
-    def _split(self, x: Tensor, stream: bool) -> tuple[Rows, Rows | None]:
+    def _split(self, rows: Rows, stream: bool) -> tuple[Rows, Rows | None]:
         """Return the rows to train on and, for early stopping, those to hold out."""
         if self.n_iter_no_change is None or stream:
-            return Rows(x), None
-        n_held_out = max(2, round(self.validation_fraction * len(x)))
-        if len(x) - n_held_out < 2:
+            return rows, None
+        what, n = ("rows", len(rows)) if rows.group is None else ("groups", len(rows.masses))
+        n_held_out = max(2, round(self.validation_fraction * n))
+        if n - n_held_out < 2:
+            name = "n_samples" if what == "rows" else "n_groups"
             raise ValueError(
-                f"Early stopping holds {n_held_out} rows out, which leaves "
-                f"{len(x) - n_held_out} of n_samples = {len(x)} to train on; at least 2 are "
-                "needed. Pass more rows, or n_iter_no_change=None."
+                f"Early stopping holds {n_held_out} {what} out, which leaves {n - n_held_out} of "
+                f"{name} = {n} to train on; at least 2 are needed. Pass more {what}, or "
+                "n_iter_no_change=None."
             )
-        order = torch.randperm(len(x))
-        return Rows(x[order[n_held_out:]]), Rows(x[order[:n_held_out]])
+        return rows.split(n_held_out)
 
-    def _plan(self, n_rows: int, device: torch.device, stream: bool) -> Plan:
-        batch_size = min(self.batch_size, n_rows)
+    def _plan(self, rows: Rows, device: torch.device, stream: bool) -> Plan:
+        batch_size = rows.capped(self.batch_size)
+        per_pass = rows.n_batches(batch_size)
         if self.max_epochs == "auto" and not stream:
-            n_steps = _train.auto_steps(n_rows, batch_size)
+            n_steps = _train.auto_steps(per_pass * batch_size, batch_size)
         else:
-            epochs = 1 if stream else self.max_epochs
-            n_steps = epochs * _train.n_batches(n_rows, batch_size)
+            n_steps = (1 if stream else self.max_epochs) * per_pass
         rate = _train.constant() if stream else _train.one_cycle(n_steps)
         return Plan(n_steps, batch_size, rate, choose_dtype(self.precision, device), stream)
 

@@ -31,7 +31,7 @@ class Uncacheable(Exception):
     """Something has no key, so the fit that depends on it must not be cached."""
 
 
-def fit_key(transformer: Any, *data: Any) -> str | None:
+def fit_key(transformer: Any, *data: Any, **metadata: Any) -> str | None:
     """Return a key of fitting a transformer to data, or None if it must not be cached.
 
     Parameters
@@ -41,6 +41,8 @@ def fit_key(transformer: Any, *data: Any) -> str | None:
         weights, attributes and source.
     *data : array-like or dataframe
         These count by type, dtypes, names and bytes.
+    **metadata : array-like
+        Further arguments of ``fit``, such as weights; these do, too.
 
     Returns
     -------
@@ -55,6 +57,9 @@ def fit_key(transformer: Any, *data: Any) -> str | None:
         key.add(transformer)
         for part in data:
             key.add_data(part)
+        for name in sorted(metadata):
+            key.text(name)
+            key.add_data(metadata[name])
     except (Uncacheable, RecursionError, NarwhalsError):
         return None
     return key.digest.hexdigest()

@@ -7,6 +7,7 @@ import torch
 from sklearn.base import _fit_context as fit_context
 from sklearn.model_selection._split import GroupsConsumerMixin
 from sklearn.utils import _safe_indexing as take_rows
+from sklearn.utils._metadata_requests import _raise_for_params as refuse_unrouted
 from sklearn.utils._missing import is_pandas_na
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -16,6 +17,7 @@ from sklearn.utils._param_validation import (
     validate_params,
 )
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
+from sklearn.utils.validation import _check_method_params as take_metadata
 from sklearn.utils.validation import _num_samples as count_rows
 
 __all__ = [
@@ -31,6 +33,8 @@ __all__ = [
     "fit_context",
     "import_pyplot",
     "is_pandas_na",
+    "refuse_unrouted",
+    "take_metadata",
     "take_rows",
     "train_byte_pairs",
     "validate_params",

@@ -2,18 +2,19 @@
 
 from copy import deepcopy
 from numbers import Integral, Real
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sklearn import get_config
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from skssl import _train
 from skssl._base import ROWS_AT_ONCE, SSLTransformer, _apply, _restored_on_failure
-from skssl._compat import Interval, StrOptions, choose_device, choose_dtype, fit_context
+from skssl._compat import Interval, StrOptions, choose_device, choose_dtype, fit_context, take_rows
 from skssl._kinds import KINDS
 from skssl._pretrained import (
     Pretrained,
@@ -23,7 +24,8 @@ from skssl._pretrained import (
     seen_by_last_step,
 )
 from skssl._report import PARTS
-from skssl._train import Net, Plan, Rows, local_seed
+from skssl._rows import Rows, check_weight
+from skssl._train import Net, Plan, local_seed
 from skssl.views import original
 
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 200, 3000
@@ -81,7 +83,18 @@ class FineTuned(Pretrained):
         "views": [str, callable, None],
     }
 
-    def _fit(self, every, few, others, labels, task):
+    # Not in the signature of fit, for it says how much a label counts in the losses, which is not
+    # as often as the row were given so many times: folds would have it on both sides.
+    __metadata_request__fit: ClassVar[dict[str, Any]] = {"sample_weight": None}
+
+    def _routed(self, params: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """Hand weights to the linear model, and to the transformer if it requests them."""
+        is_routing = get_config()["enable_metadata_routing"]
+        others = {k: v for k, v in params.items() if is_routing or k != "sample_weight"}
+        own = {k: v for k, v in params.items() if k == "sample_weight" and v is not None}
+        return super()._routed(others) | {self._end: own}
+
+    def _fit(self, every, few, others, labels, routed, task):
         given = self.transformer
         if given is not None and not isinstance(_last_step(given), SSLTransformer):
             raise ValueError(
@@ -89,42 +102,50 @@ class FineTuned(Pretrained):
                 f"of a Pipeline that ends in one; got {type(_last_step(given)).__name__}. "
                 f"{type(self).__name__.replace('FineTuned', 'Pretrained')} takes any transformer."
             )
-        super()._fit(every, few, (), labels, task)
+        weight = check_weight(
+            routed[self._end].get("sample_weight"), len(labels), "sample_weight of labelled rows"
+        )
+        if weight is not None:
+            kept = np.flatnonzero(weight)
+            few, labels, weight = take_rows(few, kept), labels[kept], weight[kept]
+            weight = weight / weight.mean()
+            routed = routed | {self._end: {"sample_weight": weight}}
+        super()._fit(every, few, (), labels, routed, task)
         self.transformer_ = deepcopy(_unfrozen(self.transformer_))  # whose weights change now
         random = check_random_state(self.random_state)
         with local_seed(random.randint(2**31 - 1), self._device()):
-            self._fine_tune(few, labels)
+            self._fine_tune(few, labels, np.ones(len(labels)) if weight is None else weight)
 
     def _device(self) -> torch.device:
         return choose_device(_last_step(self.transformer_).device)
 
-    def _fine_tune(self, few: Any, labels: np.ndarray) -> None:
+    def _fine_tune(self, few: Any, labels: np.ndarray, weight: np.ndarray) -> None:
         """Find by cross-validation how many epochs do good, and train for so many."""
         linear = getattr(self, f"{self._end}_")
-        task, Z = self._task(few, labels), self._embed(few)
+        task, Z = self._task(few, labels, weight), self._embed(few)
         folds, outputs, n_epochs = self._folds(labels), [], self._n_epochs(len(labels))
         for train, test in folds:
-            frozen, start = both(linear, Z[train], labels[train])
+            frozen, start = both(linear, Z[train], labels[train], weight[train])
             parts = task.take(train), task.take(test)
             outputs.append(self._held_out_outputs(frozen, start, *parts, n_epochs))
         self.n_iter_, self.validation_loss_curve_, self.loss_curve_ = 0, [], []
         if folds:
             held_out = np.concatenate([test for _, test in folds])
-            target, weight = task.target[held_out], task.weight[held_out]
+            target, counts = task.target[held_out], task.weight[held_out]
             by_epoch = [
-                self._held_out_losses(torch.cat(output), target, weight)
+                self._held_out_losses(torch.cat(output), target, counts)
                 for output in zip(*outputs, strict=True)
             ]
-            losses = weight / weight.mean() * torch.stack(by_epoch)  # (n_epochs + 1, n_held_out)
+            losses = counts / counts.mean() * torch.stack(by_epoch)  # (n_epochs + 1, n_held_out)
             self.validation_loss_curve_ = losses.mean(1).tolist()
             self.n_iter_ = clearly_best(losses)
         if self.n_iter_:
-            _, start = both(linear, Z, labels)
+            _, start = both(linear, Z, labels, weight)
             net, rows = self._net(start), task.take(np.arange(len(labels)))
             self.loss_curve_ = self._train(net, rows, self.n_iter_)  # the rate falls to 0 by then
             self._keep(net)
 
-    def _task(self, few: Any, labels: np.ndarray) -> Task:
+    def _task(self, few: Any, labels: np.ndarray, weight: np.ndarray) -> Task:
         """Return the labelled rows as tensors."""
         method, seen = _last_step(self.transformer_), seen_by_last_step(self.transformer_, few)
         x = method._read(seen)
@@ -133,7 +154,8 @@ class FineTuned(Pretrained):
         raw = torch.empty(len(x), 0)
         if self.raw_columns_ is not None:
             raw = torch.from_numpy(np.asarray(self.raw_columns_.transform(seen))).float()
-        return Task(x, raw, *self._targets(labels))
+        target, counts = self._targets(labels)
+        return Task(x, raw, target, counts * torch.from_numpy(weight).float())
 
     def _net(self, linear: Any) -> Net:
         """Return the namespace of what is trained, around a copy of the encoder."""
@@ -231,7 +253,7 @@ class FineTuned(Pretrained):
             linear = deepcopy(getattr(self, f"{self._end}_"))
             random = check_random_state(self.random_state)
             with local_seed(random.randint(2**31 - 1), self._device()):
-                net, task = self._net(linear), self._task(few, labels)
+                net, task = self._net(linear), self._task(few, labels, np.ones(len(labels)))
                 rows = task.take(np.arange(len(labels)))
                 self.loss_curve_ = self.loss_curve_ + self._train(net, rows, 1)
                 self.n_iter_ = len(self.loss_curve_)
@@ -240,10 +262,11 @@ class FineTuned(Pretrained):
             return self
 
 
-def both(linear: Any, Z: Any, labels: np.ndarray) -> list[Any]:
+def both(linear: Any, Z: Any, labels: np.ndarray, weight: np.ndarray) -> list[Any]:
     """Return two linear models of an embedding: the best one, and one to be trained further."""
-    penalties = linear.penalty_, linear.greater_penalty_
-    return [clone(linear).set_params(penalty=value).fit(Z, labels) for value in penalties]
+    made = [clone(linear).set_params(penalty=linear.penalty_)]
+    made += [clone(linear).set_params(penalty=linear.greater_penalty_)]
+    return [model.fit(Z, labels, sample_weight=weight) for model in made]
 
 
 def clearly_best(losses: Tensor) -> int:

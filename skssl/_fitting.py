@@ -1,17 +1,19 @@
 """Fitting the parts of a meta-estimator: seeds handed down, callbacks, the cache."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import narwhals.stable.v2 as nw
 import numpy as np
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted, check_memory, has_fit_parameter
 
 from skssl._base import SSLTransformer
 from skssl._cache import fit_key
+from skssl._compat import refuse_unrouted
 
 
 def seeded(estimator: Any, random: np.random.RandomState) -> Any:
@@ -38,6 +40,36 @@ def part_of(owner: Any, given: Any, default: Callable[[], Any], random: Any) -> 
     """Return a clone of what was given, or the default; seeded from ``random`` if the owner is."""
     part = default() if given is None else clone(given)
     return part if owner.random_state is None else seeded(part, random)
+
+
+class RoutesFit:
+    """Metadata routing of ``fit``: to the parts that the owner was given, by their requests."""
+
+    _routes_to: ClassVar[tuple[str, ...]] = ("transformer",)  # the parameters that hold them
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return which metadata the estimator takes, and hands on to its parts.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            As scikit-learn's user guide of metadata routing has it. Of parts that were not given
+            none is asked.
+        """
+        router = MetadataRouter(owner=self).add_self_request(self)
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        for name in self._routes_to:
+            if getattr(self, name) is not None:
+                router.add(method_mapping=mapping, **{name: getattr(self, name)})
+        return router
+
+    def _routed(self, params: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return which of these arguments of ``fit`` each part gets."""
+        refuse_unrouted(params, self, "fit")
+        if not params:
+            return {name: {} for name in self._routes_to}
+        routed = process_routing(self, "fit", **params)
+        return {name: dict(routed[name].fit) if name in routed else {} for name in self._routes_to}
 
 
 def fit_as_task(owner: Any, part: Any, task: Any, X: Any, y: Any, fit: Callable[[], Any]) -> None:
@@ -68,7 +100,9 @@ def fit_as_task(owner: Any, part: Any, task: Any, X: Any, y: Any, fit: Callable[
         task.call_on_fit_task_end(estimator=owner, X=X, y=y)
 
 
-def fit_transformer(owner: Any, transformer: Any, every: tuple[Any, ...], task: Any) -> Any:
+def fit_transformer(
+    owner: Any, transformer: Any, every: tuple[Any, ...], metadata: dict[str, Any], task: Any
+) -> Any:
     """Fit a transformer to all rows, once for each key of the cache.
 
     Parameters
@@ -79,6 +113,8 @@ def fit_transformer(owner: Any, transformer: Any, every: tuple[Any, ...], task: 
         The transformer, cloned and seeded. One that is frozen is only checked.
     every : tuple of array-like or dataframe
         X, and X_unlabeled if it was given. Labels are not passed on.
+    metadata : dict
+        Further arguments of the transformer's ``fit``.
     task : sklearn.callback.CallbackContext
         The task of this fit.
 
@@ -93,13 +129,19 @@ def fit_transformer(owner: Any, transformer: Any, every: tuple[Any, ...], task: 
 
     def fit() -> Any:
         fit_as_task(
-            owner, transformer, task, every[0], None, lambda: _fit_to_all(transformer, *every)
+            owner,
+            transformer,
+            task,
+            every[0],
+            None,
+            lambda: _fit_to_all(transformer, *every, **metadata),
         )
         return transformer
 
     memory = check_memory(owner.memory)
     is_caching = getattr(memory, "location", "somewhere") is not None
-    key = fit_key(transformer, *every) if is_caching and _only_watched(owner, transformer) else None
+    can_keep = is_caching and _only_watched(owner, transformer)
+    key = fit_key(transformer, *every, **metadata) if can_keep else None
     if key is None:
         return fit()
     fitted = memory.cache(_call, ignore=["fit"])(key, fit)
@@ -122,11 +164,16 @@ def _only_watched(owner: Any, transformer: Any) -> bool:
     return all(type(callback).__module__.startswith("sklearn.") for callback in callbacks)
 
 
-def _fit_to_all(transformer: Any, X: Any, X_unlabeled: Any = None) -> Any:
+def _fit_to_all(transformer: Any, X: Any, X_unlabeled: Any = None, **metadata: Any) -> Any:
     if X_unlabeled is None:
-        return transformer.fit(X)
+        return transformer.fit(X, **metadata)
     if has_fit_parameter(transformer, "X_unlabeled"):
-        return transformer.fit(X, X_unlabeled=X_unlabeled)
+        return transformer.fit(X, X_unlabeled=X_unlabeled, **metadata)
+    if metadata:
+        raise ValueError(
+            f"{type(transformer).__name__}.fit takes no X_unlabeled, so {sorted(metadata)} would "
+            "be of X alone. Add the rows of X_unlabeled to X, without labels, and theirs to these."
+        )
     return transformer.fit(stacked(X, X_unlabeled))
 
 

@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.special import softmax
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import make_scorer
@@ -61,7 +62,8 @@ class Linear(BaseEstimator):
         self.penalty_ = self.greater_penalty_ = self.penalty or 1.0
         if folds:
             search = GridSearchCV(model, grid, scoring=scoring, cv=folds, refit=False)
-            results = search.fit(Z, y, sample_weight=weight).cv_results_
+            with config_context(enable_metadata_routing=False):  # where it is a plain argument
+                results = search.fit(Z, y, sample_weight=weight).cv_results_
             mean, error = results["mean_test_score"], results["std_test_score"]
             least = mean.max() - error[mean.argmax()] / (len(folds) - 1) ** 0.5
             self.penalty_ = float(PENALTIES[mean.argmax()])
@@ -91,11 +93,12 @@ class LinearClassifier(ClassifierMixin, Linear):
         super().__init__(penalty)
         self.class_weight = class_weight
 
-    def fit(self, X: Any, y: Any) -> Self:
-        """Fit rows (n_samples, n_features) and their classes (n_samples,)."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit rows (n_samples, n_features), their classes and their weights (n_samples,)."""
         self.classes_, codes = np.unique(y, return_inverse=True)
         folds = [] if self.penalty else list(FewLabelsKFold(N_FOLDS).split(codes, codes))
         weight = compute_sample_weight(self.class_weight, y)
+        weight = weight if sample_weight is None else weight * sample_weight
         model = LogisticRegression(C=1 / (self.penalty or 1.0), max_iter=300, tol=1e-3)
         how = folds, make_scorer(log_likelihood, response_method="predict_proba"), weight
         model = self._fit_linear(X, codes, model, {"C": 1 / PENALTIES}, how)
@@ -128,14 +131,14 @@ class LinearRegressor(RegressorMixin, Linear):
         Mean and standard deviation of the targets.
     """
 
-    def fit(self, X: Any, y: Any) -> Self:
-        """Fit rows (n_samples, n_features) and their targets (n_samples,)."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit rows (n_samples, n_features), their targets and their weights (n_samples,)."""
         y = np.asarray(y, dtype=np.float64)
         self.target_scale_ = float(y.mean()), float(y.std()) or 1.0
         n_folds = 0 if self.penalty else min(N_FOLDS, len(y) // 2)
         folds = list(KFold(n_folds, shuffle=True, random_state=0).split(y)) if n_folds > 1 else []
         model = Ridge((self.penalty or 1.0) * len(y))
-        how = folds, "neg_mean_squared_error", None
+        how = folds, "neg_mean_squared_error", sample_weight
         model = self._fit_linear(X, y, model, {"alpha": PENALTIES * len(y)}, how)
         self.coef_, self.intercept_ = model.coef_[None], np.array([model.intercept_])
         return self

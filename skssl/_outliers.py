@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skssl._base import _apply
+from skssl._rows import Rows
 
 WHISKER = 1.5  # as in a box plot
 
@@ -104,5 +105,5 @@ class ScoresRows(ThresholdMixin):
         losses: Any = partial(self._row_losses, self.scorer_)
         return -_apply(losses, x).numpy().astype(np.float64)
 
-    def _finish(self, x: Tensor) -> None:
-        self.offset_ = threshold(self._scores(x), self.contamination)
+    def _finish(self, rows: Rows) -> None:
+        self.offset_ = threshold(self._scores(rows.some()), self.contamination)

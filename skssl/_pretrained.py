@@ -18,8 +18,8 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from skssl._base import SSLTransformer, _restored_on_failure
-from skssl._compat import HasMethods, StrOptions, count_rows, fit_context, take_rows
-from skssl._fitting import fit_as_task, fit_transformer, part_of
+from skssl._compat import HasMethods, StrOptions, count_rows, fit_context, take_metadata, take_rows
+from skssl._fitting import RoutesFit, fit_as_task, fit_transformer, part_of
 from skssl._inputs import infer_kind
 from skssl._kinds import kind_of, nouns, parameters_of
 from skssl._labels import labelled
@@ -41,7 +41,9 @@ def end_has(method: str) -> Callable[[Any], bool]:
     return check
 
 
-class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
+class Pretrained(
+    RoutesFit, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta
+):
     """What the classifier and the regressor share."""
 
     _end: str  # the parameter that holds the estimator at the end: "classifier" or "regressor"
@@ -60,7 +62,7 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
     _default_end: Any  # makes, from the width of the embedding, the end of who gave none
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any, *, X_unlabeled: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, *, X_unlabeled: Any = None, **params: Any) -> Self:
         """Fit the transformer on all rows, and the estimator at the end on the labelled ones.
 
         Parameters
@@ -73,6 +75,12 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
         X_unlabeled : array-like or dataframe of shape (n_more, ...), default=None
             More unlabelled rows. In a search or a cross-validation add them to X instead,
             unlabelled: scikit-learn splits whatever is as long as X.
+        **params : dict
+            Metadata such as ``sample_weight`` and ``groups``, with scikit-learn's metadata routing
+            enabled: the transformer gets what it requests of all rows, the estimator at the end
+            of the labelled ones. Parts that were not given request nothing. The estimators that
+            fine-tune take ``sample_weight`` without routing, too: how much a label counts in
+            their losses, whatever the scale of the weights; 0 is as if it were not there.
 
         Returns
         -------
@@ -88,7 +96,8 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
             validate_data(self, X, y, skip_check_array=True)
             (X,) = indexable(X)
             mask, labels = self._read(y)
-            check_consistent_length(X, mask)
+            routed = self._routed(params)
+            check_consistent_length(X, mask, routed[self._end].get("sample_weight"))
             if not len(labels):
                 raise ValueError(
                     f"No row of y is labelled: {type(self).__name__} needs some labels. To "
@@ -100,8 +109,10 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
                 every = (X, X_unlabeled)
             task = self._init_callback_context(max_subtasks=2)
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            few = X if mask.all() else take_rows(X, np.flatnonzero(mask))
-            self._fit(every, few, _some_unlabelled(every, mask), labels, task)
+            rows = np.flatnonzero(mask)
+            few = X if mask.all() else take_rows(X, rows)
+            routed[self._end] = take_metadata(X, routed[self._end], rows)
+            self._fit(every, few, _some_unlabelled(every, mask), labels, routed, task)
             task.call_on_fit_task_end(estimator=self, X=few, y=labels, reconstruction_attributes={})
             return self
 
@@ -111,16 +122,20 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
         few: Any,
         others: tuple[Any, ...],
         labels: np.ndarray,
+        routed: dict[str, dict[str, Any]],
         task: Any,
     ) -> None:
         """Fit the transformer to every row, then the estimator at the end to the labelled few.
 
-        The default end sees some of the others, the rows without labels, too.
+        The default end sees some of the others, the rows without labels, too. ``routed`` are
+        further arguments of both fits.
         """
         random = check_random_state(self.random_state)
         transformer = part_of(self, self.transformer, lambda: default_transformer(every[0]), random)
         subtask = task.subcontext(task_name="fit-transformer")
-        self.transformer_ = fit_transformer(self, transformer, every, subtask)
+        self.transformer_ = fit_transformer(
+            self, transformer, every, routed["transformer"], subtask
+        )
         self.raw_columns_ = fit_raw_columns(self.transformer_, self.passthrough, every)
         Z = self._embed(few)
 
@@ -128,7 +143,7 @@ class Pretrained(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metacl
         n_raw = 0 if self.raw_columns_ is None else self.raw_columns_.n_outputs
         end = part_of(self, given, lambda: self._default_end(Z.shape[1] - n_raw), random)
         subtask = task.subcontext(task_name=f"fit-{self._end}")
-        more = {}
+        more = dict(routed[self._end])
         if given is None and others:
             more["X_unlabeled"] = np.vstack([self._embed(rows) for rows in others])
         shown = None if given is None else end
@@ -192,11 +207,12 @@ class WithClasses(ClassifierMixin, Pretrained):
     """What those share that predict classes."""
 
     _end = "classifier"
+    _routes_to = ("transformer", "classifier")
 
     def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
         return labelled(y)
 
-    def _fit(self, every, few, others, labels, task):
+    def _fit(self, every, few, others, labels, routed, task):
         kind = type_of_target(labels, input_name="y")
         if kind not in {"binary", "multiclass"}:
             raise ValueError(
@@ -206,10 +222,10 @@ class WithClasses(ClassifierMixin, Pretrained):
         if len(np.unique(labels)) < 2:
             raise ValueError(
                 f"All labelled rows are of one class, {labels.tolist()[0]!r}; at least two "
-                "classes are needed. -1 means unlabelled in numeric labels: if it is a class of "
-                "yours, rename it, to 0 for example."
+                "classes are needed, rows with a sample_weight of 0 aside. -1 means unlabelled in "
+                "numeric labels: if it is a class of yours, rename it, to 0 for example."
             )
-        super()._fit(every, few, others, labels, task)
+        super()._fit(every, few, others, labels, routed, task)
         self.classes_ = getattr(self.classifier_, "classes_", np.unique(labels))
 
     @available_if(end_has("predict_proba"))
@@ -285,6 +301,7 @@ class WithTargets(RegressorMixin, Pretrained):
     """What those share that predict numbers."""
 
     _end = "regressor"
+    _routes_to = ("transformer", "regressor")
 
     def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
         return labelled(y, classes=False)

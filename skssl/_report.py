@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from skssl import _train
-from skssl._collapse import look, warn_of_collapse
-from skssl._train import Net, Patience, Plan, Rows
+from skssl._collapse import ROWS, look, warn_of_collapse
+from skssl._rows import Rows
+from skssl._train import Net, Patience, Plan
 
 PARTS = ("decoder_", "scorer_")  # what a method may keep beside its encoder
 
@@ -35,14 +36,14 @@ class Report:
     ):
         self.estimator, self.data = estimator, {"X": X, "y": y}
         self.net, self.plan, self.held_out, self.seed = net, plan, held_out, seed
-        self.rows = rows
-        per_epoch = min(_train.n_batches(len(rows), plan.batch_size), _train.STEPS_PER_REPORT)
+        self.some = rows.some(ROWS)
+        per_epoch = min(rows.n_batches(plan.batch_size), _train.STEPS_PER_REPORT)
         self.n_epochs = math.ceil(plan.n_steps / per_epoch)
         self.patience = Patience(estimator.n_iter_no_change) if held_out else None
         self.watches: dict[Any, Patience] = {}  # of callbacks
         self.curves: dict[str, list[float]] = {}
         self.watchers: dict[str, Any] = {}  # whose curves these are
-        self.untrained = look(net, rows.tensors[0]) if plan.n_steps and not plan.endless else None
+        self.untrained = look(net, self.some) if plan.n_steps and not plan.endless else None
         self.start = time.perf_counter()
         estimator._report = self
         self.context = estimator._init_callback_context(max_subtasks=self.n_epochs)
@@ -126,5 +127,5 @@ class Report:
         """Close the fit's task; the estimator is fitted by now."""
         del self.estimator._report
         if self.untrained is not None:
-            warn_of_collapse(self.estimator, self.net, self.rows.tensors[0], self.untrained)
+            warn_of_collapse(self.estimator, self.net, self.some, self.untrained)
         self.context.call_on_fit_task_end(estimator=self.estimator, **self.data)

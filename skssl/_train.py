@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from skssl._rows import Rows, n_batches
+
 Loss = Callable[..., Tensor]
 
 STEPS_PER_REPORT = 2000  # an "epoch" of a large table ends after so many steps
@@ -49,33 +51,6 @@ class Net(nn.Module):
 
         encoder: nn.Module
         trunk: nn.Module
-
-
-class Rows:
-    """Rows in memory: tensors of equal length that are shuffled and cut into batches."""
-
-    def __init__(self, *tensors: Tensor):
-        self.tensors = tensors
-
-    def __len__(self) -> int:
-        return len(self.tensors[0])
-
-    def batches(
-        self, batch_size: int, generator: torch.Generator | None = None
-    ) -> Iterator[tuple[Tensor, ...]]:
-        """Yield each row once, in random order; a last ragged batch only if it is the only one."""
-        order = torch.randperm(len(self), generator=generator)
-        for rows in order[: n_batches(len(self), batch_size) * batch_size].split(batch_size):
-            yield tuple(t[rows] for t in self.tensors)
-
-    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the rows as they stand, the ragged last batch included."""
-        return zip(*(t.split(batch_size) for t in self.tensors), strict=True)
-
-
-def n_batches(n_rows: int, batch_size: int) -> int:
-    """Return how many batches one pass over the rows makes."""
-    return max(1, n_rows // batch_size)
 
 
 def auto_steps(n_rows: int, batch_size: int) -> int:
@@ -153,7 +128,7 @@ def train(
     """
     device = next(net.parameters()).device
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    per_epoch = min(n_batches(len(rows), plan.batch_size), STEPS_PER_REPORT)
+    per_epoch = min(rows.n_batches(plan.batch_size), STEPS_PER_REPORT)
     passes = (rows.batches(plan.batch_size) for _ in itertools.count())
     batches = itertools.chain.from_iterable(passes)
     curve: list[float] = []
@@ -194,12 +169,13 @@ def held_out_loss(net: Net, rows: Rows, loss: Loss, plan: Plan, seed: int) -> fl
     """Return the loss, in evaluation mode, of rows held out, altered alike at every call."""
     device = next(net.parameters()).device
     net.eval()
-    total = 0.0
+    total, n_rows = 0.0, 0
     with local_seed(seed, device), plan.autocast(device):
         for batch in rows.in_order(plan.batch_size):
             total += loss(net, *(t.to(device) for t in batch)).item() * len(batch[0])
+            n_rows += len(batch[0])
     net.train()
-    return total / len(rows)
+    return total / n_rows
 
 
 class Patience:

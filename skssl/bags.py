@@ -17,8 +17,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skssl._base import _restored_on_failure
 from skssl._baselines import ColumnsAsNumbers
-from skssl._compat import HasMethods, Interval, fit_context
-from skssl._fitting import fit_as_task, part_of
+from skssl._compat import HasMethods, Interval, fit_context, take_metadata
+from skssl._fitting import RoutesFit, fit_as_task, part_of
 from skssl._inputs import bags_of, check_time
 from skssl._inputs._bags import BagArray, BagDtype, to_bags
 from skssl._kinds import kind_of, wrong_kind
@@ -27,6 +27,7 @@ __all__ = ["BagArray", "BagDtype", "PhenotypeTransformer", "to_bags"]
 
 
 class PhenotypeTransformer(
+    RoutesFit,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -101,6 +102,8 @@ class PhenotypeTransformer(
     (30, 3)
     """
 
+    _routes_to = ("transformer", "clusterer")
+
     _parameter_constraints: dict[str, list[Any]] = {
         "transformer": [HasMethods(["fit", "transform"]), None],
         "clusterer": [HasMethods(["fit", "predict"]), None],
@@ -125,7 +128,7 @@ class PhenotypeTransformer(
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Embed and cluster the parts of all bags.
 
         Parameters
@@ -134,6 +137,9 @@ class PhenotypeTransformer(
             Bags, as :func:`skssl.to_bags` makes them.
         y : Ignored
             Present for API consistency.
+        **params : dict
+            Metadata that the parts request, with scikit-learn's metadata routing enabled: of one
+            entry a bag, such as ``groups``, each part of the bag gets the same.
 
         Returns
         -------
@@ -149,13 +155,15 @@ class PhenotypeTransformer(
                     f"The bags have {len(parts)} parts in all, fewer than n_clusters="
                     f"{self.n_clusters}. Pass more bags, or a smaller n_clusters."
                 )
+            owner = np.repeat(np.arange(len(bags)), bags.lengths)
+            routed = {k: take_metadata(X, v, owner) for k, v in self._routed(params).items()}
             task = self._init_callback_context(max_subtasks=2)
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
             embed = part_of(self, self.transformer, ColumnsAsNumbers, random)
-            self.transformer_ = self._fit_part("transformer", embed, task, parts)
+            self.transformer_ = self._fit_part("transformer", embed, task, parts, routed)
             Z = np.asarray(self.transformer_.transform(parts))
             cluster = part_of(self, self.clusterer, lambda: KMeans(self.n_clusters), random)
-            self.clusterer_ = self._fit_part("clusterer", cluster, task, Z)
+            self.clusterer_ = self._fit_part("clusterer", cluster, task, Z, routed)
             self.clusters_ = np.unique(self.clusterer_.predict(Z))
             self._n_features_out = len(self.clusters_)
             task.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
@@ -208,9 +216,9 @@ class PhenotypeTransformer(
             )
         return parts
 
-    def _fit_part(self, name: str, part: Any, task: Any, X: Any) -> Any:
+    def _fit_part(self, name: str, part: Any, task: Any, X: Any, routed: dict[str, Any]) -> Any:
         subtask = task.subcontext(task_name=f"fit-{name}")
-        fit_as_task(self, part, subtask, X, None, lambda: part.fit(X, None))
+        fit_as_task(self, part, subtask, X, None, lambda: part.fit(X, None, **routed[name]))
         return part
 
     def __sklearn_tags__(self) -> Any:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skssl._base import SSLTransformer, _restored_on_failure
 from skssl._compat import HasMethods, Interval, StrOptions, fit_context
 from skssl._density import Density
-from skssl._fitting import fit_transformer, part_of
+from skssl._fitting import RoutesFit, fit_transformer, part_of
 from skssl._inputs import infer_kind
 from skssl._kinds import wrong_kind
 from skssl._outliers import ThresholdMixin, threshold
@@ -44,7 +44,7 @@ _SHARED_CONSTRAINTS: dict[str, list[Any]] = {
 
 
 class EmbeddingOutlierDetector(
-    ThresholdMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
+    RoutesFit, ThresholdMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
 ):
     """Call rows outliers that lie where an embedding has few others.
 
@@ -143,7 +143,7 @@ class EmbeddingOutlierDetector(
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Fit the transformer, and learn where its embedding has many rows.
 
         Parameters
@@ -152,6 +152,8 @@ class EmbeddingOutlierDetector(
             Rows as the transformer reads them: normal ones, or mostly.
         y : Ignored
             Present for API consistency.
+        **params : dict
+            Metadata that the transformer requests, with metadata routing enabled.
 
         Returns
         -------
@@ -169,7 +171,7 @@ class EmbeddingOutlierDetector(
             ]
             return self._score(parts)
 
-        return _fit_detector(self, X, y, learn)
+        return _fit_detector(self, X, y, params, learn)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how many others there are where each row lies.
@@ -211,7 +213,7 @@ class EmbeddingOutlierDetector(
 
 
 class ReconstructionOutlierDetector(
-    ThresholdMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
+    RoutesFit, ThresholdMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
 ):
     """Call rows outliers that a method does not predict back from their embedding.
 
@@ -285,7 +287,7 @@ class ReconstructionOutlierDetector(
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Fit the transformer, and learn how well it predicts each column back.
 
         Parameters
@@ -294,6 +296,8 @@ class ReconstructionOutlierDetector(
             Rows as the transformer reads them: normal ones, or mostly.
         y : Ignored
             Present for API consistency.
+        **params : dict
+            Metadata that the transformer requests, with metadata routing enabled.
 
         Returns
         -------
@@ -313,7 +317,7 @@ class ReconstructionOutlierDetector(
 
         if self.transformer is not None:
             _check_reconstructs(_unfrozen(self.transformer))
-        return _fit_detector(self, X, y, learn)
+        return _fit_detector(self, X, y, params, learn)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the error of each row.
@@ -347,18 +351,23 @@ class ReconstructionOutlierDetector(
 
 
 def _fit_detector(
-    owner: Any, X: Any, y: Any, learn: Callable[[Any, np.random.RandomState], np.ndarray]
+    owner: Any,
+    X: Any,
+    y: Any,
+    params: dict[str, Any],
+    learn: Callable[[Any, np.random.RandomState], np.ndarray],
 ) -> Any:
     """Fit the transformer, then what ``learn`` does, which returns the scores of the rows."""
     with _restored_on_failure(owner):
         validate_data(owner, X, skip_check_array=True)
         (X,) = indexable(X)
+        metadata = owner._routed(params)["transformer"]
         task = owner._init_callback_context(max_subtasks=1)
         task.call_on_fit_task_begin(estimator=owner, X=X, y=y)
         random = check_random_state(owner.random_state)
         transformer = part_of(owner, owner.transformer, lambda: owner._default(X), random)
         subtask = task.subcontext(task_name="fit-transformer")
-        owner.transformer_ = fit_transformer(owner, transformer, (X,), subtask)
+        owner.transformer_ = fit_transformer(owner, transformer, (X,), metadata, subtask)
         owner.offset_ = threshold(learn(X, random), owner.contamination)
         task.call_on_fit_task_end(estimator=owner, X=X, y=y, reconstruction_attributes={})
         return owner

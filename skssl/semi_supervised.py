@@ -117,8 +117,8 @@ class PretrainedClassifier(WithClasses):
 
     _default_end: Any = EnsembleClassifier
 
-    def _fit(self, every, few, others, labels, task):
-        super()._fit(every, few, others, labels, task)
+    def _fit(self, every, few, others, labels, routed, task):
+        super()._fit(every, few, others, labels, routed, task)
         self.fine_tuned_ = None
         all_default = self.transformer is None and self.classifier is None
         if all_default and len(labels) >= LABELS_TO_FINE_TUNE and infer_kind(few) == "image":

@@ -20,6 +20,7 @@ BOTTOM = {
     "_joint",
     "_kinds",
     "_parameters",
+    "_rows",
     "_sharing",
     "_teachers",
     "_train",

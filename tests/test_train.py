@@ -19,9 +19,9 @@ from torch import nn
 
 from skssl import SCARF, VIME, _train
 from skssl._base import SSLTransformer
+from skssl._rows import Rows
 from skssl._train import (
     Patience,
-    Rows,
     auto_steps,
     constant,
     local_seed,

@@ -75,7 +75,8 @@ class NextToken(ContinuesTokens, ReadsTokens, SSLTransformer):
 
     def _build(self, net, X):
         width, n_tokens = token_width(net.encoder, X, type(self).__name__), net.columns.size
-        _check_causal(net.encoder, X[:2])
+        # An empty row, where all is padding, would see its only token.
+        _check_causal(net.encoder, X[(X != PAD).sum(1).argsort(descending=True)[:2]])
         net.reader = net.encoder  # whose tokens are read, whatever embeds whole documents
         is_tied = vectors_of(net.reader, n_tokens, width) is not None
         net.decoder = VocabularyHead(width, n_tokens, is_tied)

@@ -1,0 +1,318 @@
+"""The rows of a fit: how often each stands there, in which group, and batches of them."""
+
+import bisect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from skssl._compat import count_rows, take_rows
+
+NO_CELL = -1.2345678901234567e300  # what a missing cell counts as in a hash
+CELLS_AT_ONCE = 2**15  # are hashed, which caches hold
+
+
+class Rows:
+    """Rows in memory: tensors of equal length that are shuffled and cut into batches.
+
+    Parameters
+    ----------
+    *tensors : Tensor
+        Tensors of one length, neither copied nor written to.
+    index : Tensor of shape (n,), int64, default=None
+        Which of their rows there are, each as often as it stands there; None is each once.
+    share : Tensor of shape (n,), float64, default=None
+        How likely each of those is to be in a pass, above 0 and at most 1; None is always.
+    group : Tensor of shape (n,), int64, default=None
+        The group of each, counted from 0. A batch has at most one row of a group.
+    """
+
+    def __init__(
+        self,
+        *tensors: Tensor,
+        index: Tensor | None = None,
+        share: Tensor | None = None,
+        group: Tensor | None = None,
+    ):
+        self.tensors, self.share, self.group = tensors, share, group
+        self.index = torch.arange(len(tensors[0])) if index is None else index
+
+    def __len__(self) -> int:
+        """Return the number of rows of a pass."""
+        if self.share is None:
+            return len(self.index)
+        return int(self.share.sum() + 1e-6)  # but for rounding a whole number may be less
+
+    @property
+    def masses(self) -> Tensor:
+        """The number of rows of each group in a pass."""
+        assert self.group is not None
+        return torch.bincount(self.group, self.share).double()
+
+    def over(self, *tensors: Tensor) -> "Rows":
+        """Return the same rows of other tensors."""
+        return Rows(*tensors, index=self.index, share=self.share, group=self.group)
+
+    def batches(
+        self, batch_size: int, generator: torch.Generator | None = None
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Yield each row once, in random order; a last ragged batch only if it is the only one.
+
+        Of a group that has more rows than there are batches, so many take part as there are.
+        """
+        order = self._drawn(generator)
+        if self.group is not None:
+            yield from map(self._take, self._dealt(order, batch_size, generator))
+            return
+        for rows in order[: n_batches(len(order), batch_size) * batch_size].split(batch_size):
+            yield self._take(rows)
+
+    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the rows as they stand, the ragged last batch included; groups are drawn."""
+        if self.group is not None:
+            yield from self.batches(self.capped(batch_size))
+            return
+        for rows in torch.arange(len(self.index)).split(batch_size):
+            yield self._take(rows)
+
+    def capped(self, batch_size: int) -> int:
+        """Return how many rows a batch has: no more than there are, nor than there are groups.
+
+        Groups are counted by their sizes, as 1 / the sum of squared shares: one large and many
+        tiny ones, which soon have no row left, count little more than one.
+        """
+        if self.group is None:
+            return min(batch_size, len(self))
+        mass = self.masses
+        return max(2, min(batch_size, int(mass.sum() ** 2 / mass.square().sum() + 1e-6)))
+
+    def n_batches(self, batch_size: int) -> int:
+        """Return how many batches one pass makes."""
+        if self.group is None:
+            return n_batches(len(self), batch_size)
+        return _n_dealt(self.masses, batch_size)
+
+    def some(self, at_most: int | None = None) -> Tensor:
+        """Return the first tensor's rows of a pass; of more than ``at_most`` every so many.
+
+        It is the same pass at every call.
+        """
+        index = self.index
+        if self.share is not None:
+            index = index[self._drawn(torch.Generator().manual_seed(0)).sort().values]
+        return self.tensors[0][index if at_most is None else index[:: -(-len(index) // at_most)]]
+
+    def split(self, n: int) -> tuple["Rows", "Rows"]:
+        """Return the rows without ``n`` of a pass, and those; with groups, ``n`` whole groups."""
+        drawn = self._drawn()
+        held_out = torch.zeros(len(self.index), dtype=torch.bool)
+        if self.group is None:
+            held_out[drawn[:n]] = True
+            return self._part(~held_out), Rows(*self.tensors, index=self.index[drawn[:n]])
+        of = self.group[drawn]
+        chosen = torch.isin(of, of.unique_consecutive()[:n])
+        held_out = torch.isin(self.group, of[chosen])
+        rows, group = drawn[chosen], of[chosen].unique(return_inverse=True)[1]
+        return self._part(~held_out), Rows(*self.tensors, index=self.index[rows], group=group)
+
+    def _part(self, mask: Tensor) -> "Rows":
+        share = None if self.share is None else self.share[mask]
+        group = None if self.group is None else self.group[mask].unique(return_inverse=True)[1]
+        return Rows(*self.tensors, index=self.index[mask], share=share, group=group)
+
+    def _take(self, rows: Tensor) -> tuple[Tensor, ...]:
+        return tuple(t[self.index[rows]] for t in self.tensors)
+
+    def _drawn(self, generator: torch.Generator | None = None) -> Tensor:
+        """Return the places in ``index`` of a pass in random order, those of a group together."""
+        order = torch.randperm(len(self.index), generator=generator)
+        if self.group is not None:
+            place = torch.randperm(int(self.group.max()) + 1, generator=generator)
+            order = order[place[self.group[order]].argsort(stable=True)]
+        if self.share is None:
+            return order
+        # Wherever the running sum passes a whole number: a pass is as long as shares add up to.
+        start = torch.rand((), generator=generator, dtype=torch.float64)
+        passed = (self.share[order].cumsum(0) + start).floor()
+        return order[passed.diff(prepend=passed.new_zeros(1)) > 0]
+
+    def _dealt(
+        self, order: Tensor, batch_size: int, generator: torch.Generator | None
+    ) -> Iterator[Tensor]:
+        """Deal rows out to batches in turn: one after another those of a group miss no batch."""
+        assert self.group is not None
+        sizes = self.group[order].unique_consecutive(return_counts=True)[1]
+        batch_size = min(batch_size, len(sizes))
+        if batch_size < 2:  # a pass of small shares may have rows of one group only: no batch
+            return
+        n = _n_dealt(sizes, batch_size)
+        rank = torch.arange(len(order)) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+        dealt = order[rank < n][: n * batch_size].view(batch_size, n).T
+        yield from dealt[torch.randperm(n, generator=generator)]
+
+
+def n_batches(n_rows: int, batch_size: int) -> int:
+    """Return how many batches one pass over the rows makes."""
+    return max(1, n_rows // batch_size)
+
+
+def _n_dealt(sizes: Tensor, batch_size: int) -> int:
+    """Return how many batches can be filled, a group of any size giving each at most one row."""
+
+    def is_too_many(n: int) -> bool:
+        return float(sizes.clamp(max=n).sum()) < n * batch_size - 1e-6
+
+    most = n_batches(int(sizes.sum() + 1e-6), batch_size)
+    return max(1, bisect.bisect_left(range(1, most + 1), True, key=is_too_many))
+
+
+@dataclass
+class Given:
+    """Rows as the user gave them, without those of weight 0, and their weights and groups."""
+
+    X: Any
+    weight: np.ndarray | None = None
+    groups: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, X: Any, sample_weight: Any, groups: Any, suffix: str = "") -> Self:
+        """Check what was given; ``suffix`` is that of the arguments' names."""
+        if sample_weight is None and groups is None:
+            return cls(X)
+        n = count_rows(X)
+        weight = check_weight(sample_weight, n, f"sample_weight{suffix}")
+        groups = _check_groups(groups, n, f"groups{suffix}")
+        if weight is None or weight.all():
+            return cls(X, weight, groups)
+        kept = np.flatnonzero(weight)
+        return cls(take_rows(X, kept), weight[kept], None if groups is None else groups[kept])
+
+    def repeated(self) -> Any:
+        """Return each row as often as its weight says, rounded, but at least once."""
+        if self.weight is None or (self.weight == 1).all():
+            return self.X
+        times = np.maximum(1, np.rint(self.weight)).astype(np.int64)
+        return take_rows(self.X, np.arange(len(times)).repeat(times))
+
+
+def check_weight(weight: Any, n: int, name: str) -> np.ndarray | None:
+    """Return weights as (n,) float64."""
+    if weight is None:
+        return None
+    try:
+        array = np.asarray(weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be numbers, one for each row, got {weight!r}.") from error
+    if array.shape != (n,):
+        raise ValueError(
+            f"{name} must be of shape ({n},), one weight for each row, got {array.shape}."
+        )
+    if not np.isfinite(array).all():
+        bad = array[~np.isfinite(array)][0]
+        raise ValueError(f"{name} must be finite, got {bad}. A row of weight 0 is left out.")
+    if (array < 0).any():
+        raise ValueError(f"{name} must not be negative, got {array.min()}. 0 leaves a row out.")
+    if not array.any():
+        raise ValueError(f"{name} is zero for all rows: at least one non-zero weight is needed.")
+    return array
+
+
+def _check_groups(groups: Any, n: int, name: str) -> np.ndarray | None:
+    """Return groups as an array (n,) of objects."""
+    if groups is None:
+        return None
+    array = np.asarray(groups, dtype=object)
+    if array.shape != (n,):
+        raise ValueError(f"{name} must be of shape ({n},), one for each row, got {array.shape}.")
+    return array
+
+
+def arranged(x: Tensor, parts: list[Given]) -> Rows:
+    """Return rows in an order that is theirs, whatever the order they were given in.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, ...)
+        The rows of all parts. Not copied.
+    parts : list of Given
+        Their weights and groups.
+
+    Returns
+    -------
+    rows : Rows
+        A row of weight 2.3 stands there twice, and once with a share of 0.3. Equal rows stand
+        together, so that a row of weight 2 is a row given twice.
+    """
+    weight = _joined([part.weight for part in parts], parts, 1.0)
+    groups = _joined([part.groups for part in parts], parts, None)
+    order, share = hashes(x).argsort(kind="stable"), None
+    if weight is not None:
+        order = np.lexsort((weight, hashes(x)))
+        whole = np.floor(weight[order])
+        times = np.ceil(weight[order]).astype(np.int64)
+        if (times > whole).any():
+            share = np.ones(times.sum())
+            share[times.cumsum() - 1] = np.where(times > whole, weight[order] - whole, 1.0)
+        order = order.repeat(times)
+    rows = Rows(
+        x,
+        index=torch.from_numpy(order),
+        share=None if share is None else torch.from_numpy(share),
+        group=None if groups is None else torch.from_numpy(_codes(groups[order])),
+    )
+    _check_enough(rows, weight)
+    return rows
+
+
+def _joined(given: list[Any], parts: list[Given], default: Any) -> np.ndarray | None:
+    """Return the weights or groups of all parts, the default where one has none."""
+    if all(array is None for array in given):
+        return None
+    return np.concatenate(
+        [
+            np.full(count_rows(part.X), default) if array is None else array
+            for array, part in zip(given, parts, strict=True)
+        ]
+    )
+
+
+def _codes(groups: np.ndarray) -> np.ndarray:
+    """Return groups as numbers from 0 on; a row without one is a group of its own."""
+    groups = groups.copy()
+    for row in np.flatnonzero(pd.isna(groups)):
+        groups[row] = object()  # equal to nothing else
+    return pd.factorize(groups)[0].astype(np.int64)
+
+
+def _check_enough(rows: Rows, weight: np.ndarray | None) -> None:
+    if weight is not None and len(rows) < 2:
+        raise ValueError(
+            f"The weights add up to {weight.sum():g}: they say how often a row stands there, and "
+            "at least 2 rows are needed. Multiply them, so that their mean is 1 for example."
+        )
+    if rows.group is not None and not rows.group.any():
+        raise ValueError(
+            "All rows are of one group, and a batch has at most one row of each: at least 2 "
+            "groups are needed. Pass groups=None, or what tells the rows apart."
+        )
+
+
+def hashes(x: Tensor) -> np.ndarray:
+    """Return a number for each row, (n,) uint64, that depends on its values alone.
+
+    Sums of integers are exact, in whichever order they are made; those of floats are not, and
+    training would make more of the difference.
+    """
+    factors = np.random.default_rng(0).integers(2**64, size=x[0].numel(), dtype=np.uint64) | 1
+    out = np.empty(len(x), dtype=np.uint64)
+    at_once = max(1, CELLS_AT_ONCE // len(factors))
+    for start in range(0, len(x), at_once):
+        cells = x[start : start + at_once].flatten(1).double().nan_to_num(nan=NO_CELL)
+        bits = cells.add_(0.0).numpy().view(np.uint64)  # -0.0 + 0.0 is 0.0
+        bits ^= bits >> np.uint64(32)  # round numbers end in many zeros
+        out[start : start + at_once] = bits @ factors
+    return out
