@@ -20,7 +20,7 @@ from skssl._kinds import KINDS, kind_of, parameters_of, wrong_kind
 from skssl._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
 from skssl._report import PARTS, Report
 from skssl._train import Net, Plan, Rows, local_seed
-from skssl.encoders import width_of
+from skssl.encoders import places_of, width_of
 from skssl.encoders._build import Steps
 from skssl.views import UserViews, View, Views
 
@@ -76,6 +76,7 @@ class SSLTransformer(
     _auto_encoder: ClassVar[str] = "auto"  # the name of the encoder that "auto" is to a method
     _parameter_constraints = CONSTRAINTS
     _optimizer_state = None
+    _alters_raw: ClassVar[bool] = False  # whether views alter rows as read, before they are scaled
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -97,6 +98,10 @@ class SSLTransformer(
     def _views(self, augment: View) -> tuple[View, ...]:
         """Return the functions that make the views, where ``views`` is not a function."""
         return ()
+
+    def _places(self, net: Net, x: Tensor) -> int:
+        """Return at how many places of a sequence a step computes, which the budget counts."""
+        return places_of(net.encoder, x)
 
     def _finish(self, x: Tensor) -> None:
         """Set what the trained parts tell of the rows they were trained on."""
@@ -179,6 +184,14 @@ class SSLTransformer(
         scaler, encoder = self.encoder_
         return nn.Sequential(scaler, Steps(encoder))
 
+    def _views_of(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return a batch of rows as read, scaled, and its views, scaled as well."""
+        scaler = self.encoder_[0]
+        if self._alters_raw:
+            return _apply(scaler, x), [_apply(scaler, view) for view in self.views_(x)]
+        x = _apply(scaler, x)
+        return x, self.views_(x)
+
     def _read(self, X: Any) -> Tensor:
         """Return X as the tensor ``encoder_`` reads, checked against what ``fit`` saw."""
         self._check((self._reader.kind,), X)
@@ -218,7 +231,7 @@ class SSLTransformer(
             x = x if kind.scales_batches else _apply(self._scaler, x)
             net = self._make_net(x, again)
             rows, held_out = self._split(x, stream)
-            plan = self._plan(len(rows), device, stream)
+            plan = self._plan(net, len(rows), device, stream)
             optimizer = _train.make_optimizer(net.to(device), self.learning_rate, self.weight_decay)
             if again and self._optimizer_state is not None:
                 # Its moments; learning rates are those of the parameters as they are now.
@@ -259,12 +272,13 @@ class SSLTransformer(
             net.encoder = make(encoder, x, net.columns, self.n_components, **given)
             width_of(net.encoder, x)  # a user's module that cannot read X is said here
         net.trunk = net.encoder
+        net.n_places = self._places(net, x) if kind.has_places else 0
         self._build(net, x)
         self._n_features_out = width_of(net.encoder, x)
         return net
 
     def _batch_loss(self, net: Net, x: Tensor) -> Tensor:
-        return self._loss(net, net.scaler(x))
+        return self._loss(net, x if self._alters_raw else net.scaler(x))
 
     def _split(self, x: Tensor, stream: bool) -> tuple[Rows, Rows | None]:
         """Return the rows to train on and, for early stopping, those to hold out."""
@@ -280,10 +294,10 @@ class SSLTransformer(
         order = torch.randperm(len(x))
         return Rows(x[order[n_held_out:]]), Rows(x[order[:n_held_out]])
 
-    def _plan(self, n_rows: int, device: torch.device, stream: bool) -> Plan:
+    def _plan(self, net: Net, n_rows: int, device: torch.device, stream: bool) -> Plan:
         batch_size = min(self.batch_size, n_rows)
         if self.max_epochs == "auto" and not stream:
-            n_steps = _train.auto_steps(n_rows, batch_size)
+            n_steps = _train.auto_steps(n_rows, batch_size, net.n_places)
         else:
             epochs = 1 if stream else self.max_epochs
             n_steps = epochs * _train.n_batches(n_rows, batch_size)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 Loss = Callable[..., Tensor]
 
 STEPS_PER_REPORT = 2000  # an "epoch" of a large table ends after so many steps
+PLACES = 10_000_000  # of sequences that a default fit reads: minutes on two cores
 _generator_lock = threading.RLock()  # torch's generator is global: one seeded block at a time
 
 
@@ -38,6 +39,7 @@ class Net(nn.Module):
 
     step: int = 0
     n_rows: int = 0
+    n_places: int = 0
     progress: float = 0.0
     columns: Any = None
     views: Any = None
@@ -78,14 +80,17 @@ def n_batches(n_rows: int, batch_size: int) -> int:
     return max(1, n_rows // batch_size)
 
 
-def auto_steps(n_rows: int, batch_size: int) -> int:
+def auto_steps(n_rows: int, batch_size: int, n_places: int = 0) -> int:
     """Return how many steps make a sensible fit: a budget of 1 500 to 6 000.
 
     Ten passes lie in between: small data is seen more often, large data less. Passes are
-    whole ones unless they would go over the budget.
+    whole ones unless they would go over the budget. Rows of sequences have ``n_places`` each,
+    of which ten million are read, and each row at least once.
     """
     per_pass = n_batches(n_rows, batch_size)
     passes = math.ceil(max(10 * per_pass, 1500) / per_pass)
+    if n_places:
+        passes = min(passes, max(1, PLACES // (per_pass * batch_size * n_places)))
     return min(passes * per_pass, 6000)
 
 

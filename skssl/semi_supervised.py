@@ -42,7 +42,8 @@ class PretrainedClassifier(WithClasses):
     passthrough : bool or "auto", default="auto"
         Whether to join the raw columns, encoded as numbers, to the embedding; of images the
         principal components of their pixels, of texts and tokens 100 topics (TF-IDF and a
-        truncated SVD). ``"auto"`` does so for all of these. After the steps of a Pipeline,
+        truncated SVD), of series components of what fixed kernels make of them, of waveforms
+        mean and deviation of each log-mel band. ``"auto"`` does so for all of these. After the steps of a Pipeline,
         what its last step reads counts.
     memory : str or joblib.Memory, default=None
         Where to keep fitted transformers, so that a search over the classifier's
@@ -159,7 +160,8 @@ class PretrainedRegressor(WithTargets):
     passthrough : bool or "auto", default="auto"
         Whether to join the raw columns, encoded as numbers, to the embedding; of images the
         principal components of their pixels, of texts and tokens 100 topics (TF-IDF and a
-        truncated SVD). ``"auto"`` does so for all of these. After the steps of a Pipeline,
+        truncated SVD), of series components of what fixed kernels make of them, of waveforms
+        mean and deviation of each log-mel band. ``"auto"`` does so for all of these. After the steps of a Pipeline,
         what its last step reads counts.
     memory : str or joblib.Memory, default=None
         Where to keep fitted transformers, as in :class:`PretrainedClassifier`.
