@@ -261,8 +261,8 @@ def most_frequent(split: Words) -> tuple[float]:
     return (float((split.tokens_test[split.hidden] == most).mean()),)
 
 
-def both_neighbours(split: Words, weight: float = 10.0) -> tuple[float]:
-    """The likeliest token between its neighbours, by bigrams backed off to single tokens."""
+def bigrams(split: Words, both: bool = False, weight: float = 10.0) -> tuple[float]:
+    """The likeliest token behind its neighbour, or between two, backed off to single tokens."""
     size = split.tokens.max() + 1
     single = np.bincount(split.tokens[split.tokens > 0], minlength=size) / (split.tokens > 0).sum()
     pairs = split.tokens[:, :-1], split.tokens[:, 1:]
@@ -277,7 +277,7 @@ def both_neighbours(split: Words, weight: float = 10.0) -> tuple[float]:
         score = single
         if left:
             score = after[left].toarray()[0] + weight * single
-        if following:
+        if both and following:
             came = before[following].toarray()[0] + weight * single[following]
             score = score * came / (n_before + weight)
         right.append(score.argmax() == split.tokens_test[row, place])
@@ -334,7 +334,8 @@ VIDEO: dict[str, Method] = {
 }
 WORDS: dict[str, Method] = {
     "most_frequent": most_frequent,
-    "both_neighbours": both_neighbours,
+    "bigrams": bigrams,
+    "both_neighbours": partial(bigrams, both=True),
     "MaskedLanguageModel": masked_model,
 }
 
@@ -379,7 +380,7 @@ BENCHMARKS = {
         title="Hidden words of test texts",
         results=RESULTS / "sequences_words.csv",
         methods=WORDS,
-        baselines=("most_frequent", "both_neighbours"),
+        baselines=("most_frequent", "bigrams", "both_neighbours"),
         table_names=lambda cache: ["reviews"],
         **_WORDS,
     ),
