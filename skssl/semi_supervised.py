@@ -43,8 +43,8 @@ class PretrainedClassifier(WithClasses):
         Whether to join the raw columns, encoded as numbers, to the embedding; of images the
         principal components of their pixels, of texts and tokens 100 topics (TF-IDF and a
         truncated SVD), of series components of what fixed kernels make of them, of waveforms
-        mean and deviation of each log-mel band. ``"auto"`` does so for all of these. After the steps of a Pipeline,
-        what its last step reads counts.
+        mean and deviation of each log-mel band. ``"auto"`` does so for all of these. After the
+        steps of a Pipeline, what its last step reads counts.
     memory : str or joblib.Memory, default=None
         Where to keep fitted transformers, so that a search over the classifier's
         parameters pretrains once a fold. They are found again by the rows, the
@@ -161,8 +161,8 @@ class PretrainedRegressor(WithTargets):
         Whether to join the raw columns, encoded as numbers, to the embedding; of images the
         principal components of their pixels, of texts and tokens 100 topics (TF-IDF and a
         truncated SVD), of series components of what fixed kernels make of them, of waveforms
-        mean and deviation of each log-mel band. ``"auto"`` does so for all of these. After the steps of a Pipeline,
-        what its last step reads counts.
+        mean and deviation of each log-mel band. ``"auto"`` does so for all of these. After the
+        steps of a Pipeline, what its last step reads counts.
     memory : str or joblib.Memory, default=None
         Where to keep fitted transformers, as in :class:`PretrainedClassifier`.
     random_state : int, RandomState instance or None, default=None
