@@ -1,4 +1,4 @@
-"""Texts, series and recordings with few labels: skssl beside what one would use instead.
+"""Texts, series, recordings and clips: skssl beside what one would use instead.
 
 For every data set and seed, 30 % of the rows are a stratified test set; of the other rows 100 have
 a label, or half of them where there are fewer than 200, or ten of each class of the recordings. A
@@ -9,11 +9,15 @@ needs no label, and only the labelled ones for the rest.
     python benchmarks/sequences.py --kind text            # -> results/sequences_text.csv
     python benchmarks/sequences.py --kind series --methods skssl TS2Vec
     python benchmarks/sequences.py --kind audio --report  # print the comparison, write the .md
+    python benchmarks/sequences.py --kind video           # digits that move, made by skssl
+    python benchmarks/sequences.py --kind words           # hidden words of test texts, found
 
 Encoders of skssl are judged by a logistic regression on their embedding, C by cross-validation;
 `skssl` is `PretrainedClassifier()`, with its own classifier at the end. `warping` leaves out the
 sets where it takes longer than ten minutes, and a report compares on sets that have all of its
-methods: name them without `warping` for all sets.
+methods: name them without `warping` for all sets. Of clips there are three scores: accuracy of the
+digit, R squared of its velocity by a ridge, both from 100 labels, and by what share the squared
+error of the next frame is below that of a copy of the last one, 0 for who predicts none.
 """
 
 import warnings
@@ -26,21 +30,27 @@ import numpy as np
 import torch
 from _data_sequences import SAMPLING_RATE, SERIES, fetch, load
 from _runner import Benchmark, Method, main
+from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
+from sklearn.linear_model import LogisticRegression, RidgeClassifierCV, RidgeCV
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tables import choose_a_class, choose_labels, folds
 
 import skssl
+from skssl import TextTokenizer
+from skssl._vocabulary import MASK
 from skssl.audio import log_mel
+from skssl.datasets import make_moving_digits
 from skssl.encoders import RandomKernels, SeriesScaler
 
 RESULTS = Path(__file__).parent / "results"
 C_GRID = {"C": np.logspace(-4, 3, 8)}
+CLIPS = {"modality": "video"}
+HIDDEN_SHARE, CHUNK = 0.15, 128  # of the first tokens of a test text, as in training
 MOST_CELLS = 3e8  # of dynamic time warping: about ten minutes
 
 
@@ -59,6 +69,26 @@ class Split:
         return np.flatnonzero(self.y >= 0)
 
 
+@dataclass(frozen=True)
+class Clips(Split):
+    """Clips, the digits in them and how they move, (n, 2)."""
+
+    ways: np.ndarray
+    ways_test: np.ndarray
+
+
+@dataclass(frozen=True)
+class Words:
+    """Texts, their tokens, and which tokens of the test texts are hidden."""
+
+    X: np.ndarray
+    X_test: np.ndarray
+    tokens: np.ndarray
+    tokens_test: np.ndarray
+    hidden: np.ndarray
+    seed: int
+
+
 def make_split(name: str, seed: int, cache: Path) -> Split:
     X, y = load(name, cache)
     train, test = train_test_split(np.arange(len(y)), test_size=0.3, stratify=y, random_state=seed)
@@ -69,6 +99,25 @@ def make_split(name: str, seed: int, cache: Path) -> Split:
     masked = np.full(len(train), -1)
     masked[chosen] = y[train][chosen]
     return Split(X[train], masked, X[test], y[test], seed)
+
+
+def make_clips(name: str, seed: int, cache: Path) -> Clips:
+    X, y, ways = make_moving_digits(1430, random_state=seed)
+    masked = np.full(1000, -1)
+    chosen = choose_a_class(y[:1000], 10, seed)
+    masked[chosen] = y[:1000][chosen]
+    return Clips(X[:1000], masked, X[1000:], y[1000:], seed, ways[:1000], ways[1000:])
+
+
+def make_words(name: str, seed: int, cache: Path) -> Words:
+    X, y = load(name, cache)
+    train, test = train_test_split(np.arange(len(y)), test_size=0.3, stratify=y, random_state=seed)
+    tokenizer = TextTokenizer().fit(X[train])
+    tokens, tokens_test = (tokenizer.transform(X[rows]) for rows in (train, test))
+    tokens_test = tokens_test[:, :CHUNK]
+    hidden = np.random.default_rng(seed).random(tokens_test.shape) < HIDDEN_SHARE
+    hidden &= tokens_test > 0
+    return Words(X[train], X[test], tokens, tokens_test, hidden, seed)
 
 
 def judged(split: Split, Z: Any, Z_test: Any) -> tuple[float]:
@@ -93,9 +142,10 @@ def encoder(split: Split, name: str, **params: Any) -> tuple[float]:
     return judged(split, *scaled(method.transform(split.X), method.transform(split.X_test)))
 
 
-def default(split: Split) -> tuple[float]:
-    """`PretrainedClassifier` with nothing but a seed."""
-    model = skssl.PretrainedClassifier(random_state=split.seed).fit(split.X, split.y)
+def default(split: Split, transformer: Any = None) -> tuple[float]:
+    """`PretrainedClassifier` with nothing but a seed, and a transformer where it needs one."""
+    model = skssl.PretrainedClassifier(transformer, random_state=split.seed)
+    model.fit(split.X, split.y)
     return (model.score(split.X_test, split.y_test),)
 
 
@@ -175,6 +225,75 @@ def _statistics(X: np.ndarray) -> np.ndarray:
     return np.concatenate([bands.mean(2), bands.std(2)], 1)
 
 
+# ------------------------------------------------------------------------------- clips
+
+
+def clips(split: Clips, name: str, **params: Any) -> tuple[float, float, float]:
+    """A method of skssl on clips: digit, velocity, next frame."""
+    method = getattr(skssl, name)(random_state=split.seed, **params).fit(split.X)
+    Z, Z_test = method.transform(split.X), method.transform(split.X_test)
+    saved = 0.0
+    if hasattr(method, "predict_next"):
+        before, last = split.X_test[:, :-1], split.X_test[:, -1].astype(float)
+        made = method.predict_next(before)[:, 0]
+        saved = 1 - np.square(made - last).mean() / np.square(before[:, -1] - last).mean()
+    return (*judged_clips(split, Z, Z_test), float(saved))
+
+
+def judged_clips(split: Clips, Z: np.ndarray, Z_test: np.ndarray) -> tuple[float, float]:
+    Z, Z_test = scaled(Z, Z_test)
+    ridge = RidgeCV(np.logspace(-2, 5, 8)).fit(Z[split.few], split.ways[split.few])
+    return (*judged(split, Z, Z_test), float(ridge.score(Z_test, split.ways_test)))
+
+
+def pixel_statistics(split: Clips) -> tuple[float, float, float]:
+    """Mean and standard deviation of each pixel over the frames."""
+    parts = (np.concatenate([X.mean(1), X.std(1)], 1) for X in (split.X, split.X_test))
+    return (*judged_clips(split, *(part.reshape(len(part), -1) for part in parts)), 0.0)
+
+
+# ------------------------------------------------------------------------------- hidden words
+
+
+def most_frequent(split: Words) -> tuple[float]:
+    """The most frequent token of the training texts, everywhere."""
+    most = np.bincount(split.tokens[split.tokens > 0]).argmax()
+    return (float((split.tokens_test[split.hidden] == most).mean()),)
+
+
+def bigrams(split: Words, both: bool = False, weight: float = 10.0) -> tuple[float]:
+    """The likeliest token behind its neighbour, or between two, backed off to single tokens."""
+    size = split.tokens.max() + 1
+    single = np.bincount(split.tokens[split.tokens > 0], minlength=size) / (split.tokens > 0).sum()
+    pairs = split.tokens[:, :-1], split.tokens[:, 1:]
+    known = (pairs[0] > 0) & (pairs[1] > 0)
+    ones = np.ones(known.sum())
+    after = csr_matrix((ones, (pairs[0][known], pairs[1][known])), (size, size))
+    before, n_before = after.T.tocsr(), np.asarray(after.sum(1)).ravel()
+    seen = np.pad(np.where(split.hidden, 0, split.tokens_test), ((0, 0), (1, 1)))
+    right = []
+    for row, place in np.argwhere(split.hidden):
+        left, following = seen[row, place], seen[row, place + 2]
+        score = single
+        if left:
+            score = after[left].toarray()[0] + weight * single
+        if both and following:
+            came = before[following].toarray()[0] + weight * single[following]
+            score = score * came / (n_before + weight)
+        right.append(score.argmax() == split.tokens_test[row, place])
+    return (float(np.mean(right)),)
+
+
+def masked_model(split: Words, **params: Any) -> tuple[float]:
+    """The likeliest token by `MaskedLanguageModel`, which reads what is left of the text."""
+    model = skssl.MaskedLanguageModel(random_state=split.seed, **params).fit(split.X)
+    x, hidden = model._read(split.X_test)[:, :CHUNK], torch.from_numpy(split.hidden)
+    with torch.inference_mode():
+        h = torch.cat(model._hidden(x.masked_fill(hidden, MASK)))
+        found = torch.cat([model._score(part).argmax(1) for part in h[hidden].split(4096)])
+    return (float((found == x[hidden]).double().mean()),)
+
+
 # ------------------------------------------------------------------------------- benchmarks
 
 TEXT: dict[str, Method] = {
@@ -199,10 +318,29 @@ HEARING = ("CPC", "HiddenUnit", "DenoisingAudio", "SimCLR")
 AUDIO: dict[str, Method] = {
     "log_mel_statistics": log_mel_statistics,
     "untrained": partial(encoder, name="CPC", sampling_rate=SAMPLING_RATE, max_epochs=0),
+    **{
+        f"untrained_{name}": partial(encoder, name=name, sampling_rate=SAMPLING_RATE, max_epochs=0)
+        for name in ("HiddenUnit", "DenoisingAudio")
+    },
+    "skssl": partial(default, transformer=skssl.CPC(sampling_rate=SAMPLING_RATE)),
     **{name: partial(encoder, name=name, sampling_rate=SAMPLING_RATE) for name in HEARING},
+}
+VIDEO: dict[str, Method] = {
+    "pixel_statistics": pixel_statistics,
+    "untrained": partial(clips, name="NextFrame", max_epochs=0),
+    "untrained_SimCLR": partial(clips, name="SimCLR", max_epochs=0, **CLIPS),
+    "NextFrame": partial(clips, name="NextFrame"),
+    "SimCLR": partial(clips, name="SimCLR", views="no_flip", **CLIPS),
+}
+WORDS: dict[str, Method] = {
+    "most_frequent": most_frequent,
+    "bigrams": bigrams,
+    "both_neighbours": partial(bigrams, both=True),
+    "MaskedLanguageModel": masked_model,
 }
 
 _SHARED: dict[str, Any] = {"scores": ("accuracy",), "make_split": make_split, "fetch": fetch}
+_WORDS: dict[str, Any] = _SHARED | {"make_split": make_words}
 BENCHMARKS = {
     "text": Benchmark(
         title="Test texts, 100 labels",
@@ -227,6 +365,24 @@ BENCHMARKS = {
         baselines=("log_mel_statistics", "untrained"),
         table_names=lambda cache: ["languages"],
         **_SHARED,
+    ),
+    "video": Benchmark(
+        title="Clips of a moving digit, 100 labels",
+        results=RESULTS / "sequences_video.csv",
+        scores=("digit", "velocity", "saved"),
+        methods=VIDEO,
+        baselines=("pixel_statistics", "untrained", "untrained_SimCLR"),
+        table_names=lambda cache: ["moving digits"],
+        make_split=make_clips,
+        fetch=fetch,
+    ),
+    "words": Benchmark(
+        title="Hidden words of test texts",
+        results=RESULTS / "sequences_words.csv",
+        methods=WORDS,
+        baselines=("most_frequent", "bigrams", "both_neighbours"),
+        table_names=lambda cache: ["reviews"],
+        **_WORDS,
     ),
 }
 

@@ -21,7 +21,7 @@ from skssl._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, docum
 from skssl._report import PARTS, Report
 from skssl._rows import Given, Rows, arranged
 from skssl._train import Net, Plan, local_seed
-from skssl.encoders import width_of
+from skssl.encoders import places_of, width_of
 from skssl.encoders._build import Steps
 from skssl.views import UserViews, View, Views
 
@@ -78,6 +78,7 @@ class SSLTransformer(
     _auto_encoder: ClassVar[str] = "auto"  # the name of the encoder that "auto" is to a method
     _parameter_constraints = CONSTRAINTS
     _optimizer_state = None
+    _alters_raw: ClassVar[bool] = False  # whether views alter rows as read, before they are scaled
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -99,6 +100,10 @@ class SSLTransformer(
     def _views(self, augment: View) -> tuple[View, ...]:
         """Return the functions that make the views, where ``views`` is not a function."""
         return ()
+
+    def _places(self, net: Net, x: Tensor) -> int:
+        """Return at how many places of a sequence a step computes, which the budget counts."""
+        return places_of(net.encoder, x)
 
     def _finish(self, rows: Rows) -> None:
         """Set what the trained parts tell of the rows they were trained on."""
@@ -219,6 +224,14 @@ class SSLTransformer(
         scaler, encoder = self.encoder_
         return nn.Sequential(scaler, Steps(encoder))
 
+    def _views_of(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return a batch of rows as read, scaled, and its views, scaled as well."""
+        scaler = self.encoder_[0]
+        if self._alters_raw:
+            return _apply(scaler, x), [_apply(scaler, view) for view in self.views_(x)]
+        x = _apply(scaler, x)
+        return x, self.views_(x)
+
     def _read(self, X: Any) -> Tensor:
         """Return X as the tensor ``encoder_`` reads, checked against what ``fit`` saw."""
         self._check((self._reader.kind,), X)
@@ -262,7 +275,7 @@ class SSLTransformer(
                 rows = rows.over(_apply(self._scaler, *rows.tensors))
             net = self._make_net(rows, again)
             trained, held_out = self._split(rows, stream)
-            plan = self._plan(trained, device, stream)
+            plan = self._plan(net, trained, device, stream)
             optimizer = _train.make_optimizer(net.to(device), self.learning_rate, self.weight_decay)
             if again and self._optimizer_state is not None:
                 # Its moments; learning rates are those of the parameters as they are now.
@@ -276,7 +289,7 @@ class SSLTransformer(
         for name, value in report.learnt(curve).items():
             setattr(self, name, value)
         if stream or self.warm_start:
-            self._net, self._optimizer_state = net.cpu(), _on_cpu(optimizer.state_dict())
+            self._net, self._optimizer_state = net.cpu(), _train.on_cpu(optimizer.state_dict())
         else:  # what a stream left is not what partial_fit shall go on from
             for name in ("_net", "_optimizer_state"):
                 self.__dict__.pop(name, None)
@@ -303,12 +316,13 @@ class SSLTransformer(
             net.encoder = make(encoder, x, net.columns, self.n_components, **given)
             width_of(net.encoder, x)  # a user's module that cannot read X is said here
         net.trunk = net.encoder
+        net.n_places = self._places(net, x) if kind.has_places else 0
         self._build(net, x)
         self._n_features_out = width_of(net.encoder, x)
         return net
 
     def _batch_loss(self, net: Net, x: Tensor) -> Tensor:
-        return self._loss(net, net.scaler(x))
+        return self._loss(net, x if self._alters_raw else net.scaler(x))
 
     def _split(self, rows: Rows, stream: bool) -> tuple[Rows, Rows | None]:
         """Return the rows to train on and, for early stopping, those to hold out."""
@@ -325,11 +339,11 @@ class SSLTransformer(
             )
         return rows.split(n_held_out)
 
-    def _plan(self, rows: Rows, device: torch.device, stream: bool) -> Plan:
+    def _plan(self, net: Net, rows: Rows, device: torch.device, stream: bool) -> Plan:
         batch_size = rows.capped(self.batch_size)
         per_pass = rows.n_batches(batch_size)
         if self.max_epochs == "auto" and not stream:
-            n_steps = _train.auto_steps(per_pass * batch_size, batch_size)
+            n_steps = _train.auto_steps(per_pass * batch_size, batch_size, net.n_places)
         else:
             n_steps = (1 if stream else self.max_epochs) * per_pass
         rate = _train.constant() if stream else _train.one_cycle(n_steps)
@@ -381,13 +395,3 @@ def _restored_on_failure(estimator: BaseEstimator) -> Iterator[None]:
                 delattr(estimator, name)
         vars(estimator).update(before)
         raise
-
-
-def _on_cpu(state: Any) -> Any:
-    if isinstance(state, Tensor):
-        return state.cpu()
-    if isinstance(state, dict):
-        return {key: _on_cpu(value) for key, value in state.items()}
-    if isinstance(state, list):
-        return [_on_cpu(value) for value in state]
-    return state

@@ -78,6 +78,8 @@ class Kind:
         Who reads such data, for error messages.
     scales_batches : bool, default=False
         Whether data stays in memory as it is read and is scaled batch by batch.
+    has_places : bool, default=False
+        Whether rows are so long that a default fit is bounded by the places it reads of them.
     """
 
     noun: str
@@ -89,6 +91,7 @@ class Kind:
     make: str
     read_by: str = ""
     scales_batches: bool = False
+    has_places: bool = False
 
 
 def _two_dimensional(X: Any) -> Any:
@@ -192,6 +195,7 @@ KINDS = {
         augment=_preset(lambda preset, shape: series_views(preset)),
         make=MAKE_SERIES,
         read_by="SimCLR, TS2Vec and the methods beside them read series.",
+        has_places=True,
     ),
     "audio": Kind(
         noun="waveforms",
@@ -203,6 +207,7 @@ KINDS = {
         make=MAKE_AUDIO,
         read_by="HiddenUnit, CPC and SimCLR read waveforms, given their sampling_rate.",
         scales_batches=True,
+        has_places=True,
     ),
 }
 

@@ -6,13 +6,15 @@ import numpy as np
 import torch
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skssl._base import _apply
-from skssl._inputs import ImageReader, SeriesReader, TableReader, TokenReader, texts_of
+from skssl._inputs import AudioReader, ImageReader, SeriesReader, TableReader, TokenReader, texts_of
 from skssl._train import local_seed
 from skssl._vocabulary import N_SPECIAL
 from skssl.encoders import (
+    LogMel,
     QuantileScaler,
     RandomKernels,
     SeriesScaler,
@@ -139,6 +141,39 @@ class RawSeries:
         return self.components.transform(_apply(self.module, self.reader.read(X)).numpy())
 
 
+class RawBands:
+    """Mean and standard deviation of each log-mel band over the frames of a recording.
+
+    What a linear model on spectrograms would see, standardised column by column. Never fitted on
+    labels.
+
+    Parameters
+    ----------
+    sampling_rate : int, default=16_000
+        Samples a second.
+    """
+
+    def __init__(self, sampling_rate: Any = 16_000):
+        self.sampling_rate = sampling_rate
+
+    def fit(self, X: Any, *more: Any) -> Self:
+        """Learn the means and deviations of the columns from X and from ``more`` waveforms."""
+        self.reader = AudioReader(self.sampling_rate).fit(X)
+        self.front = LogMel(self.sampling_rate)
+        self.scaler = StandardScaler()
+        self.scaler.fit(np.concatenate([self._statistics(part) for part in (X, *more)]))
+        self.n_outputs = int(self.scaler.n_features_in_)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the columns, (n_samples, n_outputs), float32."""
+        return self.scaler.transform(self._statistics(X)).astype(np.float32)
+
+    def _statistics(self, X: Any) -> np.ndarray:
+        bands = _apply(self.front, self.reader.read(X)).double().numpy()
+        return np.concatenate([np.nanmean(bands, 2), np.nanstd(bands, 2)], 1)
+
+
 class RawWords:
     """Latent semantic analysis: what a linear model on word counts would see, in few columns.
 
@@ -204,6 +239,7 @@ RAW = {
     "table": RawColumns,
     "image": RawPixels,
     "series": RawSeries,
+    "audio": RawBands,
     "text": RawWords,
     "tokens": RawTokens,
 }

@@ -17,6 +17,7 @@ from skssl._rows import Rows, n_batches
 Loss = Callable[..., Tensor]
 
 STEPS_PER_REPORT = 2000  # an "epoch" of a large table ends after so many steps
+PLACES = 10_000_000  # of sequences that a default fit reads: minutes on two cores
 _generator_lock = threading.RLock()  # torch's generator is global: one seeded block at a time
 
 
@@ -40,6 +41,7 @@ class Net(nn.Module):
 
     step: int = 0
     n_rows: int = 0
+    n_places: int = 0
     progress: float = 0.0
     columns: Any = None
     views: Any = None
@@ -53,14 +55,17 @@ class Net(nn.Module):
         trunk: nn.Module
 
 
-def auto_steps(n_rows: int, batch_size: int) -> int:
+def auto_steps(n_rows: int, batch_size: int, n_places: int = 0) -> int:
     """Return how many steps make a sensible fit: a budget of 1 500 to 6 000.
 
     Ten passes lie in between: small data is seen more often, large data less. Passes are
-    whole ones unless they would go over the budget.
+    whole ones unless they would go over the budget. Rows of sequences have ``n_places`` each,
+    of which ten million are read, and each row at least once.
     """
     per_pass = n_batches(n_rows, batch_size)
     passes = math.ceil(max(10 * per_pass, 1500) / per_pass)
+    if n_places:
+        passes = min(passes, max(1, PLACES // (per_pass * batch_size * n_places)))
     return min(passes * per_pass, 6000)
 
 
@@ -193,3 +198,14 @@ class Patience:
         if self.keep_best and value <= min(self.curve):
             self.best = copy.deepcopy(net.state_dict())
         return len(self.curve) - self.curve.index(min(self.curve)) > self.n_iter_no_change
+
+
+def on_cpu(state: Any) -> Any:
+    """Return the state of an optimizer with its tensors on the CPU."""
+    if isinstance(state, Tensor):
+        return state.cpu()
+    if isinstance(state, dict):
+        return {key: on_cpu(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [on_cpu(value) for value in state]
+    return state

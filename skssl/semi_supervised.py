@@ -42,8 +42,9 @@ class PretrainedClassifier(WithClasses):
     passthrough : bool or "auto", default="auto"
         Whether to join the raw columns, encoded as numbers, to the embedding; of images the
         principal components of their pixels, of texts and tokens 100 topics (TF-IDF and a
-        truncated SVD). ``"auto"`` does so for all of these. After the steps of a Pipeline,
-        what its last step reads counts.
+        truncated SVD), of series components of what fixed kernels make of them, of waveforms
+        mean and deviation of each log-mel band. ``"auto"`` does so for all of these. After the
+        steps of a Pipeline, what its last step reads counts.
     memory : str or joblib.Memory, default=None
         Where to keep fitted transformers, so that a search over the classifier's
         parameters pretrains once a fold. They are found again by the rows, the
@@ -159,8 +160,9 @@ class PretrainedRegressor(WithTargets):
     passthrough : bool or "auto", default="auto"
         Whether to join the raw columns, encoded as numbers, to the embedding; of images the
         principal components of their pixels, of texts and tokens 100 topics (TF-IDF and a
-        truncated SVD). ``"auto"`` does so for all of these. After the steps of a Pipeline,
-        what its last step reads counts.
+        truncated SVD), of series components of what fixed kernels make of them, of waveforms
+        mean and deviation of each log-mel band. ``"auto"`` does so for all of these. After the
+        steps of a Pipeline, what its last step reads counts.
     memory : str or joblib.Memory, default=None
         Where to keep fitted transformers, as in :class:`PretrainedClassifier`.
     random_state : int, RandomState instance or None, default=None

@@ -10,12 +10,22 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from skssl import CPC, DenoisingAudio, HiddenUnit, MuLaw, SimCLR
+from skssl import (
+    CPC,
+    DenoisingAudio,
+    HiddenUnit,
+    MuLaw,
+    MultiTask,
+    PretrainedClassifier,
+    SimCLR,
+)
 from skssl._inputs import AudioReader
+from skssl._raw import RawBands
 from skssl._train import Net
 from skssl.audio import log_mel
 from skssl.datasets import make_spoken_words
 from skssl.encoders import AudioScaler, LogMel, steps_of
+from skssl.metrics import label_free_scorer
 from skssl.views import add_hiss, clip_peaks, lose_band, random_spans, reverberate
 
 RATE = 8000
@@ -410,3 +420,69 @@ def test_series_methods_read_recordings():
     assert CPC(**CHEAP).fit_transform(X).shape == (20, 8)
     pipeline = make_pipeline(SimCLR(**CHEAP), LogisticRegression())
     assert pipeline.fit(X, recordings()[1][:20]).predict(X).shape == (20,)
+
+
+# ---- beside other methods ----------------------------------------------------------------
+
+
+def test_raw_columns_are_mean_and_deviation_of_each_band():
+    ragged = [w[: 2400 + 40 * i] for i, w in enumerate(recordings()[0][:12])]
+    raw = RawBands(RATE).fit(ragged[:8], ragged[8:])
+    rows = []
+    for wave in ragged:
+        (mel,) = log_mel(wave[None], RATE)
+        rows.append([*(band.mean() for band in mel), *(band.std() for band in mel)])
+    rows = np.array(rows, np.float64)
+    expected = (rows - rows.mean(0)) / rows.std(0)
+    out = raw.transform(ragged)
+    assert out.shape == (12, raw.n_outputs) == (12, 80) and out.dtype == np.float32
+    np.testing.assert_allclose(out, expected, atol=2e-3)
+    y = np.where(np.arange(12) < 8, np.arange(12) % 2, -1)
+    model = PretrainedClassifier(CPC(**CHEAP), LogisticRegression()).fit(ragged, y)
+    assert model.raw_columns_.n_outputs == 80 and model.classifier_.n_features_in_ == 88
+    alone = model.set_params(passthrough=False).fit(ragged, y)
+    assert alone.raw_columns_ is None
+
+
+def test_cleaning_and_other_tasks_share_an_encoder():
+    """DenoisingAudio alters waveforms, CPC and SimCLR read spectrograms."""
+    X = recordings()[0][:20]
+    seen = []
+
+    class Seen(DenoisingAudio):
+        def _loss(self, net, x):
+            seen.append((self.sampling_rate, x.shape))
+            return super()._loss(net, x)
+
+    tasks = [("clean", Seen(), 1.0), ("cpc", CPC(), 0.5), ("simclr", SimCLR(), 0.5)]
+    model = MultiTask(tasks, encoder="gru", **CHEAP).fit(X)
+    assert seen == [(RATE, X.shape)] and tasks[0][1].sampling_rate == 16_000
+    assert np.isfinite(model.loss_curve_).all() and model.transform(X).shape == (20, 8)
+    assert not hasattr(model, "reconstruct")  # its decoder reads frames
+    with pytest.raises(ValueError, match="CPC needs an encoder .* Pass encoder='gru'"):
+        MultiTask(tasks[:2], **CHEAP).fit(X)
+    with pytest.raises(ValueError, match="Seen needs an encoder .* got CausalGRU"):
+        MultiTask(tasks[:2], encoder="gru", **CHEAP).fit(np.tile(X, 5))  # of two frames a stretch
+
+
+def test_the_sum_is_that_of_the_tasks():
+    class Kept(MultiTask):
+        def _build(self, net, X):
+            super()._build(net, X)
+            self.net = net
+
+    X = torch.from_numpy(recordings()[0][:10])
+    same = [("clean", DenoisingAudio(), 2.0)]
+    net = Kept(same, views=lambda x: 0.5 * x, **CHEAP).fit(X).net.eval()
+    with torch.no_grad():
+        space, scaler = net.tasks["clean"], net.scaler
+        z, clean = scaler(0.5 * X), scaler(X)
+        made = z + space.decoder(space.student.sequence(z)).transpose(1, 2)
+        loss = Kept(same, **CHEAP)._batch_loss(net, X)
+    torch.testing.assert_close(loss, 2 * (made - clean).square().mean())
+
+
+def test_views_of_waveforms_are_scored():
+    X = recordings()[0][:30]
+    model = DenoisingAudio(**CHEAP).fit(X)
+    assert 0 <= label_free_scorer("knn_consistency", random_state=0)(model, X) <= 1

@@ -234,7 +234,7 @@ def test_raw_pixels_of_colours_of_rows_and_of_more_images():
 
 
 def test_the_default_of_images_is_simclr_with_the_pixels_beside_it(monkeypatch):
-    monkeypatch.setattr(_train, "auto_steps", lambda n_rows, batch_size: 2)
+    monkeypatch.setattr(_train, "auto_steps", lambda *sizes: 2)
     X, y = load_digits().images[:100].astype(np.uint8), load_digits().target[:100]
     joined = PretrainedClassifier(classifier=LogisticRegression(max_iter=2000), random_state=0)
     joined.fit(X, np.where(np.arange(100) < 60, y, -1))

@@ -20,6 +20,7 @@ from torch import nn
 from skssl import (
     SCARF,
     CoLES,
+    DenoisingAudio,
     DenoisingAutoencoder,
     EmbeddingDisplay,
     LossCurveDisplay,
@@ -31,9 +32,11 @@ from skssl import (
     PretrainedClassifier,
     ReconstructionDisplay,
     SimCLR,
+    TS2Vec,
     ViewsDisplay,
     to_bags,
 )
+from skssl.audio import log_mel
 from skssl.inspection._drawing import draw_rows, mosaic, to_colors
 from skssl.inspection._fitted import spread, unwrap
 from skssl.inspection._map import CLASS_COLORS, MAX_CLASSES, UNLABELLED, apart
@@ -296,9 +299,54 @@ def test_what_has_no_views_to_draw_is_said():
     events = pd.DataFrame({"who": np.repeat(range(6), 8), "when": list(range(8)) * 6, "what": 1.0})
     bags = to_bags(events, "who", "when")
     coles = CoLES(**SHORT).fit(bags)
-    with pytest.raises(ValueError, match="views of images and tables; CoLES was fitted on bags"):
+    with pytest.raises(ValueError, match="series and tables; CoLES was fitted on bags"):
         ViewsDisplay.from_estimator(coles, bags)
     assert EmbeddingDisplay.from_estimator(coles, bags).positions.shape == (6, 2)
+
+
+def test_views_of_clips_are_strips_of_frames():
+    simclr = SimCLR(views="weak", **SHORT).fit(CLIPS)
+    display = ViewsDisplay.from_estimator(simclr, CLIPS, n_samples=2, random_state=0)
+    np.testing.assert_allclose(display.originals, CLIPS[[0, 8]], atol=1e-4)
+    assert [view.shape for view in display.views] == [(2, 2, 8, 6, 3)] * 2
+    labels = [t.get_text() for t in display.ax_.get_yticklabels()]
+    assert labels == ["original", "view 1", "view 2"] * 2
+    ground = display.image_.get_array()
+    assert ground.shape[1] == 5 * 6 + 4  # all frames of the original side by side
+    assert (ground[9:17, 14:, 3] == 0).all() and (ground[:8, :6, 3] == 1).all()
+    grey = SimCLR(views=lambda x: x.mean(2, keepdim=True), encoder=nn.Flatten(), **SHORT)
+    with pytest.raises(ValueError, match="clips of 3 channels like X"):
+        ViewsDisplay.from_estimator(grey.fit(CLIPS), CLIPS)
+
+
+def test_views_of_series_are_lines_upon_them():
+    X = np.random.default_rng(0).normal(size=(9, 2, 20))
+    X[0, :, 15:] = np.nan
+    method = TS2Vec(views=Views((original, lambda x: x[:, :, :10] + 1)), **SHORT).fit(X)
+    display = ViewsDisplay.from_estimator(method, X, n_samples=3, channels=1)
+    np.testing.assert_allclose(display.originals, X[[0, 4, 8]], atol=1e-5)
+    assert len(display.lines_) == 9 and not hasattr(display, "image_")
+    drawn = [line.get_ydata() for line in display.lines_]
+    shift = drawn[8] - display.views[1][2, 1]  # of the third series, all lines alike
+    np.testing.assert_allclose(drawn[2] - X[8, 1], np.full(20, shift[0]), atol=1e-5)
+    np.testing.assert_allclose(drawn[0][:15], X[0, 1, :15], atol=1e-5)
+    assert np.isnan(drawn[0][15:]).all() and shift[0] < 0
+    with pytest.raises(ValueError, match="out of the 2 there are"):
+        ViewsDisplay.from_estimator(method, X, channels=2)
+
+
+def test_views_of_recordings_are_spectrograms():
+    X = np.random.default_rng(0).normal(size=(6, 1600)) * 0.1
+    X[0, 800:] = np.nan
+    for method in (SimCLR, DenoisingAudio):
+        model = method(sampling_rate=8000, **SHORT).fit(X)
+        display = ViewsDisplay.from_estimator(model, X, random_state=0)
+        assert display.originals.shape == (4, 40, 21, 1)
+        low_first = display.originals[:, ::-1, :, 0]
+        np.testing.assert_allclose(low_first, log_mel(X[[0, 2, 3, 5]], 8000), atol=1e-3)
+        colors = display.image_.get_array()
+        assert (colors[:40, 12:21, 3] == 0).all() and (colors[:40, :11, 3] == 1).all()
+        assert not np.allclose(display.views[0][1:], display.originals[1:], equal_nan=True)
 
 
 # Embeddings

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.preprocessing import StandardScaler
 
 import skssl
-from skssl import CPC, NextStep, PretrainedClassifier, SimCLR, TS2Vec
+from skssl import CPC, NextStep, PretrainedClassifier, SimCLR, TS2Vec, _train
 from skssl._inputs import SeriesReader, infer_kind
 from skssl._raw import RawSeries
 from skssl.encoders import (
@@ -22,6 +22,7 @@ from skssl.encoders import (
     SeriesScaler,
     SeriesTransformer,
     TemporalConvNet,
+    places_of,
     series_encoder,
     steps_of,
 )
@@ -143,6 +144,21 @@ def test_states_look_back_only(stride):
 def test_depth_follows_the_length():
     depth = [len(series_encoder("auto", torch.zeros(2, 1, t), None, 8).blocks) for t in (9, 500)]
     assert depth == [3, 7]
+
+
+def test_places_are_those_an_encoder_computes_at():
+    x = torch.zeros(2, 1, 500)
+    counts = [places_of(series_encoder(name, x, None, 8), x) for name in ("auto", "gru")]
+    assert counts == [500, 125]
+    assert places_of(series_encoder("transformer", x, None, 8), x) == 42
+    assert places_of(torch.nn.Flatten(), x) == 500
+
+
+def test_a_default_fit_is_bounded_by_the_places_it_reads(monkeypatch):
+    monkeypatch.setattr(_train, "PLACES", 2 * 40 * 30)
+    short = CHEAP | {"max_epochs": "auto"}
+    assert SimCLR(**short).fit(waves()).n_iter_ == 2  # of 40 series of 30 steps
+    assert TS2Vec(**short, max_length=10).fit(waves()).n_iter_ == 7  # of 2 * 16, 10 steps each
 
 
 def test_kernels_count_what_exceeds_the_threshold():
@@ -315,6 +331,8 @@ def test_methods_say_what_encoder_they_need():
     for method in (TS2Vec, CPC, NextStep):
         with pytest.raises(ValueError, match=f"{method.__name__} needs an encoder"):
             method(**CHEAP, encoder=lambda x: torch.nn.Sequential(torch.nn.Flatten())).fit(waves())
+    with pytest.raises(ValueError, match="TS2Vec needs an encoder .* got CausalGRU"):
+        TS2Vec(**CHEAP, encoder="gru").fit(waves(length=400))
     with pytest.raises(ValueError, match="at least 2 stretches"):
         CPC(**CHEAP).fit(waves(length=1))
 

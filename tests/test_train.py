@@ -171,6 +171,13 @@ def test_the_budget_is_one_of_steps():
     assert all(p == int(p) for p in passes[:4])  # whole ones, but for the largest tables
 
 
+def test_long_rows_are_read_less_often():
+    """The budget of 10 million places: of 2000 rows in 7 batches of 256, and at least once."""
+    assert auto_steps(2000, 256, 20) == auto_steps(2000, 256)
+    assert auto_steps(2000, 256, 500) == 7 * (_train.PLACES // (7 * 256 * 500)) == 77
+    assert auto_steps(2000, 256, 10**9) == 7
+
+
 @pytest.mark.parametrize("n_steps", [1, 2, 9, 10, 300, 8000])
 def test_one_cycle(n_steps):
     rate = one_cycle(n_steps)

@@ -87,6 +87,18 @@ def test_what_is_no_clip_is_said(X, message):
         VideoReader().fit(X).read(X)
 
 
+@pytest.mark.parametrize("method", [NextFrame, SimCLR], ids=lambda method: method.__name__)
+@pytest.mark.parametrize("of_objects", [False, True])
+def test_clips_of_different_lengths_are_said(method, of_objects):
+    ragged = [COLORS[0], COLORS[1, :3]]
+    if of_objects:
+        ragged = np.array([*ragged, None], dtype=object)[:2]
+    with pytest.raises(ValueError, match=r"shapes: \(3, 8, 12, 3\) .* same number of frames"):
+        method().fit(ragged)
+    with pytest.raises(ValueError, match=r"shapes: \(4, 8, 12\) .* cut clips to one length"):
+        method(modality="video").fit([GREY[0], GREY[1], GREY[2, :4]])
+
+
 def test_other_frames_and_lengths_are_said():
     reader = VideoReader().fit(COLORS)
     with pytest.raises(ValueError, match=r"shape \(8, 11, 3\), but \(8, 12, 3\) was seen"):

@@ -17,7 +17,7 @@ from scipy.sparse import issparse
 from skssl._columns import Columns
 from skssl._inputs._audio import MAKE_AUDIO, AudioReader
 from skssl._inputs._bags import is_bags
-from skssl._inputs._containers import as_array, is_missing, wrong_dimension
+from skssl._inputs._containers import as_array, check_one_shape, is_missing, wrong_dimension
 from skssl._inputs._events import MAKE_BAGS, BagReader, bags_of, check_time, event_columns
 from skssl._inputs._images import MAKE_CLIPS, MAKE_IMAGES, ImageReader, VideoReader
 from skssl._inputs._reader import TableReader
@@ -100,6 +100,7 @@ def infer_kind(X: Any, modality: str = "auto", *, is_flat_image: bool = False) -
     if n_dimensions == 1 and isinstance(next((v for v in X if not is_missing(v)), None), str):
         return "text"
     if n_dimensions < 2:
+        check_one_shape(X)
         raise ValueError(wrong_dimension(X))
     by_shape = {2: "table", 4: "image", 5: "video"}
     if n_dimensions == 3:

@@ -60,10 +60,12 @@ def as_array(X: Any) -> np.ndarray:
     if hasattr(X, "to_numpy"):
         X = X.to_numpy()
     if isinstance(X, np.ndarray):
+        check_one_shape(X)
         return X
     try:
         array = np.asarray(X)
     except ValueError as error:
+        check_one_shape(X)
         raise ValueError(
             "Expected a 2D table, got rows of different lengths (an inhomogeneous shape). Give "
             "every row one cell per column; None or NaN marks a missing one."
@@ -71,6 +73,19 @@ def as_array(X: Any) -> np.ndarray:
     if array.dtype.kind in "US" and not hasattr(X, "dtype"):
         return np.array(X, dtype=object)  # numpy has turned the numbers in lists into strings
     return array
+
+
+def check_one_shape(X: Any) -> None:
+    """Raise ValueError if X, a list or an array of objects, is clips of different shapes."""
+    if getattr(X, "ndim", 1) != 1 or not len(X) or getattr(X[0], "ndim", 0) < 3:
+        return
+    shapes = sorted({tuple(np.shape(x)) for x in X})
+    if len(shapes) > 1:
+        raise ValueError(
+            f"Clips, or images with channels, of different shapes: {shapes[0]} and {shapes[-1]} "
+            "among them. All clips need the same number of frames and all frames one size: cut "
+            "clips to one length, resize or crop frames and images, and pass np.stack(clips)."
+        )
 
 
 def check_n_samples(shape: tuple[int, ...], least: int) -> None:

@@ -19,6 +19,7 @@ from skssl.encoders._series import (
     SeriesScaler,
     TemporalConvNet,
     check_sequence,
+    places_of,
     pooled,
     steps_of,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "grid_positions",
     "image_encoder",
     "patchify",
+    "places_of",
     "pooled",
     "series_encoder",
     "small_resnet",

@@ -179,14 +179,34 @@ class _Block(nn.Module):
         return x + self.second(nn.functional.gelu(h)) * inside
 
 
-def check_sequence(encoder: Any, method: str) -> None:
+def check_sequence(encoder: Any, X: Tensor, method: str) -> None:
     """Raise ValueError unless an encoder says what it makes of each step of a series."""
-    if not hasattr(encoder, "sequence"):
+    if not hasattr(encoder, "sequence") or places_of(encoder, X) != X.shape[2]:
         raise ValueError(
             f"{method} needs an encoder with `sequence(x, keep=None)`, which maps (n, channels, "
             f"time) to (n, time, width); got {type(getattr(encoder, 'body', encoder)).__name__}. "
             "Pass encoder='auto', or a skssl.encoders.TemporalConvNet."
         )
+
+
+def places_of(encoder: Any, X: Tensor) -> int:
+    """Return at how many places of a series an encoder computes, in evaluation mode.
+
+    They are what its ``sequence`` returns: steps, stretches or patches; all steps without it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.encoders import CausalGRU, places_of
+    >>> places_of(CausalGRU(1, 16, stride=4), torch.zeros(5, 1, 50))
+    13
+    """
+    if not hasattr(encoder, "sequence"):
+        return X.shape[2]
+    with torch.no_grad():
+        n_places = encoder.eval().sequence(X[:1]).shape[1]
+    encoder.train()
+    return n_places
 
 
 class WithoutHoles(nn.Module):

@@ -49,13 +49,14 @@ def to_colors(
     Returns
     -------
     colors : ndarray of shape (n, height, width, 4)
-        Red, green, blue and opacity.
+        Red, green, blue and opacity, which is 0 where a pixel is NaN.
     """
     pixels = shown(images, channels)
-    low, high = limits or (float(pixels.min()), float(pixels.max()))
+    low, high = limits or (float(np.nanmin(pixels)), float(np.nanmax(pixels)))
     colors = ((pixels - low) / max(high - low, 1e-12)).clip(0, 1)
-    red_green_blue = np.broadcast_to(colors, (*colors.shape[:3], 3))
-    return np.concatenate([red_green_blue, np.ones_like(colors[..., :1])], -1)
+    seen = ~np.isnan(colors).any(-1, keepdims=True)
+    red_green_blue = np.broadcast_to(np.nan_to_num(colors), (*colors.shape[:3], 3))
+    return np.concatenate([red_green_blue, seen.astype(colors.dtype)], -1)
 
 
 def shown(images: np.ndarray, channels: Any) -> np.ndarray:

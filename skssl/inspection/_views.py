@@ -5,32 +5,40 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from skssl._base import _apply
 from skssl._train import local_seed
-from skssl.inspection._drawing import draw_rows, shown, to_colors
-from skssl.inspection._fitted import channels_last, column_names, draw_seed, spread, unwrap
+from skssl.inspection._drawing import check_channels, draw_rows, shown, to_colors
+from skssl.inspection._fitted import column_names, draw_seed, spread, unwrap
 from skssl.inspection._heat_map import draw_changes
+from skssl.inspection._lines import draw_lines
 
+AT_ONCE = {"image": 8, "table": 30, "video": 3, "series": 5, "audio": 4}  # rows to show
 CLIPPED = (1, 99)  # percent of the pixels that are darker than black, and than white
 
 
 class ViewsDisplay:
-    """What the loss sees: the altered copies of each image, or of each row of a table.
+    """What the loss sees: the altered copies of images, clips, recordings, series or table rows.
 
-    Of images, the first row shows the originals and each row below it one view. Of tables,
-    cells are coloured by what each view did to them.
+    Of images, the first row shows the originals and each row below it one view; of recordings the
+    same with log-mel spectrograms, low bands below. Of each clip there is a row of its frames, and
+    one of the frames of each view. Views of series are lines upon the original. Of tables, cells
+    are coloured by what each view did to them.
 
     Parameters
     ----------
-    originals : ndarray of shape (n, height, width, n_channels) or (n, n_features)
-        Images in their own units, or rows of a table, scaled.
+    originals : ndarray
+        Images (n, height, width, n_channels), clips (n, time, height, width, n_channels) or series
+        (n, n_channels, time) in their own units, spectrograms (n, n_mels, n_frames, 1) with the
+        highest band first, or rows of a table (n, n_features), scaled. NaN is left blank.
     views : sequence of ndarray
-        Altered copies of these; those of images may differ in height and width.
+        Altered copies of these; those of images may differ in height and width, and those of
+        sequences in length.
     columns : sequence of str, default=None
         Names of the columns of a table.
     channels : int or sequence of three int, default=None
-        Channels of an image to show. None is all of three, else their mean, in grey.
+        Channels of an image or a frame to show. None is all of three, else their mean, in grey.
+        Of series one; None is the first.
 
     Attributes
     ----------
@@ -39,7 +47,9 @@ class ViewsDisplay:
     figure_ : matplotlib.figure.Figure
         Their figure.
     image_ : matplotlib.image.AxesImage or matplotlib.collections.QuadMesh
-        The images, or the cells.
+        The images, or the cells; there is none of series.
+    lines_ : list of matplotlib.lines.Line2D
+        Of series alone: all originals, then all first views, and so on.
 
     See Also
     --------
@@ -96,12 +106,14 @@ class ViewsDisplay:
             A fitted transformer, PretrainedClassifier or PretrainedRegressor, or a Pipeline
             that ends in one.
         X : array-like or dataframe of shape (n_samples, ...)
-            Images, or rows of a table. As many as the estimator's ``batch_size`` make the
-            batch that views are drawn from.
+            What the estimator reads, but texts, tokens and bags. As many as its ``batch_size``
+            make the batch that views are drawn from.
         n_samples : int, default=None
-            How many of the batch to show, evenly spaced. None is 8 images, or 30 rows.
+            How many of the batch to show, evenly spaced. None is 8 images, 3
+            clips, 4 recordings, 5 series, or 30 rows of a table.
         channels : int or sequence of three int, default=None
-            Channels of an image to show. None is all of three, else their mean, in grey.
+            Channels of an image or a frame to show. None is all of three, else their mean, in
+            grey. Of series one; None is the first.
         random_state : int, RandomState instance or None, default=None
             An int draws the same views at every call.
         ax : matplotlib.axes.Axes, default=None
@@ -115,34 +127,28 @@ class ViewsDisplay:
         Raises
         ------
         ValueError
-            If X is neither images nor a table, or the method makes no views.
+            If X is texts, tokens or bags, or the method makes no views.
         """
         transformer, X = unwrap(estimator, X)
         kind, method = transformer._reader.kind, type(transformer).__name__
-        if kind not in ("image", "table"):
+        if kind not in AT_ONCE:
             raise ValueError(
-                f"ViewsDisplay draws views of images and tables; {method} was fitted on "
-                f"{kind}. Call its views_ on a batch to see what it returns."
+                "ViewsDisplay draws views of images, clips, recordings, series and tables; "
+                f"{method} was fitted on {kind}. Call its views_ on a batch to see what it returns."
             )
         x = transformer._read(X)
-        scaler = transformer.encoder_[0]
-        x = _apply(scaler, x[spread(len(x), transformer.batch_size)])
+        x = x[spread(len(x), transformer.batch_size)]
         with torch.no_grad(), local_seed(draw_seed(random_state), torch.device("cpu")):
-            views = transformer.views_(x)
+            x, views = transformer._views_of(x)
         if not views:
             raise ValueError(f"{method} compares no altered copies: it has no views to draw.")
-        rows = spread(len(x), n_samples or (8 if kind == "image" else 30))
+        rows = spread(len(x), n_samples or AT_ONCE[kind])
         parts = [part[rows] for part in (x, *views)]
         if kind == "table":
             first, *others = (part.numpy() for part in parts)
             return cls(first, others, columns=column_names(transformer)).plot(ax=ax)
-        for part in parts:
-            if part.ndim != 4 or part.shape[1] != x.shape[1]:
-                raise ValueError(
-                    f"ViewsDisplay draws views that are images of {x.shape[1]} channels like X; "
-                    f"{method} makes one of shape {tuple(part.shape)}."
-                )
-        first, *others = (channels_last(scaler.inverse(part)) for part in parts)
+        _check_alike(parts, method)
+        first, *others = (_as_shown(kind, transformer.encoder_[0].inverse(part)) for part in parts)
         return cls(first, others, channels=channels).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
@@ -159,13 +165,46 @@ class ViewsDisplay:
             The display, with the attributes of what was drawn.
         """
         names = [f"view {i + 1}" for i in range(len(self.views))]
-        if self.originals.ndim == 4:
-            parts = [self.originals, *self.views]
-            pixels = np.concatenate([shown(part, self.channels).ravel() for part in parts])
-            low, high = np.percentile(pixels, CLIPPED)
-            rows = [to_colors(part, self.channels, (low, high)) for part in parts]
-            self.image_ = draw_rows(ax, rows, ["original", *names])
+        if self.originals.ndim == 3:
+            n_channels, wanted = self.originals.shape[1], self.channels
+            chosen = check_channels(0 if wanted is None else wanted, n_channels) or [0]
+            self.lines_ = draw_lines(ax, self.originals, self.views, names, chosen[0])
+            drawn = self.lines_[0]
+        elif self.originals.ndim == 2:
+            drawn = self.image_ = draw_changes(ax, self.originals, self.views, names, self.columns)
         else:
-            self.image_ = draw_changes(ax, self.originals, self.views, names, self.columns)
-        self.ax_, self.figure_ = self.image_.axes, self.image_.axes.figure
+            rows, labels = self._rows(["original", *names])
+            drawn = self.image_ = draw_rows(ax, rows, labels)
+        self.ax_, self.figure_ = drawn.axes, drawn.axes.figure
         return self
+
+    def _rows(self, names: list[str]) -> tuple[list[np.ndarray], list[str]]:
+        """Return rows of colours and their labels: of images one a view, of clips one a clip."""
+        parts = [self.originals, *self.views]
+        if self.originals.ndim == 5:
+            strips = [part[i] for i in range(len(self.originals)) for part in parts]
+            parts, names = strips, names * len(self.originals)
+        pixels = np.concatenate([shown(part, self.channels).ravel() for part in parts])
+        low, high = np.nanpercentile(pixels, CLIPPED)
+        return [to_colors(part, self.channels, (low, high)) for part in parts], names
+
+
+def _check_alike(parts: Sequence[Tensor], method: str) -> None:
+    """Raise ValueError unless views have the axes and the channels of what they alter."""
+    x, axis = parts[0], 2 if parts[0].ndim == 5 else 1
+    for part in parts:
+        if part.ndim != x.ndim or part.shape[axis] != x.shape[axis]:
+            what = {3: "series or spectrograms", 4: "images", 5: "clips"}[x.ndim]
+            raise ValueError(
+                f"ViewsDisplay draws views that are {what} of {x.shape[axis]} channels like X; "
+                f"{method} makes one of shape {tuple(part.shape)}."
+            )
+
+
+def _as_shown(kind: str, x: Tensor) -> np.ndarray:
+    """Return a batch in its own units as ``ViewsDisplay`` has it."""
+    if kind == "series":
+        return x.numpy()
+    if kind == "audio":
+        return x.flip(1)[..., None].numpy()
+    return x.movedim(-3, -1).numpy()

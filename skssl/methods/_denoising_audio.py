@@ -57,6 +57,7 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
     n_components: int = 128
     batch_size: int = 32
 
+    _alters_raw = True
     _parameter_constraints = {"views": [StrOptions({"auto"}), callable]}
 
     def _views(self, augment):
@@ -64,14 +65,11 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         return (Compose((partial(reverberate, decay=room), add_hiss, lose_band, clip_peaks)),)
 
     def _build(self, net, X):
-        check_sequence(net.encoder, type(self).__name__)
+        check_sequence(net.encoder, X, type(self).__name__)
         net.student = net.encoder  # whose frames are read, whatever embeds whole recordings
         net.decoder = nn.Linear(width_of(net.encoder, X), X.shape[1])
         nn.init.normal_(net.decoder.weight, std=1e-3)  # at first next to no correction
         nn.init.zeros_(net.decoder.bias)
-
-    def _batch_loss(self, net, x):
-        return self._loss(net, x)  # waveforms: distortions come before the spectrogram
 
     def _loss(self, net, x):
         """The squared error of scaled log-mel spectrograms, equation 2 of [1], over all views."""

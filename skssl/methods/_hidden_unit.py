@@ -77,7 +77,7 @@ class HiddenUnit(ReadsAudio, SSLTransformer):
         return (original if self.views == "auto" else augment,)
 
     def _build(self, net, X):
-        check_sequence(net.encoder, type(self).__name__)
+        check_sequence(net.encoder, X, type(self).__name__)
         net.student = net.encoder  # whose frames are read, whatever embeds whole recordings
         frames = X.transpose(1, 2)[steps_of(X)].nan_to_num(0.0)
         frames = frames[torch.randperm(len(frames))[:FRAMES_TO_CLUSTER]].double().numpy()

@@ -1,5 +1,6 @@
 """Several methods on one encoder."""
 
+import copy
 import math
 from dataclasses import field, fields
 from numbers import Real
@@ -61,15 +62,26 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
     def _tasks(self) -> list[tuple[str, SSLTransformer, float]]:
         return _DEFAULT_TASKS if self.tasks is None else self.tasks
 
+    def _told(self) -> list[tuple[str, SSLTransformer, float]]:
+        """Return copies of the tasks that know the sampling rate."""
+        told = [(name, copy.copy(task), weight) for name, task, weight in self._tasks()]
+        for _, task, _ in told:
+            if hasattr(task, "sampling_rate"):
+                task.sampling_rate = self.sampling_rate
+        return told
+
     def _views(self, augment):
-        return max((task._views(augment) for _, task, _ in _checked(self._tasks())), key=len)
+        _checked(self._tasks())
+        return max((task._views(augment) for _, task, _ in self._told()), key=len)
 
     def _build(self, net, X):
         net.tasks, net.lr_scale = nn.ModuleDict(), {}
         net.shared = SharedEncoder(net.encoder)
-        made: dict[Any, Once] = {}
-        for name, task, _ in self._tasks():
+        scaler = Once(net.scaler)
+        made: dict[Any, Once] = {"scaler": scaler}
+        for name, task, _ in self._told():
             space = net.tasks[name] = Net()
+            space.scaler = scaler
             space.columns, space.encoder = net.columns, net.encoder
             if isinstance(self.views, str):
                 views = task._views(net.augment)
@@ -82,19 +94,25 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
             if space.encoder is net.encoder:  # not so if the task reads other layers of it
                 del space.encoder
                 space.encoder = net.shared
-                if hasattr(space, "decoder") and not hasattr(net, "decoder"):
+                reconstructs = isinstance(task, ReconstructionMixin) and hasattr(space, "decoder")
+                if reconstructs and not hasattr(net, "decoder"):
                     net.decoder = space.decoder
         net.made = list(made.values())
+
+    def _batch_loss(self, net, x):
+        return self._loss(net, x)  # rows as read: a task may alter them before they are scaled
 
     def _loss(self, net, x):
         """The weighted sum of the tasks' losses."""
         spaces = [space for space in net.tasks.values() if space.encoder is net.shared]
-        net.shared.encode([view for space in spaces for view in space.views(x)])
+        encoder = net.shared.function  # of which some tasks ask steps, no row as a whole
+        whole = [space for space in spaces if getattr(space, "student", None) is not encoder]
+        net.shared.encode([view for space in whole for view in space.views(space.scaler(x))])
         loss = 0.0
-        for name, task, weight in self._tasks():
+        for name, task, weight in self._told():
             space = net.tasks[name]
             space.step, space.progress = net.step, net.progress
-            loss = loss + weight * task._loss(space, x)
+            loss = loss + weight * task._batch_loss(space, x)
         for memory in (net.shared, *net.made):
             memory.forget()
         return loss

@@ -24,8 +24,8 @@ class TS2Vec(ReadsSeries, SSLTransformer):
         Weight of telling series apart; that of telling steps apart has the rest.
     keep : float, default=0.5
         Share of the steps that the encoder is shown in training.
-    max_length : int, default=512
-        Longest stretch of a series that a step of training reads.
+    max_length : int, default=256
+        Longest stretch of a series that a step of training reads: its time grows faster than that.
     pooling : {"mean", "max"} or None, default="max"
         How ``transform`` makes one row of the steps of a series; None keeps them, and the
         embedding is of shape (n_samples, n_steps, n_components).
@@ -48,7 +48,7 @@ class TS2Vec(ReadsSeries, SSLTransformer):
 
     alpha: float = 0.5
     keep: float = 0.5
-    max_length: int = 512
+    max_length: int = 256
     pooling: str | None = "max"
     batch_size: int = 16
 
@@ -62,8 +62,11 @@ class TS2Vec(ReadsSeries, SSLTransformer):
         return (original if self.views == "auto" else augment,)
 
     def _build(self, net, X):
-        check_sequence(net.encoder, type(self).__name__)
+        check_sequence(net.encoder, X, type(self).__name__)
         net.student = net.encoder  # whose steps are read, whatever embeds whole series
+
+    def _places(self, net, x):
+        return min(super()._places(net, x), self.max_length)
 
     def _loss(self, net, x):
         """Equations 1 to 3 of [1], over all views."""

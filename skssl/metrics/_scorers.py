@@ -120,23 +120,24 @@ def label_free_scorer(
 
 def embedded_views(transformer: SSLTransformer, X: Any, n_views: int, seed: int) -> np.ndarray:
     """Return the embeddings (n_views, n_samples, n_components) of altered copies of rows."""
-    scaler, encoder = transformer.encoder_
+    encoder = transformer.encoder_[1]
     x = transformer._read(X)
     embedded = []
     with torch.no_grad(), local_seed(seed, torch.device("cpu")):
         # Views are drawn batch by batch, as in training, but for a last ragged one.
         for batch in x.tensor_split(-(-len(x) // transformer.batch_size)):
-            altered = _altered(transformer, _apply(scaler, batch), n_views)
+            altered = _altered(transformer, batch, n_views)
             embedded.append(torch.stack([_apply(encoder, view) for view in altered]))
     return torch.cat(embedded, dim=1).numpy()
 
 
 def _altered(transformer: SSLTransformer, x: Tensor, n_views: int) -> list[Tensor]:
-    """Return altered copies of a batch, drawn as often as it takes."""
+    """Return altered copies of a batch, scaled, drawn as often as it takes."""
     found: list[Tensor] = []
     for _ in range(DRAWS * n_views):
         # What the method leaves as it is would be the same in every draw.
-        found += [v for v in transformer.views_(x) if v is not x and not torch.equal(v, x)]
+        scaled, views = transformer._views_of(x)
+        found += [v for v in views if v is not scaled and not torch.equal(v, scaled)]
         if len(found) >= n_views:
             return found[:n_views]
     raise ValueError(
