@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from skssl import _train
-from skssl._compat import choose_device, choose_dtype, fit_context
+from skssl._compat import choose_device, choose_dtype, compiled, fit_context
 from skssl._kinds import KINDS, kind_of, parameters_of, wrong_kind
 from skssl._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
 from skssl._report import PARTS, Report
@@ -69,6 +69,7 @@ class SSLTransformer(
     validation_fraction: float = 0.1
     n_iter_no_change: Any = None
     precision: str = "auto"
+    compile: bool = False
     device: Any = "auto"
     warm_start: bool = False
     verbose: Any = False
@@ -282,7 +283,8 @@ class SSLTransformer(
                 state = {"state": self._optimizer_state["state"]}
                 optimizer.load_state_dict(optimizer.state_dict() | state)
             report = Report(self, X, y, net, plan, held_out, seed, trained)
-            curve = _train.train(net, optimizer, trained, self._batch_loss, plan, report)
+            with compiled(net.encoder) if self.compile else contextlib.nullcontext():
+                curve = _train.train(net, optimizer, trained, self._batch_loss, plan, report)
         # of an earlier fit that had them
         for name in (*PARTS, "validation_loss_curve_", "probe_curves_"):
             self.__dict__.pop(name, None)

@@ -1,6 +1,9 @@
 """The one door to private or version-dependent scikit-learn symbols, and to the hardware."""
 
-from collections.abc import Iterable
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -29,6 +32,7 @@ __all__ = [
     "StrOptions",
     "choose_device",
     "choose_dtype",
+    "compiled",
     "count_rows",
     "fit_context",
     "import_pyplot",
@@ -82,6 +86,22 @@ def choose_device(device: Any) -> torch.device:
             "for whatever this machine has."
         ) from error
     return chosen
+
+
+@contextlib.contextmanager
+def compiled(module: torch.nn.Module) -> Iterator[None]:
+    """Run a module as ``torch.compile`` translates it, inside the block; copies are plain."""
+    on_cpu = next(module.parameters()).device.type == "cpu"
+    if on_cpu and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++", "cl"))):
+        raise ValueError(
+            "compile=True needs a C++ compiler, and neither g++, clang++ nor cl is on the PATH. "
+            "Install one, or pass compile=False."
+        )
+    module.compile()
+    try:
+        yield
+    finally:
+        module._compiled_call_impl = None
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype | None:

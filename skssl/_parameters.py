@@ -24,6 +24,7 @@ CONSTRAINTS: dict[str, Any] = {
     "weight_decay": [Interval(Real, 0, None, closed="left")],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [None, Interval(Integral, 1, None, closed="left")],
+    "compile": ["boolean"],
     "precision": [StrOptions({"auto", "float32", "bfloat16"})],
     "device": [str, torch.device],
     "warm_start": ["boolean"],
@@ -81,6 +82,9 @@ PARAMETER_DOCS = {
     "precision": """precision : "auto", "float32" or "bfloat16", default="auto"
     Of the training steps; ``"auto"`` is bfloat16 where the hardware multiplies it
     natively. ``transform`` is always float32.""",
+    "compile": """compile : bool, default=False
+    Whether ``torch.compile`` translates the encoder for training. That takes ten seconds or more
+    and, on a CPU, a C++ compiler; it pays in fits of minutes with convolutional nets.""",
     "device": """device : str or torch.device, default="auto"
     Where to train; ``"auto"`` takes an accelerator if there is one. The fitted encoder
     comes back to the CPU.""",

@@ -568,3 +568,22 @@ def test_threads_do_not_disturb_each_other():
         np.testing.assert_allclose(together[name], alone[name], atol=1e-3)
     for one, other in itertools.combinations(names, 2):
         assert not np.allclose(together[one], together[other], atol=0.1)
+
+
+# ---- compiled ----------------------------------------------------------------------------
+
+
+@pytest.mark.slow  # seconds of a compiler
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch's own
+def test_compiled_training_is_plain_training():
+    plain, compiled = (SCARF(compile=c, max_epochs=2, **CHEAP).fit(X_IRIS) for c in (False, True))
+    np.testing.assert_allclose(compiled.loss_curve_, plain.loss_curve_, rtol=1e-4)
+    np.testing.assert_allclose(compiled.transform(X_IRIS), plain.transform(X_IRIS), atol=1e-3)
+    again = pickle.loads(pickle.dumps(compiled))
+    assert np.array_equal(again.transform(X_IRIS), compiled.transform(X_IRIS))
+
+
+def test_compiling_asks_for_a_compiler(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ValueError, match="needs a C.. compiler.*compile=False"):
+        SCARF(compile=True, max_epochs=1).fit(X_IRIS)

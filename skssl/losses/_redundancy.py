@@ -102,14 +102,14 @@ def whitening_error(
     views: Sequence[Tensor],
     size: int | None = None,
     n_draws: int = 1,
-    shrinkage: float = 1e-3,
+    shrinkage: float = 1e-6,
 ) -> Tensor:
     """W-MSE: views agree after whitening, which leaves them no way to collapse.
 
     The rows are cut at random into parts, alike for all views. Each part of a view is
-    whitened by the Cholesky factor of its own covariance, in float32 or wider whatever
-    autocast says. The covariance is drawn towards a multiple of the identity, so that it has
-    a factor even where there are fewer rows than features.
+    whitened by the Cholesky factor of its own covariance, in float64 where the device has it.
+    The covariance is drawn towards a multiple of the identity, so that it has a factor even
+    where there are fewer rows than features.
 
     Parameters
     ----------
@@ -121,8 +121,10 @@ def whitening_error(
         it is less than d.
     n_draws : int, default=1
         The loss is the mean over so many random cuts.
-    shrinkage : float, default=0.001
-        Share of the identity, times the mean variance, in the covariance.
+    shrinkage : float, default=1e-6
+        Share of the identity, times the mean variance, in the covariance. Directions of less
+        variance than this are not whitened but left out, which a net makes use of: the more
+        it may leave out, the easier it is for the others to agree.
 
     Returns
     -------
@@ -163,7 +165,9 @@ def whitening_error(
 
 def _whitened(z: Tensor, shrinkage: float) -> Tensor:
     """Whiten each of several batches (..., n, d) by itself."""
+    given = z.dtype
     z = z - z.mean(-2, keepdim=True)
+    z = z.double() if z.device.type != "mps" else z
     covariance = z.mT @ z / max(1, z.shape[-2] - 1)
     # Constant features have no variance at all; the floor is for them.
     level = covariance.diagonal(dim1=-2, dim2=-1).mean(-1).clamp(min=1e-6)[..., None, None]
@@ -171,7 +175,7 @@ def _whitened(z: Tensor, shrinkage: float) -> Tensor:
     shrunk = (1 - shrinkage) * covariance + shrinkage * level * identity
     # Unlike cholesky, this lets NaN pass, which the training loop explains.
     factor = torch.linalg.cholesky_ex(shrunk).L
-    return torch.linalg.solve_triangular(factor, z.mT, upper=False).mT
+    return torch.linalg.solve_triangular(factor, z.mT, upper=False).mT.to(given)
 
 
 def _standardised(z: Tensor) -> Tensor:
