@@ -25,6 +25,7 @@ from skssl import (
     SimCLR,
     TS2Vec,
     UnlabeledKFold,
+    _fine_tuning,
 )
 from skssl._fine_tuning import Head, clearly_best
 from skssl._linear import LinearClassifier, LinearRegressor
@@ -325,9 +326,19 @@ def test_what_has_no_encoder_is_said():
         FineTunedClassifier(PCA(2)).fit(X, partly(60))
 
 
+class Quick(LogisticRegression):
+    """Stands for the ensemble, which takes its time."""
+
+    def fit(self, X, y, X_unlabeled=None):
+        return super().fit(X, y)
+
+
 def test_the_default_on_images_is_fine_tuned_from_some_hundred_labels(monkeypatch):
     monkeypatch.setitem(PretrainedClassifier._fit.__globals__, "LABELS_TO_FINE_TUNE", 50)
     monkeypatch.setitem(DEFAULTS, "image", lambda: SimCLR(**CHEAP))
+    monkeypatch.setattr(PretrainedClassifier, "_default_end", lambda self, n: Quick())
+    monkeypatch.setattr(_fine_tuning, "EPOCHS", 3)
+    monkeypatch.setattr(_fine_tuning, "FEWEST_STEPS", 3)
     images = X[:120].reshape(-1, 8, 8).astype(np.uint8)
     few, many = (np.where(np.arange(120) < n, Y[:120] % 3, -1) for n in (49, 60))
     assert LABELS_TO_FINE_TUNE == 300
