@@ -84,7 +84,7 @@ PARAMETER_DOCS = {
     natively. ``transform`` is always float32.""",
     "compile": """compile : bool, default=False
     Whether ``torch.compile`` translates the encoder for training. That takes ten seconds or more
-    and, on a CPU, a C++ compiler; it pays in fits of minutes with convolutional nets.""",
+    and, on a CPU, a C++ compiler; it may pay in fits of minutes with convolutional nets.""",
     "device": """device : str or torch.device, default="auto"
     Where to train; ``"auto"`` takes an accelerator if there is one. The fitted encoder
     comes back to the CPU.""",
