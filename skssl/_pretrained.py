@@ -26,7 +26,7 @@ from skssl._labels import labelled
 from skssl._raw import RAW
 from skssl.methods import MultiTask, SimCLR, TextContrast, TS2Vec
 
-MAX_UNLABELLED = 3000  # rows without labels that the default end is shown
+MAX_UNLABELLED = 10_000  # rows without labels that the default end is shown
 
 
 def end_has(method: str) -> Callable[[Any], bool]:
