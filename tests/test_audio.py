@@ -305,7 +305,7 @@ def probe(model):
 
 
 def test_hidden_units_are_found_more_often_than_the_most_frequent():
-    model = hidden_unit(40, 0)
+    model = hidden_unit(12, 0)
     net = model.net.eval()
     x = net.scaler(AudioReader(RATE).read(recordings(60, 2)[0]))
     units = model._units(net, x)
