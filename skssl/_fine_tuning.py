@@ -125,9 +125,12 @@ class FineTuned(Pretrained):
         task, Z = self._task(few, labels, weight), self._embed(few)
         folds, outputs, n_epochs = self._folds(labels), [], self._n_epochs(len(labels))
         for train, test in folds:
-            frozen, start = both(linear, Z[train], labels[train], weight[train])
-            parts = task.take(train), task.take(test)
-            outputs.append(self._held_out_outputs(frozen, start, *parts, n_epochs))
+            part = Z[train], labels[train], weight[train]
+            models = [
+                refitted(linear, p, *part) for p in (linear.penalty_, linear.greater_penalty_)
+            ]
+            rows = task.take(train), task.take(test)
+            outputs.append(self._held_out_outputs(*models, *rows, n_epochs))
         self.n_iter_, self.validation_loss_curve_, self.loss_curve_ = 0, [], []
         if folds:
             held_out = np.concatenate([test for _, test in folds])
@@ -140,9 +143,9 @@ class FineTuned(Pretrained):
             self.validation_loss_curve_ = losses.mean(1).tolist()
             self.n_iter_ = clearly_best(losses)
         if self.n_iter_:
-            _, start = both(linear, Z, labels, weight)
-            net, rows = self._net(start), task.take(np.arange(len(labels)))
-            self.loss_curve_ = self._train(net, rows, self.n_iter_)  # the rate falls to 0 by then
+            net = self._net(refitted(linear, linear.greater_penalty_, Z, labels, weight))
+            every = task.take(np.arange(len(labels)))
+            self.loss_curve_ = self._train(net, every, self.n_iter_)  # the rate falls to 0 by then
             self._keep(net)
 
     def _task(self, few: Any, labels: np.ndarray, weight: np.ndarray) -> Task:
@@ -262,11 +265,9 @@ class FineTuned(Pretrained):
             return self
 
 
-def both(linear: Any, Z: Any, labels: np.ndarray, weight: np.ndarray) -> list[Any]:
-    """Return two linear models of an embedding: the best one, and one to be trained further."""
-    made = [clone(linear).set_params(penalty=linear.penalty_)]
-    made += [clone(linear).set_params(penalty=linear.greater_penalty_)]
-    return [model.fit(Z, labels, sample_weight=weight) for model in made]
+def refitted(linear: Any, penalty: float, Z: Any, labels: np.ndarray, weight: np.ndarray) -> Any:
+    """Return the linear model with a penalty that is given, fitted to other rows."""
+    return clone(linear).set_params(penalty=penalty).fit(Z, labels, sample_weight=weight)
 
 
 def clearly_best(losses: Tensor) -> int:
