@@ -126,11 +126,10 @@ class FineTuned(Pretrained):
         folds, outputs, n_epochs = self._folds(labels), [], self._n_epochs(len(labels))
         for train, test in folds:
             part = Z[train], labels[train], weight[train]
-            models = [
-                refitted(linear, p, *part) for p in (linear.penalty_, linear.greater_penalty_)
-            ]
+            frozen = refitted(linear, linear.penalty_, *part)
+            start = refitted(linear, linear.greater_penalty_, *part)
             rows = task.take(train), task.take(test)
-            outputs.append(self._held_out_outputs(*models, *rows, n_epochs))
+            outputs.append(self._held_out_outputs(frozen, start, *rows, n_epochs))
         self.n_iter_, self.validation_loss_curve_, self.loss_curve_ = 0, [], []
         if folds:
             held_out = np.concatenate([test for _, test in folds])

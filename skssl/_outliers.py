@@ -5,12 +5,14 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skssl._base import _apply
 from skssl._rows import Rows
+from skssl.views import original
 
 WHISKER = 1.5  # as in a box plot
 
@@ -71,11 +73,11 @@ class ThresholdMixin(OutlierMixin):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ScoresRows(ThresholdMixin):
-    """The verbs of methods whose own loss tells outliers, and their parameter.
+    """What methods whose own loss tells outliers share, and their parameter.
 
     ``_build`` puts on ``net.scorer`` whatever the loss is computed from, the encoder included;
     ``_row_losses(scorer, x)`` returns the loss of each row, from ``net.scorer`` in training and
-    from ``scorer_`` afterwards.
+    from ``scorer_`` afterwards. Rows are seen as they are.
     """
 
     contamination: Any = "auto"
@@ -100,6 +102,12 @@ class ScoresRows(ThresholdMixin):
         """
         check_is_fitted(self)
         return self._scores(_apply(self._scaler, self._read(X)))
+
+    def _views(self, augment: Any) -> tuple[Any, ...]:
+        return (original,)
+
+    def _loss(self, net: Any, x: Any) -> Tensor:
+        return torch.cat([self._row_losses(net.scorer, view) for view in net.views(x)]).mean()
 
     def _scores(self, x: Tensor) -> np.ndarray:
         losses: Any = partial(self._row_losses, self.scorer_)

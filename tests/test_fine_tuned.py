@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -28,8 +29,9 @@ from skssl import (
     _fine_tuning,
 )
 from skssl._fine_tuning import Head, clearly_best
-from skssl._linear import LinearClassifier, LinearRegressor
+from skssl._linear import N_FOLDS, PENALTIES, LinearClassifier, LinearRegressor
 from skssl._pretrained import DEFAULTS
+from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised import LABELS_TO_FINE_TUNE
 
 X, Y = load_digits(return_X_y=True)
@@ -85,6 +87,54 @@ def test_the_penalty_is_chosen_by_held_out_loss():
     assert LinearRegressor().fit(noise, np.random.default_rng(1).normal(size=100)).penalty_ > 0.1
     one_each = LinearClassifier().fit(noise[:3], [0, 1, 2])  # nothing to hold out
     assert one_each.penalty_ == 1 and np.array_equal(one_each.predict(noise[:3]), [0, 1, 2])
+
+
+def test_the_greater_penalty_is_within_a_standard_error_of_the_best():
+    random = np.random.default_rng(0)
+    Z, y = random.normal(size=(60, 10)), np.arange(60) % 3
+    Z[:, 0] += 2 * y
+    linear = LinearClassifier().fit(Z, y)
+    standard = StandardScaler().fit_transform(Z)
+    folds = list(FewLabelsKFold(N_FOLDS).split(y, y))
+    by_penalty = {}
+    for penalty in PENALTIES:
+        model = LogisticRegression(C=1 / penalty, max_iter=300, tol=1e-3)
+        by_penalty[penalty] = [
+            -log_loss(y[test], model.fit(standard[train], y[train]).predict_proba(standard[test]))
+            for train, test in folds
+        ]
+    best = max(by_penalty, key=lambda p: np.mean(by_penalty[p]))
+    error = np.std(by_penalty[best], ddof=1) / len(folds) ** 0.5
+    least = np.mean(by_penalty[best]) - error
+    greatest = max(p for p, scores in by_penalty.items() if np.mean(scores) >= least)
+    assert (linear.penalty_, linear.greater_penalty_) == (best, greatest)
+    assert greatest > best
+
+
+def test_training_starts_from_the_greater_penalty(monkeypatch):
+    starts = []
+    train = FineTunedClassifier._train
+
+    def recorded(self, net, *args):
+        starts.append(net.head.weight.detach().abs().sum().item())
+        return train(self, net, *args)
+
+    monkeypatch.setattr(FineTunedClassifier, "_train", recorded)
+    for greater in (0.1, 100.0):
+        fit = LinearClassifier.fit
+
+        def with_greater(self, *args, greater=greater, fit=fit, **kwargs):
+            fit(self, *args, **kwargs)
+            self.greater_penalty_ = greater
+            return self
+
+        monkeypatch.setattr(LinearClassifier, "fit", with_greater)
+        FineTunedClassifier(
+            FrozenEstimator(scarf()), passthrough=False, max_epochs=1, random_state=0
+        ).fit(X, partly(100))
+        monkeypatch.setattr(LinearClassifier, "fit", fit)
+    smaller, larger = np.split(np.array(starts), 2)
+    assert (larger < 0.5 * smaller).all() and len(smaller) > 1
 
 
 def test_the_linear_regressor_is_a_ridge_regression():

@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from torch import nn
 
-from skssl import SCARF, VIME, _train
+from skssl import SCARF, VIME, _compat, _train
 from skssl._base import SSLTransformer
 from skssl._rows import Rows
 from skssl._train import (
@@ -581,6 +581,27 @@ def test_compiled_training_is_plain_training():
     np.testing.assert_allclose(compiled.transform(X_IRIS), plain.transform(X_IRIS), atol=1e-3)
     again = pickle.loads(pickle.dumps(compiled))
     assert np.array_equal(again.transform(X_IRIS), compiled.transform(X_IRIS))
+
+
+def test_the_encoder_is_compiled_in_training_only(monkeypatch):
+    calls = []
+
+    def compile(module):
+        def call(*args):
+            calls.append(type(module))
+            return module.forward(*args)
+
+        module._compiled_call_impl = call
+
+    monkeypatch.setattr(_compat.shutil, "which", lambda name: name)
+    monkeypatch.setattr(nn.Module, "compile", compile)
+    SCARF(max_epochs=1, **CHEAP).fit(X_IRIS)
+    assert not calls
+    scarf = SCARF(compile=True, max_epochs=1, **CHEAP).fit(X_IRIS)
+    assert set(calls) == {type(scarf.encoder_[1])}
+    n_calls = len(calls)
+    scarf.transform(X_IRIS)
+    assert len(calls) == n_calls > 0
 
 
 def test_compiling_asks_for_a_compiler(monkeypatch):

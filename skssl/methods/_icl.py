@@ -3,7 +3,6 @@
 from numbers import Integral, Real
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from skssl._base import SSLTransformer
@@ -12,7 +11,7 @@ from skssl._outliers import ScoresRows
 from skssl._parameters import ReadsTables
 from skssl.encoders import MLP, front_and_body, width_of
 from skssl.losses import internal_contrast
-from skssl.views import column_windows, original
+from skssl.views import column_windows
 
 
 class ICL(ScoresRows, ReadsTables, SSLTransformer):
@@ -67,9 +66,6 @@ class ICL(ScoresRows, ReadsTables, SSLTransformer):
         "temperature": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def _views(self, augment):
-        return (original,)
-
     def _build(self, net, X):
         front, body = front_and_body(net.encoder)
         width = self._width(front.n_features_out)
@@ -81,12 +77,8 @@ class ICL(ScoresRows, ReadsTables, SSLTransformer):
         auto = 2 if d < 40 else 10 if d <= 160 else d - 150
         return max(1, min(auto if self.window == "auto" else self.window, d - 1))
 
-    def _loss(self, net, x):
-        """The mean over rows of equation 1 of [1]."""
-        losses = [self._row_losses(net.scorer, view) for view in net.views(x)]
-        return torch.cat(losses).mean()
-
     def _row_losses(self, scorer, x):
+        """Equation 1 of [1]."""
         return internal_contrast(*scorer(x), self.temperature)
 
 

@@ -11,7 +11,6 @@ from skssl._outliers import ScoresRows
 from skssl._parameters import ReadsTables
 from skssl.encoders import front_and_body
 from skssl.losses import deterministic_contrast
-from skssl.views import original
 
 HIDDEN = 64  # units of the net that makes a mask
 
@@ -63,20 +62,13 @@ class NeuTraL(ScoresRows, ReadsTables, SSLTransformer):
         "temperature": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def _views(self, augment):
-        return (original,)
-
     def _build(self, net, X):
         front, body = front_and_body(net.encoder)
         masks = Masks(self.n_transformations, front.n_features_out)
         net.scorer = Transformed(front, body, masks)
 
-    def _loss(self, net, x):
-        """Equation 3 of [1], the mean over rows of the deterministic contrastive loss."""
-        losses = [self._row_losses(net.scorer, view) for view in net.views(x)]
-        return torch.cat(losses).mean()
-
     def _row_losses(self, scorer, x):
+        """Equation 3 of [1], the deterministic contrastive loss."""
         z = scorer(x)
         return deterministic_contrast(z[:, 0], z[:, 1:], self.temperature)
 
