@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -177,6 +178,22 @@ def image_steps() -> None:
             print("|", " | ".join(cells), "|", flush=True)
 
 
+def image_views() -> None:
+    """A pair of default views of 256 images against the bare step of SimCLR on them."""
+    print("\n| images | precision | pair of views ms | bare step ms | views / step |")
+    print("|---|---|---|---|---|")
+    for channels, side in ((1, 28), (3, 32), (3, 64), (13, 64)):
+        X = images(256, channels, side)
+        estimator = SimCLR(batch_size=256, random_state=0).partial_fit(X)
+        x = estimator._net.scaler(estimator._read(X))
+        for precision in ("float32", "bfloat16"):
+            bare = BareSteps(precision, 1)
+            bare.prepare(estimator, estimator._read(X).clone())
+            pair, step, ratio = interleaved(partial(estimator.views_, x), bare.step, 8)
+            cells = f"{side} x {side} x {channels}", precision, f"{pair * 1e3:.0f}"
+            print("|", " | ".join((*cells, f"{step * 1e3:.0f}", f"{ratio:.3f}")), "|", flush=True)
+
+
 def peers() -> None:
     """A step of ts3l's SCARF and of ours, in turn; needs a Python that has ts3l."""
     python = os.environ.get("TS3L_PYTHON")
@@ -302,7 +319,7 @@ def imports() -> None:
     print(f"\nimport skssl after torch and scikit-learn: {statistics.median(runs) * 1e3:.0f} ms")
 
 
-ALL = (steps, image_steps, peers, transform, pretraining, search, memory, imports)
+ALL = (steps, image_steps, image_views, peers, transform, pretraining, search, memory, imports)
 PARTS = {f.__name__: f for f in ALL}
 
 if __name__ == "__main__":

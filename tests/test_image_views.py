@@ -509,6 +509,21 @@ def names(view):
     return [getattr(f, "func", f).__name__ for f in view.functions]
 
 
+def test_parts_of_a_batch_are_altered_as_the_whole():
+    sizes = []
+
+    def double(x):
+        sizes.append(len(x))
+        return 2 * x
+
+    x = torch.arange(60.0).reshape(10, 1, 2, 3)
+    assert torch.equal(Compose((double, torch.neg), at_once=24)(x), -2 * x)
+    assert sizes == [4, 4, 2]
+    assert torch.equal(Compose((double,), at_once=1)(x), 2 * x) and sizes[3:] == [1] * 10
+    view = image_views("strong", (3, 64, 64))(torch.rand(200, 3, 64, 64))
+    assert view.shape == (200, 3, 64, 64) and view.std(0).min() > 0
+
+
 @pytest.mark.parametrize(
     ("preset", "shape", "expected"),
     [

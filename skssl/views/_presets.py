@@ -13,6 +13,7 @@ from skssl.views._lists import Compose, View
 
 IMAGE_PRESETS = ("weak", "strong", "no_flip", "rotations")
 BLURRED_FROM = 64  # pixels; Gaussians scaled to smaller images are narrower than a pixel
+AT_ONCE = 2**20  # numbers; more would leave the cache
 
 
 def image_views(
@@ -79,7 +80,7 @@ def image_views(
         functions.append(quarter_turns if square else partial(flip, p=0.0, vertical=0.5))
     if preset != "weak":
         functions += _appearance(shape[0], min(height, width))
-    return Compose(tuple(functions))
+    return Compose(tuple(functions), AT_ONCE)
 
 
 def _appearance(channels: int, side: int) -> list[View]:
