@@ -149,6 +149,7 @@ METHODS: dict[str, Method] = {
     "mahalanobis": partial(embedding, scorer="mahalanobis"),
     "density": partial(embedding, scorer="density"),
     "skssl": embedding,
+    "half": partial(embedding, support_fraction=0.5),
     "reconstruction": reconstruction,
     "icl": partial(own_loss, method="ICL"),
     "neutral": partial(own_loss, method="NeuTraL"),

@@ -28,14 +28,35 @@ class Density:
         number leaves them as they are.
     seed : int
         Of the mixture.
+    support_fraction : float, default=1.0
+        The share of the rows to learn from: those with the greatest scores after learning from
+        all.
     """
 
-    def __init__(self, scorer: str, n_neighbors: Any, shrinkage: float, seed: int):
+    def __init__(
+        self,
+        scorer: str,
+        n_neighbors: Any,
+        shrinkage: float,
+        seed: int,
+        support_fraction: float = 1.0,
+    ):
         self.scorer, self.n_neighbors = scorer, n_neighbors
         self.shrinkage, self.seed = shrinkage, seed
+        self.support_fraction = support_fraction
 
     def fit(self, Z: np.ndarray) -> Self:
         """Learn from rows (n, d), float64."""
+        scores, self.center, self.spread = self._learn(Z), 0.0, 1.0
+        if self.support_fraction < 1:
+            self._learn(Z[scores >= np.quantile(scores, 1 - self.support_fraction)])
+            scores = self.score(Z)
+        low, self.center, high = np.percentile(scores, [25, 50, 75])
+        self.spread = (high - low) or 1.0
+        return self
+
+    def _learn(self, Z: np.ndarray) -> np.ndarray:
+        """Learn from rows, and return their scores."""
         self.mean = Z.mean(0)
         centred = Z - self.mean
         variance, axes = np.linalg.eigh(centred.T @ centred / len(Z))
@@ -46,10 +67,7 @@ class Density:
             self.axes = self.axes[:, :MIXTURE_WIDTH]
         white = centred @ self.axes
         self.model: Any = self._make_model(len(Z)).fit(white)
-        scores = self.model.score_samples(white)
-        low, self.center, high = np.percentile(scores, [25, 50, 75])
-        self.spread = (high - low) or 1.0
-        return self
+        return self.model.score_samples(white)
 
     def score(self, Z: np.ndarray) -> np.ndarray:
         """Return the scores of rows (n, d): the greater, the more rows are near."""

@@ -115,3 +115,13 @@ class ReconstructionMixin:
             scaler, encoder = self.encoder_
             return self.decoder_.fill(encoder, scaler(x))
         return self.decoder_(self.encoder_(x))
+
+
+def check_reconstructs(method: Any) -> None:
+    """Raise unless a method predicts back what it read."""
+    if not (isinstance(method, ReconstructionMixin) and method._reconstructs()):
+        raise ValueError(
+            "transformer= must be a method that has reconstruct, for tables or images; "
+            f"{type(method).__name__} has none. Pass DenoisingAutoencoder(), or take "
+            "EmbeddingOutlierDetector."
+        )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -28,7 +28,7 @@ from skssl._pretrained import (
     fit_raw_columns,
     seen_by_last_step,
 )
-from skssl._reconstruction import ReconstructionMixin
+from skssl._reconstruction import check_reconstructs
 from skssl.methods import DenoisingAutoencoder, MaskedAutoencoder
 
 RAW_SHRINKAGE = 0.1  # how much columns that mean something are decorrelated: nearly wholly
@@ -71,6 +71,9 @@ class EmbeddingOutlierDetector(
         Whether to score the raw columns, encoded as numbers, as well. ``"auto"`` does so for
         tables, images, series, texts and tokens. After the steps of a Pipeline, what its last
         step reads counts.
+    support_fraction : float, default=1.0
+        Share of the training rows that others are compared with: those with the greatest
+        scores, once all have been compared. Leave it at 1 where all of them are normal.
     contamination : "auto" or float, default="auto"
         Share of the training rows that ``predict`` calls outliers. ``"auto"`` calls those so whose
         score is more than 1.5 interquartile ranges below the first quartile of all. Scores do not
@@ -121,6 +124,7 @@ class EmbeddingOutlierDetector(
         "scorer": [StrOptions({"knn", "mahalanobis", "density"})],
         "n_neighbors": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "passthrough": [StrOptions({"auto"}), "boolean"],
+        "support_fraction": [Interval(Real, 0, 1, closed="right")],
     }
 
     def __init__(
@@ -130,6 +134,7 @@ class EmbeddingOutlierDetector(
         *,
         n_neighbors: Any = "auto",
         passthrough: Any = "auto",
+        support_fraction: float = 1.0,
         contamination: Any = "auto",
         memory: Any = None,
         random_state: Any = None,
@@ -138,6 +143,7 @@ class EmbeddingOutlierDetector(
         self.scorer = scorer
         self.n_neighbors = n_neighbors
         self.passthrough = passthrough
+        self.support_fraction = support_fraction
         self.contamination = contamination
         self.memory = memory
         self.random_state = random_state
@@ -166,7 +172,9 @@ class EmbeddingOutlierDetector(
             parts = self._parts(X)
             seed = random.randint(2**31 - 1)
             self._densities = [
-                Density(self.scorer, self.n_neighbors, shrinkage, seed).fit(Z)
+                Density(self.scorer, self.n_neighbors, shrinkage, seed, self.support_fraction).fit(
+                    Z
+                )
                 for shrinkage, Z in zip((SHRINKAGE, RAW_SHRINKAGE), parts, strict=False)
             ]
             return self._score(parts)
@@ -316,7 +324,7 @@ class ReconstructionOutlierDetector(
             return self._score(errors)
 
         if self.transformer is not None:
-            _check_reconstructs(_unfrozen(self.transformer))
+            check_reconstructs(_unfrozen(self.transformer))
         return _fit_detector(self, X, y, params, learn)
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -371,15 +379,6 @@ def _fit_detector(
         owner.offset_ = threshold(learn(X, random), owner.contamination)
         task.call_on_fit_task_end(estimator=owner, X=X, y=y, reconstruction_attributes={})
         return owner
-
-
-def _check_reconstructs(method: Any) -> None:
-    if not (isinstance(method, ReconstructionMixin) and method._reconstructs()):
-        raise ValueError(
-            "transformer= must be a method that has reconstruct, for tables or images; "
-            f"{type(method).__name__} has none. Pass DenoisingAutoencoder(), or take "
-            "EmbeddingOutlierDetector."
-        )
 
 
 def _usual(errors: np.ndarray) -> np.ndarray:
