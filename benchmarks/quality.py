@@ -114,9 +114,21 @@ def correlations(results: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["table", "kind", "metric", "rho"])
 
 
+def gains(results: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of the setting that each metric chooses, less the settings' mean, by table."""
+    results = results[results["probe"].notna()]
+    results = results.assign(family=results["method"].str.split().str[0])
+    rows = []
+    for (table, *_), group in results.groupby(["table", "seed", "family"]):
+        mean = group["probe"].mean()
+        chosen = {m: group["probe"].iloc[group[m].argmax()] - mean for m in (*METRICS, "probe")}
+        rows.append({"table": table, **chosen})
+    return pd.DataFrame(rows).groupby("table").mean()
+
+
 def report(results: pd.DataFrame) -> str:
-    """Mean correlations on either half of the tables."""
-    found = correlations(results)
+    """Mean correlations on either half of the tables, and what choosing by each metric gains."""
+    found, gained = correlations(results), gains(results)
     names = [name for name in TABLES if name in set(found["table"])]
     rows = []
     for metric in METRICS:
@@ -129,15 +141,17 @@ def report(results: pd.DataFrame) -> str:
                     & found["table"].isin(half)
                 ]
                 row.append(plus_minus(chosen.groupby("table")["rho"].mean()))
-        rows.append(row)
+        rows.append([*row, plus_minus(gained[metric])])
     kinds = [f"{kind}, {half} half" for kind in ("within", "across") for half in ("1st", "2nd")]
     n_fits = int(results["probe"].notna().sum())
     return "\n\n".join(
         [
             "Spearman's rank correlation × 100 of metrics without labels with the accuracy of a "
             f"probe on 100 labels; {n_fits} encoders on {len(names)} tables, mean ± standard error "
-            f"over tables. First half: {', '.join(names[::2])}; second: {', '.join(names[1::2])}.",
-            markdown(["metric", *kinds], rows),
+            f"over tables. First half: {', '.join(names[::2])}; second: {', '.join(names[1::2])}.\n"
+            "Gained: how many points of accuracy the setting of a method that a metric puts first "
+            f"is above the mean of its settings; the best one is {plus_minus(gained['probe'])}.",
+            markdown(["metric", *kinds, "gained"], rows),
         ]
     )
 
