@@ -30,17 +30,29 @@ from sklearn.model_selection import GridSearchCV
 
 from skssl import (
     BYOL,
+    CPC,
     SCARF,
     VIME,
+    DenoisingAudio,
     DenoisingAutoencoder,
+    HiddenUnit,
+    MaskedLanguageModel,
+    MaskedSeries,
     MultiTask,
+    NextFrame,
+    NextStep,
+    NextToken,
     PretrainedClassifier,
     SimCLR,
+    TextContrast,
+    TS2Vec,
     UnlabeledKFold,
     VICReg,
 )
 from skssl._base import ROWS_AT_ONCE
 from skssl._compat import has_native_bfloat16
+from skssl.callbacks import TimeBudget
+from skssl.datasets import make_moving_digits
 from skssl.encoders import MLP
 
 METHODS = {"SCARF": SCARF, "VIME": VIME, "DenoisingAutoencoder": DenoisingAutoencoder}
@@ -262,6 +274,69 @@ def pretraining() -> None:
         print(f"MultiTask() on {size}: {wall:.1f} s, {cpu:.1f} of the processor", flush=True)
 
 
+class Epochs:
+    """A callback that times epochs with the processor's clock."""
+
+    def __init__(self):
+        self.seconds: list[float] = []
+
+    def setup(self, estimator, context):
+        """Nothing to prepare."""
+
+    def teardown(self, estimator, context):
+        """Nothing to release."""
+
+    def on_fit_task_begin(self, estimator, context):
+        """Start the clock of an epoch."""
+        if context.task_name == "epoch":
+            self.n_epochs = context.parent.max_subtasks
+            self.start = time.process_time()
+
+    def on_fit_task_end(self, estimator, context):
+        """Stop it."""
+        if context.task_name == "epoch":
+            self.seconds.append(time.process_time() - self.start)
+
+
+def sequences() -> None:
+    """What default fits on sequences take: 20 seconds of epochs, times their number."""
+    rng = np.random.default_rng(0)
+    words = np.array([f"w{i}" for i in range(20_000)])
+    rank = np.minimum(rng.zipf(1.3, (5_000, 200)), len(words)) - 1
+    texts = [" ".join(document) for document in words[rank]]
+    series = rng.standard_normal((2_000, 1, 500)).cumsum(2)
+    waveforms = rng.standard_normal((1_000, 8_000))
+    clips, *_ = make_moving_digits(1_000, 12, random_state=0)
+    rated = {"sampling_rate": 8_000}
+    fits: list[tuple[str, Any, list[Any]]] = [
+        ("5 000 texts of 200 words", texts, [MaskedLanguageModel(), TextContrast(), NextToken()]),
+        (
+            "2 000 series of 500 steps",
+            series,
+            [TS2Vec(), CPC(), NextStep(), MaskedSeries(), SimCLR(), VICReg()],
+        ),
+        (
+            "1 000 waveforms of 8 000 samples",
+            waveforms,
+            [CPC(**rated), HiddenUnit(**rated), DenoisingAudio(**rated), SimCLR(**rated)],
+        ),
+        (
+            "1 000 clips of 12 frames of 20 x 20",
+            clips,
+            [NextFrame(), SimCLR(modality="video"), VICReg(modality="video")],
+        ),
+    ]
+    print("\n| data | method | epochs | CPU seconds an epoch | CPU seconds a fit |")
+    print("|---|---|---|---|---|")
+    for data, X, methods in fits:
+        for method in methods:
+            timer = Epochs()
+            method.set_callbacks(timer, TimeBudget(20)).fit(X)
+            epoch = statistics.median(timer.seconds[1:] or timer.seconds)
+            cells = data, type(method).__name__, timer.n_epochs, f"{epoch:.2f}"
+            print("|", *map("{} |".format, (*cells, f"{epoch * timer.n_epochs:.0f}")), flush=True)
+
+
 def search() -> None:
     """A search of 12 fits with one worker and with two, torch's threads left to themselves."""
     env = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
@@ -319,7 +394,18 @@ def imports() -> None:
     print(f"\nimport skssl after torch and scikit-learn: {statistics.median(runs) * 1e3:.0f} ms")
 
 
-ALL = (steps, image_steps, image_views, peers, transform, pretraining, search, memory, imports)
+ALL = (
+    steps,
+    image_steps,
+    image_views,
+    peers,
+    transform,
+    pretraining,
+    sequences,
+    search,
+    memory,
+    imports,
+)
 PARTS = {f.__name__: f for f in ALL}
 
 if __name__ == "__main__":

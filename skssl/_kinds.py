@@ -163,6 +163,7 @@ KINDS = {
         make=MAKE_CLIPS,
         read_by="NextFrame, SimCLR and the methods beside it read clips.",
         scales_batches=True,
+        has_places=True,
     ),
     "text": Kind(
         noun="texts",

@@ -65,8 +65,8 @@ PARAMETER_DOCS = {
     clips without channels, (n, time, height, width), unless the method reads clips only.""",
     "max_epochs": """max_epochs : "auto" or int, default="auto"
     Passes over X. ``"auto"`` is a budget of 1 500 to 6 000 steps: ten passes in between.
-    On series and waveforms it also ends when ten million places were read: steps, or the
-    stretches or patches that an encoder makes of them.
+    On series, waveforms and clips it also ends when ten million places were read: steps, or the
+    stretches or patches that an encoder makes of them, or squares of 4 x 4 pixels.
     0 leaves the encoder untrained, which is the baseline that training has to beat.""",
     "batch_size": """batch_size : int, default=256
     Rows per step; all of them if there are fewer. A last ragged batch is left out.""",

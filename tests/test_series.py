@@ -25,6 +25,7 @@ from skssl.encoders import (
     places_of,
     series_encoder,
     steps_of,
+    video_encoder,
 )
 from skssl.losses import find_future, hierarchical_contrast
 from skssl.series import sliding_windows
@@ -152,6 +153,9 @@ def test_places_are_those_an_encoder_computes_at():
     assert counts == [500, 125]
     assert places_of(series_encoder("transformer", x, None, 8), x) == 42
     assert places_of(torch.nn.Flatten(), x) == 500
+    clips = torch.zeros(2, 12, 1, 20, 30)  # 5 x 8 squares, and two frames at once
+    assert places_of(video_encoder("auto", clips, None, 8), clips) == 80
+    assert places_of(torch.nn.Flatten(), clips) == 40
 
 
 def test_a_default_fit_is_bounded_by_the_places_it_reads(monkeypatch):

@@ -1,5 +1,6 @@
 """Encoders of series, and what they share: scaling, which steps there are, pooling over them."""
 
+import math
 from typing import Any
 
 import torch
@@ -190,9 +191,10 @@ def check_sequence(encoder: Any, X: Tensor, method: str) -> None:
 
 
 def places_of(encoder: Any, X: Tensor) -> int:
-    """Return at how many places of a series an encoder computes, in evaluation mode.
+    """Return at how many places of a series or a clip an encoder computes, in evaluation mode.
 
-    They are what its ``sequence`` returns: steps, stretches or patches; all steps without it.
+    Of a series they are what its ``sequence`` returns: steps, stretches or patches; all steps
+    without it. Of a clip they are squares of 4 x 4 pixels in one run of frames.
 
     Examples
     --------
@@ -201,6 +203,9 @@ def places_of(encoder: Any, X: Tensor) -> int:
     >>> places_of(CausalGRU(1, 16, stride=4), torch.zeros(5, 1, 50))
     13
     """
+    if X.ndim == 5:
+        height, width = X.shape[3:]
+        return getattr(encoder, "context", 1) * math.ceil(height / 4) * math.ceil(width / 4)
     if not hasattr(encoder, "sequence"):
         return X.shape[2]
     with torch.no_grad():
