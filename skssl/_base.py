@@ -282,9 +282,10 @@ class SSLTransformer(
                 # Its moments; learning rates are those of the parameters as they are now.
                 state = {"state": self._optimizer_state["state"]}
                 optimizer.load_state_dict(optimizer.state_dict() | state)
-            report = Report(self, X, y, net, plan, held_out, seed, trained)
+            report = Report(self, X, y, net, plan, held_out, seed, trained, optimizer)
             with compiled(net.encoder) if self.compile else contextlib.nullcontext():
-                curve = _train.train(net, optimizer, trained, self._batch_loss, plan, report)
+                loop = net, optimizer, trained, self._batch_loss, plan, report, report.place
+                curve = _train.train(*loop)
         # of an earlier fit that had them
         for name in (*PARTS, "validation_loss_curve_", "probe_curves_"):
             self.__dict__.pop(name, None)

@@ -26,8 +26,8 @@ class FineTunedClassifier(FineTuned, WithClasses):
 
     The frozen encoder comes first: a logistic regression on its embedding, and on raw columns
     where they are joined. From there encoder and classifier are trained together. How many
-    epochs do good is found by cross-validation on the labels. Where none do, by more than a
-    standard error, the encoder stays as it was [1]_.
+    epochs do good is found by cross-validation on the labels. Where none do, below 300 labels by
+    more than a standard error, the encoder stays as it was [1]_.
 
     Parameters
     ----------

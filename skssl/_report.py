@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from skssl import _train
+from skssl._checkpoint import Checkpoint
 from skssl._collapse import ROWS, look, warn_of_collapse
 from skssl._rows import Rows
-from skssl._train import Net, Patience, Plan
+from skssl._train import Net, Patience, Place, Plan
 
 PARTS = ("decoder_", "scorer_")  # what a method may keep beside its encoder
 
@@ -33,9 +34,11 @@ class Report:
         held_out: Rows | None,
         seed: int,
         rows: Rows,
+        optimizer: torch.optim.Optimizer,
     ):
         self.estimator, self.data = estimator, {"X": X, "y": y}
         self.net, self.plan, self.held_out, self.seed = net, plan, held_out, seed
+        self.rows, self.optimizer, self.place = rows, optimizer, Place()
         self.some = rows.some(ROWS)
         per_epoch = min(rows.n_batches(plan.batch_size), _train.STEPS_PER_REPORT)
         self.n_epochs = math.ceil(plan.n_steps / per_epoch)
@@ -43,15 +46,21 @@ class Report:
         self.watches: dict[Any, Patience] = {}  # of callbacks
         self.curves: dict[str, list[float]] = {}
         self.watchers: dict[str, Any] = {}  # whose curves these are
+        self.checkpoint: Checkpoint | None = None
+        self.resumed: list[Patience] = []  # of callbacks that have not asked since a break
         self.untrained = look(net, self.some) if plan.n_steps and not plan.endless else None
         self.start = time.perf_counter()
         estimator._report = self
         self.context = estimator._init_callback_context(max_subtasks=self.n_epochs)
         self.context.call_on_fit_task_begin(estimator=estimator, **self.data)
-        self.task: Any = self._begin_epoch() if self.n_epochs else None
+        for _ in self.place.curve:  # epochs of before a break: the next one has its number
+            self.context.subcontext(task_name="epoch")
+        if len(self.place.curve) < self.n_epochs and not self.place.stopped:
+            self.task: Any = self._begin_epoch()
 
     @torch.random.fork_rng(devices=[])
     def __call__(self, curve: list[float]) -> bool:
+        self.place.now = _train.generators(next(self.net.parameters()).device)
         stop = False
         if self.patience is not None and self.held_out is not None:
             held_out = _train.held_out_loss(
@@ -66,7 +75,11 @@ class Report:
             # A copy for callbacks may be pickled; what fit is about is no part of it.
             reconstruction_attributes=lambda: self.learnt(curve, best=False) | {"_report": None},
         )
-        if not stop and len(curve) < self.n_epochs:
+        self.place.stopped = bool(stop)
+        is_over = stop or len(curve) == self.n_epochs
+        if self.checkpoint is not None:
+            self.checkpoint.write(self.state, now=is_over)
+        if not is_over:
             self.task = self._begin_epoch()
         return stop
 
@@ -86,7 +99,7 @@ class Report:
     def learnt(self, curve: list[float], best: bool = True) -> dict[str, Any]:
         """Return the fitted attributes as of now, copied from the net in training."""
         if best:
-            for patience in filter(None, [self.patience, *self.watches.values()]):
+            for patience in self._patient():
                 if patience.best:
                     self.net.load_state_dict(patience.best)
         scaler = self.estimator._scaler
@@ -109,6 +122,37 @@ class Report:
             attributes["probe_curves_"] = {name: list(c) for name, c in self.curves.items()}
         return attributes
 
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Write checkpoints from now on, and go on from the one there is."""
+        self.checkpoint = checkpoint
+        checkpoint.read(self.restore)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the rest of the fit depends on, as tensors and plain values."""
+        return {
+            "net": self.net.state_dict(),
+            "step": self.net.step,
+            "optimizer": self.optimizer.state_dict(),
+            "place": vars(self.place),
+            "patience": list(map(vars, self._patient())),
+            "curves": self.curves,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a state; callbacks ask for their patience in the order in which they did."""
+        self.net.load_state_dict(state["net"])
+        self.net.step = state["step"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.place = Place(**{name: state["place"][name] for name in vars(self.place)})
+        self.curves = state["curves"]
+        self.resumed = [Patience(**each) for each in state["patience"]]
+        if self.patience is not None:
+            self.patience = self.resumed.pop(0)
+
+    def _patient(self) -> list[Patience]:
+        own = [] if self.patience is None else [self.patience]
+        return [*own, *self.watches.values(), *self.resumed]
+
     def note(self, watcher: Any, name: str, value: float) -> None:
         """Add to a curve that the estimator shall have, of a callback's."""
         if self.watchers.setdefault(name, watcher) is not watcher:
@@ -120,8 +164,10 @@ class Report:
 
     def watch(self, watcher: Any, value: float, n_epochs: int, keep_best: bool) -> bool:
         """Return whether a callback's value has not fallen for so many epochs."""
-        patience = self.watches.setdefault(watcher, Patience(n_epochs, keep_best))
-        return patience(self.net, value)
+        if watcher not in self.watches:
+            new = self.resumed.pop(0) if self.resumed else Patience(n_epochs, keep_best)
+            self.watches[watcher] = new
+        return self.watches[watcher](self.net, value)
 
     def end(self) -> None:
         """Close the fit's task; the estimator is fitted by now."""

@@ -48,6 +48,11 @@ class Rows:
         return int(self.share.sum() + 1e-6)  # but for rounding a whole number may be less
 
     @property
+    def parts(self) -> list[Tensor]:
+        """All that there is of the rows."""
+        return [t for t in (*self.tensors, self.index, self.share, self.group) if t is not None]
+
+    @property
     def masses(self) -> Tensor:
         """The number of rows of each group in a pass."""
         assert self.group is not None

@@ -2,11 +2,10 @@
 
 import contextlib
 import copy
-import itertools
 import math
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -116,6 +115,49 @@ class Plan:
         return torch.autocast(device.type, dtype=self.dtype)
 
 
+@dataclass
+class Place:
+    """How far training is, and the states of the generators: what it can be resumed from."""
+
+    curve: list[float] = field(default_factory=list)
+    began: Tensor | None = None  # the state of the CPU's generator as the pass under way began
+    n_taken: int = 0  # batches of that pass
+    now: list[Tensor] = field(default_factory=list)  # states of all generators, an epoch over
+    stopped: bool = False
+
+    def batches(
+        self, rows: Rows, batch_size: int, device: torch.device
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the batches of one pass after another, those of before a break left out."""
+        n_skipped = self.n_taken
+        if self.began is not None:
+            torch.set_rng_state(self.began)
+        while True:
+            self.began = torch.get_rng_state()
+            for self.n_taken, batch in enumerate(rows.batches(batch_size), 1):
+                if n_skipped:
+                    n_skipped -= 1
+                    if not n_skipped:
+                        set_generators(self.now, device)
+                else:
+                    yield batch
+
+
+def generators(device: torch.device) -> list[Tensor]:
+    """Return the states of the generators that training draws from."""
+    states = [torch.get_rng_state()]
+    if device.type != "cpu":
+        states.append(getattr(torch, device.type).get_rng_state(device))
+    return states
+
+
+def set_generators(states: list[Tensor], device: torch.device) -> None:
+    """Put generators back to states that they had."""
+    torch.set_rng_state(states[0])
+    for state in states[1:]:
+        getattr(torch, device.type).set_rng_state(state, device)
+
+
 def train(
     net: Net,
     optimizer: torch.optim.Optimizer,
@@ -123,21 +165,22 @@ def train(
     loss: Loss,
     plan: Plan,
     on_epoch: Callable[[list[float]], bool],
+    place: Place | None = None,
 ) -> list[float]:
     """Minimise ``loss(net, *batch)`` and return the mean loss of each epoch.
 
     ``net.step`` counts the steps and ``net.progress`` tells, in [0, 1), how far training
     is: the clock of every schedule a loss may have. ``on_epoch`` receives the loss curve
     after each epoch, or after ``STEPS_PER_REPORT`` steps of a longer one, and returns
-    whether to stop.
+    whether to stop. A ``place`` that is not the beginning is gone on from.
     """
+    place = Place() if place is None else place
     device = next(net.parameters()).device
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     per_epoch = min(rows.n_batches(plan.batch_size), STEPS_PER_REPORT)
-    passes = (rows.batches(plan.batch_size) for _ in itertools.count())
-    batches = itertools.chain.from_iterable(passes)
-    curve: list[float] = []
-    for start in range(0, plan.n_steps, per_epoch):
+    batches, curve = place.batches(rows, plan.batch_size, device), place.curve
+    end = 0 if place.stopped else plan.n_steps
+    for start in range(len(curve) * per_epoch, end, per_epoch):
         net.train()  # a callback may have looked at the encoder in evaluation mode
         steps = range(start, min(start + per_epoch, plan.n_steps))
         total = torch.zeros((), device=device)
@@ -183,14 +226,14 @@ def held_out_loss(net: Net, rows: Rows, loss: Loss, plan: Plan, seed: int) -> fl
     return total / n_rows
 
 
+@dataclass
 class Patience:
     """Stop once a value has not fallen for ``n_iter_no_change`` epochs; keep the best weights."""
 
-    def __init__(self, n_iter_no_change: int, keep_best: bool = True):
-        self.n_iter_no_change = n_iter_no_change
-        self.keep_best = keep_best
-        self.curve: list[float] = []
-        self.best: dict[str, Tensor] = {}
+    n_iter_no_change: int
+    keep_best: bool = True
+    curve: list[float] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
 
     def __call__(self, net: nn.Module, value: float) -> bool:
         """Take note of an epoch's value and return whether to stop."""

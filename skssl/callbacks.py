@@ -1,13 +1,15 @@
-"""Callbacks for self-supervised training: stop in time, on a budget, and look on.
+"""Callbacks for self-supervised training: stop in time, survive a break, and look on.
 
 They follow scikit-learn's protocol (:mod:`sklearn.callback`). Set them on a transformer, or on the
 Pipeline, meta-estimator or search that it stands in: then they are handed down to each
 transformer that is fitted inside.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +18,15 @@ from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.utils.multiclass import type_of_target
 
+from skssl import _checkpoint as checkpoint
 from skssl._base import SSLTransformer
+from skssl._cache import fit_key
 from skssl._compat import BaseComposition, Interval, StrOptions, validate_params
 from skssl._labels import labelled
 from skssl.metrics import label_free_scorer
 from skssl.metrics._scorers import OF_EMBEDDINGS, OF_VIEWS
 
-__all__ = ["EarlyStopping", "ProbeMonitor", "TimeBudget"]
+__all__ = ["Checkpoint", "EarlyStopping", "ProbeMonitor", "TimeBudget"]
 
 SHORT = {"knn": "knn_consistency"}
 NAMES = {*SHORT, *OF_EMBEDDINGS, *OF_VIEWS}
@@ -57,6 +61,88 @@ class HandedDown:
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
         """Do nothing: what counts is known when an epoch is over."""
+
+
+class Checkpoint(HandedDown):
+    """Keep on the disk where training stands, and go on from there after an interruption.
+
+    Run the same script again after the process was killed: ``fit`` finds the file, goes on
+    after the epoch it was written at, and ends with the encoder that it would have ended with
+    without a break, to the bit on a CPU at an equal number of threads. A fit that was finished
+    is not trained again.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file of one fit, or an existing folder, which has room for many: those of a search,
+        each in a file of its own.
+    every : float, default=60.0
+        Seconds between two writes, at the ends of epochs. It is also written when training
+        ends.
+
+    Notes
+    -----
+    The file is replaced as a whole: whatever happens, there is the old one or the new one. A
+    file of another fit, of other rows, parameters or versions, or one that is damaged, is an
+    error that says so, and nothing in it is run. If the disk is full, a warning is given and
+    training goes on.
+
+    A fit is known again by its rows and parameters, so that ``random_state`` must be a number,
+    and functions for ``encoder`` or ``views`` must have a source. Views that draw from other
+    generators than torch's own differ after a break. ``partial_fit`` writes nothing: there the
+    estimator itself is what to keep.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
+    >>> from skssl import SCARF
+    >>> from skssl.callbacks import Checkpoint
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> scarf = SCARF(n_components=8, max_epochs=5, random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     scarf.set_callbacks(Checkpoint(Path(folder, "scarf.pt"), every=30)).fit(X).n_iter_
+    5
+    """
+
+    @validate_params(
+        {
+            "self": "no_validation",
+            "path": [str, os.PathLike],
+            "every": [Interval(Real, 0, None, closed="left")],
+        },
+        prefer_skip_nested_validation=True,
+    )
+    def __init__(self, path: Any, *, every: float = 60.0):
+        self.path = path
+        self.every = every
+
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+        """Go on from the file, if there is one of this fit."""
+        if not isinstance(estimator, SSLTransformer) or context.task_name == "epoch":
+            return
+        report = estimator._report
+        if report.plan.endless:
+            return
+        key = fit_key(estimator, *report.rows.parts, np.array(report.net.step))
+        if key is None:
+            raise ValueError(
+                f"Checkpoint cannot know this fit of {type(estimator).__name__} again. Pass a "
+                "number as random_state, and as encoder= and views= names, or what is defined in "
+                "a file."
+            )
+        path = Path(self.path)
+        if path.is_dir():
+            path = path / f"{type(estimator).__name__}-{key}.pt"
+        elif not path.parent.is_dir():
+            raise ValueError(
+                f"There is no folder {path.parent} for the checkpoint {path.name}: make it first."
+            )
+        report.keep(checkpoint.Checkpoint(path, key, self.every))
+
+    def on_fit_task_end(self, estimator: Any, context: Any) -> None:
+        """Do nothing: all callbacks have seen an epoch before it is written."""
 
 
 class EarlyStopping(HandedDown):

@@ -28,7 +28,7 @@ from skssl import (
     UnlabeledKFold,
     _fine_tuning,
 )
-from skssl._fine_tuning import Head, clearly_best
+from skssl._fine_tuning import ENOUGH, Head, clearly_best
 from skssl._linear import N_FOLDS, PENALTIES, LinearClassifier, LinearRegressor
 from skssl._pretrained import DEFAULTS
 from skssl.model_selection import FewLabelsKFold
@@ -168,6 +168,9 @@ def test_an_epoch_must_be_better_by_a_standard_error():
     assert clearly_best(torch.stack([start, lucky])) == 0
     assert clearly_best(torch.stack([start, start - 0.1, steady, lucky])) == 2
     assert clearly_best(torch.stack([start, start + 1])) == 0
+    slight = start - torch.tensor([5.0, -1.0, -1.0, -2.9])
+    many = torch.stack([start, slight]).repeat(1, ENOUGH // 4)
+    assert clearly_best(many) == 1 and clearly_best(many[:, 4:]) == 0
 
 
 @pytest.mark.parametrize("n", [10, 60])

@@ -13,6 +13,7 @@ import skssl
 ROOT = Path(skssl.__file__).parent
 # These know nothing of estimators. A module named nowhere here stands above the methods.
 BOTTOM = {
+    "_checkpoint",
     "_collapse",
     "_columns",
     "_compat",
