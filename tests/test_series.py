@@ -158,6 +158,12 @@ def test_places_are_those_an_encoder_computes_at():
     assert places_of(torch.nn.Flatten(), clips) == 40
 
 
+@pytest.mark.parametrize("encoder", ["gru", "transformer"])
+def test_encoders_that_cannot_hide_steps_are_said(encoder):
+    with pytest.raises(ValueError, match="TS2Vec needs an encoder with `sequence"):
+        TS2Vec(encoder=encoder, **CHEAP).fit(waves())
+
+
 def test_a_default_fit_is_bounded_by_the_places_it_reads(monkeypatch):
     monkeypatch.setattr(_train, "PLACES", 2 * 40 * 30)
     short = CHEAP | {"max_epochs": "auto"}

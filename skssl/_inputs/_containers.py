@@ -243,7 +243,7 @@ def wrong_dimension(X: np.ndarray) -> str:
         )
     got = "1D" if X.ndim else "scalar"
     return (
-        f"Expected 2D array, got {got} array instead:\narray={X}.\nReshape your data either using "
-        "array.reshape(-1, 1) if your data has a single feature or array.reshape(1, -1) if it "
-        "contains a single sample."
+        f"Expected 2D array, got {got} array instead: shape {X.shape}, dtype {X.dtype}. Reshape "
+        "your data either using array.reshape(-1, 1) if your data has a single feature or "
+        "array.reshape(1, -1) if it contains a single sample."
     )

@@ -1,5 +1,6 @@
 """Encoders of series, and what they share: scaling, which steps there are, pooling over them."""
 
+import inspect
 import math
 from typing import Any
 
@@ -182,7 +183,8 @@ class _Block(nn.Module):
 
 def check_sequence(encoder: Any, X: Tensor, method: str) -> None:
     """Raise ValueError unless an encoder says what it makes of each step of a series."""
-    if not hasattr(encoder, "sequence") or places_of(encoder, X) != X.shape[2]:
+    takes_keep = "keep" in inspect.signature(getattr(encoder, "sequence", len)).parameters
+    if not takes_keep or places_of(encoder, X) != X.shape[2]:
         raise ValueError(
             f"{method} needs an encoder with `sequence(x, keep=None)`, which maps (n, channels, "
             f"time) to (n, time, width); got {type(getattr(encoder, 'body', encoder)).__name__}. "
