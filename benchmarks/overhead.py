@@ -10,15 +10,18 @@ take turns inside one fit, epoch by epoch, on one thread; ratios are medians ove
 """
 
 import argparse
+import contextlib
 import copy
 import os
 import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,10 +51,12 @@ from skssl import (
     TS2Vec,
     UnlabeledKFold,
     VICReg,
+    _checkpoint,
+    callbacks,
 )
 from skssl._base import ROWS_AT_ONCE
 from skssl._compat import has_native_bfloat16
-from skssl.callbacks import TimeBudget
+from skssl.callbacks import Checkpoint, TimeBudget
 from skssl.datasets import make_moving_digits
 from skssl.encoders import MLP
 
@@ -337,6 +342,49 @@ def sequences() -> None:
             print("|", *map("{} |".format, (*cells, f"{epoch * timer.n_epochs:.0f}")), flush=True)
 
 
+def checkpoint() -> None:
+    """What a checkpoint costs: to know the fit again, once, and to write it, once a minute."""
+    print("\n| fit | key ms | write ms | file MB | at one a minute |")
+    print("|---|---|---|---|---|")
+    fits = {
+        "SCARF, 10 240 x 50": (SCARF(random_state=0), table()),
+        "SimCLR, 2 560 images of 28 x 28": (SimCLR(random_state=0), images()),
+    }
+    for name, (method, X) in fits.items():
+        seconds: dict[str, list[float]] = {"key": [], "write": []}
+        with tempfile.TemporaryDirectory() as folder, timed_checkpoints(seconds):
+            path = Path(folder, "fit.pt")
+            method.set_params(max_epochs=6).set_callbacks(Checkpoint(path, every=0)).fit(X)
+            size = path.stat().st_size / 1e6
+        key, write = (1e3 * statistics.median(each) for each in seconds.values())
+        cells = name, f"{key:.0f}", f"{write:.0f}", f"{size:.1f}", f"{write / 60e3:.2%}"
+        print("|", " | ".join(cells), "|", flush=True)
+
+
+@contextlib.contextmanager
+def timed_checkpoints(seconds: dict[str, list[float]]) -> Iterator[None]:
+    """Time what checkpoints do."""
+
+    def timed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            out = function(*args, **kwargs)
+            seconds[name].append(time.perf_counter() - start)
+            return out
+
+        return call
+
+    places = (callbacks, "fit_key", "key"), (_checkpoint.Checkpoint, "write", "write")
+    before = [getattr(owner, name) for owner, name, _ in places]
+    for owner, name, what in places:
+        setattr(owner, name, timed(getattr(owner, name), what))
+    try:
+        yield
+    finally:
+        for (owner, name, _), function in zip(places, before, strict=True):
+            setattr(owner, name, function)
+
+
 def search() -> None:
     """A search of 12 fits with one worker and with two, torch's threads left to themselves."""
     env = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
@@ -402,6 +450,7 @@ ALL = (
     transform,
     pretraining,
     sequences,
+    checkpoint,
     search,
     memory,
     imports,
