@@ -43,6 +43,7 @@ class Packer:
         self.tensors: dict[str, Tensor] = {}
         self.known: dict[int, tuple[Any, int]] = {}  # with the object: its id must stay its own
         self.stored: dict[Any, tuple[Tensor, str]] = {}  # by place in memory, likewise
+        self.places: set[int] = set()
 
     def pack(self, value: Any, *where: str) -> Any:
         """Return a value as JSON has it, or ``[n]`` for the n-th entry."""
@@ -146,8 +147,10 @@ class Packer:
         while name in self.tensors:
             name, n = f"{path}~{n}", n + 1
         stored = tensor.contiguous()
-        if stored.numel() <= 1 or stored.untyped_storage().nbytes() != stored.nbytes:
-            stored = stored.clone(memory_format=torch.contiguous_format)
+        whole = stored.numel() > 1 and stored.untyped_storage().nbytes() == stored.nbytes
+        if not whole or stored.data_ptr() in self.places:
+            stored = stored.clone(memory_format=torch.contiguous_format)  # in memory of its own
+        self.places.add(stored.data_ptr())
         self.tensors[name] = stored
         return name
 

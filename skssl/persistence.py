@@ -14,9 +14,10 @@ Of ``entries`` the first is the estimator. An entry says what it ``is``:
   and ``[n]`` stands for entry n, so that what two attributes share is shared again;
 - ``tensor`` and ``array``: name, dtype and shape of a tensor of the file, and in which order its
   axes lie in memory if that is unusual. ``raw`` are text, times and complex numbers as bytes;
-- ``function``, ``type``, ``partial``, ``random_state``: a name, or the parts;
+- ``function``, ``type``, ``dtype``, ``partial``, ``random_state``: a name, or the parts;
+- ``compiled``: what compiled code of scikit-learn and scipy keeps, such as trees, as arrays;
 - ``tokenizer``: the JSON of the ``tokenizers`` package;
-- ``skops``: whatever else scikit-learn keeps inside, such as trees, as bytes of skops;
+- ``skops``: whatever else numpy, scipy and scikit-learn keep inside, as bytes of skops;
 - ``given``: what ``load`` is given again, with its weights.
 
 Names are looked up, as :mod:`skssl._persistence_names` says, in packages that are loaded
@@ -80,7 +81,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     -----
     A module of your own as ``encoder=`` is saved by its weights, and a function of your own as
     ``encoder=`` or ``views=`` by its name; :func:`load` must be given these again. Callbacks are
-    not saved. What :meth:`partial_fit` needs to go on is saved where pickle would keep it.
+    not saved. What ``partial_fit`` needs to go on is saved where pickle would keep it.
 
     Examples
     --------
