@@ -1,11 +1,13 @@
 """Which classes and functions a saved file may name, and how they are found.
 
 Nothing is imported because a file names it. A class is looked up in modules of skssl, torch and
-scikit-learn that are loaded anyway, and must be defined there; a function is one of a few that
-compute and do nothing else. ``save`` asks the same questions, so that it refuses what ``load``
-would.
+scikit-learn that are loaded already, or are among those that the package itself lists, and must be
+defined there; a function is one of a few that compute and do nothing else. ``save`` asks the same
+questions, so that it refuses what ``load`` would.
 """
 
+import importlib
+import pkgutil
 import sys
 from collections.abc import Callable, Collection
 from types import BuiltinFunctionType, FunctionType
@@ -18,6 +20,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
+PACKAGE = __name__.partition(".")[0]
 # Of scikit-learn, classes beside estimators that hold plain attributes and nothing else.
 PLAIN = {
     "sklearn.calibration",
@@ -48,6 +51,10 @@ def find_class(path: str) -> type | None:
     if found is None and path.startswith("sklearn."):
         sklearn.utils.all_estimators()  # loads all of scikit-learn, by its own list
         found = _loaded(path)
+    if found is None and path.startswith(f"{PACKAGE}."):
+        for module in pkgutil.walk_packages(sys.modules[PACKAGE].__path__, f"{PACKAGE}."):
+            importlib.import_module(module.name)  # by ours
+        found = _loaded(path)
     return found if found is not None and _is_allowed(found) else None
 
 
@@ -69,7 +76,7 @@ def _is_allowed(cls: type) -> bool:
         return cls.__module__.startswith("torch.nn.modules.") and issubclass(cls, nn.Module)
     if package == "sklearn":
         return issubclass(cls, BaseEstimator) or cls.__module__ in PLAIN
-    return package == "skssl"
+    return package == PACKAGE
 
 
 def function_path(function: Any) -> str | None:

@@ -37,6 +37,7 @@ class Unpacker:
     ):
         self.entries, self.tensors, self.given = entries, tensors, given
         self.made: dict[int, Any] = {}
+        self.used: set[str] = set()  # of what was given
 
     def unpack(self, value: Any) -> Any:
         """Return what a packed value stands for."""
@@ -192,6 +193,7 @@ class Unpacker:
                 f"its {parameter} was your own, {path}. Give it again: "
                 f"skssl.load(path, {parameter}=...)"
             )
+        self.used.add(parameter)
         return given
 
     def _compiled(self, entry: dict[str, Any], n: int) -> Any:

@@ -20,9 +20,9 @@ Of ``entries`` the first is the estimator. An entry says what it ``is``:
 - ``skops``: whatever else numpy, scipy and scikit-learn keep inside, as bytes of skops;
 - ``given``: what ``load`` is given again, with its weights.
 
-Names are looked up, as :mod:`skssl._persistence_names` says, in packages that are loaded
-anyway; nothing is imported, and nothing is called but ``__new__`` and ``__setstate__`` of classes
-found there.
+Names are looked up in skssl, torch and scikit-learn, as :mod:`skssl._persistence_names` says;
+nothing is imported because a file names it, and nothing is called but ``__new__`` and
+``__setstate__`` of classes found there, and what makes trees and sparse matrices of arrays.
 """
 
 import contextlib
@@ -143,7 +143,7 @@ def load(path: str | os.PathLike[str], *, encoder: Any = None, views: Any = None
     ------
     ValueError
         If the file is damaged, of another format, or names what it may not; or if ``encoder`` or
-        ``views`` is missing or another.
+        ``views`` is missing, another, or not needed.
     OSError
         If there is no such file.
     ImportError
@@ -228,7 +228,8 @@ def _read(data: bytes) -> tuple[str, dict[str, Tensor]]:
 def _unpacked(text: str, tensors: dict[str, Tensor], given: dict[str, Any]) -> Any:
     content = json.loads(text)
     try:
-        model = Unpacker(content["entries"], tensors, given).unpack([0])
+        unpacker = Unpacker(content["entries"], tensors, given)
+        model = unpacker.unpack([0])
     except ValueError as error:
         saved, here = content["versions"], _versions()
         if saved == here:
@@ -236,4 +237,6 @@ def _unpacked(text: str, tensors: dict[str, Tensor], given: dict[str, Any]) -> A
         raise ValueError(f"{error}. It was saved with {saved}; here are {here}") from error
     if not isinstance(model, BaseEstimator):
         raise ValueError(f"it holds a {type(model).__name__}, which is no estimator")
+    for name in {name for name, thing in given.items() if thing is not None} - unpacker.used:
+        raise ValueError(f"nothing in it needs {name}=, which it has whole. Leave {name}= out")
     return model

@@ -265,6 +265,12 @@ class MyMethod(SCARF):
     """One of a user's own."""
 
 
+def test_what_is_not_needed_is_said(path):
+    save(SCARF(**SHORT, encoder=nn.Linear(4, 8)).fit(X_IRIS), path)
+    with pytest.raises(ValueError, match="nothing in it needs encoder="):
+        load(path, encoder=nn.Linear(4, 8))
+
+
 def test_modules_of_torch_are_saved_whole(path):
     gelu = nn.TransformerEncoderLayer(4, 2, 8, activation="gelu", batch_first=True)
     encoder = nn.Sequential(nn.Linear(4, 4), nn.Unflatten(1, (1, 4)), gelu, nn.Flatten())
@@ -569,6 +575,13 @@ def test_names_lead_nowhere_else():
         assert find_class(path) is None
     assert find_class("torch.nn.modules.linear.Linear") is nn.Linear
     assert find_function("skssl.views._table.swap_cells") is swap_cells
+
+
+def test_parts_that_import_skssl_leaves_out_are_found(monkeypatch):
+    monkeypatch.setattr(skssl, "callbacks", sys.modules["skssl.callbacks"])
+    monkeypatch.delitem(sys.modules, "skssl.callbacks")
+    assert find_class("skssl.callbacks.TimeBudget").__name__ == "TimeBudget"
+    assert find_class("skssl.callbacks.Missing") is None
 
 
 def tree_parts(**changes):
