@@ -58,6 +58,7 @@ from skssl.methods import (
 )
 from skssl.model_selection import UnlabeledKFold
 from skssl.outliers import EmbeddingOutlierDetector, ReconstructionOutlierDetector
+from skssl.persistence import load, save
 from skssl.semi_supervised import (
     FineTunedClassifier,
     FineTunedRegressor,
@@ -128,6 +129,8 @@ __all__ = [
     "WMSE",
     "distill",
     "label_budget_report",
+    "load",
+    "save",
     "select_to_label",
     "to_bags",
 ]

@@ -8,7 +8,13 @@ from typing import Any
 
 import torch
 from sklearn.base import _fit_context as fit_context
+from sklearn.ensemble._forest import BaseForest
+from sklearn.ensemble._gb import BaseGradientBoosting
+from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
+from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
+from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.model_selection._split import GroupsConsumerMixin
+from sklearn.tree._tree import Tree
 from sklearn.utils import _safe_indexing as take_rows
 from sklearn.utils._metadata_requests import _raise_for_params as refuse_unrouted
 from sklearn.utils._missing import is_pandas_na
@@ -25,24 +31,34 @@ from sklearn.utils.validation import _num_samples as count_rows
 
 __all__ = [
     "BaseComposition",
+    "BaseHistGradientBoosting",
+    "FORESTS",
     "GroupsConsumerMixin",
     "HasMethods",
     "Interval",
     "Options",
+    "PREDICTOR_RECORD_DTYPE",
     "StrOptions",
+    "Tree",
+    "TreePredictor",
     "choose_device",
     "choose_dtype",
     "compiled",
     "count_rows",
     "fit_context",
     "import_pyplot",
+    "import_safetensors",
+    "import_skops",
     "is_pandas_na",
+    "read_tokenizer",
     "refuse_unrouted",
     "take_metadata",
     "take_rows",
     "train_byte_pairs",
     "validate_params",
 ]
+
+FORESTS = (BaseForest, BaseGradientBoosting)  # they hand rows to their trees as they are
 
 
 def import_pyplot() -> Any:
@@ -52,6 +68,37 @@ def import_pyplot() -> Any:
     except ImportError as error:
         raise ImportError("Figures need matplotlib: pip install skssl[plot]") from error
     return matplotlib.pyplot
+
+
+def import_safetensors() -> Any:
+    """Return safetensors.torch, or say how to install it."""
+    try:
+        import safetensors.torch
+    except ImportError as error:
+        raise ImportError(
+            "Saving and loading need safetensors: pip install skssl[persistence]"
+        ) from error
+    return safetensors.torch
+
+
+def import_skops() -> Any:
+    """Return skops.io, or say how to install it."""
+    try:
+        import skops.io
+    except ImportError as error:
+        raise ImportError(
+            "Trees and such of scikit-learn are saved by skops: pip install skssl[persistence]"
+        ) from error
+    return skops.io
+
+
+def read_tokenizer(text: str) -> Any:
+    """Return the ``tokenizers.Tokenizer`` that a JSON text describes, or say how to install it."""
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise ImportError("Byte pairs need tokenizers: pip install skssl[text]") from error
+    return Tokenizer.from_str(text)
 
 
 def train_byte_pairs(texts: Iterable[str], vocab_size: int) -> Any:

@@ -214,6 +214,18 @@ def table_for(estimator, seed=0):
     return mixed_frame(seed=seed)[["income", "constant"]]
 
 
+def saved(estimator, folder):
+    """Return an estimator saved and loaded without pickle."""
+    path = folder / "estimator.skssl"
+    skssl.save(estimator, path)
+    loaded = skssl.load(path)
+    path.unlink()
+    assert os.listdir(folder) == []
+    assert list(vars(loaded)) == list(vars(estimator))
+    assert repr(clone(loaded).get_params()) == repr(estimator.get_params())
+    return loaded
+
+
 def expected_failures(estimator):
     semi_supervised = is_classifier(estimator) and "transformer" in estimator.get_params()
     return EXPECTED_FAILURES if semi_supervised else {}
@@ -280,7 +292,7 @@ def test_chunks_of_transform_agree(transformer):
 
 
 @every_estimator
-def test_clone_pickle_joblib_deepcopy(estimator):
+def test_clone_pickle_joblib_deepcopy_save(estimator, tmp_path):
     estimator = clone(estimator).fit(table_for(estimator), np.arange(60) % 2)
     verb = "transform" if hasattr(estimator, "transform") else "predict"
     new = table_for(estimator, seed=1)
@@ -289,6 +301,7 @@ def test_clone_pickle_joblib_deepcopy(estimator):
     joblib.dump(estimator, buffer)
     buffer.seek(0)
     copies = [pickle.loads(pickle.dumps(estimator)), copy.deepcopy(estimator), joblib.load(buffer)]
+    copies.append(saved(estimator, tmp_path))
     for other in copies:
         assert np.array_equal(getattr(other, verb)(new), expected)
     assert not hasattr(clone(estimator), "n_features_in_")
@@ -465,14 +478,14 @@ def check_warm_start(transformer, X):
 
 
 @every_transformer
-def test_warm_start_and_partial_fit(transformer):
+def test_warm_start_and_partial_fit(transformer, tmp_path):
     check_warm_start(transformer, X_IRIS)
     stream = clone(transformer)
     for start in range(0, 150, 50):
         stream.partial_fit(X_IRIS[start : start + 50])
         assert stream.n_iter_ == 1
     Z = stream.transform(X_IRIS)
-    stream = pickle.loads(pickle.dumps(stream)).partial_fit(X_IRIS)
+    stream = saved(pickle.loads(pickle.dumps(stream)), tmp_path).partial_fit(X_IRIS)
     assert 0 < np.abs(stream.transform(X_IRIS) - Z).mean() < 2 * np.abs(Z).mean()
 
     after_fit = clone(transformer).fit(X_IRIS)
@@ -521,11 +534,12 @@ def test_other_kinds_embed(transformer, kind, monkeypatch):
 
 
 @every_other_kind
-def test_other_kinds_are_copied_and_pickled(transformer, kind):
+def test_other_kinds_are_copied_pickled_and_saved(transformer, kind, tmp_path):
     X, new = SAMPLES[kind](), SAMPLES[kind](seed=1)
     fitted = clone(transformer).fit(X)
     Z = fitted.transform(new)
-    for other in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
+    copies = [pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted), saved(fitted, tmp_path)]
+    for other in copies:
         assert np.array_equal(other.transform(new), Z)
     assert not hasattr(clone(fitted), "n_features_in_")
     doc = inspect.getdoc(type(transformer))
@@ -579,14 +593,14 @@ def test_other_kinds_fail_without_a_trace(transformer, kind):
 
 
 @every_trained_kind
-def test_other_kinds_go_on_training(transformer, kind):
+def test_other_kinds_go_on_training(transformer, kind, tmp_path):
     X = SAMPLES[kind]()
     check_warm_start(transformer, X)
     stream = clone(transformer)
     for start in range(0, 60, 20):
         stream.partial_fit(take_rows(X, np.arange(start, start + 20)))
     Z = stream.transform(X)
-    stream = pickle.loads(pickle.dumps(stream)).partial_fit(X)
+    stream = saved(pickle.loads(pickle.dumps(stream)), tmp_path).partial_fit(X)
     assert 0 < np.abs(stream.transform(X) - Z).mean() < 2 * np.abs(Z).mean()
     after_fit = clone(transformer).fit(X)
     Z = after_fit.transform(X)
@@ -631,7 +645,8 @@ def test_tokenizers(tokenizer, tmp_path, monkeypatch):
     assert ids.ndim == 2 and len(ids) == 60 and ids.dtype == np.int64
     if hasattr(fitted, "get_feature_names_out"):
         assert len(fitted.get_feature_names_out()) == ids.shape[1]
-    for other in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
+    copies = [pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted), saved(fitted, tmp_path)]
+    for other in copies:
         assert np.array_equal(other.transform(new), ids)
     back = fitted.transform(fitted.inverse_transform(ids))
     assert np.mean(back[:, : ids.shape[1]] == ids) > 0.9

@@ -7,6 +7,7 @@ from sklearn.datasets import load_diabetes, load_digits, load_iris, make_moons
 from sklearn.linear_model import LogisticRegression
 from sklearn.semi_supervised import LabelSpreading
 
+from skssl import load, save
 from skssl._blocks import BlockScaler, Span
 from skssl._heads import EnsembleClassifier, EnsembleRegressor, Sharpened, select
 from skssl._propagation import NeighborGraph, PropagatedClassifier, PropagatedRegressor
@@ -183,11 +184,14 @@ def test_rows_without_labels_help_where_classes_are_clusters(n_labels):
     assert with_others.score(X[test], y[test]) > without.score(X[test], y[test]) + 0.02
 
 
-def test_members_weigh_one_and_only_their_features_are_kept():
+def test_members_weigh_one_and_only_their_features_are_kept(tmp_path):
     X, y, few, others, _ = digits(60)
     model = EnsembleClassifier(64, random_state=0).fit(X[few], y[few], X[others])
     np.testing.assert_allclose(sum(weight for weight, _ in model.members_), 1)
     assert set(model.features_) == {member.features for _, member in model.members_}
+    save(model, tmp_path / "model.skssl")  # trees, sparse matrices and all
+    loaded = load(tmp_path / "model.skssl")
+    assert np.array_equal(loaded.predict_proba(X[few]), model.predict_proba(X[few]))
     prior = sum(weight for weight, member in model.members_ if member.in_prior)
     assert prior >= 20 / (20 + 60)
 

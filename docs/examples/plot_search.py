@@ -8,13 +8,16 @@ that `GridSearchCV` and its scorers see a problem they understand.
 
 # %%
 # In scikit-learn's breast cancer data, 60 of 569 rows keep their label; the others are marked -1.
+import tempfile
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
-from skssl import SCARF, PretrainedClassifier, UnlabeledKFold
+from skssl import SCARF, PretrainedClassifier, UnlabeledKFold, load, save
 
 X, y_true = load_breast_cancer(return_X_y=True, as_frame=True)
 rng = np.random.default_rng(0)
@@ -51,3 +54,13 @@ for C in grid["classifier__C"]:
 ax.set(xlabel="share of corrupted cells", ylabel="log loss on labelled test rows")
 ax.legend()
 plt.show()
+
+# %%
+# The search, with the model that it ended in, goes into a file, and comes back without code being
+# run from it.
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "search.skssl"
+    save(search, path)
+    print(f"{path.stat().st_size / 1000:.0f} kB")
+    found = load(path)
+(found.predict_proba(X) == search.predict_proba(X)).all()
