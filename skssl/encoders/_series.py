@@ -181,13 +181,18 @@ class _Block(nn.Module):
         return x + self.second(nn.functional.gelu(h)) * inside
 
 
-def check_sequence(encoder: Any, X: Tensor, method: str) -> None:
-    """Raise ValueError unless an encoder says what it makes of each step of a series."""
-    takes_keep = "keep" in inspect.signature(getattr(encoder, "sequence", len)).parameters
-    if not takes_keep or places_of(encoder, X) != X.shape[2]:
+def check_sequence(encoder: Any, X: Tensor, method: str, hides: bool = True) -> None:
+    """Raise ValueError unless an encoder says what it makes of each step of a series.
+
+    Whoever ``hides`` steps from it tells it which: ``sequence(x, keep=...)``.
+    """
+    sequence = getattr(encoder, "sequence", None)
+    is_told = sequence is not None and "keep" in inspect.signature(sequence).parameters
+    if sequence is None or (hides and not is_told) or places_of(encoder, X) != X.shape[2]:
         raise ValueError(
-            f"{method} needs an encoder with `sequence(x, keep=None)`, which maps (n, channels, "
-            f"time) to (n, time, width); got {type(getattr(encoder, 'body', encoder)).__name__}. "
+            f"{method} needs an encoder with `sequence(x{', keep=None' if hides else ''})`, which "
+            "maps (n, channels, time) to (n, time, width); got "
+            f"{type(getattr(encoder, 'body', encoder)).__name__}. "
             "Pass encoder='auto', or a skssl.encoders.TemporalConvNet."
         )
 

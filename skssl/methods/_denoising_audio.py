@@ -32,7 +32,7 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         ``"auto"`` distorts as above. A callable maps waveforms (n, time), NaN behind their
         end, to distorted ones, or to a list of such.
     encoder : "auto", torch.nn.Module or callable, default="auto"
-        Reads scaled log-mel spectrograms. One of your own needs ``sequence(x, keep=None)``.
+        Reads scaled log-mel spectrograms. One of your own needs ``sequence(x)``.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         return (Compose((partial(reverberate, decay=room), add_hiss, lose_band, clip_peaks)),)
 
     def _build(self, net, X):
-        check_sequence(net.encoder, X, type(self).__name__)
+        check_sequence(net.encoder, X, type(self).__name__, hides=False)
         net.student = net.encoder  # whose frames are read, whatever embeds whole recordings
         net.decoder = nn.Linear(width_of(net.encoder, X), X.shape[1])
         nn.init.normal_(net.decoder.weight, std=1e-3)  # at first next to no correction
