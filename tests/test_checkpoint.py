@@ -20,10 +20,8 @@ from sklearn.preprocessing import StandardScaler
 from skssl import (
     BYOL,
     DINO,
-    ICL,
     SCARF,
     DenoisingAutoencoder,
-    MoCo,
     MultiTask,
     SwAV,
     _train,
@@ -71,9 +69,7 @@ def assert_same(fit, other, X=X):
         (SCARF, X),
         (DenoisingAutoencoder, X),
         (MultiTask, X),
-        (ICL, X),
         (BYOL, IMAGES),
-        (MoCo, IMAGES),
         (SwAV, IMAGES),
         (DINO, IMAGES),
     ],
@@ -83,13 +79,13 @@ def test_a_fit_goes_on_where_it_was_broken_off(cls, X, tmp_path):
     assert_same(broken(cls(max_epochs=3, **CHEAP), X, tmp_path / "kept.pt", 2), whole, X)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("steps", [1, 3])
 def test_in_the_middle_of_a_pass(steps, tmp_path, monkeypatch):
     """15 batches a pass, of which the last has been taken, or another one."""
     monkeypatch.setattr(_train, "STEPS_PER_REPORT", steps)
     params = CHEAP | {"batch_size": 10, "max_epochs": 2}
     whole = SCARF(**params).fit(X)
-    for after in (4, 5, 7):
+    for after in (4, 5):
         path = tmp_path / f"{after}.pt"
         assert_same(broken(SCARF(**params), X, path, after), whole)
 

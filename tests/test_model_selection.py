@@ -290,7 +290,7 @@ def test_groups_reach_the_splitter_in_searches():
     X = np.random.default_rng(0).normal(size=(40, 3))
     y = np.where(np.arange(40) % 4 < 2, np.arange(40) % 2, -1)
     groups = np.arange(40) // 8
-    model = PretrainedClassifier(StandardScaler(), passthrough=False)
+    model = PretrainedClassifier(StandardScaler(), LogisticRegression(), passthrough=False)
     search = GridSearchCV(model, {}, cv=UnlabeledKFold(LeaveOneGroupOut()))
     assert search.fit(X, y, groups=groups).n_splits_ == 5
     with sklearn.config_context(enable_metadata_routing=True):
