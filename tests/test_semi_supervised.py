@@ -611,12 +611,13 @@ def test_random_fits_are_not_cached(iris, fits, tmp_path):
         fits.fits = 0
         for _ in range(2):
             transformer = Recorder(random_state=copy.deepcopy(seed))
-            PretrainedClassifier(transformer, passthrough=False, memory=str(tmp_path)).fit(X, y)
+            model = PretrainedClassifier(transformer, LogisticRegression(), passthrough=False)
+            model.set_params(memory=str(tmp_path)).fit(X, y)
         assert fits.fits == n_fits
     fits.fits = 0
     for _ in range(2):  # the meta-estimator's seed is handed down
-        model = PretrainedClassifier(Recorder(random_state=None), passthrough=False, random_state=4)
-        model.set_params(memory=str(tmp_path)).fit(X, y)
+        model = PretrainedClassifier(Recorder(random_state=None), LogisticRegression())
+        model.set_params(passthrough=False, random_state=4, memory=str(tmp_path)).fit(X, y)
     assert fits.fits == 1
 
 
@@ -879,7 +880,7 @@ def test_parts_are_swapped_in_a_search(iris):
 def test_inside_other_meta_estimators(iris):
     X, y, y_partly = iris
     rows = y_partly != -1
-    model = PretrainedClassifier(PCA(3), passthrough=False)
+    model = PretrainedClassifier(PCA(3), LogisticRegression(), passthrough=False)
     calibrated = CalibratedClassifierCV(model, cv=3).fit(X[rows], y[rows])
     assert calibrated.score(X, y) > 0.85
     prefit = CalibratedClassifierCV(FrozenEstimator(clone(model).fit(X, y_partly)))
@@ -888,7 +889,8 @@ def test_inside_other_meta_estimators(iris):
     assert stack.fit(X[rows], y[rows]).score(X, y) > 0.85
     names = np.array(["setosa", "versicolor", "virginica"])
     assert stack.fit(X[rows], names[y[rows]]).score(X, names[y]) > 0.85
-    pipe = make_pipeline(StandardScaler(), model).fit(X, y_partly)
+    default = PretrainedClassifier(PCA(3), passthrough=False)
+    pipe = make_pipeline(StandardScaler(), default).fit(X, y_partly)
     assert pipe.score(X, y_partly) > 0.85
     nested = PretrainedClassifier(PCA(3), OneVsRestClassifier(LinearSVC()), passthrough=False)
     assert nested.fit(X, y_partly).score(X, y) > 0.85
