@@ -1,9 +1,7 @@
 """Where a fit stands, on the disk: written whole or not at all, and read without running it."""
 
-import contextlib
 import hashlib
 import io
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -11,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from skssl._files import replacing
 
 FORMAT = 1
 DIGEST = 20  # bytes ahead of the state
@@ -49,18 +49,11 @@ class Checkpoint:
         buffer = io.BytesIO()
         about = {"format": FORMAT, "key": self.key, "n_threads": torch.get_num_threads()}
         torch.save(about | make(), buffer)
-        data = buffer.getbuffer()
-        new = self.path.with_name(f"{self.path.name}.new")
+        data = buffer.getvalue()
         try:
-            with new.open("wb") as file:
-                file.write(digest(data))
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self.path)
+            with replacing(self.path) as new:
+                new.write_bytes(digest(data) + data)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                new.unlink(missing_ok=True)
             warnings.warn(
                 f"No checkpoint could be written to {self.path}: {error}. Training goes on; an "
                 "older checkpoint, if there is one, stays.",

@@ -25,13 +25,10 @@ nothing is imported because a file names it, and nothing is called but ``__new__
 ``__setstate__`` of classes found there, and what makes trees and sparse matrices of arrays.
 """
 
-import contextlib
 import hashlib
 import json
 import os
 import sys
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +39,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skssl._compat import import_safetensors
+from skssl._files import replacing
 from skssl._persistence_pack import Packer
 from skssl._persistence_unpack import Unpacker
 
@@ -116,7 +114,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         "model": text,
         "digest": _digest(text, packer.tensors),
     }
-    with _replacing(Path(path)) as new:
+    with replacing(Path(path)) as new:
         safetensors.save_file(packer.tensors, new, metadata)
 
 
@@ -190,23 +188,6 @@ def _digest(text: str, tensors: dict[str, Tensor]) -> str:
         digest.update(name.encode())
         digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give the name of a new file beside ``path``, and put it there once the block has written it.
-
-    A file of that name is there whole at any time, whatever happens to the process or the power.
-    """
-    new = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        new.touch(exist_ok=False)
-        yield new
-        with open(new, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def _read(data: bytes) -> tuple[str, dict[str, Tensor]]:

@@ -17,6 +17,7 @@ BOTTOM = {
     "_collapse",
     "_columns",
     "_compat",
+    "_files",
     "_inputs",
     "_joint",
     "_kinds",
