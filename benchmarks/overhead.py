@@ -10,7 +10,6 @@ take turns inside one fit, epoch by epoch, on one thread; ratios are medians ove
 """
 
 import argparse
-import contextlib
 import copy
 import os
 import resource
@@ -19,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,10 +50,10 @@ from skssl import (
     TS2Vec,
     UnlabeledKFold,
     VICReg,
-    _checkpoint,
-    callbacks,
 )
 from skssl._base import ROWS_AT_ONCE
+from skssl._cache import fit_key
+from skssl._checkpoint import CheckpointFile
 from skssl._compat import has_native_bfloat16
 from skssl.callbacks import Checkpoint, TimeBudget
 from skssl.datasets import make_moving_digits
@@ -351,38 +350,20 @@ def checkpoint() -> None:
         "SimCLR, 2 560 images of 28 x 28": (SimCLR(random_state=0), images()),
     }
     for name, (method, X) in fits.items():
-        seconds: dict[str, list[float]] = {"key": [], "write": []}
-        with tempfile.TemporaryDirectory() as folder, timed_checkpoints(seconds):
-            path = Path(folder, "fit.pt")
-            method.set_params(max_epochs=6).set_callbacks(Checkpoint(path, every=0)).fit(X)
+        states: list[dict[str, Any]] = []
+        with tempfile.TemporaryDirectory() as folder:
+            method.set_params(max_epochs=2).set_callbacks(Checkpoint(folder)).fit(X)
+            (path,) = Path(folder).iterdir()
+            file = CheckpointFile(path, path.stem.split("-")[1], 0)
+            file.read(states.append)
+            write, key, _ = interleaved(
+                partial(file.write, partial(dict, states[0]), now=True),
+                partial(fit_key, method, torch.from_numpy(X)),
+                9,
+            )
             size = path.stat().st_size / 1e6
-        key, write = (1e3 * statistics.median(each) for each in seconds.values())
-        cells = name, f"{key:.0f}", f"{write:.0f}", f"{size:.1f}", f"{write / 60e3:.2%}"
+        cells = name, f"{1e3 * key:.0f}", f"{1e3 * write:.0f}", f"{size:.1f}", f"{write / 60:.2%}"
         print("|", " | ".join(cells), "|", flush=True)
-
-
-@contextlib.contextmanager
-def timed_checkpoints(seconds: dict[str, list[float]]) -> Iterator[None]:
-    """Time what checkpoints do."""
-
-    def timed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            start = time.perf_counter()
-            out = function(*args, **kwargs)
-            seconds[name].append(time.perf_counter() - start)
-            return out
-
-        return call
-
-    places = (callbacks, "fit_key", "key"), (_checkpoint.Checkpoint, "write", "write")
-    before = [getattr(owner, name) for owner, name, _ in places]
-    for owner, name, what in places:
-        setattr(owner, name, timed(getattr(owner, name), what))
-    try:
-        yield
-    finally:
-        for (owner, name, _), function in zip(places, before, strict=True):
-            setattr(owner, name, function)
 
 
 def search() -> None:

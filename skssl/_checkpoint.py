@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import pickle
 import time
 import warnings
 from collections.abc import Callable
@@ -15,13 +16,24 @@ from skssl._files import replacing
 FORMAT = 1
 DIGEST = 20  # bytes ahead of the state
 
+# What torch raises at values that are not those of a checkpoint.
+UNREADABLE = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
+
 
 def digest(data: Any) -> bytes:
     """Return what tells whether bytes are those that were written."""
     return hashlib.blake2b(data, digest_size=DIGEST).digest()
 
 
-class Checkpoint:
+class CheckpointFile:
     """The file that one fit is written to now and then, and gone on from.
 
     Parameters
@@ -78,7 +90,7 @@ class Checkpoint:
         try:
             state = torch.load(io.BytesIO(data[DIGEST:]), map_location="cpu", weights_only=True)
             about = {name: state.pop(name) for name in ("format", "key", "n_threads")}
-        except Exception as error:  # torch has many
+        except UNREADABLE as error:
             raise self._damaged() from error
         if (about["format"], about["key"]) != (FORMAT, self.key):
             raise ValueError(
@@ -96,7 +108,7 @@ class Checkpoint:
             )
         try:
             restore(state)
-        except Exception as error:
+        except UNREADABLE as error:
             raise self._damaged() from error
 
     def _damaged(self) -> ValueError:

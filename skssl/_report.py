@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from skssl import _train
-from skssl._checkpoint import Checkpoint
+from skssl._checkpoint import CheckpointFile
 from skssl._collapse import ROWS, look, warn_of_collapse
 from skssl._rows import Rows
 from skssl._train import Net, Patience, Place, Plan
@@ -46,7 +46,7 @@ class Report:
         self.watches: dict[Any, Patience] = {}  # of callbacks
         self.curves: dict[str, list[float]] = {}
         self.watchers: dict[str, Any] = {}  # whose curves these are
-        self.checkpoint: Checkpoint | None = None
+        self.checkpoint: CheckpointFile | None = None
         self.resumed: list[Patience] = []  # of callbacks that have not asked since a break
         self.untrained = look(net, self.some) if plan.n_steps and not plan.endless else None
         self.start = time.perf_counter()
@@ -122,7 +122,7 @@ class Report:
             attributes["probe_curves_"] = {name: list(c) for name, c in self.curves.items()}
         return attributes
 
-    def keep(self, checkpoint: Checkpoint) -> None:
+    def keep(self, checkpoint: CheckpointFile) -> None:
         """Write checkpoints from now on, and go on from the one there is."""
         self.checkpoint = checkpoint
         checkpoint.read(self.restore)

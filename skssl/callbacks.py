@@ -18,9 +18,9 @@ from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.utils.multiclass import type_of_target
 
-from skssl import _checkpoint as checkpoint
 from skssl._base import SSLTransformer
 from skssl._cache import fit_key
+from skssl._checkpoint import CheckpointFile
 from skssl._compat import BaseComposition, Interval, StrOptions, validate_params
 from skssl._labels import labelled
 from skssl.metrics import label_free_scorer
@@ -139,7 +139,7 @@ class Checkpoint(HandedDown):
             raise ValueError(
                 f"There is no folder {path.parent} for the checkpoint {path.name}: make it first."
             )
-        report.keep(checkpoint.Checkpoint(path, key, self.every))
+        report.keep(CheckpointFile(path, key, self.every))
 
     def on_fit_task_end(self, estimator: Any, context: Any) -> None:
         """Do nothing: all callbacks have seen an epoch before it is written."""

@@ -171,10 +171,9 @@ class EmbeddingOutlierDetector(
             self.raw_columns_ = fit_raw_columns(self.transformer_, self.passthrough, (X,))
             parts = self._parts(X)
             seed = random.randint(2**31 - 1)
+            fraction = self.support_fraction
             self._densities = [
-                Density(self.scorer, self.n_neighbors, shrinkage, seed, self.support_fraction).fit(
-                    Z
-                )
+                Density(self.scorer, self.n_neighbors, shrinkage, seed, fraction).fit(Z)
                 for shrinkage, Z in zip((SHRINKAGE, RAW_SHRINKAGE), parts, strict=False)
             ]
             return self._score(parts)

@@ -16,6 +16,7 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from test_callbacks import Stop
 
 from skssl import (
     BYOL,
@@ -34,19 +35,11 @@ CHEAP = {"n_components": 8, "batch_size": 50, "precision": "float32", "random_st
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 8, 8), dtype=np.uint8)
 
 
-class Break:
+class Break(Stop):
     """Ends a fit as an error would, after some epochs."""
 
-    def __init__(self, after):
-        self.after = after
-
-    def setup(self, estimator, context):
-        pass
-
-    teardown = on_fit_task_begin = setup
-
     def on_fit_task_end(self, estimator, context):
-        if context.task_name == "epoch" and context.task_id + 1 == self.after:
+        if super().on_fit_task_end(estimator, context):
             raise KeyboardInterrupt
 
 
@@ -260,8 +253,10 @@ def test_killed_at_20_random_points(tmp_path):
     start = multiprocessing.get_context("forkserver")
     start.set_forkserver_preload(["test_checkpoint"])
     whole = SCARF(max_epochs=100, **CHEAP).fit(X)
-    draw, path, n_killed, left = random.Random(0), tmp_path / "kept.pt", 0, set()
+    draw, path, left = random.Random(0), tmp_path / "kept.pt", set()
+    n_killed = n_resumed = 0
     while n_killed < 20:
+        n_resumed += path.exists()
         process = start.Process(target=fit_in_a_process, args=(path, 100))
         process.start()
         while not path.exists() and process.is_alive():
@@ -274,5 +269,6 @@ def test_killed_at_20_random_points(tmp_path):
         if max(left) == 100:  # finished in the meantime
             path.unlink()
             left = set()
+    assert n_resumed >= 10
     kept = SCARF(max_epochs=100, **CHEAP).set_callbacks(Checkpoint(path, every=0)).fit(X)
     assert_same(kept, whole)
