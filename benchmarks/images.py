@@ -9,6 +9,7 @@ cross-validation on the labels) and by nearest neighbours on their embedding of 
     python benchmarks/images.py                    # baselines and every method, 5 minutes each
     python benchmarks/images.py --methods default --minutes 10
     python benchmarks/images.py --data cifar10.npz
+    python benchmarks/images.py --data digits          # those that scikit-learn ships, 8 x 8
     python benchmarks/images.py --report           # print the comparison, write results/images.md
 
 `default` is `PretrainedClassifier()`, its own classifier at the end.
@@ -29,11 +30,12 @@ import numpy as np
 import pandas as pd
 import torch
 from _runner import SEEDS, markdown, plus_minus
+from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -79,8 +81,13 @@ Method = Callable[[Data, float], Iterator[tuple[int, int, Predictions, int]]]
 
 
 def load(path: Path | None) -> Data:
-    """Return Fashion-MNIST, or the arrays X, y and split of a file."""
-    if path is not None:
+    """Return Fashion-MNIST, scikit-learn's digits, or the arrays X, y and split of a file."""
+    if path == Path("digits"):
+        X, y = load_digits(return_X_y=True)
+        images = np.round(X.reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)
+        X, X_test, y, y_test = train_test_split(images, y, stratify=y, random_state=0)
+        parts: Any = X, y, X_test, y_test
+    elif path is not None:
         arrays = np.load(path)
         X, y, is_test = arrays["X"], arrays["y"].ravel(), arrays["split"] == "test"
         parts = X[~is_test], y[~is_test], X[is_test], y[is_test]
@@ -275,7 +282,9 @@ def report(args: argparse.Namespace) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=None, help="npz; default: Fashion-MNIST")
+    parser.add_argument(
+        "--data", type=Path, default=None, help="npz, or digits; default: Fashion-MNIST"
+    )
     parser.add_argument("--methods", nargs="+", choices=METHODS, help="default: all")
     parser.add_argument("--minutes", type=float, default=5.0, help="for each encoder")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the csv")
