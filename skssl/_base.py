@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from skssl import _train
+from skssl import _ranks, _train
 from skssl._compat import choose_device, choose_dtype, compiled, fit_context
 from skssl._kinds import KINDS, kind_of, parameters_of, wrong_kind
 from skssl._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
@@ -265,7 +265,7 @@ class SSLTransformer(
     def _train(self, X: Any, y: Any, rows: Rows, *, again: bool, stream: bool) -> Self:
         """Train on the rows; X and y are what callbacks are shown."""
         device = choose_device(self.device)
-        seed = self._generator.randint(2**31 - 1)
+        seed = _ranks.seed(self._generator, device)
         with local_seed(seed, device):
             kind = KINDS[self._reader.kind]
             if not again:

@@ -6,6 +6,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from skssl._ranks import gather
+
 
 def teacher_of(student: nn.Module) -> nn.Module:
     """Return a copy of a module that is never trained."""
@@ -55,7 +57,7 @@ class Queue(nn.Module):
     @torch.no_grad()
     def push(self, z: Tensor) -> None:
         """Keep the rows of z, scaled to unit length."""
-        z = nn.functional.normalize(z.float(), dim=1)[-len(self.rows) :]
+        z = nn.functional.normalize(gather(z).to(self.rows), dim=1)[-len(self.rows) :]
         where = (self.place + torch.arange(len(z), device=z.device)) % len(self.rows)
         self.rows[where] = z
         self.place.add_(len(z)).remainder_(len(self.rows))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from skssl import _ranks
 from skssl._rows import Rows, n_batches
 
 Loss = Callable[..., Tensor]
@@ -134,7 +135,8 @@ class Place:
             torch.set_rng_state(self.began)
         while True:
             self.began = torch.get_rng_state()
-            for self.n_taken, batch in enumerate(rows.batches(batch_size), 1):
+            passing = rows.batches(batch_size, _ranks.generator())
+            for self.n_taken, batch in enumerate(passing, 1):
                 if n_skipped:
                     n_skipped -= 1
                     if not n_skipped:
@@ -158,6 +160,7 @@ def set_generators(states: list[Tensor], device: torch.device) -> None:
         getattr(torch, device.type).set_rng_state(state, device)
 
 
+@_ranks.together()
 def train(
     net: Net,
     optimizer: torch.optim.Optimizer,
@@ -176,31 +179,45 @@ def train(
     """
     place = Place() if place is None else place
     device = next(net.parameters()).device
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     per_epoch = min(rows.n_batches(plan.batch_size), STEPS_PER_REPORT)
     batches, curve = place.batches(rows, plan.batch_size, device), place.curve
     end = 0 if place.stopped else plan.n_steps
-    for start in range(len(curve) * per_epoch, end, per_epoch):
-        net.train()  # a callback may have looked at the encoder in evaluation mode
-        steps = range(start, min(start + per_epoch, plan.n_steps))
-        total = torch.zeros((), device=device)
-        for step, batch in zip(steps, batches, strict=False):
-            net.progress = 0.0 if plan.endless else step / plan.n_steps
-            for group in optimizer.param_groups:
-                group["lr"] = group["peak"] * plan.rate(net.step if plan.endless else step)
-            with plan.autocast(device):
-                value = loss(net, *(t.to(device, non_blocking=True) for t in batch))
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            total += value.detach()  # no .item(): one synchronisation an epoch, not a step
-            net.step += 1
-        curve.append(total.item() / len(steps))
-        _check_finite(curve)
-        if on_epoch(curve):
-            break
+    _ranks.check_batch(plan.batch_size)
+    with _ranks.one_net(net, device):
+        for start in range(len(curve) * per_epoch, end, per_epoch):
+            net.train()  # a callback may have looked at the encoder in evaluation mode
+            steps = range(start, min(start + per_epoch, plan.n_steps))
+            total = torch.zeros((), device=device)
+            for step, batch in zip(steps, batches, strict=False):
+                net.progress = 0.0 if plan.endless else step / plan.n_steps
+                for group in optimizer.param_groups:
+                    group["lr"] = group["peak"] * plan.rate(net.step if plan.endless else step)
+                total += _step(net, optimizer, batch, loss, plan)
+            # .item() once an epoch: each waits for the device
+            curve.append(_ranks.mean(total).item() / len(steps))
+            _check_finite(curve)
+            with _ranks.apart():
+                stop = on_epoch(curve)
+            if _ranks.agree(stop):
+                break
     return curve
+
+
+def _step(
+    net: Net, optimizer: torch.optim.Optimizer, batch: tuple[Tensor, ...], loss: Loss, plan: Plan
+) -> Tensor:
+    """Take a step down the gradient of a batch and return the loss, of this rank's share."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    device = parameters[0].device
+    with plan.autocast(device):
+        value = loss(net, *(_ranks.share(t).to(device, non_blocking=True) for t in batch))
+    optimizer.zero_grad(set_to_none=True)
+    value.backward()
+    _ranks.average_gradients(parameters)
+    nn.utils.clip_grad_norm_(parameters, 1.0)
+    optimizer.step()
+    net.step += 1
+    return value.detach()
 
 
 def _check_finite(curve: list[float]) -> None:

@@ -22,6 +22,7 @@ BOTTOM = {
     "_joint",
     "_kinds",
     "_parameters",
+    "_ranks",
     "_rows",
     "_sharing",
     "_teachers",

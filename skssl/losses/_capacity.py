@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from skssl._ranks import gather
 from skssl.losses._common import _full_precision, _several, _unit
 
 
@@ -40,7 +41,7 @@ def mmcr(views: Sequence[Tensor]) -> Tensor:
     (-3.0, -0.0)
     """
     _several(views, "mmcr")
-    centroids = torch.stack([_unit(view) for view in views]).mean(0)
+    centroids = gather(torch.stack([_unit(view) for view in views]).mean(0))
     if not centroids.isfinite().all():
         return centroids.sum()  # NaN, which the training loop explains; the line below raises
     return -torch.linalg.svdvals(centroids).sum()
@@ -78,9 +79,9 @@ def total_coding_rate(z: Tensor, epsilon: float = 0.2) -> Tensor:
     >>> total_coding_rate(torch.ones(2, 2), epsilon=1.0).item()  # log(3) / 2
     0.549...
     """
+    z = gather(_unit(z))
     n, d = z.shape
     with _full_precision(z):
-        z = _unit(z)
         products = z.T @ z if d <= n else z @ z.T  # either has the same determinant
         scaled = products * (d / (n * epsilon**2)) + torch.eye(
             len(products), dtype=z.dtype, device=z.device

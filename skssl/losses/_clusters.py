@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skssl._ranks import gather, share
 from skssl.losses._common import _several, _wide
 
 
@@ -100,10 +101,10 @@ def sinkhorn(scores: Tensor, n_iterations: int = 3, epsilon: float = 0.05) -> Te
     tensor([[0.5000, 0.5000],
             [0.5000, 0.5000]])
     """
-    log = _wide(scores) / epsilon
+    log = gather(_wide(scores)) / epsilon
     for _ in range(n_iterations):
         log = (log - log.logsumexp(0)).log_softmax(1)
-    return log.exp()
+    return share(log.exp())
 
 
 def swapped_prediction(

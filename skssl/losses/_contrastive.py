@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skssl._ranks import gather
 from skssl.losses._common import _unit, _wide
 
 
@@ -46,6 +47,7 @@ def info_nce(
     """
     anchor, positive = _unit(anchor), _unit(positive)
     if negatives is None:
+        anchor, positive = gather(anchor), gather(positive)
         similarity = _wide(anchor @ positive.T) / temperature
         return F.cross_entropy(similarity, torch.arange(len(anchor), device=anchor.device))
     own = (anchor * positive).sum(1) / temperature
@@ -88,8 +90,8 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.2, decoupled: bool = Fa
     >>> nt_xent(torch.eye(2), torch.eye(2), 1.0, decoupled=True).item()  # log(2) - 1
     -0.306...
     """
-    n = len(a)
-    z = torch.cat((_unit(a), _unit(b)))
+    a, b = gather(_unit(a)), gather(_unit(b))
+    n, z = len(a), torch.cat((a, b))
     similarity = _wide(z @ z.T) / temperature
     positive = torch.cat((similarity.diagonal(n), similarity.diagonal(-n)))
     left_out = torch.eye(2 * n, dtype=torch.bool, device=z.device)

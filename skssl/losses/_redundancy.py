@@ -6,6 +6,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from skssl._ranks import agree, gather
 from skssl.losses._common import _full_precision, _several, _wide
 from skssl.losses._prediction import cosine_error
 
@@ -42,7 +43,7 @@ def barlow_twins(a: Tensor, b: Tensor, lambd: float = 5e-3) -> Tensor:
     >>> barlow_twins(z, z).item(), barlow_twins(z, z.flip(1), lambd=0.5).item()
     (0.0, 3.0)
     """
-    a, b = _standardised(a), _standardised(b)
+    a, b = _standardised(gather(a)), _standardised(gather(b))
     own = (a * b).sum(0)
     return (1 - own).square().sum() + lambd * _off_diagonal(a, b)
 
@@ -90,7 +91,7 @@ def vicreg(
     """
     a, b = _wide(a), _wide(b)
     loss = invariance * (a - b).square().mean()
-    for z in (a, b):
+    for z in (gather(a), gather(b)):
         z = (z - z.mean(0)) / max(1, len(z) - 1) ** 0.5
         deviation = (z.square().sum(0) + 1e-4).sqrt()
         loss = loss + variance * (1 - deviation).clamp(min=0).mean()
@@ -151,13 +152,14 @@ def whitening_error(
     [0.0, 2.0]
     """
     _several(views, "whitening_error")
+    views = [gather(_wide(view)) for view in views]
     n, d = views[0].shape
     n_parts = max(1, n // (size or 2 * d))
     errors = []
     with _full_precision(views[0]):
         for _ in range(n_draws):
-            rows = torch.randperm(n, device=views[0].device)[: n // n_parts * n_parts]
-            parts = (_wide(view)[rows].unflatten(0, (n_parts, -1)) for view in views)
+            rows = agree(torch.randperm(n, device=views[0].device))[: n // n_parts * n_parts]
+            parts = (view[rows].unflatten(0, (n_parts, -1)) for view in views)
             white = [_whitened(part, shrinkage) for part in parts]
             errors += [cosine_error(a, b) for a, b in combinations(white, 2)]
         return torch.stack(errors).mean()

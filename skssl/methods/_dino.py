@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from skssl import _ranks
 from skssl._base import SSLTransformer
 from skssl._compat import Interval
 from skssl._parameters import ReadsAll
@@ -78,7 +79,7 @@ class DINO(ReadsAll, SSLTransformer):
         temperatures = self.student_temperature, self.teacher_temperature
         loss = dino(student, seen.split(len(x)), net.center.clone(), *temperatures)
         if net.training:
-            net.center.lerp_(seen.float().mean(0), 0.1)
+            net.center.lerp_(_ranks.mean(seen.float().mean(0)), 0.1)
         return loss
 
 

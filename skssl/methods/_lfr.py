@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skssl import _ranks
 from skssl._base import SSLTransformer
 from skssl._compat import Interval
 from skssl._parameters import ReadsAll
@@ -74,7 +75,9 @@ class LFR(ReadsAll, SSLTransformer):
         embeddings = encode(net.encoder, net.views(x))
         for z in embeddings:
             for predictor, target in zip(net.predictors, targets, strict=True):
-                loss = loss + barlow_twins(predictor(z).T, target, self.lambd)
+                predicted = predictor(z).T
+                with _ranks.apart():  # rows of others are no features of these
+                    loss = loss + barlow_twins(predicted, target, self.lambd)
         return loss / (len(embeddings) * len(targets) * len(x))
 
 

@@ -1,0 +1,233 @@
+"""Ranks: processes of torch.distributed that fit one encoder, each on its share of every batch.
+
+``torchrun`` starts them, and a script that calls ``fit`` need not know. All ranks hold the same
+net; each computes the loss of its share, and gradients are averaged. So a loss that is a mean over
+rows needs nothing, and one that compares rows calls :func:`gather` and is the same on all ranks.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+_state = threading.local()
+
+
+def size() -> int:
+    """Return how many ranks share what is computed now; 1 outside of :func:`together`."""
+    return getattr(_state, "size", 1)
+
+
+@contextlib.contextmanager
+def _among(n: int) -> Iterator[None]:
+    before = size()
+    _state.size = n
+    try:
+        yield
+    finally:
+        _state.size = before
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Share batches, losses and statistics among the ranks inside the block."""
+    with _among(n_started()):
+        yield
+
+
+@contextlib.contextmanager
+def apart() -> Iterator[None]:
+    """Compute inside the block as if this rank were alone."""
+    with _among(1):
+        yield
+
+
+def n_started() -> int:
+    """Return how many ranks there are, 1 without torch.distributed."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def seed(random: np.random.RandomState, device: torch.device) -> int:
+    """Draw a seed, the same on all ranks that ``torchrun`` started, which meet here.
+
+    Workers that a rank starts, for a search, inherit its variables and are none.
+    """
+    is_rank = int(os.environ.get("WORLD_SIZE", 1)) > 1 and dist.is_available()
+    if is_rank and multiprocessing.parent_process() is None and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    with together():
+        return agree(random.randint(2**31 - 1))
+
+
+def agree(value: Any) -> Any:
+    """Return the first rank's tensor or plain value, on all ranks."""
+    if size() == 1:
+        return value
+    if isinstance(value, Tensor):
+        value = value.clone()
+        dist.broadcast(value, 0)
+        return value
+    values = [value]
+    dist.broadcast_object_list(values, 0)
+    return values[0]
+
+
+def generator() -> torch.Generator | None:
+    """Return what all ranks draw the same order of rows from; None is torch's own."""
+    if size() == 1:
+        return None
+    return torch.Generator().manual_seed(agree(int(torch.randint(2**31 - 1, ()))))
+
+
+def check_batch(batch_size: int) -> None:
+    """Raise unless each rank gets two rows of a batch."""
+    if size() > 1 and batch_size < 2 * size():
+        raise ValueError(
+            f"A batch of {batch_size} rows is too small for {size()} ranks, of which each takes "
+            f"its share: expected at least {2 * size()}. Set batch_size higher, fit more rows, or "
+            "start fewer processes."
+        )
+
+
+def mean(value: Tensor) -> Tensor:
+    """Return the mean of a tensor over the ranks."""
+    if size() > 1:
+        value = value.clone()
+        dist.all_reduce(value)
+        value /= size()
+    return value
+
+
+def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
+    """Replace gradients by their means over the ranks, in one exchange."""
+    if size() == 1:
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    every = mean(torch.cat([g.flatten() for g in gradients]))
+    for gradient, new in zip(gradients, every.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(new.view_as(gradient))
+
+
+def share(z: Tensor) -> Tensor:
+    """Return this rank's part of the rows of all, without those that do not divide evenly."""
+    if size() == 1:
+        return z
+    n = len(z) // size()
+    return z[dist.get_rank() * n : (dist.get_rank() + 1) * n]
+
+
+def gather(z: Tensor) -> Tensor:
+    """Return the rows of all ranks, of each as many as of this one; gradients pass."""
+    return z if size() == 1 else _Gathered.apply(z)
+
+
+class _Gathered(torch.autograd.Function):
+    """All ranks compute one loss of all rows, of whose gradients the mean is taken."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        ctx.size = size()
+        parts = [torch.empty_like(z) for _ in range(ctx.size)]
+        dist.all_gather(parts, z.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        n = len(grad) // ctx.size
+        return grad[dist.get_rank() * n : (dist.get_rank() + 1) * n] * ctx.size
+
+
+class _Summed(torch.autograd.Function):
+    """The sum over the ranks; its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        z = z.clone()
+        dist.all_reduce(z)
+        return z
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return _Summed.forward(ctx, grad)
+
+
+class _OfAll:
+    """Batch normalisation by the mean and variance of the rows of all ranks.
+
+    torch's SyncBatchNorm refuses tensors on a CPU.
+    """
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        if size() == 1 or not self.training:
+            return super().forward(x)  # type: ignore[misc]
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        axes = [0, *range(2, x.ndim)]
+        n = x.numel() // x.shape[1] * size()
+        mean = _Summed.apply(wide.mean(axes)) / size()
+        centred = wide - mean.view(1, -1, *[1] * (x.ndim - 2))
+        variance = _Summed.apply(centred.square().mean(axes)) / size()
+        scale = (variance + self.eps).rsqrt()
+        if self.track_running_stats:
+            with torch.no_grad():
+                self.num_batches_tracked += 1
+                rate = self.momentum or 1 / float(self.num_batches_tracked)
+                self.running_mean.lerp_(mean.to(self.running_mean), rate)
+                self.running_var.lerp_((variance * n / (n - 1)).to(self.running_var), rate)
+        scale = scale if self.weight is None else scale * self.weight
+        out = centred * scale.view(1, -1, *[1] * (x.ndim - 2))
+        if self.bias is not None:
+            out = out + self.bias.view(1, -1, *[1] * (x.ndim - 2))
+        return out.to(x.dtype)
+
+
+class _BatchNorm1d(_OfAll, nn.BatchNorm1d):
+    pass
+
+
+class _BatchNorm2d(_OfAll, nn.BatchNorm2d):
+    pass
+
+
+_SYNCHRONISED: dict[type, type] = {
+    nn.BatchNorm1d: _BatchNorm1d,
+    nn.BatchNorm2d: _BatchNorm2d,
+}
+
+
+@contextlib.contextmanager
+def one_net(net: nn.Module, device: torch.device) -> Iterator[None]:
+    """Train one net on all ranks inside the block.
+
+    They begin with the weights of the first, draw random numbers of their own, for other views of
+    other rows, and count the rows of all in batch normalisation.
+    """
+    if size() == 1:
+        yield
+        return
+    _align(net)
+    own = int(torch.randint(2**31 - 1 - size(), ())) + dist.get_rank()
+    torch.default_generator.manual_seed(own)
+    if device.type != "cpu":
+        getattr(torch, device.type).manual_seed(own)
+    norms = [module for module in net.modules() if type(module) in _SYNCHRONISED]
+    for norm in norms:
+        norm.__class__ = _SYNCHRONISED[type(norm)]
+    try:
+        yield
+        _align(net)  # to the last bit
+    finally:
+        for norm in norms:
+            norm.__class__ = type(norm).__bases__[1]
+
+
+def _align(net: nn.Module) -> None:
+    """Give all ranks the first one's weights and buffers."""
+    for tensor in net.state_dict().values():
+        dist.broadcast(tensor, 0)

@@ -1,0 +1,131 @@
+"""What test_ranks.py runs once alone and once on two ranks; not a test by itself.
+
+    torchrun --nproc-per-node 2 tests/fit_on_ranks.py FOLDER
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits, load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from skssl import (
+    BYOL,
+    SCARF,
+    WMSE,
+    BarlowTwins,
+    LeJEPA,
+    MoCo,
+    MultiTask,
+    SimCLR,
+    SimSiam,
+    SwAV,
+    VICReg,
+    _ranks,
+    _train,
+    losses,
+)
+from skssl._rows import Rows
+
+X = load_iris().data[::2][:64]
+DIGITS = train_test_split(*load_digits(return_X_y=True), test_size=0.4, random_state=0)
+
+
+def fixed(x):
+    """Two views without chance."""
+    return [x, 0.9 * x + 0.1 * x.flip(1)]
+
+
+def norms(x):
+    """An encoder with both kinds of batch normalisation, of a table's columns."""
+    first = nn.Sequential(nn.Linear(x.shape[1], 12), nn.BatchNorm1d(12), nn.Unflatten(1, (3, 2, 2)))
+    return nn.Sequential(first, nn.BatchNorm2d(3, affine=False), nn.ReLU(), nn.Flatten())
+
+
+METHODS = {
+    "SimCLR": SimCLR(),
+    "DCL": SimCLR(decoupled=True),
+    "SCARF": SCARF(),
+    "VICReg": VICReg(),
+    "BarlowTwins": BarlowTwins(),
+    "BYOL": BYOL(),
+    "SimSiam": SimSiam(),
+    "WMSE": WMSE(projection_dim=16),
+    "MoCo": MoCo(),
+    "SwAV": SwAV(),
+}
+
+
+def gradients(method):
+    """Gradients, statistics and queues of one step of float64 over all rows."""
+    method.set_params(views=fixed, encoder=norms, random_state=0, max_epochs=0, warm_start=True)
+    method.fit(X)  # makes the net
+    net = method._net.double()
+    plan = _train.Plan(1, len(X), lambda step: 1.0)
+    optimizer = _train.make_optimizer(net, 1e-3, 0.0)
+    x = method._scaler(torch.from_numpy(X)).double()
+    _train.train(net, optimizer, Rows(x), method._loss, plan, lambda curve: False)
+    found = [p.grad.flatten() for p in net.parameters() if p.grad is not None]
+    found += [b.double().flatten() for name, b in net.named_buffers() if "queue.rows" not in name]
+    return torch.cat(found).numpy()
+
+
+def coupled():
+    """Gradients of the losses that compare rows and whose methods draw at random."""
+    z = torch.randn(2, 24, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = {}
+    for name, loss in {
+        "lejepa": lambda z: losses.lejepa(z),
+        "mmcr": lambda z: losses.mmcr(z),
+        "total_coding_rate": lambda z: losses.total_coding_rate(z[0]),
+        "whitening_error": lambda z: losses.whitening_error(z, 8, 2),
+        "sinkhorn": lambda z: -(losses.sinkhorn(z[0]) * z[1].log_softmax(1)).sum(1).mean(),
+    }.items():
+        weight = nn.Parameter(torch.eye(6, dtype=torch.float64))
+        torch.manual_seed(0)
+        with _ranks.together():
+            loss(torch.stack([_ranks.share(view) for view in z]) @ weight).backward()
+            _ranks.average_gradients([weight])
+        found[name] = weight.grad.numpy()
+    return found
+
+
+def probed():
+    """Share of test digits that 200 labels tell, for two seeds, and the embeddings."""
+    train, test, labels, truth = DIGITS
+    scores, embeddings = [], []
+    for seed in (0, 1):
+        method = SimCLR(max_epochs=8, batch_size=128, random_state=seed).fit(train)
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+        model.fit(method.transform(train[:200]), labels[:200])
+        embeddings.append(method.transform(test))
+        scores.append(model.score(embeddings[-1], truth))
+    return np.array(scores), np.concatenate(embeddings)
+
+
+def unseeded():
+    """The embedding after a fit that no seed was given for, and that stops by itself."""
+    method = MultiTask(max_epochs=6, batch_size=16, n_iter_no_change=2, random_state=None)
+    return method.fit(X).transform(X)
+
+
+def main(folder):
+    steps = {name: gradients(method) for name, method in METHODS.items()}
+    scores, embeddings = probed()
+    steps |= {**coupled(), "scores": scores, "embeddings": embeddings, "unseeded": unseeded()}
+    try:
+        SimCLR(batch_size=3, random_state=0).fit(X)
+    except ValueError as error:
+        steps["too small"] = np.array(str(error))
+    np.savez(Path(folder) / f"{os.environ.get('RANK', 'alone')}.npz", **steps)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
