@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from skssl import _ranks
 from skssl._files import replacing
 
 FORMAT = 1
@@ -56,11 +57,15 @@ class CheckpointFile:
         A process that is killed meanwhile leaves the file as it was before. If there is no room
         for it, that is said, and an older one stays.
         """
-        if not now and time.perf_counter() - self.written < self.every:
+        if not _ranks.agree(now or time.perf_counter() - self.written >= self.every):
+            return
+        state = make()  # every rank has a part in it
+        self.written = time.perf_counter()
+        if _ranks.index() > 0:
             return
         buffer = io.BytesIO()
         about = {"format": FORMAT, "key": self.key, "n_threads": torch.get_num_threads()}
-        torch.save(about | make(), buffer)
+        torch.save(about | state, buffer)
         data = buffer.getvalue()
         try:
             with replacing(self.path) as new:
@@ -72,7 +77,6 @@ class CheckpointFile:
                 RuntimeWarning,
                 stacklevel=2,
             )
-        self.written = time.perf_counter()
 
     def read(self, restore: Callable[[dict[str, Any]], None]) -> None:
         """Hand over what the file has, if there is one.

@@ -86,6 +86,20 @@ def generator() -> torch.Generator | None:
     return torch.Generator().manual_seed(agree(int(torch.randint(2**31 - 1, ()))))
 
 
+def index() -> int:
+    """Return which of the ranks this is, from 0."""
+    return dist.get_rank() if n_started() > 1 else 0
+
+
+def every(value: Any) -> list[Any]:
+    """Return the values of all ranks, in their order."""
+    if size() == 1:
+        return [value]
+    values = [None] * size()
+    dist.all_gather_object(values, value)
+    return values
+
+
 def check_batch(batch_size: int) -> None:
     """Raise unless each rank gets two rows of a batch."""
     if size() > 1 and batch_size < 2 * size():

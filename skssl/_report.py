@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from skssl import _train
+from skssl import _ranks, _train
 from skssl._checkpoint import CheckpointFile
 from skssl._collapse import ROWS, look, warn_of_collapse
 from skssl._rows import Rows
@@ -75,10 +75,11 @@ class Report:
             # A copy for callbacks may be pickled; what fit is about is no part of it.
             reconstruction_attributes=lambda: self.learnt(curve, best=False) | {"_report": None},
         )
-        self.place.stopped = bool(stop)
-        is_over = stop or len(curve) == self.n_epochs
-        if self.checkpoint is not None:
-            self.checkpoint.write(self.state, now=is_over)
+        with _ranks.together():
+            self.place.stopped = stop = _ranks.agree(bool(stop))
+            is_over = stop or len(curve) == self.n_epochs
+            if self.checkpoint is not None:
+                self.checkpoint.write(self.state, now=is_over)
         if not is_over:
             self.task = self._begin_epoch()
         return stop
@@ -133,7 +134,7 @@ class Report:
             "net": self.net.state_dict(),
             "step": self.net.step,
             "optimizer": self.optimizer.state_dict(),
-            "place": vars(self.place),
+            "place": vars(self.place) | {"now": _ranks.every(self.place.now)},
             "patience": list(map(vars, self._patient())),
             "curves": self.curves,
         }
@@ -143,7 +144,8 @@ class Report:
         self.net.load_state_dict(state["net"])
         self.net.step = state["step"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.place = Place(**{name: state["place"][name] for name in vars(self.place)})
+        place = state["place"] | {"now": state["place"]["now"][_ranks.index()]}
+        self.place = Place(**{name: place[name] for name in vars(self.place)})
         self.curves = state["curves"]
         self.resumed = [Patience(**each) for each in state["patience"]]
         if self.patience is not None:

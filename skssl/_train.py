@@ -197,9 +197,8 @@ def train(
             curve.append(_ranks.mean(total).item() / len(steps))
             _check_finite(curve)
             with _ranks.apart():
-                stop = on_epoch(curve)
-            if _ranks.agree(stop):
-                break
+                if on_epoch(curve):
+                    break
     return curve
 
 

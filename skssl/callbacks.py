@@ -18,6 +18,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.utils.multiclass import type_of_target
 
+from skssl import _ranks
 from skssl._base import SSLTransformer
 from skssl._cache import fit_key
 from skssl._checkpoint import CheckpointFile
@@ -125,7 +126,8 @@ class Checkpoint(HandedDown):
         report = estimator._report
         if report.plan.endless:
             return
-        key = fit_key(estimator, *report.rows.parts, np.array(report.net.step))
+        where = np.array([report.net.step, _ranks.n_started()])
+        key = fit_key(estimator, *report.rows.parts, where)
         if key is None:
             raise ValueError(
                 f"Checkpoint cannot know this fit of {type(estimator).__name__} again. Pass a "

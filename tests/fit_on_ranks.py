@@ -1,8 +1,9 @@
 """What test_ranks.py runs once alone and once on two ranks; not a test by itself.
 
-    torchrun --nproc-per-node 2 tests/fit_on_ranks.py FOLDER
+torchrun --nproc-per-node 2 tests/fit_on_ranks.py FOLDER
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -21,7 +22,6 @@ from skssl import (
     SCARF,
     WMSE,
     BarlowTwins,
-    LeJEPA,
     MoCo,
     MultiTask,
     SimCLR,
@@ -33,6 +33,7 @@ from skssl import (
     losses,
 )
 from skssl._rows import Rows
+from skssl.callbacks import Checkpoint
 
 X = load_iris().data[::2][:64]
 DIGITS = train_test_split(*load_digits(return_X_y=True), test_size=0.4, random_state=0)
@@ -116,10 +117,34 @@ def unseeded():
     return method.fit(X).transform(X)
 
 
+class Break:
+    """Ends a fit as an error would, after two epochs."""
+
+    def setup(self, estimator, context):
+        pass
+
+    teardown = on_fit_task_begin = setup
+
+    def on_fit_task_end(self, estimator, context):
+        if context.task_name == "epoch" and context.task_id == 1:
+            raise KeyboardInterrupt
+
+
+def resumed(folder):
+    """The embeddings after a whole fit, and after one that was broken off and gone on from."""
+    method = SCARF(max_epochs=4, batch_size=16, random_state=0)
+    whole = method.fit_transform(X)
+    kept = Checkpoint(Path(folder) / "kept.pt", every=0)
+    with contextlib.suppress(KeyboardInterrupt):
+        method.set_callbacks(kept, Break()).fit(X)
+    return np.stack([whole, method.set_callbacks(kept).fit_transform(X)])
+
+
 def main(folder):
     steps = {name: gradients(method) for name, method in METHODS.items()}
     scores, embeddings = probed()
     steps |= {**coupled(), "scores": scores, "embeddings": embeddings, "unseeded": unseeded()}
+    steps["resumed"] = resumed(folder)
     try:
         SimCLR(batch_size=3, random_state=0).fit(X)
     except ValueError as error:

@@ -66,6 +66,12 @@ def test_the_probe_agrees_within_a_standard_error(ranks):
     assert abs(ranks[0]["scores"].mean() - alone.mean()) <= (wrong * (1 - wrong) / n_test) ** 0.5
 
 
+def test_a_fit_goes_on_where_it_was_broken_off(ranks):
+    whole, resumed = ranks[1]["resumed"]
+    assert np.array_equal(whole, resumed)
+    assert np.array_equal(ranks[0]["resumed"], ranks[1]["resumed"])
+
+
 def test_a_batch_that_is_too_small_is_said(ranks):
     assert "too small for 2 ranks" in str(ranks[0]["too small"])
 
