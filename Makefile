@@ -25,7 +25,7 @@ demo: $(VENV)/.demo
 test: lint
 	@$(BIN)/python -m pytest -n 2
 
-test-slow: $(VENV)/.test
+test-slow: $(VENV)/.slow
 	@$(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(VENV)/.test
@@ -55,6 +55,10 @@ $(VENV)/.core: $(VENV)/.torch pyproject.toml
 
 $(VENV)/.test: $(VENV)/.core
 	$(PIP) -e '.[test,dev]'
+	@touch $@
+
+$(VENV)/.slow: $(VENV)/.test
+	$(PIP) -e '.[cluster]'
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.core
