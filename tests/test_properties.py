@@ -1,0 +1,171 @@
+"""Whatever is given: an embedding that is finite and right, or an error of ours."""
+
+import copy
+import traceback
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from test_common import EVERY, kinds_of, name_of, told
+
+from skssl import to_bags
+from skssl._base import SSLTransformer
+from skssl._inputs import is_bags
+
+FEW, MANY = 300, 1500  # examples of each kind of data; ten thousand in all
+
+NAMES = ["a", "Größe", "体重", "x y", "", "🙂", "__class__", "nan"]
+WORDS = ["", " ", "a", "Rome", "it is", "体重 ist schön", "🙂", "\x00", "a" * 500, "nan", "-1", "\n"]
+SCALES = [1.0, 0.0, 1e-30, 1e30, 3e38, 1e300]
+
+
+def numbers(seed, n, how, scale):
+    """A column of n floats, or of few distinct ones, with holes of some share."""
+    rng = np.random.default_rng(seed)
+    column = rng.normal(size=n) if how != "few" else rng.integers(0, 3, n).astype(float)
+    column *= scale
+    if how == "skewed":
+        with np.errstate(over="ignore"):
+            column = column * column**2
+    if how == "dates":
+        column = 1.7e9 + 30 * np.arange(n, dtype=float)
+    return column
+
+
+@st.composite
+def arrays(draw, shape, low=0):
+    """An array of floats, integers or bytes, with holes or infinities here and there."""
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    dtype = draw(st.sampled_from(["f4", "f8", "f2", "i8", "u1", "i1", "?"]))
+    X = rng.normal(size=shape) * draw(st.sampled_from(SCALES[:4]))
+    if dtype[0] in "iu?":
+        X = rng.integers(low, 100, shape)
+    with np.errstate(over="ignore"):
+        X = X.astype(dtype)
+    if X.dtype.kind == "f":
+        X[rng.random(shape) < draw(st.sampled_from([0, 0, 0.3, 1]))] = np.nan
+        if draw(st.integers(0, 9)) == 0 and X.size:
+            X[(0,) * X.ndim] = np.inf
+    if draw(st.booleans()):
+        X = np.asfortranarray(X)
+    X.flags.writeable = draw(st.booleans())
+    return X
+
+
+@st.composite
+def frames(draw):
+    """A frame of any columns, of one to thirty rows."""
+    n, seed = draw(st.sampled_from([1, 2, 3, 12, 30])), draw(st.integers(0, 99))
+    rng = np.random.default_rng(seed)
+    columns = {}
+    for i in range(draw(st.integers(1, 5))):
+        kind = draw(st.sampled_from(["float", "int", "bool", "str", "category", "Int64", "date"]))
+        if kind == "float":
+            how = draw(st.sampled_from(["plain", "few", "skewed", "dates"]))
+            column = pd.Series(numbers(seed + i, n, how, draw(st.sampled_from(SCALES))))
+        elif kind in ("str", "category"):
+            words = rng.choice(WORDS, n) if draw(st.booleans()) else [f"word {j}" for j in range(n)]
+            column = pd.Series(words, dtype="category" if kind == "category" else object)
+        elif kind == "date":
+            column = pd.Series(pd.date_range("2026", periods=n))
+            column = column if draw(st.integers(0, 5)) == 0 else column.astype("int64")
+        else:
+            column = pd.Series(rng.integers(0, 2 if kind == "bool" else 9, n)).astype(kind)
+        hidden = rng.random(n) < draw(st.sampled_from([0, 0, 0.3, 1]))
+        columns[f"{draw(st.sampled_from(NAMES))}{i}"] = column.mask(hidden)
+    X = pd.DataFrame(columns, index=draw(st.sampled_from([None, range(5, 5 + n)])))
+    if draw(st.integers(0, 9)) == 0:  # names that are not unique
+        X.columns = ["same"] * X.shape[1]
+    return pd.concat([X, X.iloc[:, :1].add_suffix("'")], axis=1) if draw(st.booleans()) else X
+
+
+N = st.sampled_from([1, 2, 3, 12])
+SIDE = st.sampled_from([1, 2, 5, 8, 13])
+TABLES = st.one_of(frames(), st.tuples(N, st.integers(1, 5)).flatmap(arrays))
+DATA = {
+    "table": TABLES,
+    "image": st.one_of(
+        st.tuples(N, SIDE, SIDE).flatmap(arrays),
+        st.tuples(N, SIDE, SIDE, st.sampled_from([1, 3, 4])).flatmap(arrays),
+    ),
+    "series": st.tuples(N, st.integers(1, 3), st.sampled_from([1, 2, 9, 40])).flatmap(arrays),
+    "audio": st.tuples(N, st.sampled_from([1, 300, 900])).flatmap(arrays),
+    "video": st.tuples(N, st.integers(1, 4), SIDE, SIDE).flatmap(arrays),
+    "text": st.lists(
+        st.one_of(st.none(), st.sampled_from(WORDS), st.text(max_size=30)), min_size=1, max_size=20
+    ),
+    "tokens": st.tuples(N, st.sampled_from([1, 2, 9, 30])).flatmap(arrays),
+    "bags": frames().map(
+        lambda frame: to_bags(
+            frame.assign(owner=np.arange(len(frame)) // 3, at=np.arange(len(frame))),
+            id="owner",
+            time="at",
+        )
+    ),
+}
+READERS = {
+    kind: [told(e, kind) for e in EVERY if isinstance(e, SSLTransformer) and kind in kinds_of(e)]
+    for kind in DATA
+}
+
+
+def of_whom(error):
+    """Return the package that an error was raised in."""
+    last = traceback.extract_tb(error.__traceback__)[-1].filename
+    return next((name for name in ("skssl", "sklearn") if f"/{name}/" in last), last)
+
+
+def assert_unchanged(X, given):
+    if is_bags(X):
+        X, given = (pd.concat([*bags]) for bags in (X, given))
+    if isinstance(X, pd.DataFrame):
+        pd.testing.assert_frame_equal(X, given)
+    else:
+        np.testing.assert_array_equal(np.asarray(X), np.asarray(given))
+
+
+def embeds_or_says_why(estimator, X):
+    """Fit and transform; what comes out is right, or what is raised is ours."""
+    given = copy.deepcopy(X)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            estimator = clone(estimator).fit(X)
+            Z = estimator.transform(X)
+    except (TypeError, ValueError) as error:
+        assert of_whom(error) in ("skssl", "sklearn")
+        assert len(str(error)) > 20
+        return
+    finally:
+        assert_unchanged(X, given)
+    assert Z.shape == (len(X), 8) and Z.dtype == np.float32
+    assert np.isfinite(Z).all()
+    alone = estimator.transform(X[-1:])
+    scale = 1 + np.abs(Z[-1]).max()
+    np.testing.assert_allclose(alone[0], Z[-1], rtol=1e-4, atol=1e-5 * scale)
+
+
+def examples(kind, n):
+    @settings(
+        max_examples=n, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
+    @given(st.sampled_from(READERS[kind]), DATA[kind])
+    def check(estimator, X):
+        embeds_or_says_why(estimator, X)
+
+    check()
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_anything(kind):
+    examples(kind, FEW)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", DATA)
+def test_ten_thousand_of_anything(kind):
+    examples(kind, MANY)
