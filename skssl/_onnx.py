@@ -109,7 +109,10 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> Any:
         names = ["prediction" if is_regressor(model) else "embedding"]
     if {value.name for value in inputs} & set(names):
         names = [f"output_{name}" for name in names]
-    made = graph.finish(dict(zip(names, outputs, strict=False)))
+    try:
+        made = graph.finish(dict(zip(names, outputs, strict=False)))
+    except graph.onnx.checker.ValidationError as error:  # loops in modules of the user's
+        raise _refused(model, f"onnx says {_first_line(error)}") from error
     if path is not None:
         with replacing(Path(path)) as new:
             new.write_bytes(made.SerializeToString())

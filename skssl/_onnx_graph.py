@@ -67,14 +67,18 @@ class Graph:
         self.inputs = tuple(inputs)
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
+        self.made: dict[bytes, str] = {}
         self.n_parts = 0
 
     def node(self, op: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Add a node with one output, and return the name of that."""
-        name = self._new_name(op)
-        made = self.onnx.helper.make_node(op, inputs, [name], name, domain=domain, **attributes)
-        self.nodes.append(made)
-        return name
+        """Add a node with one output, unless there is one like it, and return the output's name."""
+        made = self.onnx.helper.make_node(op, inputs, [], domain=domain, **attributes)
+        like_it = made.SerializeToString()
+        if like_it not in self.made:
+            self.made[like_it] = self._new_name(op)
+            made.output.append(self.made[like_it])
+            self.nodes.append(made)
+        return self.made[like_it]
 
     def constant(self, array: Any) -> str:
         """Add an array, of text as objects, and return its name."""

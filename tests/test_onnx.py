@@ -492,8 +492,21 @@ class ByValue(nn.Module):
         return self.linear(x[:, :1]) if x.sum() > 0 else self.linear(-x[:, :1])
 
 
+class Loops(nn.Module):
+    """What torch exports as a loop over the rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(10, 2))
+
+    def forward(self, x):
+        index = x.abs().long().clamp(max=9)
+        return nn.functional.embedding_bag(index, self.weight, per_sample_weights=x, mode="sum")
+
+
 @pytest.mark.slow
-def test_modules_that_torch_cannot_export_are_said():
-    model = SCARF(**SHORT, encoder=ByValue()).fit(X_IRIS)
-    with pytest.raises(ValueError, match="SCARF cannot be exported to ONNX: torch"):
+@pytest.mark.parametrize(("encoder", "by"), [(ByValue(), "torch"), (Loops(), "onnx")])
+def test_modules_that_onnx_cannot_hold_are_said(encoder, by):
+    model = SCARF(**SHORT, encoder=encoder).fit(X_IRIS)
+    with pytest.raises(ValueError, match=f"SCARF cannot be exported to ONNX: {by}"):
         to_onnx(model)
