@@ -6,11 +6,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import normalize
+from sklearn.preprocessing import StandardScaler, normalize
 from torch import Tensor, nn
 
 from skssl._compat import FORESTS, rows_of
-from skssl._heads import Ensemble, Sharpened
+from skssl._heads import Ensemble, LeastSquares, Sharpened
 from skssl._linear import Linear
 from skssl._onnx_graph import Graph, Value
 from skssl._propagation import NeighborGraph, PropagatedClassifier, PropagatedRegressor
@@ -31,14 +31,14 @@ def raw_module(raw: Any) -> nn.Module:
     if isinstance(raw, RawColumns):
         return raw.module
     if isinstance(raw, RawPixels):
-        return nn.Sequential(nn.Flatten(), _components(raw.components))
+        pca = raw.components.pca
+        return nn.Sequential(
+            nn.Flatten(), Affine(pca.mean_, pca.components_.T / raw.components.scale)
+        )
     if isinstance(raw, RawSeries):
-        return nn.Sequential(raw.module, _components(raw.components))
+        return nn.Sequential(raw.module, _standardised(raw.scaler))
     if isinstance(raw, RawBands):
-        scaler = raw.scaler
-        every = np.arange(scaler.n_features_in_)
-        scaled = Scaled(scaler.mean_, 1 / scaler.scale_, every)
-        return nn.Sequential(raw.front, MeanAndDeviation(), scaled)
+        return nn.Sequential(raw.front, MeanAndDeviation(), _standardised(raw.scaler))
     raise ValueError(
         "The topics of texts and tokens that stand beside the embedding have no form in ONNX. Fit "
         "with passthrough=False."
@@ -151,9 +151,8 @@ class MeanAndDeviation(nn.Module):
         return torch.cat([mean[:, :, 0], (x - mean).square().nanmean(2).sqrt()], 1)
 
 
-def _components(components: Any) -> nn.Module:
-    pca = components.pca
-    return Affine(pca.mean_, pca.components_.T / components.scale)
+def _standardised(scaler: StandardScaler) -> nn.Module:
+    return Scaled(scaler.mean_, 1 / scaler.scale_, np.arange(scaler.n_features_in_))
 
 
 class Mixture(nn.Module):
@@ -201,6 +200,9 @@ def _member(model: Any) -> nn.Module:
     """Return what a member, fitted, says of its features."""
     if isinstance(model, Sharpened):
         return nn.Sequential(_member(model.classifier_), Squared())
+    if isinstance(model, LeastSquares):
+        regression = model.regression_
+        return nn.Sequential(Affine(0.0, regression.coef_.T, regression.intercept_), Shares())
     if isinstance(model, PropagatedClassifier):
         return MeanOverNodes(model.shares_)
     if isinstance(model, PropagatedRegressor):
@@ -219,6 +221,14 @@ class Squared(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         squared = x.square() + 1e-9
         return squared / squared.sum(1, keepdim=True)
+
+
+class Shares(nn.Module):
+    """Numbers of at least 0.01 in shares of their sum: :class:`LeastSquares`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        least = x.clamp(min=0.01)
+        return least / least.sum(1, keepdim=True)
 
 
 class Near(nn.Module):
