@@ -221,17 +221,23 @@ def test_raw_columns_are_what_they_were(kind):
     np.testing.assert_allclose(found, raw.transform(X), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("n_embedding", "n_classes"), [(4, 3), (2, 2), (2, 0)])
-def test_default_ends_are_what_they_were(n_embedding, n_classes, monkeypatch):
+@pytest.mark.parametrize(
+    ("n_embedding", "n_classes", "n_more"), [(4, 3, 0), (2, 2, 0), (2, 0, 0), (4, 3, 50)]
+)
+def test_default_ends_are_what_they_were(n_embedding, n_classes, n_more, monkeypatch):
     monkeypatch.setattr(_heads, "N_TREES", 3)
     y = X_IRIS[:, 0] if n_classes == 0 else Y_IRIS % n_classes
     cls = EnsembleClassifier if n_classes else EnsembleRegressor
-    X = X_IRIS + 0.01 * np.random.default_rng(0).random(X_IRIS.shape)  # no two equally near
+    rng = np.random.default_rng(0)
+    X = X_IRIS + 0.01 * rng.random(X_IRIS.shape)  # no two equally near
+    X = np.hstack([X, rng.normal(size=(150, n_more))])
     few = np.arange(150) % 4 == 0
     end = cls(n_embedding, random_state=0).fit(X[few], y[few], X_unlabeled=X[~few])
     end.members_ = [pair for pair in end.members_ if not forest_of(pair[1].estimator)]
     kinds = {member.features[0] for _, member in end.members_}
     assert {"spanned", "placed"} <= kinds
+    least = [m for _, m in end.members_ if "LeastSquares" in repr(m.estimator)]
+    assert bool(least) == (n_more > few.sum())
     found = Mixture(end, [], max(1, n_classes))(torch.from_numpy(X))[0].numpy()
     expected = end.predict_proba(X) if n_classes else end.predict(X)[:, None]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
