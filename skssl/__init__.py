@@ -1,6 +1,7 @@
 """Self-supervised learning as scikit-learn transformers."""
 
 from skssl._distillation import distill
+from skssl._onnx import to_onnx
 from skssl._prototypes import PrototypeClassifier
 from skssl.audio import MuLaw
 from skssl.bags import PhenotypeTransformer, to_bags
@@ -133,4 +134,5 @@ __all__ = [
     "save",
     "select_to_label",
     "to_bags",
+    "to_onnx",
 ]

@@ -46,12 +46,15 @@ __all__ = [
     "compiled",
     "count_rows",
     "fit_context",
+    "import_onnx",
     "import_pyplot",
     "import_safetensors",
+    "import_skl2onnx",
     "import_skops",
     "is_pandas_na",
     "read_tokenizer",
     "refuse_unrouted",
+    "rows_of",
     "take_metadata",
     "take_rows",
     "train_byte_pairs",
@@ -92,6 +95,27 @@ def import_skops() -> Any:
     return skops.io
 
 
+def import_onnx() -> Any:
+    """Return onnx, or say how to install it."""
+    try:
+        import onnx.compose
+        import onnxscript  # noqa: F401  # torch exports by it
+    except ImportError as error:
+        raise ImportError("ONNX needs onnx and onnxscript: pip install skssl[onnx]") from error
+    return onnx
+
+
+def import_skl2onnx() -> Any:
+    """Return skl2onnx, or say how to install it."""
+    try:
+        import skl2onnx
+    except ImportError as error:
+        raise ImportError(
+            "Estimators of scikit-learn become ONNX by skl2onnx: pip install skssl[onnx]"
+        ) from error
+    return skl2onnx
+
+
 def read_tokenizer(text: str) -> Any:
     """Return the ``tokenizers.Tokenizer`` that a JSON text describes, or say how to install it."""
     try:
@@ -116,6 +140,11 @@ def train_byte_pairs(texts: Iterable[str], vocab_size: int) -> Any:
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
+
+
+def rows_of(neighbors: Any) -> Any:
+    """Return the rows that a NearestNeighbors was fitted on."""
+    return neighbors._fit_X
 
 
 def choose_device(device: Any) -> torch.device:

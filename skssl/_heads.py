@@ -104,10 +104,13 @@ class Ensemble(BaseEstimator):
     ) -> Iterator[Member]:
         """Yield the members to choose from, not fitted."""
         joined = JOINED if ("scaled", JOINED) in features else 0.0
+        many = joined if self.n_features_in_ - self.n_embedding > n_labels else np.inf
         for (kind, share), feature in features.items():
             if kind == "spanned":
                 for model, is_middling in self._linear(n_labels):
                     yield Member((kind, share), model, is_middling and share == joined)
+                for model, is_middling in self._of_many_columns(n_labels) if share >= many else []:
+                    yield Member((kind, share), model, is_middling and share == 1.0)
             if kind == "placed":
                 for alpha in PROPAGATION_ALPHAS:
                     model = self._propagated(feature[-1].spread_, alpha)
@@ -181,6 +184,9 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):
         Cs = np.logspace(-2, 4, 5)
         return [(LogisticRegression(C=C, max_iter=200, tol=1e-3), i == 2) for i, C in enumerate(Cs)]
 
+    def _of_many_columns(self, n_labels: int) -> list[tuple[Any, bool]]:
+        return [(Sharpened(LeastSquares(model)), mid) for model, mid in ridges(n_labels)]
+
     def _propagated(self, spread: Any, alpha: float) -> Any:
         return Sharpened(PropagatedClassifier(spread, alpha))
 
@@ -232,8 +238,10 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
         return self._fit(X, y, list(folds.split(y)) if folds else [], X_unlabeled)
 
     def _linear(self, n_labels: int) -> list[tuple[Any, bool]]:
-        alphas = n_labels * np.logspace(-5, 1, 7)
-        return [(Ridge(alpha), i == 3) for i, alpha in enumerate(alphas)]
+        return ridges(n_labels)
+
+    def _of_many_columns(self, n_labels: int) -> list[tuple[Any, bool]]:
+        return []  # the same as of few
 
     def _propagated(self, spread: Any, alpha: float) -> Any:
         return PropagatedRegressor(spread, alpha)
@@ -250,6 +258,34 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
     def predict(self, X: Any) -> np.ndarray:
         """Return the predicted number of each row."""
         return self._mean(X, lambda model, Z: model.predict(Z))
+
+
+def ridges(n_labels: int) -> list[tuple[Any, bool]]:
+    """Return linear regressions of rising penalty, and which is the middling one."""
+    return [(Ridge(n_labels * alpha), i == 3) for i, alpha in enumerate(np.logspace(-5, 1, 7))]
+
+
+class LeastSquares(ClassifierMixin, BaseEstimator):
+    """A linear regression of whether a row is of a class, for each class.
+
+    Where columns are many more than labels, classes can be told apart in many ways, and this way
+    all labelled rows have a say, not only those near the border.
+    """
+
+    def __init__(self, regression: Any):
+        self.regression = regression
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit the regression."""
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        is_of_class = np.eye(len(self.classes_))[codes]
+        self.regression_ = clone(self.regression).fit(X, is_of_class)
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return what is predicted, at least 0.01, in shares of its sum."""
+        shares = np.maximum(self.regression_.predict(X), 0.01)
+        return shares / shares.sum(1, keepdims=True)
 
 
 class Sharpened(ClassifierMixin, BaseEstimator):

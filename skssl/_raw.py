@@ -23,7 +23,7 @@ from skssl.encoders import (
     TableFront,
 )
 
-N_COMPONENTS = 80  # of pixels, or of what kernels make of series
+N_COMPONENTS = 80  # of pixels
 N_KERNEL_FEATURES = 2016
 IMAGES_FOR_COMPONENTS = 10_000
 N_TOPICS = 100  # of texts
@@ -118,12 +118,12 @@ class RawPixels:
 class RawSeries:
     """How often fixed kernels exceed thresholds: what a linear model on series would see.
 
-    The :class:`Components` of what :class:`skssl.encoders.RandomKernels` makes of them. Never
+    What :class:`skssl.encoders.RandomKernels` makes of them, standardised column by column. Never
     fitted on labels.
     """
 
     def fit(self, X: Any, *more: Any) -> Self:
-        """Learn thresholds and components from X and from ``more`` series."""
+        """Learn thresholds, means and deviations from X and from ``more`` series."""
         self.reader = SeriesReader().fit(X)
         x = self.reader.read(X)
         for part in more:
@@ -132,13 +132,14 @@ class RawSeries:
         with local_seed(0, torch.device("cpu")):
             kernels = RandomKernels(scaler(x), n_features=N_KERNEL_FEATURES)
         self.module = nn.Sequential(scaler, kernels).eval()
-        self.components = Components().fit(_apply(self.module, x).numpy())
-        self.n_outputs = self.components.n_outputs
+        self.scaler = StandardScaler().fit(_apply(self.module, x).numpy())
+        self.n_outputs = int(self.scaler.n_features_in_)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Return the components, (n_samples, n_outputs), float32."""
-        return self.components.transform(_apply(self.module, self.reader.read(X)).numpy())
+        """Return the columns, (n_samples, n_outputs), float32."""
+        shares = _apply(self.module, self.reader.read(X)).numpy()
+        return self.scaler.transform(shares).astype(np.float32)
 
 
 class RawBands:

@@ -42,7 +42,7 @@ class PretrainedClassifier(WithClasses):
     passthrough : bool or "auto", default="auto"
         Whether to join the raw columns, encoded as numbers, to the embedding; of images the
         principal components of their pixels, of texts and tokens 100 topics (TF-IDF and a
-        truncated SVD), of series components of what fixed kernels make of them, of waveforms
+        truncated SVD), of series 2 016 features of fixed kernels, as MiniRocket's, of waveforms
         mean and deviation of each log-mel band. ``"auto"`` does so for all of these. After the
         steps of a Pipeline, what its last step reads counts.
     memory : str or joblib.Memory, default=None
@@ -160,7 +160,7 @@ class PretrainedRegressor(WithTargets):
     passthrough : bool or "auto", default="auto"
         Whether to join the raw columns, encoded as numbers, to the embedding; of images the
         principal components of their pixels, of texts and tokens 100 topics (TF-IDF and a
-        truncated SVD), of series components of what fixed kernels make of them, of waveforms
+        truncated SVD), of series 2 016 features of fixed kernels, as MiniRocket's, of waveforms
         mean and deviation of each log-mel band. ``"auto"`` does so for all of these. After the
         steps of a Pipeline, what its last step reads counts.
     memory : str or joblib.Memory, default=None

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, load_iris, make_moons
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.semi_supervised import LabelSpreading
 
 from skssl import load, save
 from skssl._blocks import BlockScaler, Span
-from skssl._heads import EnsembleClassifier, EnsembleRegressor, Sharpened, select
+from skssl._heads import EnsembleClassifier, EnsembleRegressor, LeastSquares, Sharpened, select
 from skssl._propagation import NeighborGraph, PropagatedClassifier, PropagatedRegressor
 
 RNG = np.random.default_rng(0)
@@ -156,6 +156,23 @@ def test_selection_against_a_slow_loop():
     weights = select(predictions, loss)
     np.testing.assert_allclose(weights, slow_select(predictions, loss))
     assert loss((weights @ predictions)[None])[0] <= loss(predictions).min()
+
+
+def test_least_squares_of_the_classes():
+    """The closed form of a ridge on indicators; where columns are many, it is in the library."""
+    X, y = load_iris(return_X_y=True)
+    model = LeastSquares(Ridge(2.0, fit_intercept=False)).fit(X, y)
+    indicators = np.eye(3)[y]
+    shares = X @ np.linalg.solve(X.T @ X + 2 * np.eye(4), X.T @ indicators)
+    expected = np.maximum(shares, 0.01)
+    expected /= expected.sum(1, keepdims=True)
+    np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-6)
+
+    wide = RNG.normal(size=(60, 40))  # of which 38 are raw
+    for n_labels, is_there in ((30, True), (60, False)):
+        chosen = EnsembleClassifier(2, random_state=0).fit(wide[:n_labels], np.arange(n_labels) % 3)
+        names = {type(getattr(m.estimator, "classifier", None)) for _, m in chosen.members_}
+        assert (LeastSquares in names) == is_there
 
 
 def test_sharpening_keeps_the_order_and_gains_confidence():

@@ -33,7 +33,12 @@ BOTTOM = {
     "views",
 }
 BASE = {"_base", "_language", "_outliers", "_reconstruction", "_report"}
-OPTIONAL = {"matplotlib", "polars", "pyarrow", "rich", "IPython", "skops", "onnx", "tokenizers"}
+OPTIONAL = {"matplotlib", "polars", "pyarrow", "rich", "IPython", "skops", "tokenizers"} | {
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "skl2onnx",
+}
 # Builds of these that match no torch break every package that imports them.
 NEVER = {"torchvision", "torchaudio", "torchmetrics", "lightning", "pytorch_lightning"}
 

@@ -34,11 +34,14 @@ class ImageReader:
     ----------
     shape : tuple of int
         Shape of one image as ``fit`` saw it, channels first.
+    is_bytes : bool
+        Whether these were bytes.
     """
 
     kind = "image"
     columns = None
     shape: tuple[int, ...]
+    is_bytes: bool
     _lead: ClassVar[int] = 1  # axes before those of an image
 
     def __init__(self, image_shape: Any = None, channel_axis: Any = "auto"):
@@ -48,6 +51,7 @@ class ImageReader:
     def fit(self, X: Any, *more: Any) -> "ImageReader":
         """Learn the shape of an image."""
         array = self._array(X)
+        self.is_bytes = array.dtype in (np.uint8, np.bool_)
         self.layout = array.shape[self._lead :]
         self.axis = _channel_axis(array.shape, self.channel_axis, self._lead)
         n_channels = 1 if self.axis is None else array.shape[self.axis]

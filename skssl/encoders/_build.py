@@ -44,7 +44,7 @@ def encode(encoder: Any, views: Sequence[Tensor]) -> list[Tensor]:
     for shape in shapes:
         group = [i for i, view in enumerate(views) if view.shape[1:] == shape]
         batch = views[group[0]] if len(group) == 1 else torch.cat([views[i] for i in group])
-        embedded = encoder(batch).split([len(views[i]) for i in group])
+        embedded = encoder(batch).split([views[i].shape[0] for i in group])
         found.update(zip(group, embedded, strict=True))
     return [found[i] for i in range(len(views))]
 
@@ -202,5 +202,7 @@ class Steps(nn.Module):
         self.encoder = encoder
 
     def forward(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_exporting():
+            return self.encoder.sequence(x)  # type: ignore[operator]
         at_once = max(1, NUMBERS_AT_ONCE // x[0].numel())
         return torch.cat([self.encoder.sequence(part) for part in x.split(at_once)])  # type: ignore

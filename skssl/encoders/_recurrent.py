@@ -102,6 +102,8 @@ class CausalGRU(nn.Module):
 
     def context(self, h: Tensor) -> Tensor:
         """Return the states, given what the local encoder makes of each stretch."""
+        if torch.compiler.is_exporting():
+            return _exported(self.gru, nn.functional.gelu(h))
         with torch.autocast(h.device.type, enabled=False):
             return self.gru(nn.functional.gelu(h).float())[0]
 
@@ -117,6 +119,27 @@ class CausalGRU(nn.Module):
         more = -x.shape[2] % self.stride
         x = nn.functional.pad(x, (0, more), value=torch.nan)
         return x.unflatten(2, (-1, self.stride)).permute(0, 2, 1, 3).flatten(2)
+
+
+def _exported(gru: nn.GRU, h: Tensor) -> Tensor:
+    """Return the states of a GRU by ONNX's own: torch exports one step after the other."""
+    weights = [_reordered(weight) for weight in gru.all_weights[0][:2]]
+    bias = torch.cat([_reordered(bias) for bias in gru.all_weights[0][2:]], 1)
+    states = torch.onnx.ops.symbolic(
+        "GRU",
+        [h.transpose(0, 1), *weights, bias],
+        {"hidden_size": gru.hidden_size, "linear_before_reset": 1},
+        dtype=h.dtype,
+        shape=(h.shape[1], 1, h.shape[0], gru.hidden_size),
+        version=14,
+    )
+    return states[:, 0].transpose(0, 1)
+
+
+def _reordered(weight: Tensor) -> Tensor:
+    """Return the gates reset, update, new in ONNX's order: update, reset, new."""
+    reset, update, new = weight.chunk(3)
+    return torch.cat([update, reset, new])[None]
 
 
 def series_encoder(

@@ -67,7 +67,7 @@ def steps_of(x: Tensor) -> Tensor:
     tensor([[False,  True,  True,  True, False]])
     """
     seen = ~x.isnan().all(1)
-    return seen.cummax(1).values & seen.flip(1).cummax(1).values.flip(1)
+    return (seen.cumsum(1) > 0) & (seen.flip(1).cumsum(1) > 0).flip(1)  # ONNX has no cummax
 
 
 def pooled(h: Tensor, steps: Tensor, pooling: str | None) -> Tensor:

@@ -59,7 +59,11 @@ class QuantileScaler(nn.Module):
             return x.float()
         whole = len(self.numeric) == x.shape[1]
         numbers = (x if whole else x[:, self.numeric]).double().T.contiguous()
-        segment = torch.searchsorted(self.knots, numbers, right=True).sub_(1).clamp_(min=0)
+        if torch.compiler.is_exporting():  # ONNX has no searchsorted; this takes more memory
+            passed = (numbers[:, :, None] >= self.knots[:, None]).sum(2)
+        else:
+            passed = torch.searchsorted(self.knots, numbers, right=True)
+        segment = passed.sub_(1).clamp_(min=0)
         offset = (numbers - self.knots.gather(1, segment)).clamp_(min=0)
         scaled = self.values.gather(1, segment).addcmul_(self.slopes.gather(1, segment), offset)
         if whole:

@@ -105,7 +105,7 @@ class TokenTransformer(nn.Module):
         return self.norm(tokens) * seen[:, :, None]
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training:
+        if self.training or torch.compiler.is_exporting():
             return self._pooled(x)
         parts = x.split(max(1, TOKENS_AT_ONCE // x.shape[1]))
         return torch.cat([self._pooled(part) for part in parts])
@@ -166,9 +166,11 @@ class BagOfTokens(nn.Module):
         x = trimmed(x)
         if self.pooling == "max":
             return pooled(self.sequence(x), _seen(x), "max")
-        total = F.embedding_bag(
-            x, self.embedding.weight, per_sample_weights=self.weight[x], mode="sum"
-        )
+        if torch.compiler.is_exporting():  # ONNX would loop over the rows
+            total = self.sequence(x).sum(1)
+        else:
+            weight = self.weight[x]
+            total = F.embedding_bag(x, self.embedding.weight, per_sample_weights=weight, mode="sum")
         return F.normalize(total, dim=1, eps=LEAST_WEIGHT) * total.shape[1] ** 0.5
 
 
@@ -265,6 +267,8 @@ def token_width(encoder: Any, X: Tensor, method: str) -> int:
 
 def trimmed(x: Tensor) -> Tensor:
     """Leave out the places behind the last token of the longest row; one stays at least."""
+    if torch.compiler.is_exporting():  # shapes must not depend on values; only time is lost
+        return x
     used = (x != PAD).any(0).nonzero()
     return x[:, : int(used.max()) + 1 if len(used) else 1]
 

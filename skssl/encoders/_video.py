@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from skssl.encoders._build import user_module
 from skssl.encoders._image import ImageScaler, image_encoder
 from skssl.encoders._resnet import convolution
+from skssl.encoders._series import pooled
 
 
 class VideoEncoder(nn.Module):
@@ -58,6 +59,10 @@ class VideoEncoder(nn.Module):
         return self.frames.maps(x.flatten(1, 2))  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_exporting():  # the same, whatever the length turns out to be
+            place = torch.arange(x.shape[1])
+            kept = place >= place[-1:].clamp(max=self.context - 1)
+            return pooled(self.sequence(x), kept.expand(x.shape[0], -1), self.pooling)
         rows = self._rows(x) if x.shape[1] >= self.context else self.sequence(x)[:, -1:]
         return rows.amax(1) if self.pooling == "max" else rows.mean(1)
 

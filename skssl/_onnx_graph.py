@@ -1,0 +1,182 @@
+"""An ONNX graph put together from parts: what torch exports, what skl2onnx converts, and nodes."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, is_classifier
+from torch import Tensor, nn
+
+from skssl._compat import import_onnx, import_skl2onnx
+
+OPSETS = {"": 18, "ai.onnx.ml": 3}
+CHATTY = (
+    "torch.onnx",
+    "torch.export",
+    "torch.__trace",
+    "onnxscript",
+    "onnx_ir",
+    "skl2onnx",
+)  # loggers
+
+
+class Value(NamedTuple):
+    """What flows through a graph.
+
+    Parameters
+    ----------
+    name : str
+        Its name there.
+    dtype : numpy dtype
+        Of its elements; ``object`` for text.
+    shape : tuple of int or None
+        None is any size. The first axis is that of the rows.
+    length : int, default=50
+        An example of sizes that are free. What is 1 in an example torch takes to be always 1, so
+        that from the longest stretch that an encoder makes one of there must be several.
+    """
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int | None, ...]
+    length: int = 50
+
+    @property
+    def example(self) -> Tensor:
+        """Three rows of such a shape."""
+        shape = [3, *(self.length if size is None else size for size in self.shape[1:])]
+        return torch.from_numpy(np.ones(shape, self.dtype))
+
+
+class Graph:
+    """A graph that grows by parts, the names of whose values do not meet.
+
+    Parameters
+    ----------
+    inputs : sequence of Value
+        What whoever runs it hands in.
+    """
+
+    def __init__(self, inputs: Sequence[Value]):
+        self.onnx = import_onnx()
+        self.inputs = tuple(inputs)
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.made: dict[bytes, str] = {}
+        self.n_parts = 0
+
+    def node(self, op: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """Add a node with one output, unless there is one like it, and return the output's name."""
+        made = self.onnx.helper.make_node(op, inputs, [], domain=domain, **attributes)
+        like_it = made.SerializeToString()
+        if like_it not in self.made:
+            self.made[like_it] = self._new_name(op)
+            made.output.append(self.made[like_it])
+            self.nodes.append(made)
+        return self.made[like_it]
+
+    def constant(self, array: Any) -> str:
+        """Add an array, of text as objects, and return its name."""
+        name = self._new_name("constant")
+        self.constants.append(self.onnx.numpy_helper.from_array(np.asarray(array), name))
+        return name
+
+    def module(self, module: nn.Module, x: Value) -> list[Value]:
+        """Add what torch exports of a module, and return its outputs."""
+        free = {i: torch.export.Dim(f"d{i}") for i, size in enumerate(x.shape) if size is None}
+        with _quiet():
+            program = torch.onnx.export(
+                module.eval(),
+                (x.example,),
+                dynamo=True,
+                dynamic_shapes=(free,),
+                opset_version=OPSETS[""],
+                verbose=False,
+            )
+        assert program is not None
+        return self._append(program.model_proto, [x.name])
+
+    def estimator(self, estimator: BaseEstimator, x: Value) -> list[Value]:
+        """Add what skl2onnx converts an estimator to, and return its outputs."""
+        skl2onnx = import_skl2onnx()
+        types = skl2onnx.common.data_types
+        kind = types.DoubleTensorType if x.dtype == np.float64 else types.FloatTensorType
+        has_proba = is_classifier(estimator) and hasattr(estimator, "predict_proba")
+        options = {id(estimator): {"zipmap": False}} if has_proba else None
+        with _quiet():
+            made = skl2onnx.convert_sklearn(
+                estimator,
+                initial_types=[("X", kind([None, x.shape[1]]))],
+                target_opset=OPSETS,
+                options=options,
+            )
+        return self._append(made, [x.name])
+
+    def type_of(self, value: Value) -> int:
+        """Return ONNX's number for the type of a value's elements."""
+        return self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(value.dtype))
+
+    def finish(self, outputs: dict[str, Value]) -> Any:
+        """Return the model whose outputs have these names."""
+        helper = self.onnx.helper
+        for name, value in outputs.items():
+            self.nodes.append(helper.make_node("Identity", [value.name], [name]))
+        graph = helper.make_graph(
+            self.nodes,
+            "skssl",
+            [self._info(value.name, value) for value in self.inputs],
+            [self._info(name, value) for name, value in outputs.items()],
+            self.constants,
+        )
+        opsets = [helper.make_opsetid(*opset) for opset in OPSETS.items()]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="skssl")
+        self.onnx.checker.check_model(model)
+        return model
+
+    def _append(self, model: Any, inputs: Sequence[str]) -> list[Value]:
+        """Add the nodes of another model, their values renamed, and return its outputs."""
+        part = self.onnx.compose.add_prefix(model, f"{self._new_name('part')}/").graph
+        for name, given in zip(inputs, part.input, strict=True):
+            self.nodes.append(self.onnx.helper.make_node("Identity", [name], [given.name]))
+        for node in part.node:  # what torch says there has paths of this machine
+            node.ClearField("metadata_props")
+            node.ClearField("doc_string")
+        self.nodes += part.node
+        self.constants += part.initializer
+        return [self._value(output) for output in part.output]
+
+    def _value(self, output: Any) -> Value:
+        kind = output.type.tensor_type
+        dtype = self.onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+        shape = [size.dim_value or None for size in kind.shape.dim]
+        return Value(output.name, dtype, (None, *shape[1:]))
+
+    def _info(self, name: str, value: Value) -> Any:
+        free = ["n_rows", *(f"length_{i}" for i in range(1, len(value.shape)))]
+        shape = [free[i] if size is None else size for i, size in enumerate(value.shape)]
+        return self.onnx.helper.make_tensor_value_info(name, self.type_of(value), shape)
+
+    def _new_name(self, what: str) -> str:
+        self.n_parts += 1
+        return f"skssl/{self.n_parts}_{what}"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to itself what exporters print, log and warn of inside the block."""
+    loggers = [logging.getLogger(name) for name in CHATTY]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
