@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
-from test_common import EVERY, kinds_of, name_of, told
+from test_common import EVERY, kinds_of, told
 
 from skssl import to_bags
 from skssl._base import SSLTransformer
@@ -19,7 +19,20 @@ from skssl._inputs import is_bags
 FEW, MANY = 300, 1500  # examples of each kind of data; ten thousand in all
 
 NAMES = ["a", "Größe", "体重", "x y", "", "🙂", "__class__", "nan"]
-WORDS = ["", " ", "a", "Rome", "it is", "体重 ist schön", "🙂", "\x00", "a" * 500, "nan", "-1", "\n"]
+WORDS = [
+    "",
+    " ",
+    "a",
+    "Rome",
+    "it is",
+    "体重 ist schön",
+    "🙂",
+    "\x00",
+    "a" * 500,
+    "nan",
+    "-1",
+    "\n",
+]
 SCALES = [1.0, 0.0, 1e-30, 1e30, 3e38, 1e300]
 
 
