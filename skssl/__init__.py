@@ -2,6 +2,7 @@
 
 from skssl._distillation import distill
 from skssl._prototypes import PrototypeClassifier
+from skssl._transform_to import transform_to
 from skssl.audio import MuLaw
 from skssl.bags import PhenotypeTransformer, to_bags
 from skssl.curation import select_to_label
@@ -133,4 +134,5 @@ __all__ = [
     "save",
     "select_to_label",
     "to_bags",
+    "transform_to",
 ]

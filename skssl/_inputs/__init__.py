@@ -22,6 +22,8 @@ from skssl._inputs._events import MAKE_BAGS, BagReader, bags_of, check_time, eve
 from skssl._inputs._images import MAKE_CLIPS, MAKE_IMAGES, ImageReader, VideoReader
 from skssl._inputs._reader import TableReader
 from skssl._inputs._series import MAKE_SERIES, SeriesReader, is_ragged
+from skssl._inputs._sources import Piece, Source, lies_outside, open_source
+from skssl._inputs._survey import survey
 from skssl._inputs._text import (
     MAKE_TEXT,
     MAKE_TOKENS,
@@ -45,7 +47,9 @@ __all__ = [
     "BagReader",
     "Columns",
     "ImageReader",
+    "Piece",
     "SeriesReader",
+    "Source",
     "TableReader",
     "TextReader",
     "TokenReader",
@@ -56,7 +60,10 @@ __all__ = [
     "event_columns",
     "infer_kind",
     "is_bags",
+    "lies_outside",
+    "open_source",
     "padded",
+    "survey",
     "texts_of",
 ]
 
