@@ -27,6 +27,7 @@ from skssl import SCARF, VIME, SimCLR, _chunked, _train
 from skssl._chunked import ChunkedRows
 from skssl._inputs import TableReader, _sources, _survey, open_source, survey
 from skssl._train import Place
+from skssl.callbacks import Checkpoint
 
 CHEAP = {
     "n_components": 8,
@@ -293,6 +294,34 @@ def test_training_goes_on_within_a_pass(tiny):
         assert drawn(resumed, 1) == whole[13:]
 
 
+class Killed:
+    """A callback that ends a fit in its second epoch."""
+
+    n_epochs = 0
+
+    def setup(self, estimator, context):
+        """Nothing to do, here and in the next two."""
+
+    teardown = on_fit_task_begin = setup
+
+    def on_fit_task_end(self, estimator, context):
+        self.n_epochs += context.task_name == "epoch"
+        if self.n_epochs == 2:
+            raise KeyboardInterrupt
+
+
+def test_a_fit_goes_on_from_a_checkpoint(tiny, tmp_path):
+    given = memmap(tmp_path)
+    whole = SCARF(**CHEAP).fit(given)
+    path = tmp_path / "fit.pt"
+    with pytest.raises(KeyboardInterrupt):
+        SCARF(**CHEAP).set_callbacks(Checkpoint(path, every=0), Killed()).fit(given)
+    assert path.exists()
+    resumed = SCARF(**CHEAP).set_callbacks(Checkpoint(path, every=0)).fit(given)
+    assert resumed.loss_curve_ == whole.loss_curve_
+    assert np.array_equal(resumed.transform(X), whole.transform(X))
+
+
 def test_held_out_rows_are_in_no_batch(tiny):
     rows, held_out = rows_of(Slices(NUMBERS)).split(100)
     away = held_out.tensors[0][:, 0].int().tolist()
@@ -490,6 +519,11 @@ def test_errors(make, limit, tmp_path, monkeypatch):
     kind, message = BAD[make]
     with pytest.raises(kind, match=message):
         SCARF(**CHEAP).fit(make(tmp_path))
+
+
+def test_who_reads_no_paths_says_who_does(tmp_path):
+    with pytest.raises(ValueError, match="A path is read by fit, partial_fit and transform.*Here"):
+        skssl.DenoisingAutoencoder(**CHEAP).fit(X).reconstruct(parquet(tmp_path))
 
 
 def test_texts_of_a_large_table_are_no_categories(tiny, tmp_path, monkeypatch):

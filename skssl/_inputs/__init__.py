@@ -8,6 +8,7 @@ Texts and tokens are one int64 tensor ``(n, length)``, 0 behind the last token. 
 channels, time)`` and waveforms ``(n, time)``, NaN where there is nothing.
 """
 
+import os
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -90,6 +91,12 @@ def infer_kind(X: Any, modality: str = "auto", *, is_flat_image: bool = False) -
         if modality not in MODALITIES:
             raise ValueError(f"modality must be 'auto' or one of {MODALITIES}, got {modality!r}.")
         return modality
+    if isinstance(X, str | os.PathLike):
+        raise ValueError(
+            f"Expected 2D array, got scalar array instead: {X!r}. A path is read by fit, "
+            "partial_fit and transform of methods for tables, and by transform_to. Here pass the "
+            "rows, as pandas.read_parquet returns them."
+        )
     if is_bags(X):
         return "bags"
     if is_ragged(X):

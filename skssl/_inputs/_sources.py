@@ -45,8 +45,8 @@ class Source:
         Every row once.
     n_rows : int or None
         How many rows there are, where that is known before all are read.
-    whole : callable
-        Reads all rows into one array or frame, where that is faster than block by block.
+    whole : callable, default=None
+        Reads all rows into one frame, where that is faster than block by block.
     in_order : callable, default=None
         Yields all rows as they stand, where that is faster than one piece after the other.
     at : callable, default=None
@@ -64,7 +64,7 @@ class Source:
 
     @cached_property
     def head(self) -> Any:
-        """The first rows; of what makes one pass it takes them away."""
+        """The first rows."""
         return next(self.blocks())
 
     def blocks(self) -> Iterator[Any]:
@@ -83,16 +83,17 @@ class Source:
                 "of it."
             )
         width = open_table(self.head).shape[1]
-        if self.n_rows is None:
-            found: list[Any] = []
-            for block in self.blocks():
-                found.append(block)
-                if sum(map(len, found)) * width > IN_MEMORY:
-                    return self
-            return joined(found)
-        if self.n_rows * width > IN_MEMORY:
+        if self.n_rows is not None and self.n_rows * width > IN_MEMORY:
             return self
-        return self.whole() if self.whole else joined(list(self.blocks()))
+        if self.whole is not None:
+            return self.whole()
+        found, n = [], 0
+        for block in self.blocks():
+            found.append(block)
+            n += len(block)
+            if n * width > IN_MEMORY:
+                return self
+        return joined(found)
 
     def windows(self) -> Iterator[Any]:
         """Yield all rows as they stand, in frames or arrays as large as memory shall hold.
@@ -173,7 +174,7 @@ def _open_array(X: Any) -> Source:
         yield at(slice(start, min(start + n_rows, n)))
 
     pieces = [Piece(start, partial(blocks, start)) for start in range(0, n, n_rows)]
-    return Source(pieces, n, partial(np.asarray, X), at=at)
+    return Source(pieces, n, at=at)
 
 
 # -------------------------------------------------------------------------------- batches
@@ -233,7 +234,7 @@ def _open_parquet(path: Path) -> Source:
         dataset = pa.dataset.dataset(
             list(map(str, files)),
             format="parquet",
-            partitioning="hive",
+            partitioning="hive" if path.is_dir() else None,
             partition_base_dir=str(path) if path.is_dir() else None,
         )
     except (pa.ArrowInvalid, OSError) as error:
