@@ -177,7 +177,7 @@ def test_what_does_not_is_read_in_parts(name, in_memory, tmp_path, tiny):
     np.testing.assert_allclose(fitted.transform(given), whole, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["memmap", "path", "arrays"])
+@pytest.mark.parametrize("name", ["path", "arrays"])
 def test_partial_fit_makes_one_pass(name, tmp_path, tiny):
     given = SOURCES[name](tmp_path)
     fitted = SCARF(**CHEAP).partial_fit(given)
@@ -543,7 +543,7 @@ def test_weights_and_groups_need_memory(name, tiny):
             call(Slices(X), **given)
     with pytest.raises(ValueError, match="need rows in memory"):
         SCARF(**CHEAP).partial_fit(iter(cut(X)), **given)
-    assert SCARF(**CHEAP).fit(Slices(X[:200]), **{name: given[name][:200]}).n_iter_ == 2
+    assert SCARF(**CHEAP).partial_fit(Slices(X[:200]), **{name: given[name][:200]}).n_iter_ == 1
 
 
 def test_large_rows_are_not_joined_to_others(tiny):
@@ -564,7 +564,7 @@ def test_other_kinds_of_data_are_left_alone(tiny, tmp_path):
 # ----------------------------------------------------------------------------- transform_to
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", ["memmap", "path", "frames"])
 def test_transform_to(name, tmp_path, tiny):
     path, given = tmp_path / "Z.npy", SOURCES[name](tmp_path)
     fitted = SCARF(**CHEAP | {"max_epochs": 0}).fit(given)
