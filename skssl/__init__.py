@@ -3,6 +3,7 @@
 from skssl._distillation import distill
 from skssl._onnx import to_onnx
 from skssl._prototypes import PrototypeClassifier
+from skssl._transform_to import transform_to
 from skssl.audio import MuLaw
 from skssl.bags import PhenotypeTransformer, to_bags
 from skssl.curation import select_to_label
@@ -135,4 +136,5 @@ __all__ = [
     "select_to_label",
     "to_bags",
     "to_onnx",
+    "transform_to",
 ]

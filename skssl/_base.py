@@ -2,8 +2,8 @@
 
 import contextlib
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, ClassVar, Self, dataclass_transform
 
 import numpy as np
@@ -15,15 +15,19 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from skssl import _ranks, _train
+from skssl._chunked import ChunkedRows
 from skssl._compat import choose_device, choose_dtype, compiled, fit_context
-from skssl._kinds import KINDS, kind_of, parameters_of, wrong_kind
+from skssl._inputs import Source, survey
+from skssl._kinds import KINDS, kind_of, opened, parameters_of, settled, wrong_kind
 from skssl._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
 from skssl._report import PARTS, Report
-from skssl._rows import Given, Rows, arranged
+from skssl._restored import restored_on_failure
+from skssl._rows import Given, Shuffled, alone, arranged, hold_out
 from skssl._train import Net, Plan, local_seed
 from skssl.encoders import places_of, width_of
 from skssl.encoders._build import Steps
-from skssl.views import UserViews, View, Views
+from skssl.views import View, Views
+from skssl.views._lists import make_views
 
 ROWS_AT_ONCE = 1024  # transform works in chunks of so many rows, which caches like,
 NUMBERS_AT_ONCE = 2**18  # and of no more numbers than this
@@ -106,7 +110,7 @@ class SSLTransformer(
         """Return at how many places of a sequence a step computes, which the budget counts."""
         return places_of(net.encoder, x)
 
-    def _finish(self, rows: Rows) -> None:
+    def _finish(self, rows: Shuffled) -> None:
         """Set what the trained parts tell of the rows they were trained on."""
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -123,13 +127,15 @@ class SSLTransformer(
     ) -> Self:
         """Learn an encoder from the rows of X; labels are never looked at.
 
-        What is learnt does not depend on the order of the rows.
+        What is learnt from rows in memory does not depend on their order.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, ...)
             Rows to learn from: of a table with its numbers, categories and holes as they are,
-            or of whatever else the method reads, such as images.
+            or of whatever else the method reads, such as images. A table may also be a path
+            of Parquet, a dataset of pyarrow, an array on a disk, or batches, as an iterable that
+            starts anew each time: one of more than 2**26 cells is read part by part.
         y : Ignored
             Present for API consistency; the embedding is the same whatever it is.
         X_unlabeled : array-like or dataframe of shape (n_more, ...), default=None
@@ -151,8 +157,8 @@ class SSLTransformer(
         self : object
             The fitted transformer.
         """
-        given = [Given.of(X, sample_weight, groups)]
-        more = X_unlabeled, sample_weight_unlabeled, groups_unlabeled
+        given = [Given.of(settled(X, self), sample_weight, groups)]
+        more = settled(X_unlabeled, self), sample_weight_unlabeled, groups_unlabeled
         if X_unlabeled is not None:
             given.append(Given.of(*more, "_unlabeled"))
         elif any(argument is not None for argument in more):
@@ -160,7 +166,7 @@ class SSLTransformer(
                 "sample_weight_unlabeled and groups_unlabeled are of the rows of X_unlabeled, "
                 "which was not given. Those of X are sample_weight and groups."
             )
-        with _restored_on_failure(self):
+        with restored_on_failure(self):
             again = self.warm_start and hasattr(self, "_net")
             if not again:
                 self._generator = check_random_state(self.random_state)
@@ -180,7 +186,8 @@ class SSLTransformer(
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, ...)
-            A chunk of at least 2 rows.
+            A chunk of at least 2 rows, or whatever else ``fit`` takes. An iterator of batches
+            is as many calls, of several batches each.
         y : Ignored
             Present for API consistency.
         sample_weight, groups : array-like of shape (n_samples,), default=None
@@ -191,8 +198,14 @@ class SSLTransformer(
         self : object
             The transformer, trained further.
         """
-        given = [Given.of(X, sample_weight, groups)]
-        with _restored_on_failure(self):
+        source = opened(X, self)
+        is_once = isinstance(source, Source) and source.is_once
+        given = [Given.of(source if is_once else settled(X, self), sample_weight, groups)]
+        with restored_on_failure(self):
+            if is_once:
+                for part in source.windows():
+                    self.partial_fit(part)
+                return self
             first = not hasattr(self, "encoder_")
             if first:
                 self._generator = check_random_state(self.random_state)
@@ -206,7 +219,8 @@ class SSLTransformer(
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, ...)
-            Rows with the columns seen in ``fit``; new categories and holes are allowed.
+            Rows with the columns seen in ``fit``; new categories and holes are allowed. Of a
+            table also whatever else ``fit`` takes, or an iterator of batches.
 
         Returns
         -------
@@ -215,8 +229,11 @@ class SSLTransformer(
             it, one for each token, step or frame: (n_samples, length, n_components).
         """
         check_is_fitted(self)
+        source, embedder = opened(X, self), self._embedder()
+        blocks = source.blocks() if isinstance(source, Source) else [X]
         with torch.inference_mode():
-            return _apply(self._embedder(), self._read(X)).numpy()
+            parts = [_apply(embedder, self._read(block)).numpy() for block in blocks]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _embedder(self) -> nn.Module:
         """Return what makes an embedding of rows, or, with ``pooling=None``, of their parts."""
@@ -238,8 +255,10 @@ class SSLTransformer(
         self._check((self._reader.kind,), X)
         return self._reader.read(X)
 
-    def _read_all(self, given: list[Given], *, reset: bool) -> Rows:
+    def _read_all(self, given: list[Given], *, reset: bool) -> Shuffled:
         X, *more = (part.X for part in given)
+        if isinstance(alone(X, more), Source):
+            return self._survey(X, reset)
         kind = self._check(self._kinds if reset else (self._reader.kind,), X, reset=reset)
         for other in more:
             self._check((kind,), other)
@@ -252,6 +271,16 @@ class SSLTransformer(
             x = self._reader.join(x, self._reader.read(other))
         return arranged(x, given)
 
+    def _survey(self, source: Source, reset: bool) -> ChunkedRows:
+        """Return rows outside memory, once the reader knows their categories."""
+        kind = self._check(self._kinds if reset else (self._reader.kind,), source.head, reset=reset)
+        if reset:
+            self._reader = KINDS[kind].reader(**parameters_of(KINDS[kind].reader, self))
+        seen = survey(source, self._reader.asks(source.head) if reset else [])
+        if reset:
+            self._reader.fit(seen.table)
+        return ChunkedRows(source, seen.n_rows, self._read, self._read(seen.sample), seen.numbers)
+
     def _check(self, kinds: tuple[str, ...], X: Any, *, reset: bool = False) -> str:
         """Return the kind of X, one of ``kinds``; its columns are those ``fit`` saw."""
         kind = kind_of(X, self)
@@ -262,7 +291,7 @@ class SSLTransformer(
             validate_data(self, table, reset=reset, skip_check_array=True)
         return kind
 
-    def _train(self, X: Any, y: Any, rows: Rows, *, again: bool, stream: bool) -> Self:
+    def _train(self, X: Any, y: Any, rows: Shuffled, *, again: bool, stream: bool) -> Self:
         """Train on the rows; X and y are what callbacks are shown."""
         device = choose_device(self.device)
         seed = _ranks.seed(self._generator, device)
@@ -273,9 +302,11 @@ class SSLTransformer(
                 at_most = IMAGES_TO_SCALE if kind.scales_batches else None
                 self._scaler: Any = kind.scaler(rows.some(at_most), self._reader.columns, **given)
             if not kind.scales_batches:
-                rows = rows.over(_apply(self._scaler, *rows.tensors))
+                rows = rows.mapped(partial(_apply, self._scaler))
             net = self._make_net(rows, again)
-            trained, held_out = self._split(rows, stream)
+            trained, held_out = rows, None
+            if self.n_iter_no_change is not None and not stream:
+                trained, held_out = hold_out(rows, self.validation_fraction)
             plan = self._plan(net, trained, device, stream)
             optimizer = _train.make_optimizer(net.to(device), self.learning_rate, self.weight_decay)
             if again and self._optimizer_state is not None:
@@ -300,7 +331,7 @@ class SSLTransformer(
         report.end()
         return self
 
-    def _make_net(self, rows: Rows, again: bool) -> Net:
+    def _make_net(self, rows: Shuffled, again: bool) -> Net:
         """Return the namespace of encoder, views and heads that the loss works on."""
         if again and hasattr(self, "_net"):
             return copy.deepcopy(self._net)
@@ -327,22 +358,7 @@ class SSLTransformer(
     def _batch_loss(self, net: Net, x: Tensor) -> Tensor:
         return self._loss(net, x if self._alters_raw else net.scaler(x))
 
-    def _split(self, rows: Rows, stream: bool) -> tuple[Rows, Rows | None]:
-        """Return the rows to train on and, for early stopping, those to hold out."""
-        if self.n_iter_no_change is None or stream:
-            return rows, None
-        what, n = ("rows", len(rows)) if rows.group is None else ("groups", len(rows.masses))
-        n_held_out = max(2, round(self.validation_fraction * n))
-        if n - n_held_out < 2:
-            name = "n_samples" if what == "rows" else "n_groups"
-            raise ValueError(
-                f"Early stopping holds {n_held_out} {what} out, which leaves {n - n_held_out} of "
-                f"{name} = {n} to train on; at least 2 are needed. Pass more {what}, or "
-                "n_iter_no_change=None."
-            )
-        return rows.split(n_held_out)
-
-    def _plan(self, net: Net, rows: Rows, device: torch.device, stream: bool) -> Plan:
+    def _plan(self, net: Net, rows: Shuffled, device: torch.device, stream: bool) -> Plan:
         batch_size = rows.capped(self.batch_size)
         per_pass = rows.n_batches(batch_size)
         if self.max_epochs == "auto" and not stream:
@@ -363,11 +379,6 @@ class SSLTransformer(
         return tags
 
 
-def make_views(views: Any, default: Views) -> Any:
-    """Return what maps a batch to its list of views: the method's own, or the user's."""
-    return default if isinstance(views, str) else UserViews(views, max(1, len(default)))
-
-
 @torch.no_grad()
 def _apply(module: nn.Module, x: Tensor) -> Tensor:
     """Run a module over x in chunks, into one float32 tensor."""
@@ -384,17 +395,3 @@ def _apply(module: nn.Module, x: Tensor) -> Tensor:
     for i, chunk in enumerate(chunks[1:], 1):
         out[i * at_once : i * at_once + len(chunk)] = module(chunk)
     return out
-
-
-@contextlib.contextmanager
-def _restored_on_failure(estimator: BaseEstimator) -> Iterator[None]:
-    """Give the estimator the attributes back that it had, if the block fails or is stopped."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        for name in set(vars(estimator)) - set(before):
-            if "callback" not in name:  # scikit-learn removes its own
-                delattr(estimator, name)
-        vars(estimator).update(before)
-        raise

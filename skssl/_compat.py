@@ -47,6 +47,7 @@ __all__ = [
     "count_rows",
     "fit_context",
     "import_onnx",
+    "import_pyarrow",
     "import_pyplot",
     "import_safetensors",
     "import_skl2onnx",
@@ -71,6 +72,17 @@ def import_pyplot() -> Any:
     except ImportError as error:
         raise ImportError("Figures need matplotlib: pip install skssl[plot]") from error
     return matplotlib.pyplot
+
+
+def import_pyarrow() -> Any:
+    """Return pyarrow with its datasets and Parquet, or say how to install it."""
+    try:
+        import pyarrow
+        import pyarrow.dataset
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ImportError("Parquet and datasets need pyarrow: pip install skssl[arrow]") from error
+    return pyarrow
 
 
 def import_safetensors() -> Any:

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from skssl import _train
-from skssl._base import ROWS_AT_ONCE, SSLTransformer, _apply, _restored_on_failure
+from skssl._base import ROWS_AT_ONCE, SSLTransformer, _apply
 from skssl._compat import Interval, StrOptions, choose_device, choose_dtype, fit_context, take_rows
 from skssl._kinds import KINDS
 from skssl._pretrained import (
@@ -24,6 +24,7 @@ from skssl._pretrained import (
     seen_by_last_step,
 )
 from skssl._report import PARTS
+from skssl._restored import restored_on_failure
 from skssl._rows import Rows, check_weight
 from skssl._train import Net, Plan, local_seed
 from skssl.views import original
@@ -249,7 +250,7 @@ class FineTuned(Pretrained):
         """
         if not hasattr(self, "transformer_"):
             return self.fit(X, y)
-        with _restored_on_failure(self):
+        with restored_on_failure(self):
             check_columns(self, self.transformer_, X)
             few, labels, _ = self._labelled_part(X, y, None)
             self.transformer_ = deepcopy(self.transformer_)

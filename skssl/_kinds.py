@@ -20,12 +20,15 @@ from skssl._inputs import (
     BagReader,
     ImageReader,
     SeriesReader,
+    Source,
     TableReader,
     TextReader,
     TokenReader,
     VideoReader,
     event_columns,
     infer_kind,
+    lies_outside,
+    open_source,
 )
 from skssl.encoders import (
     AudioScaler,
@@ -234,6 +237,25 @@ def kind_of(X: Any, estimator: Any) -> str:
     if modality == "auto" and kind not in kinds and ALSO.get(kind) in kinds:
         return ALSO[kind]
     return kind
+
+
+def opened(X: Any, estimator: Any) -> Any:
+    """Return X, or what reads it part by part where it is a table outside memory."""
+    if not lies_outside(X) or "table" not in getattr(estimator, "_kinds", ()):
+        return X
+    is_said = estimator.modality == "table"
+    is_other = getattr(estimator, "image_shape", None) is not None or len(_shape(X)) != 2
+    return open_source(X) if is_said or (estimator.modality == "auto" and not is_other) else X
+
+
+def settled(X: Any, estimator: Any) -> Any:
+    """Return X, read whole where it is outside memory but small enough, as ``fit`` wants it."""
+    source = opened(X, estimator)
+    return source.settled() if isinstance(source, Source) else source
+
+
+def _shape(X: Any) -> tuple[int, ...]:
+    return getattr(X, "shape", (0, 0))  # files, datasets and batches are tables
 
 
 def nouns(kinds: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skssl._base import _apply
-from skssl._rows import Rows
+from skssl._rows import Shuffled
 from skssl.views import original
 
 WHISKER = 1.5  # as in a box plot
@@ -113,5 +113,5 @@ class ScoresRows(ThresholdMixin):
         losses: Any = partial(self._row_losses, self.scorer_)
         return -_apply(losses, x).numpy().astype(np.float64)
 
-    def _finish(self, rows: Rows) -> None:
+    def _finish(self, rows: Shuffled) -> None:
         self.offset_ = threshold(self._scores(rows.some()), self.contamination)

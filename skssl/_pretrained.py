@@ -17,13 +17,14 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from skssl._base import SSLTransformer, _restored_on_failure
+from skssl._base import SSLTransformer
 from skssl._compat import HasMethods, StrOptions, count_rows, fit_context, take_metadata, take_rows
 from skssl._fitting import RoutesFit, fit_as_task, fit_transformer, part_of
 from skssl._inputs import infer_kind
 from skssl._kinds import kind_of, nouns, parameters_of
 from skssl._labels import labelled
 from skssl._raw import RAW
+from skssl._restored import restored_on_failure
 from skssl.methods import MultiTask, SimCLR, TextContrast, TS2Vec
 
 MAX_UNLABELLED = 10_000  # rows without labels that the default end is shown
@@ -92,7 +93,7 @@ class Pretrained(
         ValueError
             If no row is labelled, or if labels cannot be told from unlabelled rows.
         """
-        with _restored_on_failure(self):
+        with restored_on_failure(self):
             validate_data(self, X, y, skip_check_array=True)
             (X,) = indexable(X)
             mask, labels = self._read(y)

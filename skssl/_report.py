@@ -11,7 +11,7 @@ from torch import nn
 from skssl import _ranks, _train
 from skssl._checkpoint import CheckpointFile
 from skssl._collapse import ROWS, look, warn_of_collapse
-from skssl._rows import Rows
+from skssl._rows import Rows, Shuffled
 from skssl._train import Net, Patience, Place, Plan
 
 PARTS = ("decoder_", "scorer_")  # what a method may keep beside its encoder
@@ -33,7 +33,7 @@ class Report:
         plan: Plan,
         held_out: Rows | None,
         seed: int,
-        rows: Rows,
+        rows: Shuffled,
         optimizer: torch.optim.Optimizer,
     ):
         self.estimator, self.data = estimator, {"X": X, "y": y}

@@ -1,9 +1,9 @@
 """The rows of a fit: how often each stands there, in which group, and batches of them."""
 
 import bisect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,36 @@ import torch
 from torch import Tensor
 
 from skssl._compat import count_rows, take_rows
+from skssl._inputs import Source
 
 NO_CELL = -1.2345678901234567e300  # what a missing cell counts as in a hash
 CELLS_AT_ONCE = 2**15  # are hashed, which caches hold
+
+
+class Shuffled(Protocol):
+    """What a fit asks of its rows, wherever they are; the rows in memory below say what it is."""
+
+    @property
+    def parts(self) -> list[Any]: ...
+
+    @property
+    def units(self) -> tuple[str, int]: ...
+
+    def __len__(self) -> int: ...
+
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> "Shuffled": ...
+
+    def batches(
+        self, batch_size: int, generator: torch.Generator | None = None
+    ) -> Iterator[tuple[Tensor, ...]]: ...
+
+    def capped(self, batch_size: int) -> int: ...
+
+    def n_batches(self, batch_size: int) -> int: ...
+
+    def some(self, at_most: int | None = None) -> Tensor: ...
+
+    def split(self, n: int) -> tuple["Shuffled", "Rows"]: ...
 
 
 class Rows:
@@ -58,8 +85,14 @@ class Rows:
         assert self.group is not None
         return torch.bincount(self.group, self.share).double()
 
-    def over(self, *tensors: Tensor) -> "Rows":
-        """Return the same rows of other tensors."""
+    @property
+    def units(self) -> tuple[str, int]:
+        """What can be held out, and how much of it there is."""
+        return ("rows", len(self)) if self.group is None else ("groups", len(self.masses))
+
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> "Rows":
+        """Return the same rows of what a function makes of the tensors."""
+        tensors = map(function, self.tensors)
         return Rows(*tensors, index=self.index, share=self.share, group=self.group)
 
     def batches(
@@ -175,6 +208,20 @@ def _n_dealt(sizes: Tensor, batch_size: int) -> int:
     return max(1, bisect.bisect_left(range(1, most + 1), True, key=is_too_many))
 
 
+def hold_out(rows: Shuffled, fraction: float) -> tuple[Shuffled, Rows]:
+    """Return the rows to train on, and those that early stopping looks at."""
+    what, n = rows.units
+    n_held_out = max(2, round(fraction * n))
+    if n - n_held_out < 2:
+        name = "n_samples" if what == "rows" else "n_groups"
+        raise ValueError(
+            f"Early stopping holds {n_held_out} {what} out, which leaves {n - n_held_out} of "
+            f"{name} = {n} to train on; at least 2 are needed. Pass more {what}, or "
+            "n_iter_no_change=None."
+        )
+    return rows.split(n_held_out)
+
+
 @dataclass
 class Given:
     """Rows as the user gave them, without those of weight 0, and their weights and groups."""
@@ -188,6 +235,12 @@ class Given:
         """Check what was given; ``suffix`` is that of the arguments' names."""
         if sample_weight is None and groups is None:
             return cls(X)
+        if isinstance(X, Source):
+            raise ValueError(
+                f"sample_weight{suffix} and groups{suffix} need rows in memory, and X is larger "
+                "than that and read in parts, in another order in each pass. Pass "
+                "a sample of X as an array or DataFrame, or leave them out."
+            )
         n = count_rows(X)
         weight = check_weight(sample_weight, n, f"sample_weight{suffix}")
         groups = _check_groups(groups, n, f"groups{suffix}")
@@ -202,6 +255,16 @@ class Given:
             return self.X
         times = np.maximum(1, np.rint(self.weight)).astype(np.int64)
         return take_rows(self.X, np.arange(len(times)).repeat(times))
+
+
+def alone(X: Any, more: list[Any]) -> Any:
+    """Return the rows of a fit, where they are read in parts; those cannot be joined to others."""
+    if more and any(isinstance(part, Source) for part in (X, *more)):
+        raise ValueError(
+            "X or X_unlabeled is larger than memory shall hold, and is read in parts: pass all "
+            "rows as X, in one folder or dataset. Labels are not looked at."
+        )
+    return X
 
 
 def check_weight(weight: Any, n: int, name: str) -> np.ndarray | None:

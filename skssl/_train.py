@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from skssl import _ranks
-from skssl._rows import Rows, n_batches
+from skssl._rows import Rows, Shuffled, n_batches
 
 Loss = Callable[..., Tensor]
 
@@ -127,7 +127,7 @@ class Place:
     stopped: bool = False
 
     def batches(
-        self, rows: Rows, batch_size: int, device: torch.device
+        self, rows: Shuffled, batch_size: int, device: torch.device
     ) -> Iterator[tuple[Tensor, ...]]:
         """Yield the batches of one pass after another, those of before a break left out."""
         n_skipped = self.n_taken
@@ -164,7 +164,7 @@ def set_generators(states: list[Tensor], device: torch.device) -> None:
 def train(
     net: Net,
     optimizer: torch.optim.Optimizer,
-    rows: Rows,
+    rows: Shuffled,
     loss: Loss,
     plan: Plan,
     on_epoch: Callable[[list[float]], bool],

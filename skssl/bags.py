@@ -15,13 +15,13 @@ from sklearn.cluster import KMeans
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skssl._base import _restored_on_failure
 from skssl._baselines import ColumnsAsNumbers
 from skssl._compat import HasMethods, Interval, fit_context, take_metadata
 from skssl._fitting import RoutesFit, fit_as_task, part_of
 from skssl._inputs import bags_of, check_time
 from skssl._inputs._bags import BagArray, BagDtype, to_bags
 from skssl._kinds import kind_of, wrong_kind
+from skssl._restored import restored_on_failure
 
 __all__ = ["BagArray", "BagDtype", "PhenotypeTransformer", "to_bags"]
 
@@ -146,7 +146,7 @@ class PhenotypeTransformer(
         self : object
             The fitted transformer.
         """
-        with _restored_on_failure(self):
+        with restored_on_failure(self):
             bags = self._check(X, reset=True)
             self._time = bags.events.time
             parts, random = self._parts(bags), check_random_state(self.random_state)

@@ -12,7 +12,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state, get_tags, indexable
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skssl._base import SSLTransformer, _restored_on_failure
+from skssl._base import SSLTransformer
 from skssl._compat import HasMethods, Interval, StrOptions, fit_context
 from skssl._density import Density
 from skssl._fitting import RoutesFit, fit_transformer, part_of
@@ -29,6 +29,7 @@ from skssl._pretrained import (
     seen_by_last_step,
 )
 from skssl._reconstruction import check_reconstructs
+from skssl._restored import restored_on_failure
 from skssl.methods import DenoisingAutoencoder, MaskedAutoencoder
 
 RAW_SHRINKAGE = 0.1  # how much columns that mean something are decorrelated: nearly wholly
@@ -365,7 +366,7 @@ def _fit_detector(
     learn: Callable[[Any, np.random.RandomState], np.ndarray],
 ) -> Any:
     """Fit the transformer, then what ``learn`` does, which returns the scores of the rows."""
-    with _restored_on_failure(owner):
+    with restored_on_failure(owner):
         validate_data(owner, X, skip_check_array=True)
         (X,) = indexable(X)
         metadata = owner._routed(params)["transformer"]

@@ -14,6 +14,7 @@ ROOT = Path(skssl.__file__).parent
 # These know nothing of estimators. A module named nowhere here stands above the methods.
 BOTTOM = {
     "_checkpoint",
+    "_chunked",
     "_collapse",
     "_columns",
     "_compat",
@@ -23,6 +24,7 @@ BOTTOM = {
     "_kinds",
     "_parameters",
     "_ranks",
+    "_restored",
     "_rows",
     "_sharing",
     "_teachers",

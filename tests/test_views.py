@@ -10,8 +10,8 @@ from sklearn.datasets import load_iris
 from torch import nn
 
 from skssl import SCARF, VIME, DenoisingAutoencoder, MultiTask
-from skssl._base import make_views
 from skssl.views import UserViews, Views, altered, original, swap_cells
+from skssl.views._lists import make_views
 
 NAN = float("nan")
 X_IRIS = load_iris().data

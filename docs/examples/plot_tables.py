@@ -13,6 +13,8 @@ Training is cut short (``max_epochs``) to keep the page quick; leave it out in e
 # The table
 # ---------
 # A third of the columns become categories, and every tenth cell goes missing.
+import tempfile
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -24,7 +26,14 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skssl import SCARF, VIME, DenoisingAutoencoder, MultiTask, PretrainedClassifier
+from skssl import (
+    SCARF,
+    VIME,
+    DenoisingAutoencoder,
+    MultiTask,
+    PretrainedClassifier,
+    transform_to,
+)
 
 rng = np.random.default_rng(0)
 df, malignant = load_breast_cancer(return_X_y=True, as_frame=True)
@@ -50,6 +59,18 @@ for ax, method in zip(axes, methods, strict=True):
 # ----------------------------------------
 encoder = SCARF(n_components=8, max_epochs=20, random_state=0).set_output(transform="pandas")
 encoder.fit_transform(df).head(3)
+
+# %%
+# A table on a disk
+# -----------------
+# Arrays on a disk and Parquet files are read where they lie, however large they are, and
+# ``transform_to`` writes their embedding to a file.
+with tempfile.TemporaryDirectory() as folder:
+    np.save(f"{folder}/rows.npy", load_digits().data)
+    rows = np.load(f"{folder}/rows.npy", mmap_mode="r")
+    encoder = SCARF(n_components=8, max_epochs=5, random_state=0).fit(rows)
+    Z = transform_to(encoder, rows, f"{folder}/Z.npy")
+    print(Z.shape)
 
 # %%
 # A label budget

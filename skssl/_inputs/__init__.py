@@ -8,6 +8,7 @@ Texts and tokens are one int64 tensor ``(n, length)``, 0 behind the last token. 
 channels, time)`` and waveforms ``(n, time)``, NaN where there is nothing.
 """
 
+import os
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -22,6 +23,8 @@ from skssl._inputs._events import MAKE_BAGS, BagReader, bags_of, check_time, eve
 from skssl._inputs._images import MAKE_CLIPS, MAKE_IMAGES, ImageReader, VideoReader
 from skssl._inputs._reader import TableReader
 from skssl._inputs._series import MAKE_SERIES, SeriesReader, is_ragged
+from skssl._inputs._sources import Piece, Source, lies_outside, open_source
+from skssl._inputs._survey import survey
 from skssl._inputs._text import (
     MAKE_TEXT,
     MAKE_TOKENS,
@@ -45,7 +48,9 @@ __all__ = [
     "BagReader",
     "Columns",
     "ImageReader",
+    "Piece",
     "SeriesReader",
+    "Source",
     "TableReader",
     "TextReader",
     "TokenReader",
@@ -56,7 +61,10 @@ __all__ = [
     "event_columns",
     "infer_kind",
     "is_bags",
+    "lies_outside",
+    "open_source",
     "padded",
+    "survey",
     "texts_of",
 ]
 
@@ -83,6 +91,12 @@ def infer_kind(X: Any, modality: str = "auto", *, is_flat_image: bool = False) -
         if modality not in MODALITIES:
             raise ValueError(f"modality must be 'auto' or one of {MODALITIES}, got {modality!r}.")
         return modality
+    if isinstance(X, str | os.PathLike):
+        raise ValueError(
+            f"Expected 2D array, got scalar array instead: {X!r}. A path is read by fit, "
+            "partial_fit and transform of methods for tables, and by transform_to. Here pass the "
+            "rows, as pandas.read_parquet returns them."
+        )
     if is_bags(X):
         return "bags"
     if is_ragged(X):

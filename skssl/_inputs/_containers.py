@@ -35,6 +35,8 @@ class Table:
 
 def open_table(X: Any) -> Table:
     """Return X by column; anything but a two-dimensional table of cells is an error."""
+    if isinstance(X, Table):
+        return X
     if isinstance(X, np.ndarray):
         return _open_array(X)
     if issparse(X):

@@ -73,6 +73,16 @@ class TableReader:
         vars(self).pop("_codes", None)
         return self
 
+    def asks(self, X: Any) -> list[int]:
+        """Return the columns of which ``fit`` has to see all values, by the dtypes of X."""
+        table = open_table(X)
+        declared = _declared(self.categorical_features, table.names, table.shape[1])
+        return [
+            i
+            for i, (kind, choice) in enumerate(zip(table.kinds, declared, strict=True))
+            if not _is_numbers({kind}, choice) and kind != "bool"
+        ]
+
     def read(self, X: Any, ensure_min_samples: int = 1) -> torch.Tensor:
         """Return X as one tensor of shape (n_samples, n_columns) on the CPU.
 
@@ -123,7 +133,7 @@ class TableReader:
         try:
             return np.fromiter(map(cache[i].__getitem__, cells), np.float32, len(cells))
         except TypeError:  # a cell without a hash, such as a list
-            _distinct(cells, label_of(names, i))
+            distinct(cells, label_of(names, i))
             raise
 
     def restore(self, cells: np.ndarray, like: Any, columns: Sequence[int] | None = None) -> Any:
@@ -217,11 +227,11 @@ def _learn(
 ) -> tuple[int, list[Any] | None]:
     """Return the cardinality of a column, 0 for numbers, and its categories."""
     kinds = {table.kinds[i] for table in tables}
-    if declared is False or (declared is None and kinds <= {"narrow", "wide"}):
+    if _is_numbers(kinds, declared):
         return 0, None
     if kinds == {"bool"}:
         return 2, [False, True]
-    found = dict.fromkeys(v for table in tables for v in _distinct(table.cells(i), label))
+    found = dict.fromkeys(v for table in tables for v in distinct(table.cells(i), label))
     family = _family(found, label)
     if declared is None and not found:
         return 0, []
@@ -241,6 +251,11 @@ def _learn(
     return max(1, len(levels)), [_plain(v) for v in levels]
 
 
+def _is_numbers(kinds: set[str], declared: bool | None) -> bool:
+    """Tell whether a column is numbers whatever they are."""
+    return declared is False or (declared is None and kinds <= {"narrow", "wide"})
+
+
 def _plain(value: Any) -> Any:
     """Return a category as a type that JSON knows."""
     if isinstance(value, str):
@@ -250,7 +265,7 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, Integral) else float(value)
 
 
-def _distinct(cells: Any, label: str) -> list[Any]:
+def distinct(cells: Any, label: str) -> list[Any]:
     """Return the different values of a column, the missing ones left out."""
     if isinstance(cells, np.ndarray):
         return np.unique(cells[~np.isnan(cells)]).tolist()
@@ -291,7 +306,7 @@ def _numbers(cells: list[Any], label: str, text_is_missing: bool) -> np.ndarray:
             math.nan if is_missing(v) or (text_is_missing and isinstance(v, str)) else v
             for v in cells
         ]
-        present = _distinct(cells, label)
+        present = distinct(cells, label)
         if _family(present, label) == "text":
             raise TypeError(
                 f"{label} holds strings such as {present[0]!r}; expected numbers. Convert it to "

@@ -141,3 +141,8 @@ class UserViews:
                 "Return one tensor (it is then called once per view) or a longer list."
             )
         return views  # type: ignore[return-value]
+
+
+def make_views(views: Any, default: Views) -> Any:
+    """Return what maps a batch to its list of views: the method's own, or the user's."""
+    return default if isinstance(views, str) else UserViews(views, max(1, len(default)))
