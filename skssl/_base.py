@@ -11,13 +11,13 @@ import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skssl import _ranks, _train
 from skssl._chunked import ChunkedRows
 from skssl._compat import choose_device, choose_dtype, compiled, fit_context
-from skssl._inputs import Source, survey
+from skssl._inputs import Source, note_columns, survey
 from skssl._kinds import KINDS, kind_of, opened, parameters_of, settled, wrong_kind
 from skssl._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
 from skssl._report import PARTS, Report
@@ -288,7 +288,7 @@ class SSLTransformer(
             raise wrong_kind(self, kinds, kind)
         table = KINDS[kind].table(X)
         if table is not None:
-            validate_data(self, table, reset=reset, skip_check_array=True)
+            note_columns(self, table, reset=reset)
         return kind
 
     def _train(self, X: Any, y: Any, rows: Shuffled, *, again: bool, stream: bool) -> Self:

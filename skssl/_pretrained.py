@@ -15,12 +15,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags, indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skssl._base import SSLTransformer
 from skssl._compat import HasMethods, StrOptions, count_rows, fit_context, take_metadata, take_rows
 from skssl._fitting import RoutesFit, fit_as_task, fit_transformer, part_of
-from skssl._inputs import infer_kind
+from skssl._inputs import infer_kind, note_columns
 from skssl._kinds import kind_of, nouns, parameters_of
 from skssl._labels import labelled
 from skssl._raw import RAW
@@ -94,7 +94,7 @@ class Pretrained(
             If no row is labelled, or if labels cannot be told from unlabelled rows.
         """
         with restored_on_failure(self):
-            validate_data(self, X, y, skip_check_array=True)
+            note_columns(self, X, y)
             (X,) = indexable(X)
             mask, labels = self._read(y)
             routed = self._routed(params)
@@ -371,7 +371,7 @@ def seen_by_last_step(transformer: Any, X: Any) -> Any:
 def check_columns(owner: Any, transformer: Any, X: Any) -> None:
     """Compare the columns of X with those of ``fit``; most transformers do so themselves."""
     if transformer is not None and get_tags(transformer).no_validation:
-        validate_data(owner, X, reset=False, skip_check_array=True)
+        note_columns(owner, X, reset=False)
 
 
 def _some_unlabelled(every: tuple[Any, ...], mask: np.ndarray) -> tuple[Any, ...]:

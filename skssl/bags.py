@@ -13,12 +13,12 @@ from sklearn.base import (
 from sklearn.callback import CallbackSupportMixin
 from sklearn.cluster import KMeans
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skssl._baselines import ColumnsAsNumbers
 from skssl._compat import HasMethods, Interval, fit_context, take_metadata
 from skssl._fitting import RoutesFit, fit_as_task, part_of
-from skssl._inputs import bags_of, check_time
+from skssl._inputs import bags_of, check_time, note_columns
 from skssl._inputs._bags import BagArray, BagDtype, to_bags
 from skssl._kinds import kind_of, wrong_kind
 from skssl._restored import restored_on_failure
@@ -200,7 +200,7 @@ class PhenotypeTransformer(
         if kind != "bags":
             raise wrong_kind(self, ("bags",), kind)
         bags = bags_of(X).compact()
-        validate_data(self, bags.events.frame, reset=reset, skip_check_array=True)
+        note_columns(self, bags.events.frame, reset=reset)
         if not reset:
             check_time(bags, self._time)
         return bags

@@ -10,13 +10,13 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state, get_tags, indexable
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skssl._base import SSLTransformer
 from skssl._compat import HasMethods, Interval, StrOptions, fit_context
 from skssl._density import Density
 from skssl._fitting import RoutesFit, fit_transformer, part_of
-from skssl._inputs import infer_kind
+from skssl._inputs import infer_kind, note_columns
 from skssl._kinds import wrong_kind
 from skssl._outliers import ThresholdMixin, threshold
 from skssl._parameters import CONSTRAINTS
@@ -367,7 +367,7 @@ def _fit_detector(
 ) -> Any:
     """Fit the transformer, then what ``learn`` does, which returns the scores of the rows."""
     with restored_on_failure(owner):
-        validate_data(owner, X, skip_check_array=True)
+        note_columns(owner, X)
         (X,) = indexable(X)
         metadata = owner._routed(params)["transformer"]
         task = owner._init_callback_context(max_subtasks=1)

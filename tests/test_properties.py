@@ -16,7 +16,7 @@ from skssl import to_bags
 from skssl._base import SSLTransformer
 from skssl._inputs import is_bags
 
-FEW, MANY = 300, 1500  # examples of each kind of data; ten thousand in all
+FEW, MANY = 15, 1500  # examples of each kind of data; ten thousand in all
 
 NAMES = ["a", "Größe", "体重", "x y", "", "🙂", "__class__", "nan"]
 WORDS = [

@@ -610,6 +610,8 @@ def test_texts_and_their_tokens_embed_alike(method):
     )
     with_holes = clone(method).fit([*texts, None, ""])
     assert np.isfinite(with_holes.transform(["", None, "unheard-of ☃"])).all()
+    alone = with_holes.transform([None])  # which nothing says is a text but the fit
+    np.testing.assert_allclose(alone, with_holes.transform([""]), rtol=1e-5)
     with pytest.raises(ValueError, match=r"reads texts or tokens; X looks like modality='series'"):
         clone(method).fit(np.zeros((5, 2, 9)))
 

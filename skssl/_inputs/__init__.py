@@ -18,7 +18,13 @@ from scipy.sparse import issparse
 from skssl._columns import Columns
 from skssl._inputs._audio import MAKE_AUDIO, AudioReader
 from skssl._inputs._bags import is_bags
-from skssl._inputs._containers import as_array, check_one_shape, is_missing, wrong_dimension
+from skssl._inputs._containers import (
+    as_array,
+    check_one_shape,
+    is_missing,
+    note_columns,
+    wrong_dimension,
+)
 from skssl._inputs._events import MAKE_BAGS, BagReader, bags_of, check_time, event_columns
 from skssl._inputs._images import MAKE_CLIPS, MAKE_IMAGES, ImageReader, VideoReader
 from skssl._inputs._reader import TableReader
@@ -62,6 +68,7 @@ __all__ = [
     "infer_kind",
     "is_bags",
     "lies_outside",
+    "note_columns",
     "open_source",
     "padded",
     "survey",
@@ -111,7 +118,7 @@ def infer_kind(X: Any, modality: str = "auto", *, is_flat_image: bool = False) -
     n_dimensions = len(X.shape)
     if is_flat_image and n_dimensions in (2, 3, 4):
         return "image"
-    if n_dimensions == 1 and isinstance(next((v for v in X if not is_missing(v)), None), str):
+    if n_dimensions == 1 and _is_text(X):
         return "text"
     if n_dimensions < 2:
         check_one_shape(X)
@@ -125,3 +132,9 @@ def infer_kind(X: Any, modality: str = "auto", *, is_flat_image: bool = False) -
             f"modality=, one of {MODALITIES}."
         )
     return by_shape[n_dimensions]
+
+
+def _is_text(X: Any) -> bool:
+    """Tell whether a column is of texts, or of objects that are all missing, as texts may be."""
+    first = next((value for value in X if not is_missing(value)), None)
+    return isinstance(first, str) or (first is None and X.dtype == object and len(X) > 0)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.sparse import issparse
+from sklearn.utils.validation import validate_data
 
 VECTORIZER = "put skrub's TableVectorizer in front"
 
@@ -37,6 +38,7 @@ def open_table(X: Any) -> Table:
     """Return X by column; anything but a two-dimensional table of cells is an error."""
     if isinstance(X, Table):
         return X
+    _check_unique(X)
     if isinstance(X, np.ndarray):
         return _open_array(X)
     if issparse(X):
@@ -130,7 +132,6 @@ def _open_array(X: np.ndarray, names: list[Any] | None = None) -> Table:
 def _open_pandas(X: Any) -> Table:
     """Open a pandas frame by its own means: narwhals takes 25 microseconds a column."""
     names, dtypes = X.columns.tolist(), X.dtypes.tolist()
-    _check_unique(names)
     kinds = [_pandas_kind(X, i, dtype, label_of(names, i)) for i, dtype in enumerate(dtypes)]
     plain = [isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in dtypes]
     if names and all(plain) and "bool" not in kinds:
@@ -162,7 +163,6 @@ def _pandas_kind(X: Any, i: int, dtype: Any, label: str) -> str:
 
 
 def _open_frame(X: Any) -> Table:
-    _check_unique(list(getattr(X, "column_names", [])))  # a pyarrow table may repeat one
     frame = nw.from_native(X, eager_only=True)
     names, series = frame.columns, list(frame.iter_columns())
     dtypes = [column.dtype for column in series]
@@ -227,7 +227,18 @@ def label_of(names: list[Any] | None, i: int) -> str:
     return f"Column {i}" if names is None else f"Column {names[i]!r}"
 
 
-def _check_unique(names: list[Any]) -> None:
+def note_columns(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool = True) -> None:
+    """Take note of how many columns X has and of their names, or compare them with those noted."""
+    _check_unique(X)
+    validate_data(estimator, X, y, reset=reset, skip_check_array=True)
+
+
+def _check_unique(X: Any) -> None:
+    """Raise if a frame has two columns of one name, as those of pandas and pyarrow may."""
+    X = nw.to_native(X, pass_through=True)
+    if not nw.dependencies.is_into_dataframe(X):
+        return
+    names = list(getattr(X, "column_names", None) or getattr(X, "columns", []))
     if len(set(names)) != len(names):
         twice = sorted({str(name) for name in names if names.count(name) > 1})
         raise ValueError(

@@ -209,7 +209,9 @@ def _numbers(array: np.ndarray, modality: str) -> np.ndarray:
         make = MAKE_IMAGES if modality == "image" else MAKE_CLIPS
         raise TypeError(f"Expected numbers in images, got dtype {array.dtype}. {make}")
     out = np.array(array, dtype=np.float32)
-    if not np.isfinite(out.sum(dtype=np.float64)):
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        is_finite = np.isfinite(out.sum(dtype=np.float64))
+    if not is_finite:
         bad = np.flatnonzero(~np.isfinite(out.reshape(len(out), -1)).all(1))
         what = "NaN" if np.isnan(out[bad[0]]).any() else "infinity"
         things = "images" if modality == "image" else "clips"
