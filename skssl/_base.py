@@ -315,8 +315,9 @@ class SSLTransformer(
                 optimizer.load_state_dict(optimizer.state_dict() | state)
             report = Report(self, X, y, net, plan, held_out, seed, trained, optimizer)
             with compiled(net.encoder) if self.compile else contextlib.nullcontext():
-                loop = net, optimizer, trained, self._batch_loss, plan, report, report.place
-                curve = _train.train(*loop)
+                curve = _train.train(
+                    net, optimizer, trained, self._batch_loss, plan, report, report.place
+                )
         # of an earlier fit that had them
         for name in (*PARTS, "validation_loss_curve_", "probe_curves_"):
             self.__dict__.pop(name, None)
