@@ -32,6 +32,7 @@ from skssl import (
     _train,
     losses,
 )
+from skssl._inputs import _sources
 from skssl._rows import Rows
 from skssl.callbacks import Checkpoint
 
@@ -140,11 +141,21 @@ def resumed(folder):
     return np.stack([whole, method.set_callbacks(kept).fit_transform(X)])
 
 
+def outside_memory(folder):
+    """The embedding after a fit that reads its rows part by part."""
+    _sources.IN_MEMORY = 100  # cells
+    path = Path(folder) / f"rows of {os.environ.get('RANK')}.npy"
+    np.save(path, X)
+    method = SCARF(max_epochs=2, batch_size=16, n_iter_no_change=3, random_state=0)
+    return method.fit(np.load(path, mmap_mode="r")).transform(X)
+
+
 def main(folder):
     steps = {name: gradients(method) for name, method in METHODS.items()}
     scores, embeddings = probed()
     steps |= {**coupled(), "scores": scores, "embeddings": embeddings, "unseeded": unseeded()}
     steps["resumed"] = resumed(folder)
+    steps["outside memory"] = outside_memory(folder)
     try:
         SimCLR(batch_size=3, random_state=0).fit(X)
     except ValueError as error:

@@ -54,7 +54,7 @@ def test_losses_that_compare_rows_see_those_of_all_ranks(ranks):
 
 
 def test_all_ranks_have_one_encoder(ranks):
-    for name in ("embeddings", "unseeded"):
+    for name in ("embeddings", "unseeded", "outside memory"):
         assert np.array_equal(ranks[0][name], ranks[1][name])
 
 
