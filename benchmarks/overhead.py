@@ -55,6 +55,7 @@ from skssl._base import ROWS_AT_ONCE
 from skssl._cache import fit_key
 from skssl._checkpoint import CheckpointFile
 from skssl._compat import has_native_bfloat16
+from skssl._train import Net
 from skssl.callbacks import Checkpoint, TimeBudget
 from skssl.datasets import make_moving_digits
 from skssl.encoders import MLP
@@ -99,9 +100,10 @@ class BareSteps:
     def prepare(self, estimator: SCARF, x: torch.Tensor) -> None:
         """Build the same net beside the fit's, and the views it will always be given."""
         net = copy.deepcopy(estimator._net)
-        x = net.scaler(x)
-        views = estimator.views_(x)
-        net.views = lambda _: views
+        if not estimator._alters_raw:
+            x = net.scaler(x)
+        for part in (m for m in net.modules() if isinstance(m, Net)):  # each task has one
+            part.views = partial(_same, part.views(x))
         self.net, self.x, self.estimator = net.train(), x, estimator
         self.optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
 
@@ -132,9 +134,13 @@ class BareSteps:
         self.bare.append((time.perf_counter() - start) / self.n_steps)
 
 
+def _same(views: list[torch.Tensor], _: torch.Tensor) -> list[torch.Tensor]:
+    return views
+
+
 def compare(
     cls: Any,
-    X: np.ndarray,
+    X: Any,
     encoder: Any,
     batch_size: int,
     ours: str,
@@ -145,7 +151,7 @@ def compare(
     """Return ms a step of ours and of the bare loop, and the median of their ratio."""
     params = {"encoder": encoder, "batch_size": batch_size, "random_state": 0}
     timer = BareSteps(bare, len(X) // batch_size)
-    estimator = cls(**params).partial_fit(X[:256])
+    estimator = cls(max_epochs=0, warm_start=True, **params).fit(X)  # the net as a fit makes it
     timer.prepare(estimator, estimator._read(X[:batch_size]).clone())
     fit = cls(max_epochs=epochs, precision=ours, compile=compile, **params)
     fit.set_callbacks(timer).fit(X)
@@ -208,22 +214,6 @@ def image_views() -> None:
             pair, step, ratio = interleaved(partial(estimator.views_, x), bare.step, 8)
             cells = f"{side} x {side} x {channels}", precision, f"{pair * 1e3:.0f}"
             print("|", " | ".join((*cells, f"{step * 1e3:.0f}", f"{ratio:.3f}")), "|", flush=True)
-
-
-def peers() -> None:
-    """A step of ts3l's SCARF and of ours, in turn; needs a Python that has ts3l."""
-    python = os.environ.get("TS3L_PYTHON")
-    if python is None:
-        print("\nts3l: skipped; set TS3L_PYTHON to a Python with ts3l==0.70 (benchmarks/README.md)")
-        return
-    script = os.path.join(os.path.dirname(__file__), "peer_ts3l.py")
-    for _ in range(3):
-        out = subprocess.run([python, script, "128"], capture_output=True, check=True, text=True)
-        theirs = float(out.stdout.split()[-1])
-        ours, _, _ = compare(SCARF, table(), four_layers, 128, "auto", "float32", 5)
-        print(
-            f"SCARF, batch 128: ts3l {theirs:.0f} ms a step, ours {ours:.2f}: {theirs / ours:.0f}"
-        )
 
 
 def interleaved(
@@ -427,7 +417,6 @@ ALL = (
     steps,
     image_steps,
     image_views,
-    peers,
     transform,
     pretraining,
     sequences,

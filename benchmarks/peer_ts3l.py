@@ -1,4 +1,4 @@
-"""Milliseconds a step of ts3l's SCARF: run by `overhead.py peers` with a Python that has ts3l."""
+"""Milliseconds a step of ts3l's SCARF: run by `speed.py peers` with a Python that has ts3l."""
 
 import statistics
 import sys

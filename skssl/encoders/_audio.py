@@ -76,7 +76,8 @@ class LogMel(nn.Module):
 
     def mel(self, spectrum: Tensor) -> Tensor:
         """Return the logarithms of the power of spectra in each band."""
-        return (self.filters @ spectrum.abs().square() + FLOOR).log()
+        power = spectrum.real.square() + spectrum.imag.square()  # .abs() would take roots first
+        return (self.filters @ power + FLOOR).log()
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
