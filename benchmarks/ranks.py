@@ -21,7 +21,7 @@ from overhead import images, table
 from skssl import SCARF, SimCLR
 from skssl.encoders import MLP
 
-TURNS = 3
+TURNS = 2
 
 
 class Epochs:
