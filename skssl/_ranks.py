@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 _state = threading.local()
@@ -158,22 +159,43 @@ class _Gathered(torch.autograd.Function):
         return grad[dist.get_rank() * n : (dist.get_rank() + 1) * n] * ctx.size
 
 
-class _Summed(torch.autograd.Function):
-    """The sum over the ranks; its gradient is the sum of theirs."""
+class _Normalised(torch.autograd.Function):
+    """Batch normalisation of x by the mean and variance of the rows of all ranks, and these two.
+
+    torch's own passes over x do the work; what differs from those of one process are the sums.
+    """
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor) -> Tensor:
-        z = z.clone()
-        dist.all_reduce(z)
-        return z
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Any, ...]:
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        variance, own = torch.var_mean(wide, [0, *range(2, x.ndim)], correction=0)
+        means, variances = _Gathered.apply(torch.stack([own, variance])[None]).unbind(1)
+        mean = means.mean(0)
+        variance = (variances + (means - mean).square()).mean(0)
+        ctx.save_for_backward(x, weight, mean, (variance + eps).rsqrt())
+        ctx.eps, ctx.size = eps, size()
+        ctx.mark_non_differentiable(mean, variance)
+        return F.batch_norm(x, mean, variance, weight, bias, eps=eps), mean, variance
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        return _Summed.forward(ctx, grad)
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Any, ...]:
+        x, weight, mean, scale = ctx.saved_tensors
+        into_x, into_weight, into_bias = torch.ops.aten.native_batch_norm_backward(
+            grad, x, weight, None, None, mean, scale, True, ctx.eps, [True, True, True]
+        )
+        # It took off the gradient what this rank's sums say, where those of all count.
+        sums = torch.stack([into_weight, into_bias])
+        of_all = sums.clone()
+        dist.all_reduce(of_all)
+        slope, shift = (sums - of_all / ctx.size) * (scale * weight * x.shape[1] / x.numel())
+        shape = [1, -1, *[1] * (x.ndim - 2)]
+        slope, shift = slope * scale, shift - slope * scale * mean
+        more = torch.addcmul(shift.view(shape), x.to(shift), slope.view(shape))
+        return into_x + more.to(into_x), into_weight, into_bias, None
 
 
 class _OfAll:
-    """Batch normalisation by the mean and variance of the rows of all ranks.
+    """Batch normalisation that counts the rows of all ranks.
 
     torch's SyncBatchNorm refuses tensors on a CPU.
     """
@@ -181,24 +203,17 @@ class _OfAll:
     def forward(self: Any, x: Tensor) -> Tensor:
         if size() == 1 or not self.training:
             return super().forward(x)  # type: ignore[misc]
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        axes = [0, *range(2, x.ndim)]
-        n = x.numel() // x.shape[1] * size()
-        mean = _Summed.apply(wide.mean(axes)) / size()
-        centred = wide - mean.view(1, -1, *[1] * (x.ndim - 2))
-        variance = _Summed.apply(centred.square().mean(axes)) / size()
-        scale = (variance + self.eps).rsqrt()
+        plain = x.new_ones(x.shape[1], dtype=torch.promote_types(x.dtype, torch.float32))
+        weight, bias = (plain, 0 * plain) if self.weight is None else (self.weight, self.bias)
+        out, mean, variance = _Normalised.apply(x, weight, bias, self.eps)
         if self.track_running_stats:
+            n = x.numel() // x.shape[1] * size()
+            self.num_batches_tracked += 1
+            rate = self.momentum or 1 / float(self.num_batches_tracked)
             with torch.no_grad():
-                self.num_batches_tracked += 1
-                rate = self.momentum or 1 / float(self.num_batches_tracked)
                 self.running_mean.lerp_(mean.to(self.running_mean), rate)
                 self.running_var.lerp_((variance * n / (n - 1)).to(self.running_var), rate)
-        scale = scale if self.weight is None else scale * self.weight
-        out = centred * scale.view(1, -1, *[1] * (x.ndim - 2))
-        if self.bias is not None:
-            out = out + self.bias.view(1, -1, *[1] * (x.ndim - 2))
-        return out.to(x.dtype)
+        return out
 
 
 class _BatchNorm1d(_OfAll, nn.BatchNorm1d):
