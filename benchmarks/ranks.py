@@ -21,7 +21,7 @@ from overhead import images, table
 from skssl import SCARF, SimCLR
 from skssl.encoders import MLP
 
-TURNS = 2
+TURNS = 1
 
 
 class Epochs:

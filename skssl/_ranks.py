@@ -168,8 +168,8 @@ class _Normalised(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Any, ...]:
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        variance, own = torch.var_mean(wide, [0, *range(2, x.ndim)], correction=0)
-        means, variances = _Gathered.apply(torch.stack([own, variance])[None]).unbind(1)
+        own = torch.batch_norm_update_stats(wide, None, None, 0.0)  # mean and variance
+        means, variances = _Gathered.apply(torch.stack(own)[None]).unbind(1)
         mean = means.mean(0)
         variance = (variances + (means - mean).square()).mean(0)
         ctx.save_for_backward(x, weight, mean, (variance + eps).rsqrt())
@@ -190,8 +190,8 @@ class _Normalised(torch.autograd.Function):
         slope, shift = (sums - of_all / ctx.size) * (scale * weight * x.shape[1] / x.numel())
         shape = [1, -1, *[1] * (x.ndim - 2)]
         slope, shift = slope * scale, shift - slope * scale * mean
-        more = torch.addcmul(shift.view(shape), x.to(shift), slope.view(shape))
-        return into_x + more.to(into_x), into_weight, into_bias, None
+        into_x.addcmul_(x, slope.view(shape).to(x)).add_(shift.view(shape))
+        return into_x, into_weight, into_bias, None
 
 
 class _OfAll:
