@@ -1,10 +1,10 @@
 """Rows a second of a fit on one rank and on two, of one thread each.
 
-    OMP_NUM_THREADS=1 python benchmarks/ranks.py     # about 6 minutes, both cores free
+    OMP_NUM_THREADS=1 python benchmarks/ranks.py     # about 5 minutes, both cores free
 
-Each fit is started by torchrun, as a user would start a script that calls `fit`. Fits on one rank
-and on two take turns, and the ratio is the median over the turns of the rows a second of all
-epochs but the first. A batch is shared: two ranks take half of its rows each.
+Each fit is started by torchrun, as a user would start a script that calls `fit`. Rows a second are
+those of the median epoch, the first left out. A batch is shared: two ranks take half of its rows
+each. With TURNS above 1, fits on one rank and on two take turns, and medians are printed.
 """
 
 import argparse
