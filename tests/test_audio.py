@@ -319,8 +319,8 @@ def test_hidden_units_are_found_more_often_than_the_most_frequent():
 
 
 def test_hidden_units_teach_words():
-    gains = [probe(hidden_unit(40, seed)) - probe(hidden_unit(0, seed)) for seed in (0, 1)]
-    assert np.mean(gains) > 0.025  # half of the mean measured, .050; .014 was the lower one
+    gains = [probe(hidden_unit(20, seed)) - probe(hidden_unit(0, seed)) for seed in (0, 1)]
+    assert np.mean(gains) > 0.04  # half of the mean measured, .082; .078 was the lower one
 
 
 def test_units_are_the_nearest_centres():

@@ -36,13 +36,20 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
-from skssl import _cache
+from skssl import _cache, _heads
 from skssl.methods import SCARF, MultiTask, TS2Vec
 from skssl.model_selection import UnlabeledKFold
 from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor
 
 CHEAP = {"max_epochs": 2, "n_components": 8, "precision": "float32", "device": "cpu"}
 MINUS_ONE = {"check_classifiers_classes": "-1 means unlabelled"}
+
+
+@pytest.fixture(autouse=True)
+def small_forests(monkeypatch):
+    """What is tested here is the same with any number of trees."""
+    monkeypatch.setattr(_heads, "N_TREES", 10)
+
 
 
 @pytest.fixture(scope="module")
