@@ -51,7 +51,6 @@ def small_forests(monkeypatch):
     monkeypatch.setattr(_heads, "N_TREES", 10)
 
 
-
 @pytest.fixture(scope="module")
 def iris():
     X, y = load_iris(return_X_y=True)
