@@ -1,6 +1,5 @@
 """The base class of every self-supervised transformer."""
 
-import contextlib
 import copy
 from dataclasses import dataclass, fields
 from functools import partial
@@ -314,7 +313,7 @@ class SSLTransformer(
                 state = {"state": self._optimizer_state["state"]}
                 optimizer.load_state_dict(optimizer.state_dict() | state)
             report = Report(self, X, y, net, plan, held_out, seed, trained, optimizer)
-            with compiled(net.encoder) if self.compile else contextlib.nullcontext():
+            with _ranks.together(), compiled(net.encoder, self.compile):
                 curve = _train.train(
                     net, optimizer, trained, self._batch_loss, plan, report, report.place
                 )

@@ -177,8 +177,11 @@ def choose_device(device: Any) -> torch.device:
 
 
 @contextlib.contextmanager
-def compiled(module: torch.nn.Module) -> Iterator[None]:
+def compiled(module: torch.nn.Module, is_wanted: bool = True) -> Iterator[None]:
     """Run a module as ``torch.compile`` translates it, inside the block; copies are plain."""
+    if not is_wanted:
+        yield
+        return
     on_cpu = next(module.parameters()).device.type == "cpu"
     if on_cpu and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++", "cl"))):
         raise ValueError(

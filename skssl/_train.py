@@ -160,7 +160,6 @@ def set_generators(states: list[Tensor], device: torch.device) -> None:
         getattr(torch, device.type).set_rng_state(state, device)
 
 
-@_ranks.together()
 def train(
     net: Net,
     optimizer: torch.optim.Optimizer,
@@ -175,7 +174,8 @@ def train(
     ``net.step`` counts the steps and ``net.progress`` tells, in [0, 1), how far training
     is: the clock of every schedule a loss may have. ``on_epoch`` receives the loss curve
     after each epoch, or after ``STEPS_PER_REPORT`` steps of a longer one, and returns
-    whether to stop. A ``place`` that is not the beginning is gone on from.
+    whether to stop. A ``place`` that is not the beginning is gone on from. Ranks that compute
+    together share the batches.
     """
     place = Place() if place is None else place
     device = next(net.parameters()).device

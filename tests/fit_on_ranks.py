@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from sklearn.datasets import load_digits, load_iris
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
@@ -22,6 +23,7 @@ from skssl import (
     SCARF,
     WMSE,
     BarlowTwins,
+    FineTunedClassifier,
     MoCo,
     MultiTask,
     SimCLR,
@@ -73,7 +75,8 @@ def gradients(method):
     plan = _train.Plan(1, len(X), lambda step: 1.0)
     optimizer = _train.make_optimizer(net, 1e-3, 0.0)
     x = method._scaler(torch.from_numpy(X)).double()
-    _train.train(net, optimizer, Rows(x), method._loss, plan, lambda curve: False)
+    with _ranks.together():
+        _train.train(net, optimizer, Rows(x), method._loss, plan, lambda curve: False)
     found = [p.grad.flatten() for p in net.parameters() if p.grad is not None]
     found += [b.double().flatten() for name, b in net.named_buffers() if "queue.rows" not in name]
     return torch.cat(found).numpy()
@@ -110,6 +113,14 @@ def probed():
         embeddings.append(method.transform(test))
         scores.append(model.score(embeddings[-1], truth))
     return np.array(scores), np.concatenate(embeddings)
+
+
+def on_its_own():
+    """What one rank fine-tunes for more passes than the other: neither waits for the other."""
+    encoder = FrozenEstimator(SCARF(max_epochs=1, batch_size=16, random_state=0).fit(X))
+    n_epochs = 1 + int(os.environ.get("RANK", 0))
+    model = FineTunedClassifier(encoder, max_epochs=n_epochs, random_state=n_epochs)
+    return model.fit(X, np.arange(len(X)) % 2).predict_proba(X)
 
 
 def unseeded():
@@ -155,6 +166,7 @@ def main(folder):
     scores, embeddings = probed()
     steps |= {**coupled(), "scores": scores, "embeddings": embeddings, "unseeded": unseeded()}
     steps["resumed"] = resumed(folder)
+    steps["on its own"] = on_its_own()
     steps["outside memory"] = outside_memory(folder)
     try:
         SimCLR(batch_size=3, random_state=0).fit(X)

@@ -72,6 +72,11 @@ def test_a_fit_goes_on_where_it_was_broken_off(ranks):
     assert np.array_equal(ranks[0]["resumed"], ranks[1]["resumed"])
 
 
+def test_fine_tuning_waits_for_no_other_rank(ranks):
+    for rank in ranks:
+        assert np.isfinite(rank["on its own"]).all()
+
+
 def test_a_batch_that_is_too_small_is_said(ranks):
     assert "too small for 2 ranks" in str(ranks[0]["too small"])
 
