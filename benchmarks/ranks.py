@@ -4,7 +4,8 @@
 
 Each fit is started by torchrun, as a user would start a script that calls `fit`. Rows a second are
 those of the median epoch, the first left out. A batch is shared: two ranks take half of its rows
-each. With TURNS above 1, fits on one rank and on two take turns, and medians are printed.
+each. With TURNS above 1, fits on one rank and on two take turns, and medians are printed. Last
+comes what an exchange between two ranks takes: a sum over both of so many numbers of float32.
 """
 
 import argparse
@@ -16,12 +17,14 @@ import time
 from typing import Any
 
 import numpy as np
+import torch
 from overhead import images, table
 
 from skssl import SCARF, SimCLR
 from skssl.encoders import MLP
 
 TURNS = 1
+EXCHANGED, EXCHANGES = (1_000, 100_000, 5_000_000), 30
 
 
 class Epochs:
@@ -77,19 +80,37 @@ def fit(name: str, precision: str) -> None:
         print(n_rows / statistics.median(np.diff(epochs.ends)))
 
 
-def rows_a_second(name: str, precision: str, n_ranks: int) -> float:
-    """Start a fit on so many ranks."""
+def exchange() -> None:
+    """Sum tensors over the ranks; the first one prints the median milliseconds of each size."""
+    torch.distributed.init_process_group("gloo")
+    for n in EXCHANGED:
+        numbers, seconds = torch.ones(n), []
+        for _ in range(EXCHANGES):
+            torch.distributed.barrier()
+            start = time.perf_counter()
+            torch.distributed.all_reduce(numbers)
+            seconds.append(time.perf_counter() - start)
+        if os.environ["RANK"] == "0":
+            print(1e3 * statistics.median(seconds))
+    torch.distributed.destroy_process_group()
+
+
+def on_ranks(n_ranks: int, *args: str) -> list[float]:
+    """Start this file on so many ranks, and return the numbers that the first one prints."""
     start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(n_ranks)]
     command = [*start, "--rdzv-endpoint=localhost:0", "--rdzv-backend=c10d", __file__]
-    out = subprocess.run([*command, name, precision], capture_output=True, check=True, text=True)
-    return float(out.stdout.split()[-1])
+    out = subprocess.run([*command, *args], capture_output=True, check=True, text=True)
+    return list(map(float, out.stdout.split()))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", nargs="?", choices=FITS, help="fit on this rank only")
+    parser.add_argument("name", nargs="?", choices=[*FITS, "exchange"], help="on this rank only")
     parser.add_argument("precision", nargs="?", choices=("float32", "bfloat16"))
     args = parser.parse_args()
+    if args.name == "exchange":
+        exchange()
+        return
     if args.name:
         fit(args.name, args.precision)
         return
@@ -97,11 +118,14 @@ def main() -> None:
     print("|---|---|---|---|---|")
     for name in FITS:
         for precision in ("float32", "bfloat16"):
-            turns = [[rows_a_second(name, precision, n) for n in (1, 2)] for _ in range(TURNS)]
+            turns = [[on_ranks(n, name, precision)[-1] for n in (1, 2)] for _ in range(TURNS)]
             one, two = (statistics.median(column) for column in zip(*turns, strict=True))
             ratio = statistics.median(b / a for a, b in turns)
             cells = name, precision, f"{one:.0f}", f"{two:.0f}", f"{ratio:.2f}"
             print("|", " | ".join(cells), "|", flush=True)
+    print("\n| numbers summed over two ranks | ms |\n|---|---|")
+    for n, milliseconds in zip(EXCHANGED, on_ranks(2, "exchange"), strict=True):
+        print(f"| {n} | {milliseconds:.2f} |")
 
 
 if __name__ == "__main__":
