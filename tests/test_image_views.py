@@ -176,6 +176,7 @@ def test_what_is_not_a_batch_of_images(name, x):
 
 PROBABLE = {
     "crop's mirror": lambda x, p: resized_crop(x, (1.0, 1.0), mirror=p),
+    "crop's blur": lambda x, p: resized_crop(x, (1.0, 1.0), blurred=p, sigma=(1.0, 2.0)),
     "flip": lambda x, p: flip(x, p),
     "vertical": lambda x, p: flip(x, 0.0, vertical=p),
     "rotate": lambda x, p: rotate(x, p=p),
@@ -377,6 +378,19 @@ def test_blur_is_scipy_s(sigma, shape):
     np.testing.assert_allclose(view, smooth(x.numpy()) / inside, atol=1e-9)
 
 
+def test_crops_are_blurred_after_they_are_resampled():
+    x = images(6, 3, 20, 26)
+    crop = partial(resized_crop, scale=(0.2, 0.9), size=(16, 12), mirror=0.5)
+    torch.manual_seed(1)
+    expected = blur(crop(x), (0.7, 0.7), p=1.0)
+    torch.manual_seed(1)
+    torch.testing.assert_close(crop(x, blurred=1.0, sigma=(0.7, 0.7)), expected)
+    torch.testing.assert_close(
+        resized_crop(x, (1.0, 1.0), (1.0, 1.0), blurred=1.0, sigma=(2.0, 2.0)),
+        blur(x, (2.0, 2.0), p=1.0),
+    )
+
+
 def test_blur_draws_its_strength_and_checks_it():
     x = torch.zeros(2000, 1, 1, 21)
     x[..., 10] = 1
@@ -529,9 +543,9 @@ def test_parts_of_a_batch_are_altered_as_the_whole():
     [
         ("weak", (3, 32, 32), ["resized_crop"]),
         ("strong", (1, 28, 28), ["resized_crop", "color_jitter", "erase"]),
-        ("strong", (3, 96, 96), ["resized_crop", "color_jitter", "blur"]),
+        ("strong", (3, 96, 96), ["resized_crop", "color_jitter"]),
         ("strong", (3, 96, 40), ["resized_crop", "color_jitter"]),
-        ("no_flip", (13, 64, 64), ["resized_crop", "color_jitter", "blur", "erase"]),
+        ("no_flip", (13, 64, 64), ["resized_crop", "color_jitter", "erase"]),
         ("rotations", (3, 32, 32), ["resized_crop", "quarter_turns", "color_jitter"]),
         ("rotations", (3, 32, 24), ["resized_crop", "flip", "color_jitter"]),
     ],
@@ -542,6 +556,7 @@ def test_presets(preset, shape, expected):
     assert view(torch.randn(4, *shape)).shape == (4, *shape)
     text = repr(view)
     assert ("mirror" in text) == (preset != "no_flip")
+    assert ("blurred" in text) == (preset != "weak" and min(shape[1:]) >= 64)
     assert ("hue" in text) == ("grey" in text) == (preset != "weak" and shape[0] == 3)
 
 

@@ -59,10 +59,16 @@ def along_axes(x: Tensor, rows: Tensor | None, columns: Tensor | None) -> Tensor
         In the dtype of x, and computed in at least float32, whatever autocast would do.
     """
     out = x.to(wide(x))
-    with torch.autocast(x.device.type, enabled=False):
-        if columns is not None:
-            n, channels, height, _ = x.shape
-            out = (out.flatten(1, 2) @ columns.mT).view(n, channels, height, -1)
-        if rows is not None:
-            out = rows[:, None] @ out
+    n, channels, height, _ = x.shape
+    if columns is not None:
+        out = product(out.flatten(1, 2), columns.mT).view(n, channels, height, -1)
+    if rows is not None:  # of all channels beside each other: one matrix an image, not copied
+        beside = out.transpose(1, 2).flatten(2)
+        out = product(rows, beside).view(n, rows.shape[1], channels, -1).transpose(1, 2)
     return out.to(x.dtype)
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """Multiply matrices in their own dtype, whatever autocast would do."""
+    with torch.autocast(a.device.type, enabled=False):
+        return a @ b

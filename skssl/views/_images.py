@@ -15,6 +15,7 @@ from skssl.views._batches import (
     check_images,
     chosen,
     per_image,
+    product,
     uniform,
     wide,
 )
@@ -29,6 +30,8 @@ def resized_crop(
     ratio: Range = (3 / 4, 4 / 3),
     size: Size | None = None,
     mirror: float = 0.0,
+    blurred: float = 0.0,
+    sigma: Range = (0.1, 2.0),
 ) -> Tensor:
     """Cut a random box out of each image and resample it, bilinearly, to one size.
 
@@ -47,6 +50,10 @@ def resized_crop(
         Height and width of the result, one number for a square; None keeps those of x.
     mirror : float, default=0.0
         Probability that a crop is mirrored left to right, in the same products.
+    blurred : float, default=0.0
+        Probability that a crop is blurred, as by :func:`blur`, in the same products.
+    sigma : tuple of float, default=(0.1, 2.0)
+        Least and greatest standard deviation of that Gaussian, in new pixels.
 
     Returns
     -------
@@ -56,7 +63,7 @@ def resized_crop(
     Raises
     ------
     ValueError
-        If scale is not within (0, 1] or ratio not positive, least first.
+        If scale is not within (0, 1], or ratio or sigma not positive, least first.
 
     References
     ----------
@@ -77,6 +84,9 @@ def resized_crop(
     left, broad = torch.where(mirrored, left + broad, left), torch.where(mirrored, -broad, broad)
     rows = _resampling(top, tall, x.shape[2], height)
     columns = _resampling(left, broad, x.shape[3], width)
+    if blurred:
+        smooth_rows, smooth_columns = _smoothings(x, sigma, blurred, (height, width))
+        rows, columns = product(smooth_rows, rows), product(smooth_columns, columns)
     return along_axes(x, rows, columns)
 
 
@@ -288,12 +298,16 @@ def blur(x: Tensor, sigma: Range = (0.1, 2.0), p: float = 0.5) -> Tensor:
     True
     """
     check_images(x)
+    return along_axes(x, *_smoothings(x, sigma, p, (x.shape[2], x.shape[3])))
+
+
+def _smoothings(x: Tensor, sigma: Range, p: float, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Draw a Gaussian for random images, and return its weights for rows and for columns."""
     if not 0 < sigma[0] <= sigma[1]:
         raise ValueError(f"sigma must be two positive numbers, least first; got {sigma!r}.")
     spread = torch.where(chosen(x, p), between(*sigma, uniform(x)), 0.02)  # 0.02 changes nothing
-    rows = _smoothing(spread, x.shape[2])
-    columns = rows if x.shape[2] == x.shape[3] else _smoothing(spread, x.shape[3])
-    return along_axes(x, rows, columns)
+    rows = _smoothing(spread, size[0])
+    return rows, rows if size[0] == size[1] else _smoothing(spread, size[1])
 
 
 def _smoothing(spread: Tensor, side: int) -> Tensor:

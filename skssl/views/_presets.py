@@ -8,7 +8,7 @@ from torch import Tensor
 
 from skssl.views._batches import check_images
 from skssl.views._colors import color_jitter
-from skssl.views._images import Range, Size, blur, erase, flip, pair, quarter_turns, resized_crop
+from skssl.views._images import Range, Size, erase, flip, pair, quarter_turns, resized_crop
 from skssl.views._lists import Compose, View
 
 IMAGE_PRESETS = ("weak", "strong", "no_flip", "rotations")
@@ -74,22 +74,22 @@ def image_views(
         crop["size"] = (height, width)
     if preset != "no_flip":
         crop["mirror"] = 0.5
+    if preset != "weak" and min(height, width) >= BLURRED_FROM:
+        widest = round(2.0 * min(height, width) / 224, 2)
+        crop |= {"blurred": 0.5, "sigma": (round(widest / 20, 3), widest)}
     functions: list[View] = [partial(resized_crop, **crop)]
     if preset == "rotations":
         square = height == width
         functions.append(quarter_turns if square else partial(flip, p=0.0, vertical=0.5))
     if preset != "weak":
-        functions += _appearance(shape[0], min(height, width))
+        functions += _appearance(shape[0])
     return Compose(tuple(functions), AT_ONCE)
 
 
-def _appearance(channels: int, side: int) -> list[View]:
+def _appearance(channels: int) -> list[View]:
     """Return what the strong presets do to values of pixels."""
     color: dict[str, Any] = {"saturation": 0.4, "hue": 0.1, "grey": 0.2} if channels == 3 else {}
     functions: list[View] = [partial(color_jitter, brightness=0.8, contrast=0.4, p=0.8, **color)]
-    if side >= BLURRED_FROM:
-        widest = round(2.0 * side / 224, 2)
-        functions.append(partial(blur, sigma=(round(widest / 20, 3), widest), p=0.5))
     if channels != 3:
         functions.append(partial(erase, p=0.5))
     return functions
