@@ -239,7 +239,8 @@ def run(args: argparse.Namespace) -> None:
     if args.results.exists():
         table = pd.read_csv(args.results)
         done = set(table.loc[table["data"] == data.name, "method"])
-    for method in args.methods or METHODS:
+    is_colour = data.X.ndim == 4
+    for method in args.methods or [m for m in METHODS if is_colour or m != "Colorization"]:
         if method in done:
             continue
         start = time.perf_counter()
