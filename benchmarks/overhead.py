@@ -101,7 +101,7 @@ class BareSteps:
         """Build the same net beside the fit's, and the views it will always be given."""
         net = copy.deepcopy(estimator._net)
         if not estimator._alters_raw:
-            x = net.scaler(x)
+            x = estimator._scaler(x)
         for part in (m for m in net.modules() if isinstance(m, Net)):  # each task has one
             part.views = partial(_same, part.views(x))
         self.net, self.x, self.estimator = net.train(), x, estimator

@@ -17,7 +17,7 @@ from skssl import _ranks, _train
 from skssl._chunked import ChunkedRows
 from skssl._compat import choose_device, choose_dtype, compiled, fit_context
 from skssl._inputs import Source, note_columns, survey
-from skssl._kinds import KINDS, kind_of, opened, parameters_of, settled, wrong_kind
+from skssl._kinds import KINDS, kind_of, opened, parameters_of, scales_batches, settled, wrong_kind
 from skssl._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
 from skssl._report import PARTS, Report
 from skssl._restored import restored_on_failure
@@ -298,9 +298,9 @@ class SSLTransformer(
             kind = KINDS[self._reader.kind]
             if not again:
                 given = parameters_of(kind.scaler, self)
-                at_most = IMAGES_TO_SCALE if kind.scales_batches else None
+                at_most = IMAGES_TO_SCALE if scales_batches(self) else None
                 self._scaler: Any = kind.scaler(rows.some(at_most), self._reader.columns, **given)
-            if not kind.scales_batches:
+            if not scales_batches(self):
                 rows = rows.mapped(partial(_apply, self._scaler))
             net = self._make_net(rows, again)
             trained, held_out = rows, None
@@ -337,8 +337,8 @@ class SSLTransformer(
             return copy.deepcopy(self._net)
         kind, net = KINDS[self._reader.kind], Net()
         net.columns, net.n_rows = self._reader.columns, len(rows)
-        net.scaler = copy.deepcopy(self._scaler) if kind.scales_batches else nn.Identity()
-        x = net.scaler(rows.some(IMAGES_TO_BUILD if kind.scales_batches else None))
+        net.scaler = copy.deepcopy(self._scaler) if scales_batches(self) else nn.Identity()
+        x = net.scaler(rows.some(IMAGES_TO_BUILD if scales_batches(self) else None))
         net.augment = kind.augment(self.views if isinstance(self.views, str) else "auto", x)
         net.views = make_views(self.views, Views(self._views(net.augment)))
         if again:  # after a plain fit: new heads around the encoder

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from skssl import _train
 from skssl._base import ROWS_AT_ONCE, SSLTransformer, _apply
 from skssl._compat import Interval, StrOptions, choose_device, choose_dtype, fit_context, take_rows
-from skssl._kinds import KINDS
+from skssl._kinds import KINDS, scales_batches
 from skssl._pretrained import (
     Pretrained,
     _last_step,
@@ -153,7 +153,7 @@ class FineTuned(Pretrained):
         """Return the labelled rows as tensors."""
         method, seen = _last_step(self.transformer_), seen_by_last_step(self.transformer_, few)
         x = method._read(seen)
-        if not KINDS[method._reader.kind].scales_batches:
+        if not scales_batches(method):
             x = _apply(method.encoder_[0], x)
         raw = torch.empty(len(x), 0)
         if self.raw_columns_ is not None:
@@ -164,9 +164,8 @@ class FineTuned(Pretrained):
     def _net(self, linear: Any) -> Net:
         """Return the namespace of what is trained, around a copy of the encoder."""
         method, net = _last_step(self.transformer_), Net()
-        kind = KINDS[method._reader.kind]
         scaler, encoder = deepcopy(tuple(method.encoder_))
-        net.scaler = scaler if kind.scales_batches else nn.Identity()
+        net.scaler = scaler if scales_batches(method) else nn.Identity()
         net.encoder, net.head = encoder, self._head(linear)
         net.lr_scale = {"encoder": self.encoder_lr_scale}  # type: ignore[assignment]
         return net

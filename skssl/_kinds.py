@@ -210,10 +210,14 @@ KINDS = {
         augment=_preset(lambda preset, shape: series_views(preset)),
         make=MAKE_AUDIO,
         read_by="HiddenUnit, CPC and SimCLR read waveforms, given their sampling_rate.",
-        scales_batches=True,
         has_places=True,
     ),
 }
+
+
+def scales_batches(method: Any) -> bool:
+    """Return whether rows stay in memory as they were read, and are scaled batch by batch."""
+    return KINDS[method._reader.kind].scales_batches or method._alters_raw
 
 
 def parameters_of(function: Callable[..., Any], estimator: Any) -> dict[str, Any]:

@@ -307,7 +307,7 @@ def probe(model):
 def test_hidden_units_are_found_more_often_than_the_most_frequent():
     model = hidden_unit(12, 0)
     net = model.net.eval()
-    x = net.scaler(AudioReader(RATE).read(recordings(60, 2)[0]))
+    x = model._scaler(AudioReader(RATE).read(recordings(60, 2)[0]))
     units = model._units(net, x)
     torch.manual_seed(0)
     hidden = random_spans(steps_of(x))
@@ -325,7 +325,7 @@ def test_hidden_units_teach_words():
 
 def test_units_are_the_nearest_centres():
     model = hidden_unit(0, 0)
-    x = model.net.scaler(AudioReader(RATE).read(recordings()[0][:3]))
+    x = model._scaler(AudioReader(RATE).read(recordings()[0][:3]))
     units = model._units(model.net, x)
     for i in range(3):
         for t in range(0, 41, 8):

@@ -59,6 +59,11 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
         first = tasks[0] if tasks else SSLTransformer._kinds
         return tuple(kind for kind in first if all(kind in kinds for kinds in tasks))
 
+    @property
+    def _alters_raw(self) -> bool:  # type: ignore[override]
+        """Whether a task alters rows before they are scaled."""
+        return any(getattr(task, "_alters_raw", False) for _, task in self._named_tasks)
+
     def _tasks(self) -> list[tuple[str, SSLTransformer, float]]:
         return _DEFAULT_TASKS if self.tasks is None else self.tasks
 
@@ -100,7 +105,7 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
         net.made = list(made.values())
 
     def _batch_loss(self, net, x):
-        return self._loss(net, x)  # rows as read: a task may alter them before they are scaled
+        return self._loss(net, x)  # as read, if a task alters them before they are scaled
 
     def _loss(self, net, x):
         """The weighted sum of the tasks' losses."""
