@@ -35,6 +35,7 @@ TREES_ALONE = ((0.0, "sqrt"), (0.0, 0.3))  # where there are no raw columns
 N_TREES = 100
 GRAPH_SHARES = (0.0, 0.5, 1.0)
 PROPAGATION_ALPHAS = (0.5, 0.9, 0.98)
+POWERS = (2, 4)  # to which least squares are sharpened
 PRIOR_LABELS = 20
 N_FOLDS = 5
 N_ROUNDS = 20
@@ -185,7 +186,11 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):
         return [(LogisticRegression(C=C, max_iter=200, tol=1e-3), i == 2) for i, C in enumerate(Cs)]
 
     def _of_many_columns(self, n_labels: int) -> list[tuple[Any, bool]]:
-        return [(Sharpened(LeastSquares(model)), mid) for model, mid in ridges(n_labels)]
+        return [
+            (Sharpened(LeastSquares(model), power), is_middling and power == max(POWERS))
+            for model, is_middling in ridges(n_labels)
+            for power in POWERS
+        ]
 
     def _propagated(self, spread: Any, alpha: float) -> Any:
         return Sharpened(PropagatedClassifier(spread, alpha))
@@ -289,10 +294,11 @@ class LeastSquares(ClassifierMixin, BaseEstimator):
 
 
 class Sharpened(ClassifierMixin, BaseEstimator):
-    """A classifier whose probabilities are squared: trees and neighbours are too modest."""
+    """A classifier whose probabilities are raised to a power: trees and such are too modest."""
 
-    def __init__(self, classifier: Any):
+    def __init__(self, classifier: Any, power: int = 2):
         self.classifier = classifier
+        self.power = power
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit the classifier."""
@@ -302,8 +308,8 @@ class Sharpened(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the sharpened probabilities of the classes."""
-        squared = self.classifier_.predict_proba(X) ** 2 + 1e-9
-        return squared / squared.sum(1, keepdims=True)
+        sharp = self.classifier_.predict_proba(X) ** self.power + 1e-9
+        return sharp / sharp.sum(1, keepdims=True)
 
 
 def select(predictions: np.ndarray, loss: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -78,9 +78,10 @@ def _add_ensemble(graph: Graph, end: Ensemble, z: Value) -> Value:
     for (weight, member), features in zip(trees, read, strict=True):
         said = graph.estimator(forest_of(member.estimator), features)[-1].name
         if isinstance(member.estimator, Sharpened):
-            squared = graph.node("Add", graph.node("Mul", said, said), _number(graph, 1e-9))
-            sums = graph.node("ReduceSum", squared, graph.constant(np.array([1])), keepdims=1)
-            said = graph.node("Div", squared, sums)
+            power = graph.node("Pow", said, _number(graph, member.estimator.power))
+            sharp = graph.node("Add", power, _number(graph, 1e-9))
+            sums = graph.node("ReduceSum", sharp, graph.constant(np.array([1])), keepdims=1)
+            said = graph.node("Div", sharp, sums)
         name = graph.node("Add", name, graph.node("Mul", said, _number(graph, weight)))
     return Value(name, FLOAT32, (None, n_outputs))
 
@@ -199,7 +200,7 @@ def _feature(feature: Any) -> nn.Module:
 def _member(model: Any) -> nn.Module:
     """Return what a member, fitted, says of its features."""
     if isinstance(model, Sharpened):
-        return nn.Sequential(_member(model.classifier_), Squared())
+        return nn.Sequential(_member(model.classifier_), Power(model.power))
     if isinstance(model, LeastSquares):
         regression = model.regression_
         return nn.Sequential(Affine(0.0, regression.coef_.T, regression.intercept_), Shares())
@@ -215,12 +216,16 @@ def _member(model: Any) -> nn.Module:
     return Affine(0.0, model.coef_[:, None], model.intercept_)
 
 
-class Squared(nn.Module):
-    """Probabilities squared: :class:`Sharpened`."""
+class Power(nn.Module):
+    """Probabilities raised to a power: :class:`Sharpened`."""
+
+    def __init__(self, power: int):
+        super().__init__()
+        self.power = power
 
     def forward(self, x: Tensor) -> Tensor:
-        squared = x.square() + 1e-9
-        return squared / squared.sum(1, keepdim=True)
+        sharp = x**self.power + 1e-9
+        return sharp / sharp.sum(1, keepdim=True)
 
 
 class Shares(nn.Module):

@@ -175,11 +175,13 @@ def test_least_squares_of_the_classes():
         assert (LeastSquares in names) == is_there
 
 
-def test_sharpening_keeps_the_order_and_gains_confidence():
+@pytest.mark.parametrize("power", [2, 4])
+def test_sharpening_keeps_the_order_and_gains_confidence(power):
     X, y = load_iris(return_X_y=True)
     plain = LogisticRegression(C=0.01).fit(X, y).predict_proba(X)
-    sharp = Sharpened(LogisticRegression(C=0.01)).fit(X, y).predict_proba(X)
-    np.testing.assert_allclose(sharp, plain**2 / (plain**2).sum(1, keepdims=True), atol=1e-6)
+    sharp = Sharpened(LogisticRegression(C=0.01), power).fit(X, y).predict_proba(X)
+    raised = plain**power
+    np.testing.assert_allclose(sharp, raised / raised.sum(1, keepdims=True), atol=1e-6)
     assert sharp.max(1).mean() > plain.max(1).mean()
 
 
