@@ -347,6 +347,15 @@ def test_methods_say_what_encoder_they_need():
         CPC(**CHEAP).fit(waves(length=1))
 
 
+@pytest.mark.filterwarnings("ignore:The embedding of CPC has collapsed")
+def test_a_batch_without_two_stretches_in_a_row_is_no_error():
+    X = waves(length=40)
+    X[:, :, 1:] = np.nan
+    cpc = CPC(**CHEAP).fit(X)
+    assert cpc.loss_curve_ == [0.0] * cpc.n_iter_
+    assert np.isfinite(cpc.transform(X)).all()
+
+
 def test_any_module_reads_series():
     encoder = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(60, 5))
     X = waves()
