@@ -1,6 +1,7 @@
 """The one door to private or version-dependent scikit-learn symbols, and to the hardware."""
 
 import contextlib
+import importlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -65,90 +66,63 @@ __all__ = [
 FORESTS = (BaseForest, BaseGradientBoosting)  # they hand rows to their trees as they are
 
 
+def _optional(need: str, extra: str, *modules: str) -> Any:
+    """Import modules and return the first, or say what needs them and how to install them."""
+    try:
+        return [importlib.import_module(module) for module in modules][0]
+    except ImportError as error:
+        raise ImportError(f"{need}: pip install skssl[{extra}]") from error
+
+
 def import_pyplot() -> Any:
     """Return matplotlib.pyplot, or say how to install it."""
-    try:
-        import matplotlib.pyplot
-    except ImportError as error:
-        raise ImportError("Figures need matplotlib: pip install skssl[plot]") from error
-    return matplotlib.pyplot
+    return _optional("Figures need matplotlib", "plot", "matplotlib.pyplot")
 
 
 def import_pyarrow() -> Any:
     """Return pyarrow with its datasets and Parquet, or say how to install it."""
-    try:
-        import pyarrow
-        import pyarrow.dataset
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ImportError("Parquet and datasets need pyarrow: pip install skssl[arrow]") from error
-    return pyarrow
+    modules = "pyarrow", "pyarrow.dataset", "pyarrow.parquet"
+    return _optional("Parquet and datasets need pyarrow", "arrow", *modules)
 
 
 def import_safetensors() -> Any:
     """Return safetensors.torch, or say how to install it."""
-    try:
-        import safetensors.torch
-    except ImportError as error:
-        raise ImportError(
-            "Saving and loading need safetensors: pip install skssl[persistence]"
-        ) from error
-    return safetensors.torch
+    return _optional("Saving and loading need safetensors", "persistence", "safetensors.torch")
 
 
 def import_skops() -> Any:
     """Return skops.io, or say how to install it."""
-    try:
-        import skops.io
-    except ImportError as error:
-        raise ImportError(
-            "Trees and such of scikit-learn are saved by skops: pip install skssl[persistence]"
-        ) from error
-    return skops.io
+    return _optional("Trees and such of scikit-learn are saved by skops", "persistence", "skops.io")
 
 
 def import_onnx() -> Any:
-    """Return onnx, or say how to install it."""
-    try:
-        import onnx.compose
-        import onnxscript  # noqa: F401  # torch exports by it
-    except ImportError as error:
-        raise ImportError("ONNX needs onnx and onnxscript: pip install skssl[onnx]") from error
-    return onnx
+    """Return onnx, or say how to install it and what torch exports by."""
+    return _optional("ONNX needs onnx and onnxscript", "onnx", "onnx", "onnx.compose", "onnxscript")
 
 
 def import_skl2onnx() -> Any:
     """Return skl2onnx, or say how to install it."""
-    try:
-        import skl2onnx
-    except ImportError as error:
-        raise ImportError(
-            "Estimators of scikit-learn become ONNX by skl2onnx: pip install skssl[onnx]"
-        ) from error
-    return skl2onnx
+    return _optional("Estimators of scikit-learn become ONNX by skl2onnx", "onnx", "skl2onnx")
+
+
+def _tokenizers() -> Any:
+    return _optional("Byte pairs need tokenizers", "text", "tokenizers")
 
 
 def read_tokenizer(text: str) -> Any:
     """Return the ``tokenizers.Tokenizer`` that a JSON text describes, or say how to install it."""
-    try:
-        from tokenizers import Tokenizer
-    except ImportError as error:
-        raise ImportError("Byte pairs need tokenizers: pip install skssl[text]") from error
-    return Tokenizer.from_str(text)
+    return _tokenizers().Tokenizer.from_str(text)
 
 
 def train_byte_pairs(texts: Iterable[str], vocab_size: int) -> Any:
     """Return a ``tokenizers.Tokenizer`` of byte pairs, or say how to install it."""
-    try:
-        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    except ImportError as error:
-        raise ImportError("Byte pairs need tokenizers: pip install skssl[text]") from error
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size, initial_alphabet=alphabet, show_progress=False
+    tokenizers = _tokenizers()
+    byte_level = tokenizers.pre_tokenizers.ByteLevel
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = byte_level(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=vocab_size, initial_alphabet=byte_level.alphabet(), show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer

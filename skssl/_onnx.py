@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
@@ -21,6 +22,9 @@ from skssl._pretrained import Pretrained
 __all__ = ["to_onnx"]
 
 SKIPPED = (None, "passthrough")
+# What skl2onnx raises for estimators and parameters that it has no converter for: its own errors
+# are RuntimeErrors, and its converters trip over what they do not know.
+UNCONVERTED = AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError
 
 
 def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> Any:
@@ -155,9 +159,7 @@ def _add(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
         raise _refused(model, "expected a transformer, classifier or regressor")
     try:
         outputs = graph.estimator(model, X[0])
-    except ImportError:
-        raise
-    except Exception as error:  # of whatever kind: skl2onnx has many
+    except UNCONVERTED as error:
         raise _refused(model, f"skl2onnx says {_first_line(error)}") from error
     return [_one_a_row(graph, outputs[0])] if is_regressor(model) else outputs
 
@@ -197,7 +199,7 @@ def _add_module(graph: Graph, reader: Any, module: nn.Module, X: list[Value], of
     x, as_read = read(graph, reader, X)
     try:
         return graph.module(nn.Sequential(as_read, module), x)[0]
-    except Exception as error:  # of whatever kind: the module may be the user's own
+    except torch.onnx.OnnxExporterError as error:  # around what a module of the user's raises
         raise _refused(of, f"torch.onnx.export says {_first_line(error)}") from error
 
 

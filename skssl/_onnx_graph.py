@@ -106,8 +106,10 @@ class Graph:
         skl2onnx = import_skl2onnx()
         types = skl2onnx.common.data_types
         kind = types.DoubleTensorType if x.dtype == np.float64 else types.FloatTensorType
-        has_proba = is_classifier(estimator) and hasattr(estimator, "predict_proba")
-        options = {id(estimator): {"zipmap": False}} if has_proba else None
+        # It takes the default probability="deprecated" of support vectors for True.
+        signs = [hasattr(estimator, name) for name in ("predict_proba", "probability")]
+        makes_dicts = is_classifier(estimator) and any(signs)
+        options = {id(estimator): {"zipmap": False}} if makes_dicts else None
         with _quiet():
             made = skl2onnx.convert_sklearn(
                 estimator,
@@ -151,6 +153,8 @@ class Graph:
         return [self._value(output) for output in part.output]
 
     def _value(self, output: Any) -> Value:
+        if not output.type.HasField("tensor_type"):
+            raise TypeError(f"Expected a tensor, got a list of dicts as {output.name}")
         kind = output.type.tensor_type
         dtype = self.onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
         shape = [size.dim_value or None for size in kind.shape.dim]

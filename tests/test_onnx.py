@@ -14,11 +14,18 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_selection import RFE
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SGDClassifier
+from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
@@ -278,6 +285,25 @@ def test_what_cannot_be_exported_is_said(make, error, message, tmp_path):
     with pytest.raises(error, match=message):
         to_onnx(model, tmp_path / "model.onnx")
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (KNeighborsRegressor(metric="chebyshev"), "NotImplementedError"),
+        (LinearRegression(fit_intercept=False), "AttributeError"),
+        (MLPRegressor("poisson", [3], max_iter=1), "KeyError"),
+        (RFE(LogisticRegression()), "NameError"),
+        (SGDClassifier(), "TypeError: Expected a tensor, got a list of dicts"),
+        (GaussianMixture(), "TypeError"),
+        (HistGradientBoostingRegressor(max_iter=1), "TypeError"),  # the cause of a ValueError
+    ],
+    ids=lambda given: type(given).__name__,
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_whatever_skl2onnx_raises_is_said(model, said):
+    with pytest.raises(ValueError, match=f"cannot be exported to ONNX: skl2onnx says {said}"):
+        to_onnx(model.fit(X_IRIS, Y_IRIS))
 
 
 @pytest.mark.parametrize(("package", "message"), [("onnxscript", "onnx and"), ("skl2onnx", "scik")])

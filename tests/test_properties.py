@@ -3,6 +3,7 @@
 import copy
 import traceback
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,8 @@ from skssl import to_bags
 from skssl._base import SSLTransformer
 from skssl._inputs import is_bags
 
-FEW, MANY = 15, 1500  # examples of each kind of data; ten thousand in all
+FEW, MANY = 40, 1500  # examples of each kind of data; ten thousand in all
+# Of choices below, the plainest stands first: it is drawn the most often.
 
 NAMES = ["a", "Größe", "体重", "x y", "", "🙂", "__class__", "nan"]
 WORDS = [
@@ -50,18 +52,18 @@ def numbers(seed, n, how, scale):
 
 
 @st.composite
-def arrays(draw, shape, low=0):
+def arrays(draw, shape, dtypes=("f4", "f8", "f2", "i8", "u1", "i1", "?")):
     """An array of floats, integers or bytes, with holes or infinities here and there."""
     rng = np.random.default_rng(draw(st.integers(0, 99)))
-    dtype = draw(st.sampled_from(["f4", "f8", "f2", "i8", "u1", "i1", "?"]))
+    dtype = draw(st.sampled_from(dtypes))
     X = rng.normal(size=shape) * draw(st.sampled_from(SCALES[:4]))
     if dtype[0] in "iu?":
-        X = rng.integers(low, 100, shape)
+        X = rng.integers(0, 100, shape)
     with np.errstate(over="ignore"):
         X = X.astype(dtype)
     if X.dtype.kind == "f":
         X[rng.random(shape) < draw(st.sampled_from([0, 0, 0.3, 1]))] = np.nan
-        if draw(st.integers(0, 9)) == 0 and X.size:
+        if draw(st.integers(0, 9)) == 9 and X.size:
             X[(0,) * X.ndim] = np.inf
     if draw(st.booleans()):
         X = np.asfortranarray(X)
@@ -72,7 +74,7 @@ def arrays(draw, shape, low=0):
 @st.composite
 def frames(draw):
     """A frame of any columns, of one to thirty rows."""
-    n, seed = draw(st.sampled_from([1, 2, 3, 12, 30])), draw(st.integers(0, 99))
+    n, seed = draw(st.sampled_from([30, 12, 3, 2, 1])), draw(st.integers(0, 99))
     rng = np.random.default_rng(seed)
     columns = {}
     for i in range(draw(st.integers(1, 5))):
@@ -85,19 +87,19 @@ def frames(draw):
             column = pd.Series(words, dtype="category" if kind == "category" else object)
         elif kind == "date":
             column = pd.Series(pd.date_range("2026", periods=n))
-            column = column if draw(st.integers(0, 5)) == 0 else column.astype("int64")
+            column = column if draw(st.integers(0, 5)) == 5 else column.astype("int64")
         else:
             column = pd.Series(rng.integers(0, 2 if kind == "bool" else 9, n)).astype(kind)
         hidden = rng.random(n) < draw(st.sampled_from([0, 0, 0.3, 1]))
         columns[f"{draw(st.sampled_from(NAMES))}{i}"] = column.mask(hidden)
     X = pd.DataFrame(columns, index=draw(st.sampled_from([None, range(5, 5 + n)])))
-    if draw(st.integers(0, 9)) == 0:  # names that are not unique
+    if draw(st.integers(0, 9)) == 9:  # names that are not unique
         X.columns = ["same"] * X.shape[1]
     return pd.concat([X, X.iloc[:, :1].add_suffix("'")], axis=1) if draw(st.booleans()) else X
 
 
-N = st.sampled_from([1, 2, 3, 12])
-SIDE = st.sampled_from([1, 2, 5, 8, 13])
+N = st.sampled_from([12, 3, 2, 1])
+SIDE = st.sampled_from([8, 13, 5, 2, 1])
 TABLES = st.one_of(frames(), st.tuples(N, st.integers(1, 5)).flatmap(arrays))
 DATA = {
     "table": TABLES,
@@ -105,13 +107,15 @@ DATA = {
         st.tuples(N, SIDE, SIDE).flatmap(arrays),
         st.tuples(N, SIDE, SIDE, st.sampled_from([1, 3, 4])).flatmap(arrays),
     ),
-    "series": st.tuples(N, st.integers(1, 3), st.sampled_from([1, 2, 9, 40])).flatmap(arrays),
-    "audio": st.tuples(N, st.sampled_from([1, 300, 900])).flatmap(arrays),
+    "series": st.tuples(N, st.integers(1, 3), st.sampled_from([9, 40, 2, 1])).flatmap(arrays),
+    "audio": st.tuples(N, st.sampled_from([300, 900, 1])).flatmap(arrays),
     "video": st.tuples(N, st.integers(1, 4), SIDE, SIDE).flatmap(arrays),
     "text": st.lists(
         st.one_of(st.none(), st.sampled_from(WORDS), st.text(max_size=30)), min_size=1, max_size=20
     ),
-    "tokens": st.tuples(N, st.sampled_from([1, 2, 9, 30])).flatmap(arrays),
+    "tokens": st.tuples(N, st.sampled_from([9, 30, 2, 1])).flatmap(
+        partial(arrays, dtypes=("i8", "u1", "i1", "f4", "?"))
+    ),
     "bags": frames().map(
         lambda frame: to_bags(
             frame.assign(owner=np.arange(len(frame)) // 3, at=np.arange(len(frame))),
@@ -142,7 +146,7 @@ def assert_unchanged(X, given):
 
 
 def embeds_or_says_why(estimator, X):
-    """Fit and transform; what comes out is right, or what is raised is ours."""
+    """Fit and transform; what comes out is right, or what is raised is ours; tell which."""
     given = copy.deepcopy(X)
     try:
         with warnings.catch_warnings():
@@ -152,7 +156,7 @@ def embeds_or_says_why(estimator, X):
     except (TypeError, ValueError) as error:
         assert of_whom(error) in ("skssl", "sklearn")
         assert len(str(error)) > 20
-        return
+        return False
     finally:
         assert_unchanged(X, given)
     assert Z.shape == (len(X), 8) and Z.dtype == np.float32
@@ -160,17 +164,22 @@ def embeds_or_says_why(estimator, X):
     alone = estimator.transform(X[-1:])
     scale = 1 + np.abs(Z[-1]).max()
     np.testing.assert_allclose(alone[0], Z[-1], rtol=1e-4, atol=1e-5 * scale)
+    return True
 
 
 def examples(kind, n):
+    """Check so many examples, not all of which are refused: of each kind a fifth was not."""
+    embedded = []
+
     @settings(
         max_examples=n, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
     )
     @given(st.sampled_from(READERS[kind]), DATA[kind])
     def check(estimator, X):
-        embeds_or_says_why(estimator, X)
+        embedded.append(embeds_or_says_why(estimator, X))
 
     check()
+    assert np.mean(embedded) >= 0.1
 
 
 @pytest.mark.parametrize("kind", DATA)

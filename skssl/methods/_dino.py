@@ -79,7 +79,7 @@ class DINO(ReadsAll, SSLTransformer):
         temperatures = self.student_temperature, self.teacher_temperature
         loss = dino(student, seen.split(len(x)), net.center.clone(), *temperatures)
         if net.training:
-            net.center.lerp_(_ranks.mean(seen.float().mean(0)), 0.1)
+            net.center.lerp_(_ranks.mean(seen.to(net.center).mean(0)), 0.1)
         return loss
 
 

@@ -68,7 +68,7 @@ class NNCLR(ReadsAll, SSLTransformer):
         z = projections(net, net.views(x))
         prediction = net.predictor(z).split(len(x))
         with torch.no_grad():
-            nearest = (F.normalize(z.float(), dim=1) @ net.queue.rows.T).argmax(1)
+            nearest = (F.normalize(z.to(net.queue.rows), dim=1) @ net.queue.rows.T).argmax(1)
             neighbor = net.queue.rows[nearest].split(len(x))
         pairs = list(permutations(range(len(prediction)), 2))
         losses = [info_nce(neighbor[i], prediction[j], self.temperature) for i, j in pairs]
