@@ -41,6 +41,7 @@ OPTIONAL = {"matplotlib", "polars", "pyarrow", "rich", "IPython", "skops", "toke
     "onnxscript",
     "skl2onnx",
 }
+SLOW = {"torch._dynamo", "torch._inductor", "torch.onnx"}  # and needed by few calls only
 # Builds of these that match no torch break every package that imports them.
 NEVER = {"torchvision", "torchaudio", "torchmetrics", "lightning", "pytorch_lightning"}
 
@@ -114,11 +115,11 @@ def test_nothing_imports_what_breaks_installations(name):
 
 
 def loaded_after(statement):
-    """Return the optional packages that a fresh interpreter has loaded after a statement."""
-    code = f"{statement}; import sys; print(*({OPTIONAL | NEVER!r} & set(sys.modules)))"
+    """Return what of optional or slow modules a fresh interpreter has loaded after a statement."""
+    code = f"{statement}; import sys; print(*({OPTIONAL | NEVER | SLOW!r} & set(sys.modules)))"
     return set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
 
 
-def test_import_skssl_loads_nothing_optional():
+def test_import_skssl_loads_nothing_optional_or_slow():
     before = loaded_after("import torch, pandas, sklearn.callback")
     assert loaded_after("import skssl") <= before
