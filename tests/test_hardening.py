@@ -57,14 +57,21 @@ def test_processes_transform_alike():
 
 
 def test_the_first_steps_are_alike_on_any_number_of_threads(threads):
-    """Ten steps: later ones part, since sums are rounded in another order."""
-    curves = []
+    """The loss of each of ten steps, and where they lead: later ones part.
+
+    Sums are rounded in another order on some processors, and Adam divides a gradient that is
+    nothing but rounding by its own size: so the embedding is not alike to 1e-4 there.
+    """
+    curves, embeddings = [], []
     for n in (1, 2):
         threads(n)
-        method = SCARF(batch_size=15, max_epochs=1, precision="float32", random_state=0)
-        curves.append((method.fit(X).loss_curve_, method.transform(X)))
-    assert curves[0][0] == pytest.approx(curves[1][0], rel=1e-4)
-    np.testing.assert_allclose(curves[0][1], curves[1][1], rtol=1e-4, atol=1e-4)
+        method = SCARF(batch_size=len(X), max_epochs=10, precision="float32", random_state=0)
+        curves.append(method.fit(X).loss_curve_)
+        embeddings.append(method.transform(X))
+    assert len(curves[0]) == 10
+    assert curves[0] == pytest.approx(curves[1], rel=1e-4)
+    apart = np.linalg.norm(embeddings[0] - embeddings[1])
+    assert apart < 0.01 * np.linalg.norm(embeddings[0])  # .0043 measured
 
 
 @pytest.mark.slow  # several whole fits

@@ -33,11 +33,12 @@ def seeded(function, *args):
 
 
 def slow_barlow_twins(a, b, lambd):
-    """One pair of features at a time, their correlation by numpy."""
+    """One pair of features at a time, their correlation by numpy; 0 of one that is constant."""
     d, total = a.shape[1], 0.0
     for i in range(d):
         for j in range(d):
-            c = np.corrcoef(a[:, i].numpy(), b[:, j].numpy())[0, 1]
+            x, y = a[:, i].numpy(), b[:, j].numpy()
+            c = np.corrcoef(x, y)[0, 1] if np.ptp(x) > 0 and np.ptp(y) > 0 else 0.0
             total += (1 - c) ** 2 if i == j else lambd * c**2
     return total
 
