@@ -24,6 +24,7 @@ DICTS = {"dict": dict, "OrderedDict": OrderedDict, "Bunch": Bunch}
 SEQUENCES = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 BUILTINS = (str, int, float, list, dict, set, np.ndarray)  # what these hold is no attribute
 GIVEN = ("encoder", "views")  # parameters that load may be given again
+UNPACKED = AttributeError, RuntimeError, TypeError, ValueError  # what skops says it cannot pack
 INSTEAD = "joblib.dump saves anything, as a pickle, which runs code when it is loaded."
 
 
@@ -199,7 +200,7 @@ class Packer:
         skops = import_skops()
         try:
             data = skops.dumps(value)
-        except Exception as error:  # of whatever kind: what skops cannot pack
+        except UNPACKED as error:
             raise _refused(value, where, f"skops: {error}") from error
         untrusted = skops.get_untrusted_types(data=data)
         if untrusted:
