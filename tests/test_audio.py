@@ -323,6 +323,19 @@ def test_hidden_units_teach_words():
     assert np.mean(gains) > 0.04  # half of the mean measured, .082; .078 was the lower one
 
 
+@pytest.mark.parametrize(("method", "is_once"), [(HiddenUnit, True), (DenoisingAudio, False)])
+def test_spectrograms_are_made_once_where_waveforms_stay_as_they_are(method, is_once, monkeypatch):
+    made = []
+    forward = LogMel.forward
+    monkeypatch.setattr(LogMel, "forward", lambda self, x: made.append(len(x)) or forward(self, x))
+    X, counts = recordings()[0][:20], []
+    for max_epochs in (1, 3):
+        made.clear()
+        method(**{**CHEAP, "max_epochs": max_epochs}).fit(X)
+        counts.append(sum(made))
+    assert (counts[0] == counts[1]) == is_once
+
+
 def test_units_are_the_nearest_centres():
     model = hidden_unit(0, 0)
     x = model._scaler(AudioReader(RATE).read(recordings()[0][:3]))
