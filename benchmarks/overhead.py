@@ -54,7 +54,7 @@ from skssl import (
 from skssl._base import ROWS_AT_ONCE
 from skssl._cache import fit_key
 from skssl._checkpoint import CheckpointFile
-from skssl._compat import has_native_bfloat16
+from skssl._compat import choose_device, has_native_bfloat16
 from skssl._train import Net
 from skssl.callbacks import Checkpoint, TimeBudget
 from skssl.datasets import make_moving_digits
@@ -99,9 +99,11 @@ class BareSteps:
 
     def prepare(self, estimator: SCARF, x: torch.Tensor) -> None:
         """Build the same net beside the fit's, and the views it will always be given."""
-        net = copy.deepcopy(estimator._net)
+        self.device = choose_device(estimator.device)
+        net = copy.deepcopy(estimator._net).to(self.device)
         if not estimator._alters_raw:
             x = estimator._scaler(x)
+        x = x.to(self.device)
         for part in (m for m in net.modules() if isinstance(m, Net)):  # each task has one
             part.views = partial(_same, part.views(x))
         self.net, self.x, self.estimator = net.train(), x, estimator
@@ -112,7 +114,7 @@ class BareSteps:
         if self.dtype is None:
             loss = self.estimator._loss(self.net, self.x)
         else:
-            with torch.autocast("cpu", dtype=self.dtype):
+            with torch.autocast(self.device.type, dtype=self.dtype):
                 loss = self.estimator._loss(self.net, self.x)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -121,17 +123,24 @@ class BareSteps:
     def on_fit_task_begin(self, estimator, context):
         """Start the clock of an epoch."""
         if context.task_name == "epoch":
-            self.start = time.perf_counter()
+            self.start = now()
 
     def on_fit_task_end(self, estimator, context):
         """Stop it, then take the bare steps."""
         if context.task_name != "epoch":
             return
-        self.ours.append((time.perf_counter() - self.start) / self.n_steps)
-        start = time.perf_counter()
+        self.ours.append((now() - self.start) / self.n_steps)
+        start = now()
         for _ in range(self.n_steps):
             self.step()
-        self.bare.append((time.perf_counter() - start) / self.n_steps)
+        self.bare.append((now() - start) / self.n_steps)
+
+
+def now() -> float:
+    """Return the time in seconds, once an accelerator has done what it was given."""
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
+    return time.perf_counter()
 
 
 def _same(views: list[torch.Tensor], _: torch.Tensor) -> list[torch.Tensor]:

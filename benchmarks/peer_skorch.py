@@ -18,7 +18,7 @@ class Denoiser(nn.Module):
         layers = [
             m
             for a, b in zip(widths, widths[1:], strict=False)
-            for m in (nn.Linear(a, b), nn.ReLU())
+            for m in (nn.Linear(a, b), nn.BatchNorm1d(b), nn.ReLU())
         ]
         self.net = nn.Sequential(*layers, nn.Linear(256, n_columns))
 

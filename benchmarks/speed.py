@@ -25,7 +25,7 @@ import torch
 from overhead import compare, four_layers, images, table
 
 import skssl
-from skssl import SCARF, DenoisingAutoencoder, SimCLR
+from skssl import SCARF, VIME, DenoisingAutoencoder, SimCLR
 from skssl._base import SSLTransformer
 from skssl._compat import has_native_bfloat16
 from skssl.datasets import make_moving_digits
@@ -124,11 +124,14 @@ def methods(only: list[str] | None = None, epochs: int = 6) -> None:
             print("|", " | ".join(map(str, (*cells, *ends))), "|", flush=True)
 
 
-# By library: what names its Python, its script, the batches, and what of ours does the same.
-PEERS: dict[str, tuple[str, str, tuple[int, ...], Any]] = {
-    "ts3l's SCARF": ("TS3L_PYTHON", "peer_ts3l.py", (128,), SCARF),
-    "skorch, a denoiser": ("SKORCH_PYTHON", "peer_skorch.py", (128, 1024), DenoisingAutoencoder),
-    "TabNet's pretrainer": ("TABNET_PYTHON", "peer_tabnet.py", (128, 1024), DenoisingAutoencoder),
+# By library: what names its Python, its script, the batches, what of ours does the same, on what.
+TABLE, IMAGES = (table, four_layers), (images, "auto")
+PEERS: dict[str, tuple[str, str, tuple[int, ...], Any, Any]] = {
+    "ts3l's SCARF": ("TS3L_PYTHON", "ts3l", (128,), SCARF, TABLE),
+    "pytorch-tabular's denoiser": ("TABULAR_PYTHON", "pytorch_tabular", (128, 1024), VIME, TABLE),
+    "TabNet's pretrainer": ("TABNET_PYTHON", "tabnet", (128, 1024), DenoisingAutoencoder, TABLE),
+    "skorch, a denoiser": ("SKORCH_PYTHON", "skorch", (128, 1024), DenoisingAutoencoder, TABLE),
+    "lightly's SimCLR": ("LIGHTLY_PYTHON", "lightly", (256,), SimCLR, IMAGES),
 }
 
 
@@ -136,7 +139,7 @@ def peers() -> None:
     """Steps of other libraries and of ours, in turn; each needs a Python of its own."""
     print("\n| library | batch | its ms | ours | ours ms | its / ours | auto ms | its / auto |")
     print("|---|---|---|---|---|---|---|---|")
-    for name, (variable, script, batches, cls) in PEERS.items():
+    for name, (variable, script, batches, cls, (make, encoder)) in PEERS.items():
         python = os.environ.get(variable)
         if python is None:
             print(f"| {name} | skipped: {variable} is not set (benchmarks/README.md) |")
@@ -144,12 +147,12 @@ def peers() -> None:
         for batch_size in batches:
             times = []
             for _ in range(3):
-                path = str(Path(__file__).with_name(script))
+                path = str(Path(__file__).with_name(f"peer_{script}.py"))
                 run = subprocess.run(
                     [python, path, str(batch_size)], capture_output=True, check=True, text=True
                 )
                 ours = [
-                    compare(cls, table(), four_layers, batch_size, precision, "float32", 4)[0]
+                    compare(cls, make(), encoder, batch_size, precision, "float32", 4)[0]
                     for precision in ("float32", "auto")
                 ]
                 times.append([float(run.stdout.split()[-1]), *ours])
@@ -157,7 +160,6 @@ def peers() -> None:
             cells = name, batch_size, f"{its:.1f}", cls.__name__, f"{plain:.1f}"
             ratios = f"{its / plain:.1f}", f"{auto:.1f}", f"{its / auto:.1f}"
             print("|", " | ".join(map(str, (*cells, *ratios))), "|", flush=True)
-    print("\nlightly: skipped, as its losses and transforms import torchvision")
 
 
 # What a step consists of: the function whose time it is, and the end of its file's name.
