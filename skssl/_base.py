@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skssl import _ranks, _train
+from skssl import _kinds, _ranks, _train
 from skssl._chunked import ChunkedRows
 from skssl._compat import choose_device, choose_dtype, compiled, fit_context
 from skssl._inputs import Source, note_columns, survey
@@ -66,7 +66,7 @@ class SSLTransformer(
     views: Any = "auto"
     modality: str = "auto"
     max_epochs: Any = "auto"
-    batch_size: int = 256
+    batch_size: Any = "auto"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     validation_fraction: float = 0.1
@@ -359,7 +359,7 @@ class SSLTransformer(
         return self._loss(net, x if self._alters_raw else net.scaler(x))
 
     def _plan(self, net: Net, rows: Shuffled, device: torch.device, stream: bool) -> Plan:
-        batch_size = rows.capped(self.batch_size)
+        batch_size = rows.capped(_kinds.rows_a_step(self, len(rows)))
         per_pass = rows.n_batches(batch_size)
         if self.max_epochs == "auto" and not stream:
             n_steps = _train.auto_steps(per_pass * batch_size, batch_size, net.n_places)

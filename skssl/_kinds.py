@@ -30,6 +30,7 @@ from skssl._inputs import (
     lies_outside,
     open_source,
 )
+from skssl._train import auto_batch
 from skssl.encoders import (
     AudioScaler,
     EventScaler,
@@ -218,6 +219,12 @@ KINDS = {
 def scales_batches(method: Any) -> bool:
     """Return whether rows stay in memory as they were read, and are scaled batch by batch."""
     return KINDS[method._reader.kind].scales_batches or method._alters_raw
+
+
+def rows_a_step(method: Any, n_rows: int) -> int:
+    """Return ``batch_size``; ``"auto"`` is the method's default, or else follows the rows."""
+    own = (size for size in (method.batch_size, type(method).batch_size) if size != "auto")
+    return next(own, auto_batch(n_rows, is_table=method._reader.kind == "table"))
 
 
 def parameters_of(function: Callable[..., Any], estimator: Any) -> dict[str, Any]:

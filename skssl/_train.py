@@ -55,18 +55,27 @@ class Net(nn.Module):
         trunk: nn.Module
 
 
+def auto_batch(n_rows: int, is_table: bool) -> int:
+    """Return how many rows a step takes: 256, and four times that of a large table.
+
+    That is one of which ten passes in smaller batches would be more than the budget of steps.
+    """
+    return 1024 if is_table and 10 * n_rows > 6000 * 256 else 256
+
+
 def auto_steps(n_rows: int, batch_size: int, n_places: int = 0) -> int:
     """Return how many steps make a sensible fit: a budget of 1 500 to 6 000.
 
     Ten passes lie in between: small data is seen more often, large data less. Passes are
-    whole ones unless they would go over the budget. Rows of sequences have ``n_places`` each,
+    whole ones unless they would go over the budget, which in large batches ends after three
+    million rows, if that is 1 500 steps or more. Rows of sequences have ``n_places`` each,
     of which ten million are read, and each row at least once.
     """
     per_pass = n_batches(n_rows, batch_size)
     passes = math.ceil(max(10 * per_pass, 1500) / per_pass)
     if n_places:
         passes = min(passes, max(1, PLACES // (per_pass * batch_size * n_places)))
-    return min(passes * per_pass, 6000)
+    return min(passes * per_pass, 6000, max(1500, 3000 * 1024 // batch_size))
 
 
 def one_cycle(n_steps: int) -> Callable[[int], float]:

@@ -60,7 +60,7 @@ def test_a_user_s_method_is_a_whole_estimator():
     toy = Toy(pull=2.0, max_epochs=3, **CHEAP)
     assert repr(toy).startswith("Toy(") and "pull=2.0" in repr(toy)
     assert clone(toy).get_params() == toy.get_params()
-    assert toy.get_params()["pull"] == 2.0 and Toy().pull == 1.0 and Toy().batch_size > 1
+    assert toy.get_params()["pull"] == 2.0 and Toy().pull == 1.0 and Toy().batch_size == "auto"
     parameters = inspect.signature(Toy).parameters.values()
     assert {p.name for p in parameters} == set(toy.get_params())
     assert all(p.kind is p.KEYWORD_ONLY for p in parameters)
@@ -169,6 +169,44 @@ def test_the_budget_is_one_of_steps():
     passes = [s / _train.n_batches(n, min(n, 256)) for s, n in zip(steps, sizes, strict=True)]
     assert passes == sorted(passes, reverse=True)
     assert all(p == int(p) for p in passes[:4])  # whole ones, but for the largest tables
+
+
+def test_larger_batches_read_no_more_than_three_million_rows():
+    """But for 1 500 steps, which every fit has; ten passes end before that on smaller tables."""
+    assert [auto_steps(10**6, 2**k) for k in (8, 9, 10, 11, 12)] == [6000, 6000, 3000, 1500, 1500]
+    assert auto_steps(200_000, 1024) == 10 * 195
+
+
+class Shallow(SSLTransformer):
+    """Notes how many rows its batches have."""
+
+    _kinds = "table", "series"
+
+    def _build(self, net, X):
+        self.seen = []
+
+    def _loss(self, net, x):
+        self.seen.append(len(x))
+        return net.encoder(x).square().mean()
+
+
+class Narrow(Shallow):
+    """One whose rows take long."""
+
+    batch_size: int = 16
+
+
+def test_an_auto_batch_follows_the_rows_of_a_table():
+    """Four times as large where ten passes would be more than 6 000 steps; else as by default."""
+    X = np.random.default_rng(0).standard_normal((153_601, 1), dtype=np.float32)
+    fast = {"encoder": nn.Linear(1, 2), "max_epochs": 1, "precision": "float32"}
+    for rows, size in ((X, 1024), (X[:-1], 256), (X[:40], 40)):
+        assert set(Shallow(**fast).fit(rows).seen) == {size}
+    assert set(Shallow(batch_size=512, **fast).fit(X).seen) == {512}
+    for narrow in (Narrow(**fast), Narrow(batch_size="auto", **fast)):
+        assert set(narrow.fit(X[:100]).seen) == {16}
+    fast["encoder"] = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
+    assert set(Shallow(**fast).fit(X[:, None]).seen) == {256}
 
 
 def test_long_rows_are_read_less_often():

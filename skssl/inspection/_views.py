@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skssl._kinds import rows_a_step
 from skssl._train import local_seed
 from skssl.inspection._drawing import check_channels, draw_rows, shown, to_colors
 from skssl.inspection._fitted import column_names, draw_seed, spread, unwrap
@@ -137,7 +138,7 @@ class ViewsDisplay:
                 f"{method} was fitted on {kind}. Call its views_ on a batch to see what it returns."
             )
         x = transformer._read(X)
-        x = x[spread(len(x), transformer.batch_size)]
+        x = x[spread(len(x), rows_a_step(transformer, len(x)))]
         with torch.no_grad(), local_seed(draw_seed(random_state), torch.device("cpu")):
             x, views = transformer._views_of(x)
         if not views:

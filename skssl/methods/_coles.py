@@ -36,7 +36,7 @@ class CoLES(ReadsTables, SSLTransformer):
         Read the last so many events of a customer.
     n_components : int, default=64
         Width of the embedding, and of the state of the recurrent net.
-    batch_size : int, default=64
+    batch_size : "auto" or int, default=64
         Customers per step; all of them if there are fewer.
 
     See Also

@@ -28,7 +28,7 @@ class CPC(ReadsSeries, SSLTransformer):
     n_places : int, default=256
         Places of a batch that are compared with each other, drawn at random for every
         following stretch.
-    batch_size : int, default=64
+    batch_size : "auto" or int, default=64
         Rows per step; all of them if there are fewer. A last ragged batch is left out.
     encoder : "auto", "gru", torch.nn.Module or callable, default="auto"
         ``"auto"`` is ``"gru"``, a :class:`skssl.encoders.CausalGRU`. Another one needs its

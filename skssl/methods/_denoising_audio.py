@@ -26,7 +26,7 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         Samples a second.
     n_components : int, default=128
         Width of the embedding made by the default encoder.
-    batch_size : int, default=32
+    batch_size : "auto" or int, default=32
         Rows per step; all of them if there are fewer.
     views : "auto" or callable, default="auto"
         ``"auto"`` distorts as above. A callable maps waveforms (n, time), NaN behind their

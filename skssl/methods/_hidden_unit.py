@@ -35,7 +35,7 @@ class HiddenUnit(ReadsAudio, SSLTransformer):
         Samples a second.
     n_components : int, default=128
         Width of the embedding made by the default encoder.
-    batch_size : int, default=32
+    batch_size : "auto" or int, default=32
         Rows per step; all of them if there are fewer. A last ragged batch is left out.
     views : str or callable, default="auto"
         ``"auto"`` leaves recordings as they are; other names are views of series, and a

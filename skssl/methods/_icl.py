@@ -30,7 +30,7 @@ class ICL(ScoresRows, ReadsTables, SSLTransformer):
         At most so many windows, evenly spaced, where there would be more.
     temperature : float, default=0.01
         Divides the similarities: the lower, the more similar windows weigh.
-    batch_size : int, default=64
+    batch_size : "auto" or int, default=64
         Rows per step, each of which comes once a window; all of them if there are fewer.
 
     Attributes

@@ -47,7 +47,7 @@ class IJEPA(ReadsImages, SSLTransformer):
         Number of its blocks.
     n_components : int, default=128
         Width of the embedding made by the default encoder.
-    batch_size : int, default=128
+    batch_size : "auto" or int, default=128
         Rows per step; all of them if there are fewer. A last ragged batch is left out.
     encoder : "auto", "vit", torch.nn.Module or callable, default="auto"
         ``"auto"`` is ``"vit"``. Another one needs ``tokens(x, keep=None)`` and ``patch_size``,

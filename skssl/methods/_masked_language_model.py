@@ -28,7 +28,7 @@ class MaskedLanguageModel(FillsMasks, ReadsTokens, SSLTransformer):
         Train on random runs of so many tokens, if documents are longer.
     n_components : int, default=128
         Width of the embedding made by the default encoder.
-    batch_size : int, default=32
+    batch_size : "auto" or int, default=32
         Documents per step; all of them if there are fewer. A last ragged batch is left out.
 
     Attributes

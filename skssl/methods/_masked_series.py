@@ -23,7 +23,7 @@ class MaskedSeries(ReadsSeries, SSLTransformer):
         Share of the patches that are hidden; at least one is, and at least one is not.
     n_components : int, default=128
         Width of the embedding made by the default encoder.
-    batch_size : int, default=64
+    batch_size : "auto" or int, default=64
         Rows per step; all of them if there are fewer. A last ragged batch is left out.
     encoder : "auto", "transformer", torch.nn.Module or callable, default="auto"
         ``"auto"`` is ``"transformer"``, a :class:`skssl.encoders.SeriesTransformer`. Another one

@@ -28,7 +28,7 @@ class NeuTraL(ScoresRows, ReadsTables, SSLTransformer):
         Number of transformations; each is one more row to embed.
     temperature : float, default=0.1
         Divides the similarities: the lower, the more similar transformations weigh.
-    batch_size : int, default=64
+    batch_size : "auto" or int, default=64
         Rows per step, each of which comes once a transformation; all of them if there are fewer.
 
     Attributes

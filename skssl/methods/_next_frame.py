@@ -30,7 +30,7 @@ class NextFrame(ReadsVideo, SSLTransformer):
         Weight of the differences of edges [1]_ beside the squared error.
     alpha : float, default=1.0
         Power of these differences, at least 1.
-    batch_size : int, default=32
+    batch_size : "auto" or int, default=32
         Clips per step; of each, one random run is read.
     views : "auto" or callable, default="auto"
         ``"auto"`` leaves clips as they are. A callable maps a batch of scaled clips (n, time,

@@ -20,7 +20,7 @@ class NextStep(ReadsSeries, SSLTransformer):
     horizon : int, default=8
         Number of following steps that are predicted, in all channels; at most half of a
         series.
-    batch_size : int, default=64
+    batch_size : "auto" or int, default=64
         Rows per step; all of them if there are fewer. A last ragged batch is left out.
     encoder : "auto", "gru", torch.nn.Module or callable, default="auto"
         ``"auto"`` is ``"gru"``, a :class:`skssl.encoders.CausalGRU`. Another one needs its

@@ -33,7 +33,7 @@ class NextToken(ContinuesTokens, ReadsTokens, SSLTransformer):
         tokens (n, length) to (n, length, width), and must not look ahead.
     n_components : int, default=128
         Width of the embedding made by the default encoder.
-    batch_size : int, default=32
+    batch_size : "auto" or int, default=32
         Documents per step; all of them if there are fewer. A last ragged batch is left out.
 
     Attributes

@@ -29,7 +29,7 @@ class TS2Vec(ReadsSeries, SSLTransformer):
     pooling : {"mean", "max"} or None, default="max"
         How ``transform`` makes one row of the steps of a series; None keeps them, and the
         embedding is of shape (n_samples, n_steps, n_components).
-    batch_size : int, default=16
+    batch_size : "auto" or int, default=16
         Rows per step; all of them if there are fewer. A last ragged batch is left out.
 
     References

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from skssl._base import SSLTransformer, _apply
 from skssl._compat import Interval, StrOptions, count_rows, take_rows, validate_params
+from skssl._kinds import rows_a_step
 from skssl._train import local_seed
 from skssl.inspection._fitted import spread, unwrap
 from skssl.metrics._spectrum import alpha_req, nesum, rankme, stable_rank
@@ -125,7 +126,7 @@ def embedded_views(transformer: SSLTransformer, X: Any, n_views: int, seed: int)
     embedded = []
     with torch.no_grad(), local_seed(seed, torch.device("cpu")):
         # Views are drawn batch by batch, as in training, but for a last ragged one.
-        for batch in x.tensor_split(-(-len(x) // transformer.batch_size)):
+        for batch in x.tensor_split(-(-len(x) // rows_a_step(transformer, len(x)))):
             altered = _altered(transformer, batch, n_views)
             embedded.append(torch.stack([_apply(encoder, view) for view in altered]))
     return torch.cat(embedded, dim=1).numpy()

@@ -4,6 +4,7 @@ They distort as microphones, lines and rooms do; each waveform of a batch is alt
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -45,10 +46,13 @@ def clip_peaks(x: Tensor, share: Range = (0.1, 0.5), p: float = 0.5) -> Tensor:
     >>> clip_peaks(torch.tensor([[0.1, -1.0, 0.5]]), share=(0.2, 0.2), p=1.0)
     tensor([[ 0.1000, -0.2000,  0.2000]])
     """
-    check_waveforms(x)
-    level = torch.where(chosen(x, p), between(*share, uniform(x)), 1.0)
-    most = (level * x.nan_to_num(0.0).abs().amax(1))[:, None].to(x.dtype)
-    return torch.minimum(torch.maximum(x, -most), most)
+
+    def cut(x: Tensor) -> Tensor:
+        level = between(*share, uniform(x)).to(x.dtype)
+        most = (level * x.nan_to_num(0.0).abs().amax(1))[:, None]
+        return torch.minimum(torch.maximum(x, -most), most)
+
+    return _some(x, p, cut)
 
 
 def lose_band(x: Tensor, width: Range = (0.1, 0.4), p: float = 0.5) -> Tensor:
@@ -77,14 +81,16 @@ def lose_band(x: Tensor, width: Range = (0.1, 0.4), p: float = 0.5) -> Tensor:
     >>> bool(0.3 < view.square().mean() / x.square().mean() < 0.7)
     True
     """
-    check_waveforms(x)
-    lost = between(*width, uniform(x))
-    start = uniform(x) * (1 - lost)
-    spectrum = torch.fft.rfft(x.nan_to_num(0.0))
-    at = torch.linspace(0, 1, spectrum.shape[1], device=x.device)
-    inside = (at >= start[:, None]) & (at <= (start + lost)[:, None])
-    made = torch.fft.irfft(spectrum.masked_fill(inside, 0.0), n=x.shape[1])
-    return _where(chosen(x, p), made, x)
+
+    def cut(x: Tensor) -> Tensor:
+        lost = between(*width, uniform(x))
+        start = uniform(x) * (1 - lost)
+        spectrum = torch.fft.rfft(x.nan_to_num(0.0))
+        at = torch.linspace(0, 1, spectrum.shape[1], device=x.device)
+        inside = (at >= start[:, None]) & (at <= (start + lost)[:, None])
+        return torch.fft.irfft(spectrum.masked_fill(inside, 0.0), n=x.shape[1])
+
+    return _some(x, p, cut)
 
 
 def add_hiss(x: Tensor, snr: Range = (0.0, 20.0), p: float = 0.5) -> Tensor:
@@ -113,17 +119,20 @@ def add_hiss(x: Tensor, snr: Range = (0.0, 20.0), p: float = 0.5) -> Tensor:
     >>> round(noise.square().mean().item(), 3)
     0.1
     """
-    check_waveforms(x)
-    signal = x.nan_to_num(0.0)
-    seen = (~x.isnan()).sum(1, keepdim=True).clamp(min=1)
-    spectrum = torch.fft.rfft(torch.randn_like(signal))
-    at = torch.arange(1, spectrum.shape[1] + 1, device=x.device).to(x.dtype)
-    color = uniform(x)[:, None].to(x.dtype)  # 0 is white, 1 is pink
-    noise = torch.fft.irfft(spectrum * at.pow(-0.5 * color), n=x.shape[1]) * ~x.isnan()
-    power = signal.square().sum(1, keepdim=True) / seen
-    ratio = 10 ** (-between(*snr, uniform(x)) / 10)[:, None].to(x.dtype)
-    strength = (ratio * power / (noise.square().sum(1, keepdim=True) / seen + 1e-12)).sqrt()
-    return _where(chosen(x, p), signal + strength * noise, x)
+
+    def hissing(x: Tensor) -> Tensor:
+        signal, there = x.nan_to_num(0.0), ~x.isnan()
+        n, time = x.shape
+        shape = n, time // 2 + 1, 2
+        white = torch.view_as_complex(torch.randn(shape, dtype=x.dtype, device=x.device))
+        octave = torch.arange(1, shape[1] + 1, device=x.device).to(x.dtype).log()
+        color = uniform(x)[:, None].to(x.dtype)  # 0 is white, 1 is pink
+        noise = torch.fft.irfft(white * (-0.5 * color * octave).exp(), n=time) * there
+        power = [_power(part) / there.sum(1, keepdim=True).clamp(min=1) for part in (signal, noise)]
+        ratio = 10 ** (-between(*snr, uniform(x)) / 10)[:, None].to(x.dtype)
+        return signal + (ratio * power[0] / (power[1] + 1e-12)).sqrt() * noise
+
+    return _some(x, p, hissing)
 
 
 def reverberate(x: Tensor, decay: Range = (400.0, 4000.0), p: float = 0.5) -> Tensor:
@@ -153,18 +162,20 @@ def reverberate(x: Tensor, decay: Range = (400.0, 4000.0), p: float = 0.5) -> Te
     >>> bool(view[0, :490].abs().max() < 1e-6), bool(view[0, 500] > 0.8)
     (True, True)
     """
-    check_waveforms(x)
-    signal, time = x.nan_to_num(0.0), x.shape[1]
-    at = torch.arange(time, device=x.device).to(x.dtype)
-    fall = (-0.5 * math.log(1000) * at / between(*decay, uniform(x))[:, None]).exp()
-    echo = torch.randn_like(signal) * fall
-    echo = 0.5 * echo / echo.square().sum(1, keepdim=True).sqrt()
-    echo[:, 0] = 1.0  # what comes straight
-    n_fft = 2 * time  # so that no echo comes round to the beginning
-    made = torch.fft.irfft(torch.fft.rfft(signal, n_fft) * torch.fft.rfft(echo, n_fft), n=n_fft)
-    made = made[:, :time] * ~x.isnan()
-    power = [part.square().sum(1, keepdim=True) for part in (signal, made)]
-    return _where(chosen(x, p), made * (power[0] / (power[1] + 1e-12)).sqrt(), x)
+
+    def heard(x: Tensor) -> Tensor:
+        signal, time = x.nan_to_num(0.0), x.shape[1]
+        at = torch.arange(time, device=x.device).to(x.dtype)
+        fall = (-0.5 * math.log(1000) * at / between(*decay, uniform(x))[:, None]).exp()
+        echo = torch.randn_like(signal) * fall
+        echo = 0.5 * echo / _power(echo).sqrt()
+        echo[:, 0] = 1.0  # what comes straight
+        n_fft = 2 * time  # so that no echo comes round to the beginning
+        product = torch.fft.rfft(signal, n_fft) * torch.fft.rfft(echo, n_fft)
+        made = torch.fft.irfft(product, n=n_fft)[:, :time] * ~x.isnan()
+        return made * (_power(signal) / (_power(made) + 1e-12)).sqrt()
+
+    return _some(x, p, heard)
 
 
 def random_spans(steps: Tensor, share: float = 0.08, length: int = 10) -> Tensor:
@@ -202,6 +213,15 @@ def random_spans(steps: Tensor, share: float = 0.08, length: int = 10) -> Tensor
     return (inside > before) & steps
 
 
-def _where(altered: Tensor, made: Tensor, x: Tensor) -> Tensor:
-    """Return the altered waveforms and the others; NaN is where it was."""
-    return torch.where(altered[:, None] & ~x.isnan(), made.to(x.dtype), x)
+def _some(x: Tensor, p: float, alter: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return a copy in which random waveforms are altered; NaN is where it was."""
+    check_waveforms(x)
+    rows = chosen(x, p).nonzero().squeeze(1)
+    if not len(rows):
+        return x.clone()
+    before = x[rows]
+    return x.index_copy(0, rows, alter(before).to(x.dtype).masked_fill(before.isnan(), torch.nan))
+
+
+def _power(x: Tensor) -> Tensor:
+    return x.square().sum(1, keepdim=True)
