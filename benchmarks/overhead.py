@@ -413,6 +413,22 @@ def fit_large() -> None:
     )
 
 
+def photographs() -> None:
+    """Peak memory of a ResNet-18 on photographs of 224 x 224, in a process of its own."""
+    code = "import benchmarks.overhead as o; o.fit_photographs()"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
+    print(flush=True)
+    subprocess.run([sys.executable, "-c", code], check=True, env=env)
+
+
+def fit_photographs() -> None:
+    """Fit as many as make a batch and print this process's peak memory."""
+    X = images(64, 3, 224)
+    SimCLR(encoder="resnet18", max_epochs=1, random_state=0).fit(X)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"SimCLR, resnet18, a batch of {len(X)} photographs of 224 x 224: peak {peak:.1f} GB")
+
+
 def imports() -> None:
     """What ``import skssl`` adds to importing torch and scikit-learn."""
     code = (
@@ -436,6 +452,7 @@ ALL = (
     checkpoint,
     search,
     memory,
+    photographs,
     imports,
 )
 PARTS = {f.__name__: f for f in ALL}

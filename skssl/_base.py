@@ -359,7 +359,7 @@ class SSLTransformer(
         return self._loss(net, x if self._alters_raw else net.scaler(x))
 
     def _plan(self, net: Net, rows: Shuffled, device: torch.device, stream: bool) -> Plan:
-        batch_size = rows.capped(_kinds.rows_a_step(self, len(rows)))
+        batch_size = rows.capped(_kinds.rows_a_step(self, rows.some(1)))
         per_pass = rows.n_batches(batch_size)
         if self.max_epochs == "auto" and not stream:
             n_steps = _train.auto_steps(per_pass * batch_size, batch_size, net.n_places)

@@ -7,7 +7,6 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from skssl._kinds import rows_a_step
 from skssl._train import Net
 
 ROWS = 128  # looked at
@@ -73,10 +72,9 @@ def _likely_cause(estimator: Any, net: Net) -> str:
         return f"weight_decay={estimator.weight_decay} is the likely cause: try 0.0001."
     if temperature > 2:
         return f"temperature={temperature} is the likely cause: try one between 0.1 and 1."
-    batch_size = rows_a_step(estimator, net.n_rows)
-    if batch_size < 32:
+    if estimator.batch_size != "auto" and estimator.batch_size < 32:
         return (
-            f"batch_size={batch_size} is the likely cause: too few rows to compare, or "
+            f"batch_size={estimator.batch_size} is the likely cause: too few rows to compare, or "
             "to take statistics of. Try 128 or more."
         )
     if hasattr(net, "predictor") or hasattr(net, "teacher"):

@@ -221,10 +221,10 @@ def scales_batches(method: Any) -> bool:
     return KINDS[method._reader.kind].scales_batches or method._alters_raw
 
 
-def rows_a_step(method: Any, n_rows: int) -> int:
-    """Return ``batch_size``; ``"auto"`` is the method's default, or else follows the rows."""
+def rows_a_step(method: Any, x: Tensor) -> int:
+    """Return ``batch_size``; ``"auto"`` is the method's default, or follows the size of a row."""
     own = (size for size in (method.batch_size, type(method).batch_size) if size != "auto")
-    return next(own, auto_batch(n_rows, is_table=method._reader.kind == "table"))
+    return next(own, auto_batch(x[0].numel()))
 
 
 def parameters_of(function: Callable[..., Any], estimator: Any) -> dict[str, Any]:

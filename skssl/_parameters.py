@@ -64,15 +64,14 @@ PARAMETER_DOCS = {
     ``"image"`` for images of floats without channels, (n, height, width), and ``"video"`` for
     clips without channels, (n, time, height, width), unless the method reads clips only.""",
     "max_epochs": """max_epochs : "auto" or int, default="auto"
-    Passes over X. ``"auto"`` is a budget of 1 500 to 6 000 steps: ten passes in between, but no
-    more than three million rows beyond the 1 500 steps.
+    Passes over X. ``"auto"`` is a budget of 1 500 to 6 000 steps: ten passes in between.
     On series, waveforms and clips it also ends when ten million places were read: steps, or the
     stretches or patches that an encoder makes of them, or squares of 4 x 4 pixels.
     0 leaves the encoder untrained, which is the baseline that training has to beat.""",
     "batch_size": """batch_size : "auto" or int, default="auto"
-    Rows per step; all of them if there are fewer. ``"auto"`` is 256, and 1 024 for a table of
-    more than 153 600 rows, of which ten passes would be more than 6 000 steps otherwise. A last
-    ragged batch is left out.""",
+    Rows per step; all of them if there are fewer. ``"auto"`` is 256, and half or a quarter of
+    that, but 32 at least, where a batch would have more than 16 million numbers: 64 images of
+    224 x 224 pixels and three channels. A last ragged batch is left out.""",
     "learning_rate": """learning_rate : float, default=1e-3
     Peak learning rate of AdamW, after a linear warm-up and before a cosine decay.""",
     "weight_decay": """weight_decay : float, default=1e-4

@@ -17,6 +17,7 @@ from skssl._rows import Rows, Shuffled, n_batches
 Loss = Callable[..., Tensor]
 
 STEPS_PER_REPORT = 2000  # an "epoch" of a large table ends after so many steps
+NUMBERS_A_STEP = 2**24  # read at most: 256 grey images of 256 x 256 pixels
 PLACES = 10_000_000  # of sequences that a default fit reads: minutes on two cores
 _generator_lock = threading.RLock()  # torch's generator is global: one seeded block at a time
 
@@ -55,27 +56,29 @@ class Net(nn.Module):
         trunk: nn.Module
 
 
-def auto_batch(n_rows: int, is_table: bool) -> int:
-    """Return how many rows a step takes: 256, and four times that of a large table.
+def auto_batch(n_numbers: int) -> int:
+    """Return how many rows of so many numbers a step takes: 256, and fewer of large ones.
 
-    That is one of which ten passes in smaller batches would be more than the budget of steps.
+    That is half as many, until a batch has no more than 16 million numbers; but 32 at least.
     """
-    return 1024 if is_table and 10 * n_rows > 6000 * 256 else 256
+    size = 256
+    while size > 32 and size * n_numbers > NUMBERS_A_STEP:
+        size //= 2
+    return size
 
 
 def auto_steps(n_rows: int, batch_size: int, n_places: int = 0) -> int:
     """Return how many steps make a sensible fit: a budget of 1 500 to 6 000.
 
     Ten passes lie in between: small data is seen more often, large data less. Passes are
-    whole ones unless they would go over the budget, which in large batches ends after three
-    million rows, if that is 1 500 steps or more. Rows of sequences have ``n_places`` each,
+    whole ones unless they would go over the budget. Rows of sequences have ``n_places`` each,
     of which ten million are read, and each row at least once.
     """
     per_pass = n_batches(n_rows, batch_size)
     passes = math.ceil(max(10 * per_pass, 1500) / per_pass)
     if n_places:
         passes = min(passes, max(1, PLACES // (per_pass * batch_size * n_places)))
-    return min(passes * per_pass, 6000, max(1500, 3000 * 1024 // batch_size))
+    return min(passes * per_pass, 6000)
 
 
 def one_cycle(n_steps: int) -> Callable[[int], float]:

@@ -22,6 +22,7 @@ from skssl._base import SSLTransformer
 from skssl._rows import Rows
 from skssl._train import (
     Patience,
+    auto_batch,
     auto_steps,
     constant,
     local_seed,
@@ -171,12 +172,6 @@ def test_the_budget_is_one_of_steps():
     assert all(p == int(p) for p in passes[:4])  # whole ones, but for the largest tables
 
 
-def test_larger_batches_read_no_more_than_three_million_rows():
-    """But for 1 500 steps, which every fit has; ten passes end before that on smaller tables."""
-    assert [auto_steps(10**6, 2**k) for k in (8, 9, 10, 11, 12)] == [6000, 6000, 3000, 1500, 1500]
-    assert auto_steps(200_000, 1024) == 10 * 195
-
-
 class Shallow(SSLTransformer):
     """Notes how many rows its batches have."""
 
@@ -196,17 +191,20 @@ class Narrow(Shallow):
     batch_size: int = 16
 
 
-def test_an_auto_batch_follows_the_rows_of_a_table():
-    """Four times as large where ten passes would be more than 6 000 steps; else as by default."""
-    X = np.random.default_rng(0).standard_normal((153_601, 1), dtype=np.float32)
-    fast = {"encoder": nn.Linear(1, 2), "max_epochs": 1, "precision": "float32"}
-    for rows, size in ((X, 1024), (X[:-1], 256), (X[:40], 40)):
-        assert set(Shallow(**fast).fit(rows).seen) == {size}
-    assert set(Shallow(batch_size=512, **fast).fit(X).seen) == {512}
-    for narrow in (Narrow(**fast), Narrow(batch_size="auto", **fast)):
-        assert set(narrow.fit(X[:100]).seen) == {16}
-    fast["encoder"] = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
-    assert set(Shallow(**fast).fit(X[:, None]).seen) == {256}
+def test_an_auto_batch_follows_the_size_of_a_row(monkeypatch):
+    """256 rows; fewer where those have more than 16 million numbers, or the method says so."""
+    assert [auto_batch(n) for n in (1, 2**16, 2**16 + 1, 224 * 224 * 3)] == [256, 256, 128, 64]
+    assert auto_batch(10**9) == 32
+    monkeypatch.setattr(_train, "NUMBERS_A_STEP", 256 * 10)
+    X = np.random.default_rng(0).standard_normal((300, 1, 11), dtype=np.float32)
+
+    def sizes(method, X, **params):
+        encoder = nn.Sequential(nn.Flatten(), nn.Linear(X.shape[2], 1))
+        return set(method(encoder=encoder, max_epochs=1, **params).fit(X).seen)
+
+    assert sizes(Shallow, X[:, :, 1:]) == {256} and sizes(Shallow, X) == {128}
+    assert sizes(Shallow, X[:40]) == {40} and sizes(Shallow, X, batch_size=200) == {200}
+    assert sizes(Narrow, X) == sizes(Narrow, X, batch_size="auto") == {16}
 
 
 def test_long_rows_are_read_less_often():

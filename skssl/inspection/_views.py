@@ -138,7 +138,7 @@ class ViewsDisplay:
                 f"{method} was fitted on {kind}. Call its views_ on a batch to see what it returns."
             )
         x = transformer._read(X)
-        x = x[spread(len(x), rows_a_step(transformer, len(x)))]
+        x = x[spread(len(x), rows_a_step(transformer, x))]
         with torch.no_grad(), local_seed(draw_seed(random_state), torch.device("cpu")):
             x, views = transformer._views_of(x)
         if not views:

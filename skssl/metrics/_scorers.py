@@ -126,7 +126,7 @@ def embedded_views(transformer: SSLTransformer, X: Any, n_views: int, seed: int)
     embedded = []
     with torch.no_grad(), local_seed(seed, torch.device("cpu")):
         # Views are drawn batch by batch, as in training, but for a last ragged one.
-        for batch in x.tensor_split(-(-len(x) // rows_a_step(transformer, len(x)))):
+        for batch in x.tensor_split(-(-len(x) // rows_a_step(transformer, x))):
             altered = _altered(transformer, batch, n_views)
             embedded.append(torch.stack([_apply(encoder, view) for view in altered]))
     return torch.cat(embedded, dim=1).numpy()
