@@ -1,0 +1,154 @@
+"""What test_device.py runs in a process of its own; not a test by itself.
+
+Every line says which fit it was, and "ok" or what was wrong.
+
+python tests/fit_on_device.py
+"""
+
+import copy
+import tempfile
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pretend_device
+import torch
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from test_common import SAMPLES, TRAINED, TRANSFORMERS, mixed_frame, name_of, series, table_for
+
+from skssl import SCARF, VIME, FineTunedClassifier, MaskedAutoencoder, PretrainedClassifier, SimCLR
+from skssl._base import SSLTransformer
+from skssl._compat import choose_device
+from skssl.callbacks import Checkpoint
+from skssl.views import MultiCrop
+
+CHEAP = {"n_components": 8, "max_epochs": 3, "batch_size": 20, "random_state": 0}
+FLOAT32 = {**CHEAP, "precision": "float32"}
+MIXED = mixed_frame()
+LABELS = np.where(np.arange(len(MIXED)) % 3, -1, np.arange(len(MIXED)) % 2)
+
+
+def embedded(method: Any, X: Any) -> np.ndarray:
+    """Return what a fit makes of X."""
+    return method.fit(X).transform(X)
+
+
+def resumed(method: Any, X: Any) -> np.ndarray:
+    """Return what two halves of a fit make of X, with a checkpoint between them."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "fit.pt")
+        half = clone(method).set_callbacks(Checkpoint(path), Broken())
+        try:
+            half.fit(X)
+        except KeyboardInterrupt:
+            return method.set_callbacks(Checkpoint(path)).fit(X).transform(X)
+    raise AssertionError("it was not broken off")
+
+
+class Broken:
+    """A callback that breaks a fit off after two epochs."""
+
+    def setup(self, estimator, context):
+        """Nothing to prepare."""
+
+    def teardown(self, estimator, context):
+        """Nothing to release."""
+
+    def on_fit_task_begin(self, estimator, context):
+        """Nothing to do."""
+
+    def on_fit_task_end(self, estimator, context):
+        """Break off."""
+        if context.task_name == "epoch" and context.task_id == 1:
+            raise KeyboardInterrupt
+
+
+def streamed(method: Any, X: Any) -> np.ndarray:
+    """Return what a stream of two chunks makes of X."""
+    return method.partial_fit(X[:30]).partial_fit(X[30:]).transform(X)
+
+
+def warm(method: Any, X: Any) -> np.ndarray:
+    """Return what two fits, one after the other, make of X."""
+    return copy.deepcopy(method.set_params(warm_start=True).fit(X)).fit(X).transform(X)
+
+
+def restored(method: Any, X: Any) -> np.ndarray:
+    """Return what X is reconstructed as."""
+    return np.asarray(method.fit(X).reconstruct(X), dtype=float)
+
+
+def tuned(method: Any, X: Any) -> np.ndarray:
+    """Return the probabilities of a fine-tuned classifier."""
+    model = FineTunedClassifier(method, max_epochs=2, random_state=0)
+    return model.fit(X, LABELS).predict_proba(X)
+
+
+def told_apart(method: Any, X: Any) -> np.ndarray:
+    """Return the probabilities of the default classifier on a fitted encoder."""
+    model = PretrainedClassifier(FrozenEstimator(method.fit(X)), random_state=0)
+    return model.fit(X, LABELS).predict_proba(X)
+
+
+IMAGES, WAVES = SAMPLES["image"](), np.nan_to_num(series())
+CASES: dict[str, tuple[Callable[[Any, Any], np.ndarray], Any, Any]] = {
+    "early stopping": (embedded, SCARF(n_iter_no_change=1, **FLOAT32), MIXED),
+    "a checkpoint": (resumed, SCARF(**FLOAT32), MIXED),
+    "a stream": (streamed, VIME(**FLOAT32), WAVES.reshape(60, -1)),
+    "warm start": (warm, SimCLR(**FLOAT32), WAVES),
+    "crops": (embedded, SimCLR(views=MultiCrop(n_large=2, n_small=2), **FLOAT32), IMAGES),
+    "ResNet-18": (embedded, SimCLR(encoder="resnet18", **{**FLOAT32, "max_epochs": 1}), IMAGES),
+    "periodic numbers": (embedded, SCARF(numeric="periodic", **FLOAT32), MIXED),
+    "bins": (embedded, VIME(numeric="piecewise-linear", target="bins", **FLOAT32), MIXED),
+    "images restored": (restored, MaskedAutoencoder(**{**FLOAT32, "max_epochs": 1}), IMAGES),
+    "fine-tuning": (tuned, SimCLR(**FLOAT32), IMAGES),
+    "a classifier": (told_apart, SCARF(**FLOAT32), MIXED),
+}
+for method in TRANSFORMERS:
+    CASES[f"{name_of(method)}, table"] = embedded, method, table_for(method)
+for method, kind in (parameter.values for parameter in TRAINED):
+    CASES[f"{name_of(method)}, {kind}"] = embedded, method, SAMPLES[kind]()
+
+
+class Forgetful(SSLTransformer):
+    """A method whose loss makes a tensor on the CPU, whatever the device."""
+
+    def _loss(self, net, x):
+        return (net.encoder(x) - torch.ones(len(x), 1)).square().mean()
+
+
+def difference(name: str) -> float:
+    """Return how far a fit on the device ends from one on the CPU."""
+    run, method, X = CASES[name]
+    ends = [run(clone(method).set_params(device=d), X) for d in (pretend_device.NAME, "cpu")]
+    return float(np.nanmax(np.abs(ends[0] - ends[1])))
+
+
+def main() -> None:
+    kept = pretend_device.install()
+    warnings.simplefilter("ignore")
+    found = choose_device("auto").type
+    print("auto:", "ok" if found == pretend_device.NAME else found)
+    for name in CASES:
+        try:
+            far = difference(name)
+            print(f"{name}: {'ok' if far < 1e-3 else f'{far} from the CPU'}", flush=True)
+        except Exception as error:
+            frames = [
+                f for f in traceback.extract_tb(error.__traceback__) if "/skssl/" in f.filename
+            ]
+            where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "here"
+            print(f"{name}: {type(error).__name__} {error} {where}".replace("\n", " "), flush=True)
+    try:
+        Forgetful(device=pretend_device.NAME, **FLOAT32).fit(WAVES.reshape(60, -1))
+    except RuntimeError as error:
+        print("a forgetful method: ok" if "on the CPU and on" in str(error) else error)
+    del kept
+
+
+if __name__ == "__main__":
+    main()
