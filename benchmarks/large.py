@@ -97,6 +97,8 @@ def write_parquet(path: Path, n: int) -> None:
     writer.close()
 
 
+WRITERS: dict[str, Callable[[Path, int], None]] = {".npy": write_npy, ".parquet": write_parquet}
+
 # -------------------------------------------------------------------- in a process of its own
 
 
@@ -200,10 +202,12 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=20.0)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--formats", nargs="+", choices=WRITERS, default=list(WRITERS))
     args = parser.parse_args()
     n = round(args.gigabytes * 1e9 / 4 / N_COLUMNS)
     found: dict[str, list[dict[str, float]]] = {}
-    for name, write in ((".npy", write_npy), (".parquet", write_parquet)):
+    for name in args.formats:
+        write = WRITERS[name]
         with tempfile.TemporaryDirectory(dir=args.folder) as folder:
             path = Path(folder, f"rows{name}")
             write(path, n)
@@ -216,12 +220,13 @@ def main() -> None:
             if name == ".npy":
                 into = alone(transform, path)
     print(markdown(HEAD, [[name, *summary(runs)] for name, runs in found.items()]))
-    raw = plus_minus(pd.DataFrame(found[".npy"])["raw"])
+    raw = plus_minus(pd.DataFrame(found[args.formats[0]])["raw"])
     print(f"\nThe probe on the columns themselves: {raw}.")
-    print(
-        f"transform_to of 5 million rows: {into['rows/s']:.0f} rows/s at a peak of "
-        f"{into['MB']:.0f} MB; transform in memory: {into['rows/s in memory']:.0f}."
-    )
+    if ".npy" in args.formats:
+        print(
+            f"transform_to of 5 million rows: {into['rows/s']:.0f} rows/s at a peak of "
+            f"{into['MB']:.0f} MB; transform in memory: {into['rows/s in memory']:.0f}."
+        )
 
 
 def summary(runs: list[dict[str, float]]) -> list[str]:

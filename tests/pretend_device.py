@@ -1,8 +1,8 @@
 """An accelerator in name only, for machines that have none: what test_device.py computes on.
 
 Its tensors are the CPU's, wrapped, and as on a GPU they refuse to be computed with one that stays
-on the CPU, a single number or an index aside. It draws from the generator of the CPU, so a fit on it
-is the fit on the CPU, but for kernels that sum in another order.
+on the CPU, a single number or an index aside. It draws from the CPU's generator, so a fit on it is
+the fit on the CPU, but for kernels that sum in another order.
 """
 
 from typing import Any
