@@ -61,6 +61,10 @@ class ChunkedRows:
         read = self.read
         return replace(self, read=lambda block: function(read(block)), sample=function(self.sample))
 
+    def placed(self, device: torch.device) -> "ChunkedRows":
+        """Return the rows as they are: they come batch by batch."""
+        return self
+
     def capped(self, batch_size: int) -> int:
         """Return how many rows a batch has: no more than there are."""
         return min(batch_size, len(self))

@@ -15,6 +15,7 @@ from skssl._inputs import Source
 
 NO_CELL = -1.2345678901234567e300  # what a missing cell counts as in a hash
 CELLS_AT_ONCE = 2**15  # are hashed, which caches hold
+BYTES_TO_MOVE = 2**30  # larger data comes to an accelerator batch by batch
 
 
 class Shuffled(Protocol):
@@ -29,6 +30,8 @@ class Shuffled(Protocol):
     def __len__(self) -> int: ...
 
     def mapped(self, function: Callable[[Tensor], Tensor]) -> "Shuffled": ...
+
+    def placed(self, device: torch.device) -> "Shuffled": ...
 
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None
@@ -94,6 +97,12 @@ class Rows:
         """Return the same rows of what a function makes of the tensors."""
         tensors = map(function, self.tensors)
         return Rows(*tensors, index=self.index, share=self.share, group=self.group)
+
+    def placed(self, device: torch.device) -> "Rows":
+        """Return the rows as a device reads them best: on it, unless they are many bytes."""
+        if device.type == "cpu" or sum(t.nbytes for t in self.tensors) > BYTES_TO_MOVE:
+            return self
+        return self.mapped(lambda t: t.to(device))
 
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None

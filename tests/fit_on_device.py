@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pretend_device
@@ -20,7 +21,15 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from test_common import SAMPLES, TRAINED, TRANSFORMERS, mixed_frame, name_of, series, table_for
 
-from skssl import SCARF, VIME, FineTunedClassifier, MaskedAutoencoder, PretrainedClassifier, SimCLR
+from skssl import (
+    SCARF,
+    VIME,
+    FineTunedClassifier,
+    MaskedAutoencoder,
+    PretrainedClassifier,
+    SimCLR,
+    _rows,
+)
 from skssl._base import SSLTransformer
 from skssl._compat import choose_device
 from skssl.callbacks import Checkpoint
@@ -95,8 +104,17 @@ def told_apart(method: Any, X: Any) -> np.ndarray:
 
 
 IMAGES, WAVES = SAMPLES["image"](), np.nan_to_num(series())
+
+
+def by_batches(method: Any, X: Any) -> np.ndarray:
+    """Return what a fit makes of X, whose batches are moved one by one."""
+    with mock.patch.object(_rows, "BYTES_TO_MOVE", 0):
+        return embedded(method, X)
+
+
 CASES: dict[str, tuple[Callable[[Any, Any], np.ndarray], Any, Any]] = {
     "early stopping": (embedded, SCARF(n_iter_no_change=1, **FLOAT32), MIXED),
+    "rows that stay on the CPU": (by_batches, SCARF(**FLOAT32), MIXED),
     "a checkpoint": (resumed, SCARF(**FLOAT32), MIXED),
     "a stream": (streamed, VIME(**FLOAT32), WAVES.reshape(60, -1)),
     "warm start": (warm, SimCLR(**FLOAT32), WAVES),
