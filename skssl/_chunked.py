@@ -88,23 +88,25 @@ class ChunkedRows:
     ) -> Iterator[tuple[Tensor, ...]]:
         """Yield each row once; a last ragged batch only if it is the only one.
 
-        Pieces are read in random order, and rows shuffled within a window of many pieces.
+        Rows are shuffled within a window of many pieces, which are drawn from all over the data.
         """
         seed = int(torch.randint(2**62, (), generator=generator))  # training draws in between
         own = torch.Generator().manual_seed(seed)
         left = self.n_batches(batch_size)
         n_windows = ceil(left / max(1, WINDOW // self.sample[0].numel() // batch_size))
         size = min(len(self), ceil(left / n_windows) * batch_size)  # a small last one mixes little
-        for window in _windows(self._blocks(own), size):
+        n_pieces = len(self.source.pieces)
+        pieces = _spread(n_pieces, ceil(n_pieces * size / self.n), own)
+        for window in _windows(self._blocks(pieces), size):
             order = torch.randperm(len(window), generator=own)
             for rows in order.split(batch_size)[: max(0, left)]:
                 yield (window[rows],)
             left -= ceil(len(window) / batch_size)
 
-    def _blocks(self, generator: torch.Generator) -> Iterator[Tensor]:
-        """Yield the blocks of pieces in random order."""
+    def _blocks(self, pieces: Tensor) -> Iterator[Tensor]:
+        """Yield the blocks of pieces in some order."""
         n = 0
-        for i in torch.randperm(len(self.source.pieces), generator=generator).tolist():
+        for i in pieces.tolist():
             for block in self._tensors(self.source.pieces[i]):
                 n += len(block)
                 yield block
@@ -128,6 +130,18 @@ class ChunkedRows:
             else:
                 start += len(x)
             yield x
+
+
+def _spread(n: int, n_strata: int, generator: torch.Generator) -> Tensor:
+    """Return numbers to n in an order that is random, but takes from each stratum in turn.
+
+    So many numbers in a row as there are strata come from all over the data, in which rows of one
+    class or of one day may stand together.
+    """
+    stratum = torch.arange(n) * n_strata // n
+    by_stratum = (stratum + torch.rand(n, generator=generator, dtype=torch.float64)).argsort()
+    turn = torch.arange(n) - torch.searchsorted(stratum, stratum)  # in which it is taken
+    return by_stratum[(turn + torch.rand(n, generator=generator, dtype=torch.float64)).argsort()]
 
 
 def _windows(blocks: Iterator[Tensor], size: int) -> Iterator[Tensor]:

@@ -217,7 +217,9 @@ def test_memory_holds_a_block_and_a_window(tiny):
     given = Slices(NUMBERS)
     rows = rows_of(given)
     assert max(given.taken) <= 25
-    windows = list(map(len, _chunked._windows(rows._blocks(torch.Generator()), 256)))
+    windows = list(
+        map(len, _chunked._windows(rows._blocks(torch.arange(len(rows.source.pieces))), 256))
+    )
     assert windows == [256, 256, 256, N - 3 * 256]
     list(rows.batches(32))
     assert max(given.taken) <= 25
@@ -261,6 +263,16 @@ def test_batches_mix_distant_rows(tiny):
     batches = numbers_of(rows_of(Slices(NUMBERS)).batches(50))
     assert min(len({row // 100 for row in batch}) for batch in batches[:-5]) >= 5
     assert all(np.ptp(batch) > 300 for batch in batches)
+
+
+@pytest.mark.parametrize(("n", "n_strata"), [(1, 1), (5, 9), (12, 12), (1000, 82), (61, 7)])
+def test_pieces_come_from_all_over_the_data(n, n_strata):
+    """In every pass in another order, each once; so many in a row as there are strata, of each."""
+    passes = [_chunked._spread(n, n_strata, torch.Generator().manual_seed(i)) for i in range(40)]
+    assert all(torch.equal(order.sort().values, torch.arange(n)) for order in passes)
+    assert n == 1 or len({tuple(order.tolist()) for order in passes}) > 30
+    first = torch.stack([order[: min(n, n_strata)] for order in passes]) * n_strata // n
+    assert all(len(set(strata.tolist())) == len(strata) for strata in first)
 
 
 def test_row_groups_are_cut_into_parts(tmp_path, monkeypatch):

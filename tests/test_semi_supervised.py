@@ -508,7 +508,7 @@ def test_default_classifier_copes_with_few_labels(counts, spread):
 def test_default_classifier_gives_up_on_noise_and_columns_that_move_together():
     random = np.random.default_rng(0)
     y = np.arange(90) % 3
-    noise = PretrainedClassifier(StandardScaler(), passthrough=False)
+    noise = PretrainedClassifier(StandardScaler(), passthrough=False, random_state=0)
     noise.fit(random.normal(size=(90, 200)), y)
     proba = noise.predict_proba(random.normal(size=(300, 200)))
     assert proba.max() < 0.5  # no confidence without a reason
@@ -522,7 +522,8 @@ def test_default_classifier_is_calibrated_at_100_labels():
     few = np.concatenate([random.choice(np.flatnonzero(y == c), 10) for c in range(10)])
     labels = np.full(len(y), -1)
     labels[few] = y[few]
-    model = PretrainedClassifier(StandardScaler(), passthrough=False).fit(X, labels)
+    model = PretrainedClassifier(StandardScaler(), passthrough=False, random_state=0)
+    model.fit(X, labels)
     rest = labels == -1
     proba = model.predict_proba(X[rest])
     confidence, right = proba.max(1), model.predict(X[rest]) == y[rest]
