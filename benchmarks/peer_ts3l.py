@@ -1,12 +1,10 @@
 """Milliseconds a step of ts3l's SCARF: run by `speed.py peers` with a Python that has ts3l."""
 
-import statistics
 import sys
-import time
 
 import numpy as np
 import pandas as pd
-import torch
+from _peer import milliseconds_a_step
 from torch.utils.data import DataLoader
 from ts3l.pl_modules import SCARFLightning
 from ts3l.utils.backbone_utils import MLPBackboneConfig
@@ -34,19 +32,9 @@ def main(batch_size: int) -> None:
     data = SCARFDataset(X, config=config, continuous_cols=columns, category_cols=[])
     module = SCARFLightning(config)
     module.set_first_phase()
-    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
-    times = []
-    start = time.perf_counter()
-    for step, batch in enumerate(DataLoader(data, batch_size, shuffle=True)):
-        loss = module._get_first_phase_loss(batch)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        times.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        if step == N_STEPS:
-            break
-    print(statistics.median(times[1:]) * 1e3)
+    batches = DataLoader(data, batch_size, shuffle=True)
+    loss, parameters = module._get_first_phase_loss, module.parameters()
+    print(milliseconds_a_step(batches, loss, parameters, N_STEPS))
 
 
 if __name__ == "__main__":
