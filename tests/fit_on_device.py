@@ -139,6 +139,15 @@ class Forgetful(SSLTransformer):
         return (net.encoder(x) - torch.ones(len(x), 1)).square().mean()
 
 
+def are_moved_if_few() -> bool:
+    """Return whether few rows are moved to a device, and many stay on the CPU."""
+    rows, device = _rows.Rows(torch.zeros(3, 2)), choose_device("auto")
+    with mock.patch.object(_rows, "BYTES_TO_MOVE", 23):
+        (many,) = rows.placed(device).tensors
+    (few,) = rows.placed(device).tensors
+    return (few.device.type, many.device.type) == (pretend_device.NAME, "cpu")
+
+
 def difference(name: str) -> float:
     """Return how far a fit on the device ends from one on the CPU."""
     run, method, X = CASES[name]
@@ -151,6 +160,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     found = choose_device("auto").type
     print("auto:", "ok" if found == pretend_device.NAME else found)
+    print(
+        "rows that are moved at once:", "ok" if are_moved_if_few() else "they are not, or all are"
+    )
     for name in CASES:
         try:
             far = difference(name)
