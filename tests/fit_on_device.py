@@ -35,8 +35,13 @@ from skssl._compat import choose_device
 from skssl.callbacks import Checkpoint
 from skssl.views import MultiCrop
 
-CHEAP = {"n_components": 8, "max_epochs": 3, "batch_size": 20, "random_state": 0}
-FLOAT32 = {**CHEAP, "precision": "float32"}
+CHEAP = {
+    "n_components": 8,
+    "max_epochs": 3,
+    "batch_size": 20,
+    "precision": "float32",
+    "random_state": 0,
+}
 MIXED = mixed_frame()
 LABELS = np.where(np.arange(len(MIXED)) % 3, -1, np.arange(len(MIXED)) % 2)
 
@@ -113,18 +118,18 @@ def by_batches(method: Any, X: Any) -> np.ndarray:
 
 
 CASES: dict[str, tuple[Callable[[Any, Any], np.ndarray], Any, Any]] = {
-    "early stopping": (embedded, SCARF(n_iter_no_change=1, **FLOAT32), MIXED),
-    "rows that stay on the CPU": (by_batches, SCARF(**FLOAT32), MIXED),
-    "a checkpoint": (resumed, SCARF(**FLOAT32), MIXED),
-    "a stream": (streamed, VIME(**FLOAT32), WAVES.reshape(60, -1)),
-    "warm start": (warm, SimCLR(**FLOAT32), WAVES),
-    "crops": (embedded, SimCLR(views=MultiCrop(n_large=2, n_small=2), **FLOAT32), IMAGES),
-    "ResNet-18": (embedded, SimCLR(encoder="resnet18", **{**FLOAT32, "max_epochs": 1}), IMAGES),
-    "periodic numbers": (embedded, SCARF(numeric="periodic", **FLOAT32), MIXED),
-    "bins": (embedded, VIME(numeric="piecewise-linear", target="bins", **FLOAT32), MIXED),
-    "images restored": (restored, MaskedAutoencoder(**{**FLOAT32, "max_epochs": 1}), IMAGES),
-    "fine-tuning": (tuned, SimCLR(**FLOAT32), IMAGES),
-    "a classifier": (told_apart, SCARF(**FLOAT32), MIXED),
+    "early stopping": (embedded, SCARF(n_iter_no_change=1, **CHEAP), MIXED),
+    "rows that stay on the CPU": (by_batches, SCARF(**CHEAP), MIXED),
+    "a checkpoint": (resumed, SCARF(**CHEAP), MIXED),
+    "a stream": (streamed, VIME(**CHEAP), WAVES.reshape(60, -1)),
+    "warm start": (warm, SimCLR(**CHEAP), WAVES),
+    "crops": (embedded, SimCLR(views=MultiCrop(n_large=2, n_small=2), **CHEAP), IMAGES),
+    "ResNet-18": (embedded, SimCLR(encoder="resnet18", **{**CHEAP, "max_epochs": 1}), IMAGES),
+    "periodic numbers": (embedded, SCARF(numeric="periodic", **CHEAP), MIXED),
+    "bins": (embedded, VIME(numeric="piecewise-linear", target="bins", **CHEAP), MIXED),
+    "images restored": (restored, MaskedAutoencoder(**{**CHEAP, "max_epochs": 1}), IMAGES),
+    "fine-tuning": (tuned, SimCLR(**CHEAP), IMAGES),
+    "a classifier": (told_apart, SCARF(**CHEAP), MIXED),
 }
 for method in TRANSFORMERS:
     CASES[f"{name_of(method)}, table"] = embedded, method, table_for(method)
@@ -174,7 +179,7 @@ def main() -> None:
             where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "here"
             print(f"{name}: {type(error).__name__} {error} {where}".replace("\n", " "), flush=True)
     try:
-        Forgetful(device=pretend_device.NAME, **FLOAT32).fit(WAVES.reshape(60, -1))
+        Forgetful(device=pretend_device.NAME, **CHEAP).fit(WAVES.reshape(60, -1))
     except RuntimeError as error:
         print("a forgetful method: ok" if "on the CPU and on" in str(error) else error)
     del kept
