@@ -125,9 +125,10 @@ def add_hiss(x: Tensor, snr: Range = (0.0, 20.0), p: float = 0.5) -> Tensor:
         n, time = x.shape
         shape = n, time // 2 + 1, 2
         white = torch.view_as_complex(torch.randn(shape, dtype=x.dtype, device=x.device))
-        octave = torch.arange(1, shape[1] + 1, device=x.device).to(x.dtype).log()
+        log_at = torch.arange(1, shape[1] + 1, device=x.device).to(x.dtype).log()
         color = uniform(x)[:, None].to(x.dtype)  # 0 is white, 1 is pink
-        noise = torch.fft.irfft(white * (-0.5 * color * octave).exp(), n=time) * there
+        spectrum = white * (-0.5 * color * log_at).exp()
+        noise = torch.fft.irfft(spectrum, n=time, norm="ortho") * there
         power = [_power(part) / there.sum(1, keepdim=True).clamp(min=1) for part in (signal, noise)]
         ratio = 10 ** (-between(*snr, uniform(x)) / 10)[:, None].to(x.dtype)
         return signal + (ratio * power[0] / (power[1] + 1e-12)).sqrt() * noise
