@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skssl._inputs import Piece, Source
+from skssl._compat import take_rows
+from skssl._inputs import Source
 from skssl._rows import Rows, n_batches
 
 WINDOW = 2**26  # cells that are shuffled together: 256 MB
@@ -33,6 +34,8 @@ class ChunkedRows:
         Which ones these are, in ascending order.
     left_out : ndarray of shape (n_left_out,), int64
         The numbers of rows that are in no batch, in ascending order.
+    n_taken : int, default=None
+        How many a fit takes in all, in however many passes; None is not known.
     """
 
     source: Source
@@ -41,6 +44,7 @@ class ChunkedRows:
     sample: Tensor
     numbers: np.ndarray
     left_out: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    n_taken: int | None = None
 
     def __len__(self) -> int:
         """Return the number of rows of a pass."""
@@ -61,9 +65,9 @@ class ChunkedRows:
         read = self.read
         return replace(self, read=lambda block: function(read(block)), sample=function(self.sample))
 
-    def placed(self, device: torch.device) -> "ChunkedRows":
-        """Return the rows as they are: they come batch by batch."""
-        return self
+    def placed(self, device: torch.device, n_taken: int) -> "ChunkedRows":
+        """Return the rows for a fit that takes so many of them; they come batch by batch."""
+        return replace(self, n_taken=n_taken)
 
     def capped(self, batch_size: int) -> int:
         """Return how many rows a batch has: no more than there are."""
@@ -92,44 +96,51 @@ class ChunkedRows:
         """
         seed = int(torch.randint(2**62, (), generator=generator))  # training draws in between
         own = torch.Generator().manual_seed(seed)
-        left = self.n_batches(batch_size)
-        n_windows = ceil(left / max(1, WINDOW // self.sample[0].numel() // batch_size))
-        size = min(len(self), ceil(left / n_windows) * batch_size)  # a small last one mixes little
+        left, (size, share) = self.n_batches(batch_size), self._window(batch_size)
         n_pieces = len(self.source.pieces)
-        pieces = _spread(n_pieces, ceil(n_pieces * size / self.n), own)
-        for window in _windows(self._blocks(pieces), size):
+        pieces = _spread(n_pieces, ceil(n_pieces * size / share / self.n), own)
+        for window in _windows(self._blocks(pieces, share), size):
             order = torch.randperm(len(window), generator=own)
             for rows in order.split(batch_size)[: max(0, left)]:
                 yield (window[rows],)
             left -= ceil(len(window) / batch_size)
 
-    def _blocks(self, pieces: Tensor) -> Iterator[Tensor]:
-        """Yield the blocks of pieces in some order."""
-        n = 0
+    def _window(self, batch_size: int) -> tuple[int, float]:
+        """Return the rows of a window, and the share of a piece's rows that goes into it.
+
+        A fit that ends within a pass needs no more pieces read, but fewer rows of each: the last
+        of its windows is full.
+        """
+        left = self.n_batches(batch_size)
+        most = ceil(left / ceil(left / max(1, WINDOW // self.sample[0].numel() // batch_size)))
+        asked = left if self.n_taken is None else min(left, ceil(self.n_taken / batch_size))
+        n_of_each = ceil(asked / ceil(asked / most))  # a small last window mixes little
+        return min(len(self), n_of_each * batch_size), max(n_of_each / most, asked / left)
+
+    def _blocks(self, pieces: Tensor, share: float) -> Iterator[Tensor]:
+        """Yield the blocks of pieces in some order, and of their rows a share, evenly spaced."""
+        n, n_kept, n_given = 0, 0, 0
         for i in pieces.tolist():
-            for block in self._tensors(self.source.pieces[i]):
-                n += len(block)
-                yield block
-        if n != len(self):
+            start = self.source.pieces[i].start
+            for block in self.source.pieces[i].blocks():
+                rows = self._kept(start, start + len(block)) - start
+                n_kept += len(rows)
+                n_due = ceil(n_kept * share) - n_given  # rounded up, or the last window lacks some
+                if n_due:
+                    rows = rows[(2 * np.arange(n_due) + 1) * len(rows) // (2 * n_due)]
+                    yield self.read(block if n_due == len(block) else take_rows(block, rows))
+                start, n, n_given = start + len(block), n + len(block), n_given + n_due
+        if n != self.n:
             raise ValueError(
-                f"A pass over X gave {n + len(self.left_out)} rows, and the first {self.n}. X must "
-                "have the same rows each time it is read: pass an object whose __iter__ starts "
-                "anew, and files that nobody writes to."
+                f"A pass over X gave {n} rows, and the first {self.n}. X must have the same rows "
+                "each time it is read: pass an object whose __iter__ starts anew, and files that "
+                "nobody writes to."
             )
 
-    def _tensors(self, piece: Piece) -> Iterator[Tensor]:
-        """Yield the blocks of a piece without the rows that are left out."""
-        start = piece.start
-        for block in piece.blocks():
-            x = self.read(block)
-            first, last = np.searchsorted(self.left_out, [start, start + len(x)])
-            if first < last:
-                kept = torch.ones(len(x), dtype=torch.bool)
-                kept[torch.from_numpy(self.left_out[first:last] - start)] = False
-                start, x = start + len(x), x[kept]
-            else:
-                start += len(x)
-            yield x
+    def _kept(self, start: int, stop: int) -> np.ndarray:
+        """Return the numbers of the rows that are not left out."""
+        first, last = np.searchsorted(self.left_out, [start, stop])
+        return np.delete(np.arange(start, stop), self.left_out[first:last] - start)
 
 
 def _spread(n: int, n_strata: int, generator: torch.Generator) -> Tensor:

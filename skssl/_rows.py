@@ -31,7 +31,7 @@ class Shuffled(Protocol):
 
     def mapped(self, function: Callable[[Tensor], Tensor]) -> "Shuffled": ...
 
-    def placed(self, device: torch.device) -> "Shuffled": ...
+    def placed(self, device: torch.device, n_taken: int) -> "Shuffled": ...
 
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None
@@ -98,8 +98,11 @@ class Rows:
         tensors = map(function, self.tensors)
         return Rows(*tensors, index=self.index, share=self.share, group=self.group)
 
-    def placed(self, device: torch.device) -> "Rows":
-        """Return the rows as a device reads them best: on it, unless they are many bytes."""
+    def placed(self, device: torch.device, n_taken: int) -> "Rows":
+        """Return the rows as a device reads them best: on it, unless they are many bytes.
+
+        How many a fit takes of them, in all its passes, matters to those outside memory only.
+        """
         if device.type == "cpu" or sum(t.nbytes for t in self.tensors) > BYTES_TO_MOVE:
             return self
         return self.mapped(lambda t: t.to(device))

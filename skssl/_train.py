@@ -191,7 +191,7 @@ def train(
     """
     place = Place() if place is None else place
     device = next(net.parameters()).device
-    rows = rows.placed(device)
+    rows = rows.placed(device, plan.n_steps * plan.batch_size)
     per_epoch = min(rows.n_batches(plan.batch_size), STEPS_PER_REPORT)
     batches, curve = place.batches(rows, plan.batch_size, device), place.curve
     end = 0 if place.stopped else plan.n_steps

@@ -81,6 +81,18 @@ def test_scaled_columns_look_normal_and_keep_their_order(make):
         assert ordered.unique().numel() > 0.98 * n_distinct  # what differs goes on differing
 
 
+@pytest.mark.parametrize("n_distinct", [1, 2, 3, 31, 40, 64, 65, 500])
+def test_many_rows_are_scaled_as_few_are(n_distinct):
+    """They are searched for in another way."""
+    generator = torch.Generator().manual_seed(n_distinct)
+    x = torch.randint(n_distinct, (500, 3), generator=generator).double()
+    x[:, 1], x[:, 2] = x[:, 1].exp(), NAN
+    scaler = QuantileScaler(x, numbers(3))
+    new = torch.cat([x, x + 0.5, -x, 1e300 * x.sign(), torch.full((3, 3), NAN)])
+    few = torch.cat([scaler(part) for part in new.split(7)])
+    torch.testing.assert_close(scaler(new), few, rtol=0, atol=0, equal_nan=True)
+
+
 def test_numbers_between_and_beyond_the_knots():
     column = torch.tensor([[0.0], [1.0], [3.0]])
     scaler = QuantileScaler(column, numbers(1))

@@ -2,8 +2,10 @@
 
 import datetime
 import importlib.util
+import itertools
 import re
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -217,10 +219,8 @@ def test_memory_holds_a_block_and_a_window(tiny):
     given = Slices(NUMBERS)
     rows = rows_of(given)
     assert max(given.taken) <= 25
-    windows = list(
-        map(len, _chunked._windows(rows._blocks(torch.arange(len(rows.source.pieces))), 256))
-    )
-    assert windows == [256, 256, 256, N - 3 * 256]
+    blocks = rows._blocks(torch.arange(len(rows.source.pieces)), 1.0)
+    assert list(map(len, _chunked._windows(blocks, 256))) == [256, 256, 256, N - 3 * 256]
     list(rows.batches(32))
     assert max(given.taken) <= 25
 
@@ -263,6 +263,37 @@ def test_batches_mix_distant_rows(tiny):
     batches = numbers_of(rows_of(Slices(NUMBERS)).batches(50))
     assert min(len({row // 100 for row in batch}) for batch in batches[:-5]) >= 5
     assert all(np.ptp(batch) > 300 for batch in batches)
+
+
+@pytest.mark.parametrize("n_taken", [32, 96, 160, 256, 480, 992])
+@pytest.mark.parametrize("n_left_out", [0, 1, 100])
+def test_a_short_fit_reads_no_more_rows_but_from_as_many_places(n_taken, n_left_out, tiny):
+    """Windows of 256 rows have 11 pieces of 25; a piece and a batch at most are read in vain."""
+    rows = rows_of(Slices(NUMBERS)).split(n_left_out)[0]
+    read, n_read = rows.read, []
+    rows = replace(rows, read=lambda block: n_read.append(len(block)) or read(block))
+    rows = rows.placed(torch.device("cpu"), n_taken)
+    some = rows.n_batches(32) * 32 if n_taken == 992 else n_taken
+    batches = numbers_of(itertools.islice(rows.batches(32), some // 32))
+    assert [len(batch) for batch in batches] == [32] * (some // 32)
+    flat = sum(batches, [])
+    assert len(set(flat)) == len(flat)
+    assert not np.isin(flat, rows.left_out).any()
+    assert some <= sum(n_read) <= some + 32 + 25
+    assert len({row // 25 for row in flat}) >= min(40, 10 * -(-some // 256))
+
+
+def test_a_short_fit_to_what_one_window_holds_has_whole_batches(tiny, monkeypatch):
+    """However the numbers are rounded, and whatever is left out."""
+    monkeypatch.setattr(_chunked, "WINDOW", 4 * N)
+    for n_left_out, batch_size in [(0, 7), (1, 10), (3, 33), (7, 49)]:
+        rows = rows_of(Slices(NUMBERS)).split(n_left_out)[0]
+        for n_batches in range(1, rows.n_batches(batch_size) + 1):
+            placed = rows.placed(torch.device("cpu"), n_batches * batch_size)
+            sizes = [
+                len(batch) for (batch,) in itertools.islice(placed.batches(batch_size), n_batches)
+            ]
+            assert sizes == [batch_size] * n_batches
 
 
 @pytest.mark.parametrize(("n", "n_strata"), [(1, 1), (5, 9), (12, 12), (1000, 82), (61, 7)])
