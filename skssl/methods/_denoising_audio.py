@@ -74,9 +74,11 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
     def _loss(self, net, x):
         """The squared error of scaled log-mel spectrograms, equation 2 of [1], over all views."""
         clean, views = net.scaler(x), net.views(x)
-        seen = steps_of(clean)[:, None].expand_as(clean)
+        behind = ~steps_of(clean)[:, None]
+        n_cells = (~behind).sum() * clean.shape[1]
         made = [corrected(net.student, net.decoder, net.scaler(view)) for view in views]
-        return sum((z.float() - clean)[seen].square().mean() for z in made) / len(views)
+        errors = [(z.float() - clean).masked_fill(behind, 0.0).square().sum() for z in made]
+        return sum(errors) / n_cells / len(views)
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return the log-mel spectrograms that clean recordings are predicted to have.

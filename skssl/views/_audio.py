@@ -47,10 +47,10 @@ def clip_peaks(x: Tensor, share: Range = (0.1, 0.5), p: float = 0.5) -> Tensor:
     tensor([[ 0.1000, -0.2000,  0.2000]])
     """
 
-    def cut(x: Tensor) -> Tensor:
+    def cut(x: Tensor, there: Tensor | float) -> Tensor:
         level = between(*share, uniform(x)).to(x.dtype)
-        most = (level * x.nan_to_num(0.0).abs().amax(1))[:, None]
-        return torch.minimum(torch.maximum(x, -most), most)
+        most = (level * x.abs().amax(1))[:, None]
+        return x.clamp(-most, most)
 
     return _some(x, p, cut)
 
@@ -82,13 +82,13 @@ def lose_band(x: Tensor, width: Range = (0.1, 0.4), p: float = 0.5) -> Tensor:
     True
     """
 
-    def cut(x: Tensor) -> Tensor:
+    def cut(x: Tensor, there: Tensor | float) -> Tensor:
         lost = between(*width, uniform(x))
         start = uniform(x) * (1 - lost)
-        spectrum = torch.fft.rfft(x.nan_to_num(0.0))
+        spectrum = torch.fft.rfft(x)
         at = torch.linspace(0, 1, spectrum.shape[1], device=x.device)
         inside = (at >= start[:, None]) & (at <= (start + lost)[:, None])
-        return torch.fft.irfft(spectrum.masked_fill(inside, 0.0), n=x.shape[1])
+        return torch.fft.irfft(spectrum.masked_fill_(inside, 0.0), n=x.shape[1])
 
     return _some(x, p, cut)
 
@@ -120,18 +120,16 @@ def add_hiss(x: Tensor, snr: Range = (0.0, 20.0), p: float = 0.5) -> Tensor:
     0.1
     """
 
-    def hissing(x: Tensor) -> Tensor:
-        signal, there = x.nan_to_num(0.0), ~x.isnan()
+    def hissing(x: Tensor, there: Tensor | float) -> Tensor:
         n, time = x.shape
         shape = n, time // 2 + 1, 2
-        white = torch.view_as_complex(torch.randn(shape, dtype=x.dtype, device=x.device))
+        spectrum = torch.view_as_complex(torch.randn(shape, dtype=x.dtype, device=x.device))
         log_at = torch.arange(1, shape[1] + 1, device=x.device).to(x.dtype).log()
         color = uniform(x)[:, None].to(x.dtype)  # 0 is white, 1 is pink
-        spectrum = white * (-0.5 * color * log_at).exp()
+        spectrum.mul_((-0.5 * color * log_at).exp_())
         noise = torch.fft.irfft(spectrum, n=time, norm="ortho") * there
-        power = [_power(part) / there.sum(1, keepdim=True).clamp(min=1) for part in (signal, noise)]
         ratio = 10 ** (-between(*snr, uniform(x)) / 10)[:, None].to(x.dtype)
-        return signal + (ratio * power[0] / (power[1] + 1e-12)).sqrt() * noise
+        return x + (ratio * _power(x) / (_power(noise) + 1e-12)).sqrt() * noise
 
     return _some(x, p, hissing)
 
@@ -164,17 +162,16 @@ def reverberate(x: Tensor, decay: Range = (400.0, 4000.0), p: float = 0.5) -> Te
     (True, True)
     """
 
-    def heard(x: Tensor) -> Tensor:
-        signal, time = x.nan_to_num(0.0), x.shape[1]
-        at = torch.arange(time, device=x.device).to(x.dtype)
-        fall = (-0.5 * math.log(1000) * at / between(*decay, uniform(x))[:, None]).exp()
-        echo = torch.randn_like(signal) * fall
-        echo = 0.5 * echo / _power(echo).sqrt()
+    def heard(x: Tensor, there: Tensor | float) -> Tensor:
+        at = torch.arange(x.shape[1], device=x.device).to(x.dtype)
+        rate = (-0.5 * math.log(1000) / between(*decay, uniform(x))).to(x.dtype)
+        echo = torch.randn_like(x).mul_((rate[:, None] * at).exp_())
+        echo *= 0.5 / _power(echo).sqrt()
         echo[:, 0] = 1.0  # what comes straight
-        n_fft = 2 * time  # so that no echo comes round to the beginning
-        product = torch.fft.rfft(signal, n_fft) * torch.fft.rfft(echo, n_fft)
-        made = torch.fft.irfft(product, n=n_fft)[:, :time] * ~x.isnan()
-        return made * (_power(signal) / (_power(made) + 1e-12)).sqrt()
+        n_fft = 2 * x.shape[1]  # so that no echo comes round to the beginning
+        product = torch.fft.rfft(x, n_fft).mul_(torch.fft.rfft(echo, n_fft))
+        made = torch.fft.irfft(product, n=n_fft)[:, : x.shape[1]] * there
+        return made * (_power(x) / (_power(made) + 1e-12)).sqrt()
 
     return _some(x, p, heard)
 
@@ -214,14 +211,21 @@ def random_spans(steps: Tensor, share: float = 0.08, length: int = 10) -> Tensor
     return (inside > before) & steps
 
 
-def _some(x: Tensor, p: float, alter: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return a copy in which random waveforms are altered; NaN is where it was."""
+def _some(x: Tensor, p: float, alter: Callable[[Tensor, Tensor | float], Tensor]) -> Tensor:
+    """Return a copy in which random waveforms are altered; NaN is where it was.
+
+    ``alter`` gets waveforms that have zeros there, and where there are none: what to multiply by.
+    """
     check_waveforms(x)
     rows = chosen(x, p).nonzero().squeeze(1)
     if not len(rows):
         return x.clone()
-    before = x[rows]
-    return x.index_copy(0, rows, alter(before).to(x.dtype).masked_fill(before.isnan(), torch.nan))
+    before = x.index_select(0, rows)
+    if not before.sum().isnan():
+        return x.index_copy(0, rows, alter(before, 1.0).to(x.dtype))
+    holes = before.isnan()
+    after = alter(before.masked_fill_(holes, 0.0), (~holes).to(x.dtype)).to(x.dtype)
+    return x.index_copy(0, rows, after.masked_fill_(holes, torch.nan))
 
 
 def _power(x: Tensor) -> Tensor:
