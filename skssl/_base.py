@@ -30,8 +30,9 @@ from skssl.views._lists import make_views
 
 ROWS_AT_ONCE = 1024  # transform works in chunks of so many rows, which caches like,
 NUMBERS_AT_ONCE = 2**18  # and of no more numbers than this
-IMAGES_TO_SCALE = 10_000  # what scales batches learns from at most so many
-IMAGES_TO_BUILD = 1024  # a method is shown about so many images to make its parts by
+ROWS_TO_LEARN = 2**17  # scaling and a method's parts are learnt from at most so many rows,
+IMAGES_TO_SCALE = 10_000  # and what scales batches from so many
+IMAGES_TO_BUILD = 1024  # or so many
 ROWS_AT_LEAST = 16  # fewer take other matrix kernels, whose last bits differ: padded to so many
 
 
@@ -298,7 +299,7 @@ class SSLTransformer(
             kind = KINDS[self._reader.kind]
             if not again:
                 given = parameters_of(kind.scaler, self)
-                at_most = IMAGES_TO_SCALE if scales_batches(self) else None
+                at_most = IMAGES_TO_SCALE if scales_batches(self) else ROWS_TO_LEARN
                 self._scaler: Any = kind.scaler(rows.some(at_most), self._reader.columns, **given)
             if not scales_batches(self):
                 rows = rows.mapped(partial(_apply, self._scaler))
@@ -338,7 +339,7 @@ class SSLTransformer(
         kind, net = KINDS[self._reader.kind], Net()
         net.columns, net.n_rows = self._reader.columns, len(rows)
         net.scaler = copy.deepcopy(self._scaler) if scales_batches(self) else nn.Identity()
-        x = net.scaler(rows.some(IMAGES_TO_BUILD if scales_batches(self) else None))
+        x = net.scaler(rows.some(IMAGES_TO_BUILD if scales_batches(self) else ROWS_TO_LEARN))
         net.augment = kind.augment(self.views if isinstance(self.views, str) else "auto", x)
         net.views = make_views(self.views, Views(self._views(net.augment)))
         if again:  # after a plain fit: new heads around the encoder

@@ -25,9 +25,10 @@ from sklearn.preprocessing import StandardScaler
 from torch.utils.data import DataLoader
 
 import skssl
-from skssl import SCARF, VIME, SimCLR, _chunked, _train
+from skssl import SCARF, VIME, SimCLR, _base, _chunked, _report, _train
 from skssl._chunked import ChunkedRows
 from skssl._inputs import TableReader, _sources, _survey, open_source, survey
+from skssl._rows import Rows
 from skssl._train import Place
 from skssl.callbacks import Checkpoint
 
@@ -223,6 +224,19 @@ def test_memory_holds_a_block_and_a_window(tiny):
     assert list(map(len, _chunked._windows(blocks, 256))) == [256, 256, 256, N - 3 * 256]
     list(rows.batches(32))
     assert max(given.taken) <= 25
+
+
+@pytest.mark.parametrize("given", [X, X[:, None]], ids=["table", "series"])
+def test_rows_in_memory_are_scaled_and_not_copied_once_more(given, monkeypatch):
+    """What scaling and parts are learnt from is a copy, of as many rows as shall be."""
+    monkeypatch.setattr(_base, "ROWS_TO_LEARN", 64)
+    monkeypatch.setattr(_report, "ROWS", 64)
+    n_copied, some = [], Rows.some
+    monkeypatch.setattr(
+        Rows, "some", lambda *args: n_copied.append(len(x := some(*args))) or x, raising=True
+    )
+    SimCLR(n_components=4, max_epochs=1, batch_size=100).fit(given)
+    assert 32 <= max(n_copied) <= 64
 
 
 def test_chunks_of_an_array_are_read_whole(tiny):
