@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from skssl import _kinds, _ranks, _train
 from skssl._chunked import ChunkedRows
 from skssl._compat import choose_device, choose_dtype, compiled, fit_context
-from skssl._inputs import Source, note_columns, survey
+from skssl._inputs import SAMPLE_ROWS, Source, note_columns, survey
 from skssl._kinds import KINDS, kind_of, opened, parameters_of, scales_batches, settled, wrong_kind
 from skssl._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
 from skssl._report import PARTS, Report
@@ -30,9 +30,8 @@ from skssl.views._lists import make_views
 
 ROWS_AT_ONCE = 1024  # transform works in chunks of so many rows, which caches like,
 NUMBERS_AT_ONCE = 2**18  # and of no more numbers than this
-ROWS_TO_LEARN = 2**17  # scaling and a method's parts are learnt from at most so many rows,
-IMAGES_TO_SCALE = 10_000  # and what scales batches from so many
-IMAGES_TO_BUILD = 1024  # or so many
+IMAGES_TO_SCALE = 10_000  # what scales batches learns from at most so many
+IMAGES_TO_BUILD = 1024  # a method is shown about so many images to make its parts by
 ROWS_AT_LEAST = 16  # fewer take other matrix kernels, whose last bits differ: padded to so many
 
 
@@ -299,7 +298,7 @@ class SSLTransformer(
             kind = KINDS[self._reader.kind]
             if not again:
                 given = parameters_of(kind.scaler, self)
-                at_most = IMAGES_TO_SCALE if scales_batches(self) else ROWS_TO_LEARN
+                at_most = IMAGES_TO_SCALE if scales_batches(self) else SAMPLE_ROWS
                 self._scaler: Any = kind.scaler(rows.some(at_most), self._reader.columns, **given)
             if not scales_batches(self):
                 rows = rows.mapped(partial(_apply, self._scaler))
@@ -339,7 +338,7 @@ class SSLTransformer(
         kind, net = KINDS[self._reader.kind], Net()
         net.columns, net.n_rows = self._reader.columns, len(rows)
         net.scaler = copy.deepcopy(self._scaler) if scales_batches(self) else nn.Identity()
-        x = net.scaler(rows.some(IMAGES_TO_BUILD if scales_batches(self) else ROWS_TO_LEARN))
+        x = net.scaler(rows.some(IMAGES_TO_BUILD if scales_batches(self) else SAMPLE_ROWS))
         net.augment = kind.augment(self.views if isinstance(self.views, str) else "auto", x)
         net.views = make_views(self.views, Views(self._views(net.augment)))
         if again:  # after a plain fit: new heads around the encoder

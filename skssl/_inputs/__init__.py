@@ -29,8 +29,8 @@ from skssl._inputs._events import MAKE_BAGS, BagReader, bags_of, check_time, eve
 from skssl._inputs._images import MAKE_CLIPS, MAKE_IMAGES, ImageReader, VideoReader
 from skssl._inputs._reader import TableReader
 from skssl._inputs._series import MAKE_SERIES, SeriesReader, is_ragged
-from skssl._inputs._sources import Piece, Source, lies_outside, open_source
-from skssl._inputs._survey import survey
+from skssl._inputs._sources import Source, lies_outside, open_source
+from skssl._inputs._survey import SAMPLE_ROWS, survey
 from skssl._inputs._text import (
     MAKE_TEXT,
     MAKE_TOKENS,
@@ -50,11 +50,11 @@ __all__ = [
     "MAKE_TEXT",
     "MAKE_TOKENS",
     "MASK_TEXT",
+    "SAMPLE_ROWS",
     "AudioReader",
     "BagReader",
     "Columns",
     "ImageReader",
-    "Piece",
     "SeriesReader",
     "Source",
     "TableReader",

@@ -11,7 +11,7 @@ from skssl._inputs._containers import Table, label_of, open_table
 from skssl._inputs._reader import distinct
 from skssl._inputs._sources import Source, joined
 
-SAMPLE_ROWS = 2**17  # to learn scaling from, evenly spaced over all rows,
+SAMPLE_ROWS = 2**17  # to learn scaling and parts of a method from, evenly spaced over all rows,
 SAMPLE_CELLS = 2**24  # and no more cells than this
 RUNS = 1024  # in which they lie, where rows can be read in any order
 MOST_LEVELS = 2**20  # categories of a column, which memory must hold
