@@ -108,8 +108,8 @@ class ChunkedRows:
     def _window(self, batch_size: int) -> tuple[int, float]:
         """Return the rows of a window, and the share of a piece's rows that goes into it.
 
-        A fit that ends within a pass needs no more pieces read, but fewer rows of each: the last
-        of its windows is full.
+        A fit that ends within a pass takes fewer rows of as many pieces, so that all of its
+        windows are full.
         """
         left = self.n_batches(batch_size)
         most = ceil(left / ceil(left / max(1, WINDOW // self.sample[0].numel() // batch_size)))
