@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skssl import SCARF, MultiTask
-from skssl._train import auto_steps
+from skssl._training._loop import auto_steps
 
 
 class Task(NamedTuple):

@@ -46,7 +46,7 @@ from tables import choose_labels
 from torch import nn
 
 import skssl
-from skssl._train import auto_steps, n_batches
+from skssl._training._loop import auto_steps, n_batches
 from skssl.encoders import ImageScaler, small_resnet
 from skssl.views import image_views
 
@@ -154,7 +154,7 @@ def gradient_boosting(data: Data, few: np.ndarray, seed: int) -> float:
 def supervised(data: Data, few: np.ndarray, seed: int, steps: int = 600) -> float:
     """The default encoder trained on the labels alone, with gently altered images."""
     torch.manual_seed(seed)
-    reader = skssl._inputs.ImageReader().fit(data.X)
+    reader = skssl._data.ImageReader().fit(data.X)
     x, scale = reader.read(data.X[few]), ImageScaler(reader.read(data.X))
     y = torch.from_numpy(data.y[few]).long()
     net = nn.Sequential(small_resnet(x, 256), nn.Linear(256, int(data.y.max()) + 1))

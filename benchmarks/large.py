@@ -30,7 +30,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skssl import SCARF, _train, transform_to
+from skssl import SCARF, transform_to
+from skssl._training import _loop
 
 N_COLUMNS, N_CLASSES, N_CLUSTERS = 50, 10, 40
 ROWS_AT_ONCE = 2**17
@@ -157,7 +158,7 @@ def fit(path: Path | None, seed: int) -> dict[str, float]:
     with Peak() as peak:
         start = time.perf_counter()
         encoder.fit(X)
-    n_rows = _train.STEPS_PER_REPORT * encoder.n_iter_ * encoder.batch_size
+    n_rows = _loop.STEPS_PER_REPORT * encoder.n_iter_ * encoder.batch_size
     wall, cpu = (end - begin for begin, end in zip(epochs.begin, epochs.end, strict=True))
     few, y_few = drawn(2_000, 3 + seed)
     rest, y_rest = drawn(50_000, 100)

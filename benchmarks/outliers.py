@@ -114,9 +114,9 @@ def embedding(split: Split, params: dict[str, Any] | None = None, **options: Any
 
 def raw_only(split: Split) -> Scores:
     """What the default does with the raw columns, and no embedding beside them."""
-    from skssl._density import Density
-    from skssl._raw import RawColumns
+    from skssl._meta._raw_columns import RawColumns
     from skssl.outliers import RAW_SHRINKAGE
+    from skssl.outliers._density import Density
 
     raw = RawColumns().fit(split.X)
     density = Density("knn", "auto", RAW_SHRINKAGE, 0).fit(raw.transform(split.X).astype(float))

@@ -51,11 +51,11 @@ from skssl import (
     UnlabeledKFold,
     VICReg,
 )
-from skssl._base import ROWS_AT_ONCE
-from skssl._cache import fit_key
-from skssl._checkpoint import CheckpointFile
 from skssl._compat import choose_device, has_native_bfloat16
-from skssl._train import Net
+from skssl._meta._cache import fit_key
+from skssl._training._checkpoint import CheckpointFile
+from skssl._training._loop import Net
+from skssl.base._transformer import ROWS_AT_ONCE
 from skssl.callbacks import Checkpoint, TimeBudget
 from skssl.datasets import make_moving_digits
 from skssl.encoders import MLP

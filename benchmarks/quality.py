@@ -31,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 from tables import C_GRID, Split, choose_labels, folds
 
 from skssl import SCARF, VIME, SimCLR, VICReg
-from skssl._train import n_batches
+from skssl._training._loop import n_batches
 from skssl.encoders import ResNet
 from skssl.metrics import label_free_scorer, seed_stability
 

@@ -42,10 +42,10 @@ from tables import choose_a_class, choose_labels, folds
 
 import skssl
 from skssl import TextTokenizer
-from skssl._vocabulary import MASK
-from skssl.audio import log_mel
+from skssl._data._vocabulary import MASK
 from skssl.datasets import make_moving_digits
 from skssl.encoders import RandomKernels, SeriesScaler
+from skssl.preprocessing import log_mel
 
 RESULTS = Path(__file__).parent / "results"
 C_GRID = {"C": np.logspace(-4, 3, 8)}

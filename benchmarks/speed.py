@@ -26,8 +26,8 @@ from overhead import compare, four_layers, images, table
 
 import skssl
 from skssl import SCARF, VIME, DenoisingAutoencoder, SimCLR
-from skssl._base import SSLTransformer
 from skssl._compat import has_native_bfloat16
+from skssl.base._transformer import SSLTransformer
 from skssl.datasets import make_moving_digits
 
 N_EPOCHS = 8  # of which two are left out
@@ -164,9 +164,13 @@ def peers() -> None:
 
 # What a step consists of: the function whose time it is, and the end of its file's name.
 PARTS = {
-    "batches": ("batches", "skssl/_train.py"),
+    "batches": ("batches", "skssl/_training/_loop.py"),
     "views": ("__call__", "skssl/views/_lists.py"),
-    "forward, loss": ("_batch_loss", "skssl/_base.py"),  # views included, which are taken off
+    # views included, which are taken off
+    "forward, loss": (
+        "_batch_loss",
+        "skssl/base/_transformer.py",
+    ),
     "backward": ("backward", "torch/_tensor.py"),
     "clipping": ("clip_grad_norm_", "utils/clip_grad.py"),
     "optimizer": ("step", "optim/adam.py"),
@@ -187,7 +191,7 @@ def shares(method: SSLTransformer, X: np.ndarray) -> tuple[float, dict[str, floa
         ]
         return max(found, key=lambda one: one[1])
 
-    n_steps, whole = spent("_step", "skssl/_train.py")
+    n_steps, whole = spent("_step", "skssl/_training/_loop.py")
     parts = {part: spent(*where)[1] for part, where in PARTS.items()}
     parts["forward, loss"] -= parts["views"]
     whole += parts["batches"]

@@ -39,11 +39,11 @@ from skssl import (
     MultiTask,
     PretrainedClassifier,
     PrototypeClassifier,
-    _heads,
 )
-from skssl._train import auto_steps, n_batches
+from skssl._training._loop import auto_steps, n_batches
 from skssl.encoders import MLP
 from skssl.model_selection import FewLabelsKFold, negative_log_loss
+from skssl.semi_supervised import _ensemble
 
 DEFAULT = "default"
 
@@ -124,7 +124,7 @@ def with_head(split: Split, make: Callable[[int], Any]) -> tuple[float]:
 
 
 def with_parts(split: Split, **constants: Any) -> tuple[float]:
-    with patch.multiple(_heads, **constants):
+    with patch.multiple(_ensemble, **constants):
         return (fitted(split, MultiTask()),)
 
 

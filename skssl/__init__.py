@@ -1,13 +1,7 @@
 """Self-supervised learning as scikit-learn transformers."""
 
-from skssl._distillation import distill
-from skssl._onnx import to_onnx
-from skssl._prototypes import PrototypeClassifier
-from skssl._transform_to import transform_to
-from skssl.audio import MuLaw
-from skssl.bags import PhenotypeTransformer, to_bags
 from skssl.curation import select_to_label
-from skssl.evaluation import label_budget_report
+from skssl.evaluation._label_budget import label_budget_report
 from skssl.inspection import (
     EmbeddingDisplay,
     LabelBudgetDisplay,
@@ -59,15 +53,21 @@ from skssl.methods import (
     VICReg,
 )
 from skssl.model_selection import UnlabeledKFold
-from skssl.outliers import EmbeddingOutlierDetector, ReconstructionOutlierDetector
-from skssl.persistence import load, save
-from skssl.semi_supervised import (
+from skssl.outliers._detectors import EmbeddingOutlierDetector, ReconstructionOutlierDetector
+from skssl.persistence._onnx import to_onnx
+from skssl.persistence._save import load, save
+from skssl.persistence._transform_to import transform_to
+from skssl.preprocessing._audio import MuLaw
+from skssl.preprocessing._phenotypes import PhenotypeTransformer, to_bags
+from skssl.preprocessing._text import TextTokenizer
+from skssl.semi_supervised._distillation import distill
+from skssl.semi_supervised._pretrained import (
     FineTunedClassifier,
     FineTunedRegressor,
     PretrainedClassifier,
     PretrainedRegressor,
 )
-from skssl.text import TextTokenizer
+from skssl.semi_supervised._prototypes import PrototypeClassifier
 
 __version__ = "0.1.0.dev0"
 

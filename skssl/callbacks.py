@@ -19,11 +19,11 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.utils.multiclass import type_of_target
 
 from skssl import _ranks
-from skssl._base import SSLTransformer
-from skssl._cache import fit_key
-from skssl._checkpoint import CheckpointFile
 from skssl._compat import BaseComposition, Interval, StrOptions, validate_params
-from skssl._labels import labelled
+from skssl._data._labels import labelled
+from skssl._meta._cache import fit_key
+from skssl._training._checkpoint import CheckpointFile
+from skssl.base._transformer import SSLTransformer
 from skssl.metrics import label_free_scorer
 from skssl.metrics._scorers import OF_EMBEDDINGS, OF_VIEWS
 

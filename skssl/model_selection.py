@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from skssl._compat import GroupsConsumerMixin, take_rows
-from skssl._labels import labelled
+from skssl._data._labels import labelled
 
 
 class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):

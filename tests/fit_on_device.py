@@ -21,17 +21,10 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from test_common import SAMPLES, TRAINED, TRANSFORMERS, mixed_frame, name_of, series, table_for
 
-from skssl import (
-    SCARF,
-    VIME,
-    FineTunedClassifier,
-    MaskedAutoencoder,
-    PretrainedClassifier,
-    SimCLR,
-    _rows,
-)
-from skssl._base import SSLTransformer
+from skssl import SCARF, VIME, FineTunedClassifier, MaskedAutoencoder, PretrainedClassifier, SimCLR
 from skssl._compat import choose_device
+from skssl._data import _rows
+from skssl.base._transformer import SSLTransformer
 from skssl.callbacks import Checkpoint
 from skssl.views import MultiCrop
 

@@ -35,11 +35,11 @@ from skssl import (
     SwAV,
     VICReg,
     _ranks,
-    _train,
     losses,
 )
-from skssl._inputs import _sources
-from skssl._rows import Rows
+from skssl._data import _sources
+from skssl._data._rows import Rows
+from skssl._training import _loop
 from skssl.callbacks import Checkpoint
 
 X = load_iris().data[::2][:64]
@@ -78,11 +78,11 @@ def gradients(method):
     method = clone(method).set_params(views=fixed, encoder=norms, random_state=0)
     method.set_params(max_epochs=0, warm_start=True).fit(X)  # makes the net
     net = method._net.double()
-    plan = _train.Plan(1, len(X), lambda step: 1.0)
-    optimizer = _train.make_optimizer(net, 1e-3, 0.0)
+    plan = _loop.Plan(1, len(X), lambda step: 1.0)
+    optimizer = _loop.make_optimizer(net, 1e-3, 0.0)
     x = method._scaler(torch.from_numpy(X)).double()
     with _ranks.together():
-        _train.train(net, optimizer, Rows(x), method._loss, plan, lambda curve: False)
+        _loop.train(net, optimizer, Rows(x), method._loss, plan, lambda curve: False)
     found = [p.grad.flatten() for p in net.parameters() if p.grad is not None]
     found += [b.double().flatten() for name, b in net.named_buffers() if "queue.rows" not in name]
     return torch.cat(found).numpy()

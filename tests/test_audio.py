@@ -10,22 +10,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from skssl import (
-    CPC,
-    DenoisingAudio,
-    HiddenUnit,
-    MuLaw,
-    MultiTask,
-    PretrainedClassifier,
-    SimCLR,
-)
-from skssl._inputs import AudioReader
-from skssl._raw import RawBands
-from skssl._train import Net
-from skssl.audio import log_mel
+from skssl import CPC, DenoisingAudio, HiddenUnit, MuLaw, MultiTask, PretrainedClassifier, SimCLR
+from skssl._data import AudioReader
+from skssl._meta._raw_columns import RawBands
+from skssl._training._loop import Net
 from skssl.datasets import make_spoken_words
 from skssl.encoders import AudioScaler, LogMel, steps_of
 from skssl.metrics import label_free_scorer
+from skssl.preprocessing import log_mel
 from skssl.views import add_hiss, clip_peaks, lose_band, random_spans, reverberate
 
 RATE = 8000

@@ -22,10 +22,10 @@ from sklearn.preprocessing import StandardScaler
 
 from skssl import SCARF, CoLES, MultiTask, PretrainedClassifier, UnlabeledKFold, to_bags
 from skssl._compat import take_rows
-from skssl._inputs import BagReader, infer_kind
-from skssl.bags import BagArray, BagDtype
+from skssl._data import BagReader, infer_kind
 from skssl.encoders import EventScaler, MeanState
 from skssl.losses import margin_contrastive
+from skssl.preprocessing import BagArray, BagDtype
 from skssl.views import random_slice
 
 NAN = float("nan")
@@ -500,7 +500,7 @@ def test_bags_have_no_raw_columns_to_join():
 
 
 def test_bags_have_a_cache_key_of_their_events():
-    from skssl._cache import fit_key
+    from skssl._meta._cache import fit_key
 
     coles = CoLES(**CHEAP)
     key = fit_key(coles, BAGS)

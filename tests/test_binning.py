@@ -10,8 +10,8 @@ from sklearn.datasets import load_iris
 from sklearn.preprocessing import KBinsDiscretizer
 
 from skssl import VIME, BinningPretext, DenoisingAutoencoder, MultiTask
-from skssl._columns import Columns
-from skssl._train import local_seed
+from skssl._data._columns import Columns
+from skssl._training._loop import local_seed
 from skssl.encoders import Bins
 from skssl.losses import cell_error
 

@@ -15,7 +15,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skssl import SCARF, VIME, DenoisingAutoencoder, MultiTask, PretrainedClassifier, _train
+from skssl import SCARF, VIME, DenoisingAutoencoder, MultiTask, PretrainedClassifier
+from skssl._training import _loop
 
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)
 CHEAP = {
@@ -156,7 +157,7 @@ def test_a_stream_is_one_epoch_each():
 
 
 def test_parts_of_a_long_epoch_are_tasks(monkeypatch):
-    monkeypatch.setattr(_train, "STEPS_PER_REPORT", 2)
+    monkeypatch.setattr(_loop, "STEPS_PER_REPORT", 2)
     recorder = Recorder()
     fitted = clone(METHODS[0]).set_callbacks(recorder).fit(X_IRIS)  # 5 passes of 3 steps
     assert recorder.names.count(("end", "epoch")) == fitted.n_iter_ == 8

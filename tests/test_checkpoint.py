@@ -18,16 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from test_callbacks import Stop
 
-from skssl import (
-    BYOL,
-    DINO,
-    SCARF,
-    DenoisingAutoencoder,
-    MultiTask,
-    SwAV,
-    _train,
-)
-from skssl._checkpoint import DIGEST, digest
+from skssl import BYOL, DINO, SCARF, DenoisingAutoencoder, MultiTask, SwAV
+from skssl._training import _loop
+from skssl._training._checkpoint import DIGEST, digest
 from skssl.callbacks import Checkpoint, EarlyStopping, ProbeMonitor
 
 X, Y = load_iris(return_X_y=True)
@@ -75,7 +68,7 @@ def test_a_fit_goes_on_where_it_was_broken_off(cls, X, tmp_path):
 @pytest.mark.parametrize("steps", [1, 3])
 def test_in_the_middle_of_a_pass(steps, tmp_path, monkeypatch):
     """15 batches a pass, of which the last has been taken, or another one."""
-    monkeypatch.setattr(_train, "STEPS_PER_REPORT", steps)
+    monkeypatch.setattr(_loop, "STEPS_PER_REPORT", steps)
     params = CHEAP | {"batch_size": 10, "max_epochs": 2}
     whole = SCARF(**params).fit(X)
     for after in (4, 5):

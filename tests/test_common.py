@@ -24,8 +24,8 @@ from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skssl
-from skssl._base import SSLTransformer
 from skssl._compat import take_rows
+from skssl.base._transformer import SSLTransformer
 
 CHEAP = {"n_components": 8, "max_epochs": 2, "batch_size": 32, "precision": "float32"}
 CHEAPER = {
@@ -528,7 +528,7 @@ def test_other_kinds_embed(transformer, kind, monkeypatch):
     assert not np.allclose(other, Z, atol=1e-3)
     alone = np.vstack([fitted.transform(take_rows(X, [i])) for i in range(5)])
     np.testing.assert_allclose(alone, Z[:5], rtol=1e-4, atol=1e-5)
-    monkeypatch.setattr(skssl._base, "ROWS_AT_ONCE", 25)  # three chunks
+    monkeypatch.setattr(skssl.base._transformer, "ROWS_AT_ONCE", 25)  # three chunks
     np.testing.assert_allclose(fitted.transform(X), Z, rtol=1e-4, atol=1e-5)
     assert len(fitted.get_feature_names_out()) == 8
 

@@ -19,7 +19,7 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.svm import LinearSVC
 
 from skssl import SCARF, PretrainedClassifier, PretrainedRegressor, PrototypeClassifier, distill
-from skssl._distillation import _worth_saying
+from skssl.semi_supervised._distillation import _worth_saying
 
 SHORT = {"n_components": 64, "max_epochs": 20, "precision": "float32"}
 CHEAP = {"n_components": 8, "max_epochs": 2, "precision": "float32", "random_state": 0}

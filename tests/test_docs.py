@@ -31,7 +31,8 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skssl
-from skssl import SCARF, VIME, PretrainedClassifier, UnlabeledKFold, _train
+from skssl import SCARF, VIME, PretrainedClassifier, UnlabeledKFold
+from skssl._training import _loop
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
@@ -45,7 +46,7 @@ def python_blocks(text):
 
 def test_readme_code_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(_train, "auto_steps", lambda *sizes: 100)  # a minute of default fits
+    monkeypatch.setattr(_loop, "auto_steps", lambda *sizes: 100)  # a minute of default fits
     path = ROOT / "README.md"
     blocks = python_blocks(path.read_text(encoding="utf-8"))
     assert blocks

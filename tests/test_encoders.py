@@ -14,7 +14,7 @@ from sklearn.datasets import load_iris
 from torch import nn
 
 from skssl import SCARF, VIME, DenoisingAutoencoder, MultiTask
-from skssl._columns import Columns
+from skssl._data._columns import Columns
 from skssl.encoders import (
     MLP,
     ONE_HOT_LIMIT,

@@ -30,7 +30,7 @@ from skssl import (
     UnlabeledKFold,
     label_budget_report,
 )
-from skssl.evaluation import _methods, _order
+from skssl.evaluation._label_budget import _methods, _order
 
 X, Y = load_iris(return_X_y=True)
 IDS = np.arange(150.0)[:, None]  # rows that say which they are

@@ -26,13 +26,13 @@ from skssl import (
     SimCLR,
     TS2Vec,
     UnlabeledKFold,
-    _fine_tuning,
 )
-from skssl._fine_tuning import ENOUGH, Head, clearly_best
-from skssl._linear import N_FOLDS, PENALTIES, LinearClassifier, LinearRegressor
-from skssl._pretrained import DEFAULTS
+from skssl._meta._steps import DEFAULTS
 from skssl.model_selection import FewLabelsKFold
-from skssl.semi_supervised import LABELS_TO_FINE_TUNE
+from skssl.semi_supervised import _fine_tuning
+from skssl.semi_supervised._fine_tuning import ENOUGH, Head, clearly_best
+from skssl.semi_supervised._linear import N_FOLDS, PENALTIES, LinearClassifier, LinearRegressor
+from skssl.semi_supervised._pretrained import LABELS_TO_FINE_TUNE
 
 X, Y = load_digits(return_X_y=True)
 ORDER = np.random.default_rng(0).permutation(len(X))

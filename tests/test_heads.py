@@ -8,9 +8,19 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.semi_supervised import LabelSpreading
 
 from skssl import load, save
-from skssl._blocks import BlockScaler, Span
-from skssl._heads import EnsembleClassifier, EnsembleRegressor, LeastSquares, Sharpened, select
-from skssl._propagation import NeighborGraph, PropagatedClassifier, PropagatedRegressor
+from skssl.semi_supervised._block_scaler import BlockScaler, Span
+from skssl.semi_supervised._ensemble import (
+    EnsembleClassifier,
+    EnsembleRegressor,
+    LeastSquares,
+    Sharpened,
+    select,
+)
+from skssl.semi_supervised._propagation import (
+    NeighborGraph,
+    PropagatedClassifier,
+    PropagatedRegressor,
+)
 
 RNG = np.random.default_rng(0)
 

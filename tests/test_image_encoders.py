@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from skssl._columns import Columns
+from skssl._data._columns import Columns
 from skssl.encoders import (
     AllLayers,
     ImageScaler,

@@ -10,9 +10,10 @@ from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
-from skssl import BYOL, MultiTask, PretrainedClassifier, SimCLR, _train
-from skssl._inputs import ImageReader, infer_kind
-from skssl._raw import RawPixels
+from skssl import BYOL, MultiTask, PretrainedClassifier, SimCLR
+from skssl._data import ImageReader, infer_kind
+from skssl._meta._raw_columns import RawPixels
+from skssl._training import _loop
 
 BYTES = load_digits().images[:20].astype(np.uint8)  # (20, 8, 8)
 CHEAP = {
@@ -234,7 +235,7 @@ def test_raw_pixels_of_colours_of_rows_and_of_more_images():
 
 
 def test_the_default_of_images_is_simclr_with_the_pixels_beside_it(monkeypatch):
-    monkeypatch.setattr(_train, "auto_steps", lambda *sizes: 2)
+    monkeypatch.setattr(_loop, "auto_steps", lambda *sizes: 2)
     X, y = load_digits().images[:100].astype(np.uint8), load_digits().target[:100]
     joined = PretrainedClassifier(classifier=LogisticRegression(max_iter=2000), random_state=0)
     joined.fit(X, np.where(np.arange(100) < 60, y, -1))

@@ -11,30 +11,22 @@ import pytest
 import skssl
 
 ROOT = Path(skssl.__file__).parent
-# These know nothing of estimators. A module named nowhere here stands above the methods.
-BOTTOM = {
-    "_checkpoint",
-    "_chunked",
-    "_collapse",
-    "_columns",
-    "_compat",
-    "_files",
-    "_inputs",
-    "_joint",
-    "_kinds",
-    "_parameters",
-    "_ranks",
-    "_restored",
-    "_rows",
-    "_sharing",
-    "_teachers",
-    "_train",
-    "_vocabulary",
-    "encoders",
-    "losses",
-    "views",
-}
-BASE = {"_base", "_language", "_outliers", "_reconstruction", "_report"}
+# From the ground up. A room, a folder or a file at the root, imports only from rooms below it.
+FLOORS = (
+    {"_atomic", "_compat", "_ranks", "datasets"},
+    {"_data"},
+    {"losses", "views", "encoders", "_training", "model_selection"},
+    {"base"},
+    {"methods"},
+    {"_meta"},
+    {"outliers", "curation", "preprocessing"},
+    {"semi_supervised"},
+    {"evaluation", "inspection", "persistence"},
+    {"metrics"},
+    {"callbacks"},
+)
+FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
+AT_MOST = {"rooms": 26, "floors": 11, "arrows": 110}
 OPTIONAL = {"matplotlib", "polars", "pyarrow", "rich", "IPython", "skops", "tokenizers"} | {
     "onnx",
     "onnxruntime",
@@ -55,11 +47,11 @@ MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 
 def imported(name):
-    """Return the full names of what module ``name`` imports anywhere in its file."""
+    """Return the full names of what module ``name`` imports when it runs, anywhere in its file."""
     path = MODULES[name]
     package = name if path.stem == "__init__" else name.rpartition(".")[0]
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_that_run(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -72,23 +64,48 @@ def imported(name):
     return names
 
 
+def nodes_that_run(tree):
+    """Yield the nodes of a syntax tree, what only type checkers read left out."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            continue
+        yield node
+        yield from nodes_that_run(node)
+
+
 def our_imports(name):
     """Return the skssl modules that module ``name`` imports, the package itself aside."""
     return {found for found in imported(name) if found in MODULES} - {"skssl", name}
 
 
-def layer(name):
-    """Return the floor of a module: 0 bottom, 1 the base, 2 the methods, 3 everything else."""
-    part = name.split(".")[1] if "." in name else ""
-    if part in BOTTOM:
-        return 0
-    return 1 if part in BASE else 2 if part == "methods" else 3
+def room_of(name):
+    """Return the room of a module; the package's own ``__init__`` has none."""
+    return name.split(".")[1] if "." in name else None
 
 
-@pytest.mark.parametrize("name", MODULES)
+def arrows():
+    """Return the pairs of rooms of which one imports from the other."""
+    pairs = {(room_of(name), room_of(other)) for name in MODULES for other in our_imports(name)}
+    return {tuple(sorted(pair)) for pair in pairs if None not in pair and len(set(pair)) == 2}
+
+
+def test_every_room_has_a_floor():
+    assert {room_of(name) for name in MODULES} - {None} == set(FLOOR)
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) - {"skssl"}))
 def test_imports_point_one_way(name):
-    upwards = {other for other in our_imports(name) if layer(other) > layer(name)}
-    assert not upwards, f"{name} must not import {upwards}"
+    room = room_of(name)
+    others = {room_of(other) for other in our_imports(name)} - {room, None}
+    above = {other for other in others if FLOOR[other] >= FLOOR[room]}
+    assert not above, f"{name} must not import from {above}"
+
+
+def test_the_house_stays_small():
+    counts = {"rooms": len(FLOOR), "floors": len(FLOORS), "arrows": len(arrows())}
+    print("The house has " + ", ".join(f"{n} {what}" for what, n in counts.items()) + ".")
+    for what, n in counts.items():
+        assert n <= AT_MOST[what], f"{n} {what}, at most {AT_MOST[what]} wanted"
 
 
 @pytest.mark.parametrize("name", sorted(set(MODULES) - {"skssl"}))
@@ -102,11 +119,6 @@ def test_no_import_cycle():
     for name, others in graph.items():  # a package's __init__ imports its own members
         others -= {other for other in others if name.startswith(other + ".")}
     list(TopologicalSorter(graph).static_order())
-
-
-def test_bottom_modules_exist():
-    for name in BOTTOM:
-        assert f"skssl.{name}" in MODULES, f"skssl.{name} is named as a bottom module but missing"
 
 
 @pytest.mark.parametrize("name", MODULES)

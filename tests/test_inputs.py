@@ -17,7 +17,7 @@ from numpy.testing import assert_array_equal
 from pandas.testing import assert_frame_equal
 from scipy import sparse
 
-from skssl._inputs import Columns, TableReader, infer_kind
+from skssl._data import Columns, TableReader, infer_kind
 
 nan = np.nan
 WHOLE, HOLES = [3, 1, 4, 2], [3, 1, None, 2]

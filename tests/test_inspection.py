@@ -36,11 +36,11 @@ from skssl import (
     ViewsDisplay,
     to_bags,
 )
-from skssl.audio import log_mel
 from skssl.inspection._drawing import draw_rows, mosaic, to_colors
 from skssl.inspection._fitted import spread, unwrap
 from skssl.inspection._map import CLASS_COLORS, MAX_CLASSES, UNLABELLED, apart
 from skssl.inspection._reconstruction import HIDDEN
+from skssl.preprocessing import log_mel
 from skssl.views import MultiCrop, Views, original
 
 SHORT = {"n_components": 8, "max_epochs": 0, "precision": "float32", "random_state": 0}

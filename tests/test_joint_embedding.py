@@ -29,10 +29,10 @@ from skssl import (
     SwAV,
     VICReg,
 )
-from skssl._joint import targets_and_views
-from skssl._teachers import Queue, follow, rising, teacher_of
 from skssl.encoders import ResNet, encode
 from skssl.losses import barlow_twins, cosine_error, info_nce, nt_xent, sinkhorn, vicreg
+from skssl.methods._projections import targets_and_views
+from skssl.methods._teachers import Queue, follow, rising, teacher_of
 from skssl.views import MultiCrop, Views, original
 
 DIGITS, LABELS = load_digits().images.astype(np.uint8), load_digits().target

@@ -25,11 +25,13 @@ from sklearn.preprocessing import StandardScaler
 from torch.utils.data import DataLoader
 
 import skssl
-from skssl import SCARF, VIME, SimCLR, _base, _chunked, _report, _train
-from skssl._chunked import ChunkedRows
-from skssl._inputs import TableReader, _sources, _survey, open_source, survey
-from skssl._rows import Rows
-from skssl._train import Place
+from skssl import SCARF, VIME, SimCLR
+from skssl._data import TableReader, _chunked_rows, _sources, _survey, open_source, survey
+from skssl._data._chunked_rows import ChunkedRows
+from skssl._data._rows import Rows
+from skssl._training import _epoch_end, _loop
+from skssl._training._loop import Place
+from skssl.base import _transformer
 from skssl.callbacks import Checkpoint
 
 CHEAP = {
@@ -133,7 +135,7 @@ def tiny(monkeypatch):
     """What does not fit into memory, here: more than 400 rows."""
     monkeypatch.setattr(_sources, "IN_MEMORY", 1600)
     monkeypatch.setattr(_sources, "BLOCK", 4 * 25)
-    monkeypatch.setattr(_chunked, "WINDOW", 4 * 256)
+    monkeypatch.setattr(_chunked_rows, "WINDOW", 4 * 256)
     monkeypatch.setattr(_survey, "SAMPLE_ROWS", 200)
     monkeypatch.setattr(_survey, "RUNS", 20)
 
@@ -211,7 +213,7 @@ def test_the_probe_of_a_sorted_file_is_that_of_the_rows_in_memory(tmp_path, monk
     expected = np.mean([probe(rows, seed) for seed in range(2)])
     monkeypatch.setattr(_sources, "IN_MEMORY", 16 * 400)
     monkeypatch.setattr(_sources, "BLOCK", 16 * 6)
-    monkeypatch.setattr(_chunked, "WINDOW", 16 * 400)
+    monkeypatch.setattr(_chunked_rows, "WINDOW", 16 * 400)
     found = np.mean([probe(memmap(tmp_path, rows), seed) for seed in range(2)])
     assert found >= expected - np.sqrt(expected * (1 - expected) / len(others))
 
@@ -221,7 +223,7 @@ def test_memory_holds_a_block_and_a_window(tiny):
     rows = rows_of(given)
     assert max(given.taken) <= 25
     blocks = rows._blocks(torch.arange(len(rows.source.pieces)), 1.0)
-    assert list(map(len, _chunked._windows(blocks, 256))) == [256, 256, 256, N - 3 * 256]
+    assert list(map(len, _chunked_rows._windows(blocks, 256))) == [256, 256, 256, N - 3 * 256]
     list(rows.batches(32))
     assert max(given.taken) <= 25
 
@@ -229,8 +231,8 @@ def test_memory_holds_a_block_and_a_window(tiny):
 @pytest.mark.parametrize("given", [X, X[:, None]], ids=["table", "series"])
 def test_rows_in_memory_are_scaled_and_not_copied_once_more(given, monkeypatch):
     """What scaling and parts are learnt from is a copy, of as many rows as shall be."""
-    monkeypatch.setattr(_base, "SAMPLE_ROWS", 64)
-    monkeypatch.setattr(_report, "ROWS", 64)
+    monkeypatch.setattr(_transformer, "SAMPLE_ROWS", 64)
+    monkeypatch.setattr(_epoch_end, "ROWS", 64)
     n_copied, some = [], Rows.some
     monkeypatch.setattr(Rows, "some", lambda *args: n_copied.append(len(x := some(*args))) or x)
     SimCLR(n_components=4, max_epochs=1, batch_size=100).fit(given)
@@ -297,7 +299,7 @@ def test_a_short_fit_reads_no_more_rows_but_from_as_many_places(n_taken, n_left_
 
 def test_a_short_fit_to_what_one_window_holds_has_whole_batches(tiny, monkeypatch):
     """However the numbers are rounded, and whatever is left out."""
-    monkeypatch.setattr(_chunked, "WINDOW", 4 * N)
+    monkeypatch.setattr(_chunked_rows, "WINDOW", 4 * N)
     for n_left_out, batch_size in [(0, 7), (1, 9), (3, 33), (100, 10)]:
         rows = rows_of(Slices(NUMBERS)).split(n_left_out)[0]
         for n_batches in range(1, rows.n_batches(batch_size) + 1):
@@ -311,7 +313,9 @@ def test_a_short_fit_to_what_one_window_holds_has_whole_batches(tiny, monkeypatc
 @pytest.mark.parametrize(("n", "n_strata"), [(1, 1), (5, 9), (12, 12), (1000, 82), (61, 7)])
 def test_pieces_come_from_all_over_the_data(n, n_strata):
     """In every pass in another order, each once; so many in a row as there are strata, of each."""
-    passes = [_chunked._spread(n, n_strata, torch.Generator().manual_seed(i)) for i in range(40)]
+    passes = [
+        _chunked_rows._spread(n, n_strata, torch.Generator().manual_seed(i)) for i in range(40)
+    ]
     assert all(torch.equal(order.sort().values, torch.arange(n)) for order in passes)
     assert n == 1 or len({tuple(order.tolist()) for order in passes}) > 30
     first = torch.stack([order[: min(n, n_strata)] for order in passes]) * n_strata // n
@@ -632,7 +636,7 @@ def test_transform_to(name, tmp_path, tiny):
 
 
 def test_transform_to_of_rows_in_memory_and_other_estimators(tmp_path, monkeypatch):
-    monkeypatch.setattr("skssl._transform_to.ROWS_AT_ONCE", 300)
+    monkeypatch.setattr("skssl.persistence._transform_to.ROWS_AT_ONCE", 300)
     model = make_pipeline(StandardScaler(), PCA(2)).fit(X)
     for given in (X, list(X), iter(cut(X))):
         Z = skssl.transform_to(model, given, tmp_path / "Z.npy")
@@ -666,7 +670,7 @@ def test_the_page_on_large_tables_runs(tmp_path, monkeypatch):
     parquet(tmp_path)
     files(tmp_path).rename(tmp_path / "folder")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(_train, "auto_steps", lambda *sizes: 2)
+    monkeypatch.setattr(_loop, "auto_steps", lambda *sizes: 2)
     names = {"X_few": FRAME[:50], "y_few": np.arange(50) % 2}
     for block in blocks:
         exec(textwrap.dedent(block), names)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from skssl._columns import Columns
+from skssl._data._columns import Columns
 from skssl.losses import cell_error, info_nce, mask_error
 
 NAN = float("nan")

@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skssl import IJEPA, SCARF, MaskedAutoencoder, MultiTask, SimCLR
-from skssl._base import SSLTransformer
-from skssl._reconstruction import ReconstructionMixin
+from skssl.base._reconstruction import ReconstructionMixin
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import ResNet, ViT, encode, patchify, width_of
 from skssl.encoders._patches import (
     PatchPredictor,

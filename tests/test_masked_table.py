@@ -10,16 +10,9 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 
-from skssl import (
-    SCARF,
-    VIME,
-    BinningPretext,
-    DenoisingAutoencoder,
-    MaskedTable,
-    MultiTask,
-)
-from skssl._columns import Columns
-from skssl._train import local_seed
+from skssl import SCARF, VIME, BinningPretext, DenoisingAutoencoder, MaskedTable, MultiTask
+from skssl._data._columns import Columns
+from skssl._training._loop import local_seed
 from skssl.encoders import MLP, FTTransformer, table_encoder, width_of
 from skssl.encoders._transformer import Block, Tokenizer
 from skssl.losses import cell_error

@@ -30,8 +30,8 @@ from skssl import (
     SubTab,
     SwitchTab,
 )
-from skssl._base import SSLTransformer
-from skssl._train import Net
+from skssl._training._loop import Net
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import MLP, QuantileScaler, TableFront
 from skssl.losses import cell_error, info_nce
 from skssl.views import swap_cells

@@ -22,7 +22,7 @@ from sklearn.model_selection import (
 )
 from sklearn.preprocessing import StandardScaler
 
-from skssl._labels import labelled
+from skssl._data._labels import labelled
 from skssl.model_selection import FewLabelsKFold, UnlabeledKFold, labelled_scorer
 from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor
 

@@ -52,22 +52,16 @@ from test_common import (
 from torch import nn
 
 import skssl
-from skssl import (
-    SCARF,
-    PretrainedClassifier,
-    PretrainedRegressor,
-    SimCLR,
-    _heads,
-    _train,
-    to_onnx,
-)
-from skssl._base import SSLTransformer
-from skssl._heads import EnsembleClassifier, EnsembleRegressor
-from skssl._inputs import ImageReader, TableReader, TokenReader
-from skssl._onnx_ends import Mixture, forest_of, raw_module
-from skssl._onnx_inputs import ChannelsFirst, NumericCodes, PaddingLast
-from skssl._raw import RAW
+from skssl import SCARF, PretrainedClassifier, PretrainedRegressor, SimCLR, to_onnx
+from skssl._data import ImageReader, TableReader, TokenReader
+from skssl._meta._raw_columns import RAW
+from skssl._training import _loop
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import VideoEncoder
+from skssl.persistence._onnx_ends import Mixture, forest_of, raw_module
+from skssl.persistence._onnx_inputs import ChannelsFirst, NumericCodes, PaddingLast
+from skssl.semi_supervised import _ensemble
+from skssl.semi_supervised._ensemble import EnsembleClassifier, EnsembleRegressor
 
 SHORT = {**CHEAP, "random_state": 0}
 NAMES = np.array(["setosa", "versicolor", "virginica"])[Y_IRIS]
@@ -232,7 +226,7 @@ def test_raw_columns_are_what_they_were(kind):
     ("n_embedding", "n_classes", "n_more"), [(4, 3, 0), (2, 2, 0), (2, 0, 0), (4, 3, 50)]
 )
 def test_default_ends_are_what_they_were(n_embedding, n_classes, n_more, monkeypatch):
-    monkeypatch.setattr(_heads, "N_TREES", 3)
+    monkeypatch.setattr(_ensemble, "N_TREES", 3)
     y = X_IRIS[:, 0] if n_classes == 0 else Y_IRIS % n_classes
     cls = EnsembleClassifier if n_classes else EnsembleRegressor
     rng = np.random.default_rng(0)
@@ -459,7 +453,7 @@ def test_prototypes(metric):
 @pytest.mark.parametrize("kind", ["image", "series", "audio"])
 def test_defaults_on_other_kinds(kind, monkeypatch):
     """Of images the mixture with a fine-tuned half."""
-    monkeypatch.setattr(_train, "auto_steps", lambda *sizes: 20)
+    monkeypatch.setattr(_loop, "auto_steps", lambda *sizes: 20)
     X = SAMPLES[kind](320)
     X = X if kind == "image" else X.astype(np.float32)
     y = np.arange(320) % 2

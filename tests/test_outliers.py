@@ -30,11 +30,11 @@ from skssl import (
     SimCLR,
     TextContrast,
 )
-from skssl._columns import Columns
-from skssl._density import NEIGHBOURS, Density
-from skssl._outliers import threshold
+from skssl._data._columns import Columns
+from skssl.base._row_scores import threshold
 from skssl.losses import cell_error, cell_errors, deterministic_contrast, internal_contrast
 from skssl.methods._neutral import Masks
+from skssl.outliers._density import NEIGHBOURS, Density
 from skssl.views import column_windows
 
 CHEAP = {"n_components": 8, "max_epochs": 3, "batch_size": 32, "precision": "float32"}

@@ -39,9 +39,9 @@ from torch.nn.utils.parametrizations import weight_norm
 
 import skssl
 from skssl import SCARF, MultiTask, PretrainedClassifier, SimCLR, load, save
-from skssl._persistence_compiled import rebuilt
-from skssl._persistence_names import find_class, find_function
 from skssl.callbacks import EarlyStopping
+from skssl.persistence._compiled import rebuilt
+from skssl.persistence._names import find_class, find_function
 from skssl.views import Compose, swap_cells
 
 SHORT = {**CHEAP, "random_state": 0}

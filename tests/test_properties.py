@@ -14,8 +14,8 @@ from sklearn.base import clone
 from test_common import EVERY, kinds_of, told
 
 from skssl import to_bags
-from skssl._base import SSLTransformer
-from skssl._inputs import is_bags
+from skssl._data import is_bags
+from skssl.base._transformer import SSLTransformer
 
 FEW, MANY = 40, 1500  # examples of each kind of data; ten thousand in all
 # Of choices below, the plainest stands first: it is drawn the most often.

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skssl import PrototypeClassifier
-from skssl._prototypes import DEFAULT_TEMPERATURE, FACTORS
+from skssl.semi_supervised._prototypes import DEFAULT_TEMPERATURE, FACTORS
 
 X, Y = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])

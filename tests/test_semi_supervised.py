@@ -36,10 +36,10 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
-from skssl import _cache, _heads
+from skssl._meta import _cache
 from skssl.methods import SCARF, MultiTask, TS2Vec
 from skssl.model_selection import UnlabeledKFold
-from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor
+from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor, _ensemble
 
 CHEAP = {"max_epochs": 2, "n_components": 8, "precision": "float32", "device": "cpu"}
 MINUS_ONE = {"check_classifiers_classes": "-1 means unlabelled"}
@@ -48,7 +48,7 @@ MINUS_ONE = {"check_classifiers_classes": "-1 means unlabelled"}
 @pytest.fixture(autouse=True)
 def small_forests(monkeypatch):
     """What is tested here is the same with any number of trees."""
-    monkeypatch.setattr(_heads, "N_TREES", 10)
+    monkeypatch.setattr(_ensemble, "N_TREES", 10)
 
 
 @pytest.fixture(scope="module")
@@ -545,7 +545,7 @@ def test_default_regressor_copes_with_few_labels(n_labelled):
 def test_the_default_transformer_is_multitask(frame, monkeypatch):
     X, y, y_partly = frame
     cheap = lambda: MultiTask(**CHEAP)  # noqa: E731
-    monkeypatch.setattr("skssl._pretrained.MultiTask", cheap)
+    monkeypatch.setattr("skssl._meta._steps.MultiTask", cheap)
     model = PretrainedClassifier(random_state=0).fit(X, y_partly)
     assert isinstance(model.transformer_, MultiTask)
     assert model.score(X, y) > 0.8

@@ -13,9 +13,10 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.preprocessing import StandardScaler
 
 import skssl
-from skssl import CPC, NextStep, PretrainedClassifier, SimCLR, TS2Vec, _train
-from skssl._inputs import SeriesReader, infer_kind
-from skssl._raw import RawSeries
+from skssl import CPC, NextStep, PretrainedClassifier, SimCLR, TS2Vec
+from skssl._data import SeriesReader, infer_kind
+from skssl._meta._raw_columns import RawSeries
+from skssl._training import _loop
 from skssl.encoders import (
     CausalGRU,
     RandomKernels,
@@ -28,7 +29,7 @@ from skssl.encoders import (
     video_encoder,
 )
 from skssl.losses import find_future, hierarchical_contrast
-from skssl.series import sliding_windows
+from skssl.preprocessing import sliding_windows
 from skssl.views import (
     crop_time,
     jitter,
@@ -165,7 +166,7 @@ def test_encoders_that_cannot_hide_steps_are_said(encoder):
 
 
 def test_a_default_fit_is_bounded_by_the_places_it_reads(monkeypatch):
-    monkeypatch.setattr(_train, "PLACES", 2 * 40 * 30)
+    monkeypatch.setattr(_loop, "PLACES", 2 * 40 * 30)
     short = CHEAP | {"max_epochs": "auto"}
     assert SimCLR(**short).fit(waves()).n_iter_ == 2  # of 40 series of 30 steps
     assert TS2Vec(**short, max_length=10).fit(waves()).n_iter_ == 7  # of 2 * 16, 10 steps each
@@ -383,7 +384,7 @@ def test_raw_series_are_joined():
 
 
 def test_default_of_series():
-    assert isinstance(skssl._pretrained.default_transformer(waves()), TS2Vec)
+    assert isinstance(skssl._meta._steps.default_transformer(waves()), TS2Vec)
 
 
 def test_windows_of_a_recording():

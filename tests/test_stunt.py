@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from skssl import STUNT, MultiTask
-from skssl._base import SSLTransformer
+from skssl.base._transformer import SSLTransformer
 from skssl.losses import prototypical
 from skssl.methods._stunt import k_means
 from skssl.views import altered, swap_columns

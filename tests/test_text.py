@@ -19,16 +19,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from torch import nn
 
-from skssl import (
-    MaskedLanguageModel,
-    NextToken,
-    PretrainedClassifier,
-    TextContrast,
-    TextTokenizer,
-)
-from skssl._inputs import TextReader, TokenReader, Words
-from skssl._raw import RawTokens, RawWords
-from skssl._vocabulary import MASK, PAD, UNKNOWN
+from skssl import MaskedLanguageModel, NextToken, PretrainedClassifier, TextContrast, TextTokenizer
+from skssl._data import TextReader, TokenReader, Words
+from skssl._data._vocabulary import MASK, PAD, UNKNOWN
+from skssl._meta._raw_columns import RawTokens, RawWords
 from skssl.encoders import BagOfTokens, TokenTransformer
 from skssl.encoders._tokens import trimmed, turned
 from skssl.encoders._transformer import attend
@@ -730,7 +724,7 @@ def test_the_default_reads_texts():
     )
     assert model.fit(texts, few).score(texts[60:], y[60:]) > 0.6
     assert model.raw_columns_.n_outputs == 100
-    from skssl._pretrained import default_transformer
+    from skssl.semi_supervised._base import default_transformer
 
     assert isinstance(default_transformer(texts), TextContrast)
     assert isinstance(default_transformer(pd.Series([None, "a"])), TextContrast)

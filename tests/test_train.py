@@ -17,10 +17,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from torch import nn
 
-from skssl import SCARF, VIME, _compat, _train
-from skssl._base import SSLTransformer
-from skssl._rows import Rows
-from skssl._train import (
+from skssl import SCARF, VIME, _compat
+from skssl._data._rows import Rows
+from skssl._training import _loop
+from skssl._training._loop import (
     Patience,
     auto_batch,
     auto_steps,
@@ -29,6 +29,7 @@ from skssl._train import (
     make_optimizer,
     one_cycle,
 )
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import width_of
 
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)
@@ -167,7 +168,7 @@ def test_the_budget_is_one_of_steps():
     steps = [auto_steps(n, min(n, 256)) for n in sizes]
     assert steps == sorted(steps)
     assert 1500 <= steps[0] and steps[-1] == 6000
-    passes = [s / _train.n_batches(n, min(n, 256)) for s, n in zip(steps, sizes, strict=True)]
+    passes = [s / _loop.n_batches(n, min(n, 256)) for s, n in zip(steps, sizes, strict=True)]
     assert passes == sorted(passes, reverse=True)
     assert all(p == int(p) for p in passes[:4])  # whole ones, but for the largest tables
 
@@ -195,7 +196,7 @@ def test_an_auto_batch_follows_the_size_of_a_row(monkeypatch):
     """256 rows; fewer where those have more than 16 million numbers, or the method says so."""
     assert [auto_batch(n) for n in (1, 2**16, 2**16 + 1, 224 * 224 * 3)] == [256, 256, 128, 64]
     assert auto_batch(10**9) == 32
-    monkeypatch.setattr(_train, "NUMBERS_A_STEP", 256 * 10)
+    monkeypatch.setattr(_loop, "NUMBERS_A_STEP", 256 * 10)
     X = np.random.default_rng(0).standard_normal((300, 1, 11), dtype=np.float32)
 
     def sizes(method, X, **params):
@@ -210,7 +211,7 @@ def test_an_auto_batch_follows_the_size_of_a_row(monkeypatch):
 def test_long_rows_are_read_less_often():
     """The budget of 10 million places: of 2000 rows in 7 batches of 256, and at least once."""
     assert auto_steps(2000, 256, 20) == auto_steps(2000, 256)
-    assert auto_steps(2000, 256, 500) == 7 * (_train.PLACES // (7 * 256 * 500)) == 77
+    assert auto_steps(2000, 256, 500) == 7 * (_loop.PLACES // (7 * 256 * 500)) == 77
     assert auto_steps(2000, 256, 10**9) == 7
 
 
@@ -314,14 +315,14 @@ def test_warm_start_goes_on_counting():
 
 
 def test_long_epochs_are_reported_in_parts(monkeypatch):
-    monkeypatch.setattr(_train, "STEPS_PER_REPORT", 3)
+    monkeypatch.setattr(_loop, "STEPS_PER_REPORT", 3)
     X = np.random.default_rng(0).normal(size=(70, 3))
     clock = Clock(max_epochs=3, encoder=nn.Linear(3, 2), **{**CHEAP, "batch_size": 10}).fit(X)
     assert len(clock.log) == 21 and clock.n_iter_ == len(clock.loss_curve_) == 7
     for start in range(0, 21, 7):  # a pass still holds each row once
         rows = torch.cat([entry[3] for entry in clock.log[start : start + 7]])
         assert len(rows.unique(dim=0)) == 70
-    monkeypatch.setattr(_train, "STEPS_PER_REPORT", 5)  # 21 = 4 x 5 + 1: the last is shorter
+    monkeypatch.setattr(_loop, "STEPS_PER_REPORT", 5)  # 21 = 4 x 5 + 1: the last is shorter
     again = clone(clock).fit(X)
     assert again.n_iter_ == 5
     whole = np.array(clock.loss_curve_) @ np.full(7, 3)

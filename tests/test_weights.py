@@ -31,7 +31,8 @@ from skssl import (
     UnlabeledKFold,
 )
 from skssl._compat import take_rows
-from skssl._rows import Given, Rows, arranged, hashes
+from skssl._data._given import Given, arranged, hashes
+from skssl._data._rows import Rows
 
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)
 CHEAP = {

@@ -16,8 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skssl import DenoisingAudio, HiddenUnit, MuLaw
-from skssl.audio import log_mel
 from skssl.datasets import make_spoken_words
+from skssl.preprocessing import log_mel
 
 X, words = make_spoken_words(300, random_state=0)
 clean, _ = make_spoken_words(60, random_state=1)

@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skssl import CPC, MaskedSeries, NextStep, TS2Vec
-from skssl.series import sliding_windows
+from skssl.preprocessing import sliding_windows
 
 rng = np.random.default_rng(0)
 time = np.arange(100)

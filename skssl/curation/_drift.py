@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 
 from skssl._compat import HasMethods, Interval, validate_params
-from skssl._fitting import seeded
+from skssl._meta._fitting import seeded
 from skssl.curation._embed import EMBEDDING, embedded
 
 

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skssl._compat import HasMethods, Interval, StrOptions, count_rows, validate_params
-from skssl._labels import labelled
+from skssl._data._labels import labelled
 from skssl.curation._embed import EMBEDDING, embedded
 
 # Of [1]: at most so many clusters; from how many on by mini-batches; which clusters come last.

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from skssl._columns import Columns, blocks
+from skssl._data._columns import Columns, blocks
 from skssl.encoders._mlp import MLP
 
 
@@ -34,7 +34,7 @@ class Bins(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from skssl._columns import Columns
+    >>> from skssl._data._columns import Columns
     >>> from skssl.encoders import Bins
     >>> x = torch.tensor([[0.0], [0.1], [5.0], [9.0]])
     >>> Bins(x, Columns((0,)), n_bins=2)(x).flatten()

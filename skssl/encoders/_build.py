@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skssl._columns import Columns
+from skssl._data._columns import Columns
 from skssl.encoders._mlp import MLP
 from skssl.encoders._table import TableEncoder, TableFront
 from skssl.encoders._transformer import FTTransformer

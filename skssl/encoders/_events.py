@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from skssl._columns import Columns
+from skssl._data._columns import Columns
 from skssl.encoders._build import check_name, user_module
 from skssl.encoders._table import QuantileScaler, TableFront
 

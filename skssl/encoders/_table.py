@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from skssl._columns import Columns
+from skssl._data._columns import Columns
 from skssl.encoders._numbers import spell
 
 ONE_HOT_LIMIT = 20  # columns of more categories than this get a learned embedding

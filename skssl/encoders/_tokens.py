@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl._vocabulary import PAD, Vocabulary
+from skssl._data._vocabulary import PAD, Vocabulary
 from skssl.encoders._build import check_name, user_module
 from skssl.encoders._series import pooled
 from skssl.encoders._transformer import Block, attend, choose_heads

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl._columns import Columns
+from skssl._data._columns import Columns
 from skssl.encoders._mlp import dense
 from skssl.encoders._numbers import spell
 
@@ -156,7 +156,7 @@ class FTTransformer(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from skssl._columns import Columns
+    >>> from skssl._data._columns import Columns
     >>> from skssl.encoders import FTTransformer
     >>> x = torch.zeros(5, 3)
     >>> encoder = FTTransformer(x, Columns((0, 0, 0)), 16)

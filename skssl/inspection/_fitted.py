@@ -9,8 +9,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skssl._base import SSLTransformer
-from skssl._pretrained import Pretrained
+from skssl.base._transformer import SSLTransformer
+from skssl.semi_supervised._base import Pretrained
 
 
 def unwrap(estimator: Any, X: Any = None) -> tuple[SSLTransformer, Any]:

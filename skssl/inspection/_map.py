@@ -9,8 +9,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from skssl._compat import import_pyplot
-from skssl._fitting import seeded
-from skssl._labels import labelled
+from skssl._data._labels import labelled
+from skssl._meta._fitting import seeded
 from skssl.inspection._drawing import BLUE
 
 # M. A. Petroff, "Accessible color sequences for data visualization", 2021.

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skssl._kinds import rows_a_step
-from skssl._train import local_seed
+from skssl._training._loop import local_seed
+from skssl.base._modalities import rows_a_step
 from skssl.inspection._drawing import check_channels, draw_rows, shown, to_colors
 from skssl.inspection._fitted import column_names, draw_seed, spread, unwrap
 from skssl.inspection._heat_map import draw_changes

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skssl._columns import Columns, blocks
+from skssl._data._columns import Columns, blocks
 from skssl.losses._common import _wide
 
 
@@ -15,7 +15,7 @@ def cell_error(output: Tensor, x: Tensor, columns: Columns, weight: Tensor | Non
     ----------
     output : Tensor of shape (n, ``columns.n_outputs``)
         One value per numeric column, then one logit per category of each other column, in
-        the order of :func:`skssl._columns.blocks`.
+        the order of :func:`skssl._data._columns.blocks`.
     x : Tensor of shape (n, d)
         The true cells: scaled numbers and category codes. A missing cell (NaN) and a
         category never seen in training are never targets.
@@ -32,7 +32,7 @@ def cell_error(output: Tensor, x: Tensor, columns: Columns, weight: Tensor | Non
     Examples
     --------
     >>> import torch
-    >>> from skssl._columns import Columns
+    >>> from skssl._data._columns import Columns
     >>> from skssl.losses import cell_error
     >>> x = torch.tensor([[1.0, float("nan")], [3.0, 0.0]])
     >>> cell_error(torch.zeros(2, 2), x, Columns((0, 0))).item()  # (1 + 9 + 0) / 3
@@ -74,7 +74,7 @@ def cell_errors(output: Tensor, x: Tensor, columns: Columns) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from skssl._columns import Columns
+    >>> from skssl._data._columns import Columns
     >>> from skssl.losses import cell_errors
     >>> x = torch.tensor([[3.0, 1.0], [float("nan"), 0.0]])
     >>> cell_errors(torch.zeros(2, 3), x, Columns((0, 2)))  # log(2) where nothing is known

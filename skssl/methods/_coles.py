@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._parameters import ReadsTables
+from skssl.base._parameters import ReadsTables
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import encode
 from skssl.losses import margin_contrastive
 from skssl.views import random_slice

@@ -5,9 +5,9 @@ from numbers import Integral, Real
 import torch.nn.functional as F
 from torch import nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._parameters import ReadsImages
+from skssl.base._parameters import ReadsImages
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import Decoder, encode, width_of
 from skssl.encoders._colors import Colors, Lightness, chroma
 from skssl.views import original

@@ -3,10 +3,10 @@
 from functools import partial
 from numbers import Real
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval, StrOptions
-from skssl._parameters import ReadsTables
-from skssl._reconstruction import ReconstructionMixin
+from skssl.base._parameters import ReadsTables
+from skssl.base._reconstruction import ReconstructionMixin
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import AllLayers, cell_heads, encode, width_of
 from skssl.losses import cell_error
 from skssl.views import swap_cells

@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skssl._base import SSLTransformer, _apply
 from skssl._compat import StrOptions
-from skssl._parameters import ReadsAudio
+from skssl.base._parameters import ReadsAudio
+from skssl.base._transformer import SSLTransformer, _apply
 from skssl.encoders import check_sequence, steps_of, width_of
 from skssl.encoders._audio import corrected
 from skssl.views import Compose, add_hiss, clip_peaks, lose_band, reverberate
@@ -91,7 +91,7 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         Returns
         -------
         mel : ndarray of shape (n_samples, n_mels, n_frames)
-            Logarithms of power, as :func:`skssl.audio.log_mel` has them.
+            Logarithms of power, as :func:`skssl.preprocessing._audio.log_mel` has them.
         """
         check_is_fitted(self)
         predict: Any = self._predict

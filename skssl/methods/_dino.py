@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from skssl import _ranks
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._parameters import ReadsAll
-from skssl._teachers import follow, rising, teacher_of
+from skssl.base._parameters import ReadsAll
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import dino
+from skssl.methods._teachers import follow, rising, teacher_of
 
 
 class DINO(ReadsAll, SSLTransformer):

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from sklearn.cluster import KMeans
 from torch import nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._parameters import ReadsAudio
+from skssl.base._parameters import ReadsAudio
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import check_sequence, steps_of, width_of
 from skssl.views import original, random_spans
 

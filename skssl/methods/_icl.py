@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval, StrOptions
-from skssl._outliers import ScoresRows
-from skssl._parameters import ReadsTables
+from skssl.base._parameters import ReadsTables
+from skssl.base._row_scores import ScoresRows
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import MLP, front_and_body, width_of
 from skssl.losses import internal_contrast
 from skssl.views import column_windows

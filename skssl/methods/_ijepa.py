@@ -6,10 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._parameters import ReadsImages
-from skssl._teachers import follow, rising, teacher_of
+from skssl.base._parameters import ReadsImages
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders._patches import (
     PatchPredictor,
     block_size,
@@ -19,6 +18,7 @@ from skssl.encoders._patches import (
     unlike_others,
 )
 from skssl.encoders._vit import grid_of
+from skssl.methods._teachers import follow, rising, teacher_of
 from skssl.views import original
 
 TARGET = (0.15, 0.2), (0.75, 1.5)  # share of the patches, height to width

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval, StrOptions
-from skssl._parameters import ReadsImages
-from skssl._reconstruction import ReconstructionMixin
+from skssl.base._parameters import ReadsImages
+from skssl.base._reconstruction import ReconstructionMixin
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import Decoder, encode, width_of
 from skssl.views import erase
 

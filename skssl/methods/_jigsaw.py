@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval, StrOptions
-from skssl._parameters import ReadsImages
+from skssl.base._parameters import ReadsImages
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import MLP, width_of
 from skssl.views import original
 from skssl.views._tiles import distant_permutations, random_tiles, standardized

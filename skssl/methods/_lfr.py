@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skssl import _ranks
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._parameters import ReadsAll
+from skssl.base._parameters import ReadsAll
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import encode, width_of
 from skssl.losses import barlow_twins
 from skssl.views import original

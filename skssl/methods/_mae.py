@@ -5,10 +5,10 @@ from numbers import Integral, Real
 import torch.nn.functional as F
 from torch import nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._parameters import ReadsImages
-from skssl._reconstruction import ReconstructionMixin
+from skssl.base._parameters import ReadsImages
+from skssl.base._reconstruction import ReconstructionMixin
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import patchify
 from skssl.encoders._patches import PatchDecoder, check_patches, split_patches
 from skssl.encoders._vit import grid_of

@@ -5,10 +5,10 @@ from numbers import Integral, Real
 
 import torch.nn.functional as F
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._language import FillsMasks
-from skssl._parameters import ReadsTokens
+from skssl.base._parameters import ReadsTokens
+from skssl.base._token_prediction import FillsMasks
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders._tokens import VocabularyHead, token_width, vectors_of
 from skssl.views import mask_tokens, random_chunk
 

@@ -5,13 +5,13 @@ from numbers import Integral, Real
 import torch
 from torch import nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._joint import projections, targets_and_views
-from skssl._parameters import ReadsAll
-from skssl._teachers import Queue, follow, rising, teacher_of
+from skssl.base._parameters import ReadsAll
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import info_nce
+from skssl.methods._projections import projections, targets_and_views
+from skssl.methods._teachers import Queue, follow, rising, teacher_of
 
 
 class MoCo(ReadsAll, SSLTransformer):

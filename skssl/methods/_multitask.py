@@ -8,13 +8,13 @@ from typing import Any
 
 from torch import nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import BaseComposition
-from skssl._parameters import ReadsAll
-from skssl._reconstruction import ReconstructionMixin
-from skssl._sharing import Once, SharedEncoder, once
-from skssl._train import Net
+from skssl._training._loop import Net
+from skssl.base._parameters import ReadsAll
+from skssl.base._reconstruction import ReconstructionMixin
+from skssl.base._transformer import SSLTransformer
 from skssl.methods._scarf import SCARF
+from skssl.methods._sharing import Once, SharedEncoder, once
 from skssl.methods._vime import VIME
 from skssl.views import Views
 

@@ -5,10 +5,10 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._outliers import ScoresRows
-from skssl._parameters import ReadsTables
+from skssl.base._parameters import ReadsTables
+from skssl.base._row_scores import ScoresRows
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import front_and_body
 from skssl.losses import deterministic_contrast
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch.nn.functional as F
 from sklearn.utils.validation import check_is_fitted
 
-from skssl._base import SSLTransformer, _apply
 from skssl._compat import Interval, StrOptions
-from skssl._parameters import ReadsVideo
+from skssl.base._parameters import ReadsVideo
+from skssl.base._transformer import SSLTransformer, _apply
 from skssl.encoders import FramePredictor
 from skssl.encoders._video import go_on, maps_of
 from skssl.losses import gradient_difference

@@ -5,9 +5,9 @@ from numbers import Integral
 import torch
 from torch import nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._parameters import ReadsSeries
+from skssl.base._parameters import ReadsSeries
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import check_causal
 from skssl.views import original
 

@@ -6,11 +6,11 @@ from numbers import Integral
 import torch
 import torch.nn.functional as F
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._language import ContinuesTokens
-from skssl._parameters import ReadsTokens
-from skssl._vocabulary import MASK, PAD, UNKNOWN
+from skssl._data._vocabulary import MASK, PAD, UNKNOWN
+from skssl.base._parameters import ReadsTokens
+from skssl.base._token_prediction import ContinuesTokens
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders._tokens import VocabularyHead, token_width, vectors_of
 from skssl.views import random_chunk
 

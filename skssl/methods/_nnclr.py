@@ -6,13 +6,13 @@ from numbers import Integral, Real
 import torch
 import torch.nn.functional as F
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._joint import projections
-from skssl._parameters import ReadsAll
-from skssl._teachers import Queue
+from skssl.base._parameters import ReadsAll
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import MLP, width_of
 from skssl.losses import info_nce
+from skssl.methods._projections import projections
+from skssl.methods._teachers import Queue
 
 
 class NNCLR(ReadsAll, SSLTransformer):

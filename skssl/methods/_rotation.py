@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval, StrOptions
-from skssl._parameters import ReadsImages
+from skssl.base._parameters import ReadsImages
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import MLP, encode, width_of
 from skssl.views import original
 

@@ -5,9 +5,9 @@ from numbers import Real
 
 import torch
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._parameters import ReadsTables
+from skssl.base._parameters import ReadsTables
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import info_nce
 from skssl.views import original, swap_cells

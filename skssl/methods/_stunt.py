@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._parameters import ReadsTables
+from skssl.base._parameters import ReadsTables
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import TableFront, encode
 from skssl.losses import prototypical
 from skssl.views import altered, swap_columns

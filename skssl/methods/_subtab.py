@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._parameters import ReadsTables
-from skssl._reconstruction import ReconstructionMixin
+from skssl.base._parameters import ReadsTables
+from skssl.base._reconstruction import ReconstructionMixin
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import cell_error, info_nce
 from skssl.views import swap_cells

@@ -6,10 +6,10 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._parameters import ReadsTables
-from skssl._reconstruction import ReconstructionMixin
+from skssl.base._parameters import ReadsTables
+from skssl.base._reconstruction import ReconstructionMixin
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import cell_error
 from skssl.views import swap_cells

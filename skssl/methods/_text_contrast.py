@@ -4,12 +4,12 @@ from functools import partial
 from numbers import Real
 from typing import Any
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._joint import mean_over_pairs
-from skssl._parameters import ReadsTokens
+from skssl.base._parameters import ReadsTokens
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import encode
 from skssl.losses import nt_xent
+from skssl.methods._projections import mean_over_pairs
 from skssl.views import Compose, drop_tokens, random_chunk
 
 

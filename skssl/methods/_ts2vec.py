@@ -4,9 +4,9 @@ from numbers import Integral, Real
 
 import torch
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._parameters import ReadsSeries
+from skssl.base._parameters import ReadsSeries
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import check_sequence
 from skssl.losses import hierarchical_contrast
 from skssl.views import original, overlapping_crops

@@ -2,12 +2,12 @@
 
 from numbers import Integral, Real
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval
-from skssl._joint import mean_over_pairs, projections
-from skssl._parameters import ReadsAll
+from skssl.base._parameters import ReadsAll
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import MLP, width_of
 from skssl.losses import vicreg
+from skssl.methods._projections import mean_over_pairs, projections
 
 
 class VICReg(ReadsAll, SSLTransformer):

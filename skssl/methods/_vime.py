@@ -5,10 +5,10 @@ from numbers import Real
 
 from torch import nn
 
-from skssl._base import SSLTransformer
 from skssl._compat import Interval, StrOptions
-from skssl._parameters import ReadsTables
-from skssl._reconstruction import ReconstructionMixin
+from skssl.base._parameters import ReadsTables
+from skssl.base._reconstruction import ReconstructionMixin
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import cell_heads, encode, width_of
 from skssl.losses import cell_error, mask_error
 from skssl.views import altered, swap_cells

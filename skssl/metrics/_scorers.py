@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skssl._base import SSLTransformer, _apply
 from skssl._compat import Interval, StrOptions, count_rows, take_rows, validate_params
-from skssl._kinds import rows_a_step
-from skssl._train import local_seed
+from skssl._training._loop import local_seed
+from skssl.base._modalities import rows_a_step
+from skssl.base._transformer import SSLTransformer, _apply
 from skssl.inspection._fitted import spread, unwrap
 from skssl.metrics._spectrum import alpha_req, nesum, rankme, stable_rank
 from skssl.metrics._views import alignment, knn_consistency, lidar, uniformity

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from skssl._vocabulary import MASK, N_SPECIAL, PAD, UNKNOWN
+from skssl._data._vocabulary import MASK, N_SPECIAL, PAD, UNKNOWN
 
 
 def random_chunk(

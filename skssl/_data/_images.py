@@ -1,0 +1,222 @@
+"""The readers of images and of clips: one tensor, channels first, of bytes where it is bytes."""
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from skssl._data._containers import as_array, check_n_samples
+
+MAKE_IMAGES = (
+    "Pass images as (n, height, width), (n, height, width, channels) or (n, channels, height, "
+    "width), or as rows of pixels with image_shape=(height, width)."
+)
+MAKE_CLIPS = (
+    "Pass clips of one length as (n, time, height, width), (n, time, height, width, channels) or "
+    "(n, time, channels, height, width)."
+)
+
+
+class ImageReader:
+    """Turn arrays of images into one tensor, channels first; bytes stay bytes.
+
+    Parameters
+    ----------
+    image_shape : tuple of int or None, default=None
+        Shape of one image, for rows of pixels: (height, width), or with the channels first or
+        last. For other arrays None will do.
+    channel_axis : "auto" or int, default="auto"
+        Axis of the channels in the array of all images, rows being reshaped first: 1 or -1.
+        ``"auto"`` takes the axis that is shorter than height and width, where there is one.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of one image as ``fit`` saw it, channels first.
+    is_bytes : bool
+        Whether these were bytes.
+    """
+
+    kind = "image"
+    columns = None
+    shape: tuple[int, ...]
+    is_bytes: bool
+    _lead: ClassVar[int] = 1  # axes before those of an image
+
+    def __init__(self, image_shape: Any = None, channel_axis: Any = "auto"):
+        self.image_shape = image_shape
+        self.channel_axis = channel_axis
+
+    def fit(self, X: Any, *more: Any) -> "ImageReader":
+        """Learn the shape of an image."""
+        array = self._array(X)
+        self.is_bytes = array.dtype in (np.uint8, np.bool_)
+        self.layout = array.shape[self._lead :]
+        self.axis = _channel_axis(array.shape, self.channel_axis, self._lead)
+        n_channels = 1 if self.axis is None else array.shape[self.axis]
+        self.shape = (n_channels, *_others(array.shape, self.axis, self._lead))
+        return self
+
+    def read(self, X: Any, ensure_min_samples: int = 1) -> torch.Tensor:
+        """Return X as one tensor of shape (n, channels, height, width) on the CPU.
+
+        It is uint8 where X is, else float32, and may share the memory of X: never write to it.
+        """
+        array = self._array(X)
+        if array.shape[self._lead :] != self.layout:
+            raise ValueError(
+                f"X has images of shape {array.shape[self._lead :]}, but {self.layout} was seen in "
+                "fit. Resize or crop them, and keep the channels where they were."
+            )
+        check_n_samples(array.shape, ensure_min_samples)
+        x = torch.from_numpy(_numbers(array, self.kind))
+        if self.axis is None:
+            return x.unsqueeze(self._lead)
+        return x.movedim(self.axis, self._lead)
+
+    @staticmethod
+    def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """Return the images of two tensors that ``read`` made as one."""
+        return torch.cat([first, second])
+
+    def restore(self, images: np.ndarray, like: Any) -> np.ndarray:
+        """Return images (n, channels, height, width), in the user's units, laid out like theirs.
+
+        Bytes are rounded and clipped to bytes.
+        """
+        given, lead = as_array(like), self._lead
+        out = images.squeeze(lead) if self.axis is None else np.moveaxis(images, lead, self.axis)
+        if given.dtype == np.uint8:
+            out = out.round().clip(0, 255)
+        dtype = given.dtype if given.dtype.kind == "f" or given.dtype == np.uint8 else np.float32
+        out = out.reshape(*out.shape[:lead], *given.shape[lead:])
+        return np.ascontiguousarray(out, dtype=dtype)
+
+    def _array(self, X: Any) -> np.ndarray:
+        """Return X as an array of three or four dimensions."""
+        array = as_array(X)
+        if array.ndim == 2 and self.image_shape is not None:
+            shape = self._image_shape()
+            if array.shape[1] != math.prod(shape):
+                raise ValueError(
+                    f"X has rows of {array.shape[1]} pixels, but image_shape={shape} makes "
+                    f"{math.prod(shape)}."
+                )
+            array = array.reshape(len(array), *shape)
+        if array.ndim not in (3, 4):
+            raise ValueError(f"Expected images, got an array of shape {array.shape}. {MAKE_IMAGES}")
+        if self.image_shape is not None and array.shape[1:] != self._image_shape():
+            raise ValueError(
+                f"X has images of shape {array.shape[1:]}, but image_shape is "
+                f"{self._image_shape()}. Leave it out for arrays that are no rows of pixels."
+            )
+        if 0 in array.shape[1:]:
+            raise ValueError(f"Expected images of at least one pixel, got shape {array.shape}.")
+        return array
+
+    def _image_shape(self) -> tuple[int, ...]:
+        shape = tuple(np.atleast_1d(np.asarray(self.image_shape)).tolist())
+        if len(shape) not in (2, 3) or not all(isinstance(n, int) and n > 0 for n in shape):
+            raise ValueError(
+                "image_shape must be (height, width), or three numbers with the channels first "
+                f"or last; got {self.image_shape!r}."
+            )
+        return shape
+
+
+class VideoReader(ImageReader):
+    """Turn arrays of clips into one tensor (n, time, channels, height, width).
+
+    Frames are read as :class:`ImageReader` reads images. All clips of an array are of one
+    length; that of another array may differ.
+
+    Parameters
+    ----------
+    channel_axis : "auto" or int, default="auto"
+        Axis of the channels in the array of all clips: 2 or -1. ``"auto"`` takes the axis that
+        is shorter than height and width, where there is one.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of one frame as ``fit`` saw it, channels first.
+    """
+
+    kind = "video"
+    _lead = 2
+
+    def __init__(self, channel_axis: Any = "auto"):
+        super().__init__(None, channel_axis)
+
+    @staticmethod
+    def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """Return the clips of two tensors that ``read`` made as one."""
+        if first.shape[1] != second.shape[1]:
+            raise ValueError(
+                f"X has clips of {first.shape[1]} frames and X_unlabeled of {second.shape[1]}. "
+                "Cut them to one length."
+            )
+        return torch.cat([first, second])
+
+    def _array(self, X: Any) -> np.ndarray:
+        """Return X as an array of four or five dimensions."""
+        array = as_array(X)
+        if array.ndim not in (4, 5):
+            raise ValueError(f"Expected clips, got an array of shape {array.shape}. {MAKE_CLIPS}")
+        if 0 in array.shape[1:]:
+            raise ValueError(f"Expected clips of at least one pixel, got shape {array.shape}.")
+        return array
+
+
+def _channel_axis(shape: tuple[int, ...], given: Any, lead: int = 1) -> int | None:
+    """Return the axis of the channels, the first or last of an image; None if there is none.
+
+    ``lead`` is the number of axes before those of an image.
+    """
+    if len(shape) == lead + 2:
+        return None
+    if given != "auto":
+        if given not in (lead, lead + 2, -1):
+            raise ValueError(
+                f"channel_axis must be 'auto', {lead} or -1 for an array of shape {shape}; got "
+                f"{given!r}."
+            )
+        return given % len(shape)
+    first, last = lead, lead + 2
+    candidates = [a for a in (first, last) if shape[a] < min(_others(shape, a, lead))]
+    if len(candidates) != 1:
+        raise ValueError(
+            f"X of shape {shape} does not tell its channels from height and width. Say which "
+            f"axis they are on: channel_axis={lead} or channel_axis=-1."
+        )
+    return candidates[0]
+
+
+def _others(shape: tuple[int, ...], axis: int | None, lead: int = 1) -> list[int]:
+    return [n for i, n in enumerate(shape) if i >= lead and i != axis]
+
+
+def _numbers(array: np.ndarray, modality: str) -> np.ndarray:
+    """Return bytes as they are, and any other numbers as finite float32; always writable."""
+    kind = array.dtype.kind
+    if kind == "b" or array.dtype == np.uint8:
+        array = array.view(np.uint8) if kind == "b" else array
+        return array if array.flags.writeable and array.dtype.isnative else array.copy()
+    if kind == "c":
+        raise ValueError("Complex data not supported. Pass magnitude and phase as two channels.")
+    if kind not in "fiuO":
+        make = MAKE_IMAGES if modality == "image" else MAKE_CLIPS
+        raise TypeError(f"Expected numbers in images, got dtype {array.dtype}. {make}")
+    out = np.array(array, dtype=np.float32)
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        is_finite = np.isfinite(out.sum(dtype=np.float64))
+    if not is_finite:
+        bad = np.flatnonzero(~np.isfinite(out.reshape(len(out), -1)).all(1))
+        what = "NaN" if np.isnan(out[bad[0]]).any() else "infinity"
+        things = "images" if modality == "image" else "clips"
+        raise ValueError(
+            f"Input X contains {what}: {len(bad)} of {len(out)} {things}, the first in row "
+            f"{bad[0]}. Expected finite pixels; leave these {things} out, or fill them in."
+        )
+    return out

@@ -1,0 +1,154 @@
+"""Columns of numbers and levels back into the container they came from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+
+from skssl._data._containers import as_array, is_missing
+
+
+def build(parts: list[np.ndarray], like: Any, where: Sequence[int], n: int) -> Any:
+    """Return columns of n cells as a container like the user's.
+
+    Parameters
+    ----------
+    parts : list of ndarray
+        Columns as float64 with NaN for missing, or as objects with None for missing.
+    like : array-like or dataframe
+        What to imitate.
+    where : sequence of int
+        The position in ``like`` of each column.
+    n : int
+        Number of rows.
+    """
+    like = nw.to_native(like, pass_through=True)
+    if not nw.dependencies.is_into_dataframe(like):
+        return _build_array(parts, as_array(like), n)
+    schema = list(nw.from_native(like, eager_only=True).schema.values())
+    parts = [_fit_dtype(part, schema[i]) for part, i in zip(parts, where, strict=True)]
+    if nw.dependencies.is_polars_dataframe(like):
+        return _build_polars(parts, like, where)
+    if nw.dependencies.is_pyarrow_table(like):
+        return _build_arrow(parts, like, where)
+    return _build_pandas(parts, like, where, n)
+
+
+def merge(like: Any, new: Any, missing: np.ndarray) -> Any:
+    """Return a copy of the user's container with its missing cells taken from ``new``."""
+    like = nw.to_native(like, pass_through=True)
+    if not nw.dependencies.is_into_dataframe(like):
+        old = as_array(like)
+        return np.where(missing, new, old) if missing.any() else old.copy()
+    holes = np.flatnonzero(missing.any(0)).tolist()
+    if nw.dependencies.is_polars_dataframe(like):
+        pl = nw.get_native_namespace(like)
+        columns = {i: like[:, i].cast(new.dtypes[i]) for i in holes}
+        filled = [new[:, i].zip_with(pl.Series(missing[:, i]), columns[i]) for i in holes]
+        return like.with_columns(filled)
+    if nw.dependencies.is_pyarrow_table(like):
+        return _merge_arrow(like, new, missing, holes)
+    out = like.copy()
+    for i in holes:
+        rows = np.flatnonzero(missing[:, i])
+        column = like.iloc[:, i].astype(new.dtypes.iloc[i])
+        column.iloc[rows] = new.iloc[rows, i].array
+        out.isetitem(i, column)
+    return out
+
+
+def _merge_arrow(like: Any, new: Any, missing: np.ndarray, holes: list[int]) -> Any:
+    pa = nw.get_native_namespace(like)
+    rows = np.arange(len(missing))
+    for i in holes:
+        name, column = like.column_names[i], new.column(i)
+        chunks = [*like.column(i).cast(column.type).chunks, *column.chunks]
+        both = pa.chunked_array(chunks, type=column.type).unify_dictionaries()
+        which = np.where(missing[:, i], rows + len(rows), rows)
+        like = like.set_column(i, name, both.take(pa.array(which)))
+    return like
+
+
+def _fit_dtype(part: np.ndarray, dtype: Any) -> np.ndarray:
+    """Round numbers that go back to a column of integers or bools."""
+    if part.dtype == object or not (dtype.is_integer() or dtype == nw.Boolean):
+        return part
+    missing = np.isnan(part)
+    if dtype == nw.Boolean:
+        out = (part > 0.5).astype(object)
+        out[missing] = None
+        return out
+    return _round(part, str(dtype).lower())
+
+
+def _round(part: np.ndarray, dtype: str) -> np.ndarray:
+    """Round to an integer dtype and stay within it; floats where something is missing."""
+    part = np.rint(part)
+    if "128" in dtype:
+        return part
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    top = float(high) if int(float(high)) <= high else np.nextafter(float(high), 0)
+    part = part.clip(low, top)
+    return part if np.isnan(part).any() else part.astype(dtype)
+
+
+def _build_pandas(parts: list[np.ndarray], like: Any, where: Sequence[int], n: int) -> Any:
+    pd = nw.get_native_namespace(like)
+    index = like.index if len(like) == n else pd.RangeIndex(n)
+    data = {}
+    for j, (part, i) in enumerate(zip(parts, where, strict=True)):
+        dtype = like.dtypes.iloc[i]
+        if dtype.name == "category":
+            new = [v for v in dict.fromkeys(part.tolist()) if not is_missing(v)]
+            new = [v for v in new if v not in dtype.categories]
+            if new:
+                dtype = pd.CategoricalDtype([*dtype.categories, *new], dtype.ordered)
+        elif isinstance(dtype, np.dtype) and dtype.kind in "iub" and part.dtype.kind in "fO":
+            dtype = part.dtype if pd.isna(part).any() else dtype
+        try:
+            data[j] = pd.Series(part, index=index, dtype=dtype)
+        except (TypeError, ValueError):
+            data[j] = pd.Series(part, index=index)
+    out = pd.DataFrame(data, index=index)
+    out.columns = like.columns[list(where)]
+    return out
+
+
+def _build_polars(parts: list[np.ndarray], like: Any, where: Sequence[int]) -> Any:
+    pl = nw.get_native_namespace(like)
+    data = []
+    for part, i in zip(parts, where, strict=True):
+        values = part.tolist() if part.dtype == object else part
+        series = pl.Series(like.columns[i], values, nan_to_null=True)
+        cast = series.cast(like.dtypes[i], strict=False)
+        data.append(cast if cast.null_count() == series.null_count() else series)
+    return pl.DataFrame(data)
+
+
+def _build_arrow(parts: list[np.ndarray], like: Any, where: Sequence[int]) -> Any:
+    pa = nw.get_native_namespace(like)
+    data = []
+    for part, i in zip(parts, where, strict=True):
+        values = pa.array(part, from_pandas=True)
+        if values.null_count == len(values):
+            values = pa.nulls(len(values))  # fits every type
+        try:
+            data.append(values.cast(like.schema.types[i], safe=False))
+        except (ValueError, TypeError, NotImplementedError):
+            data.append(values)
+    return pa.table(data, names=[like.column_names[i] for i in where])
+
+
+def _build_array(parts: list[np.ndarray], like: np.ndarray, n: int) -> np.ndarray:
+    kind = like.dtype.kind
+    out = np.empty((n, len(parts)), dtype=object if kind in "OUT" else np.float64)
+    for j, part in enumerate(parts):
+        out[:, j] = part
+    if kind == "f":
+        return out.astype(like.dtype)
+    if kind in "iu":
+        return _round(out, like.dtype.name)
+    if kind == "b" and not np.isnan(out).any():
+        return out > 0.5
+    return out.astype(str) if kind == "U" and None not in out.ravel().tolist() else out

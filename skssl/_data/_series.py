@@ -1,0 +1,104 @@
+"""The reader of series: one tensor (n, channels, time), NaN where there is nothing."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from skssl._data._containers import as_array, check_n_samples, join_padded
+
+MAKE_SERIES = (
+    "Pass series as (n, channels, time), as a list of arrays (channels, time) of different "
+    "lengths, or, with modality='series', one channel as (n, time)."
+)
+
+
+class SeriesReader:
+    """Turn series of equal or different lengths into one float32 tensor, NaN behind the last step.
+
+    Attributes
+    ----------
+    n_channels : int
+        Channels of the series that ``fit`` saw. Lengths may differ from one call to the next.
+    """
+
+    kind = "series"
+    columns = None
+    n_channels: int
+
+    def fit(self, X: Any, *more: Any) -> "SeriesReader":
+        """Learn the number of channels."""
+        self.n_channels = _as_series(X).shape[1]
+        return self
+
+    def read(self, X: Any, ensure_min_samples: int = 1) -> torch.Tensor:
+        """Return X as one tensor of shape (n, channels, time) on the CPU."""
+        array = _as_series(X)
+        if array.shape[1] != self.n_channels:
+            raise ValueError(
+                f"X has series of {array.shape[1]} channels, but {self.n_channels} were seen in "
+                "fit. Arrays are (n, channels, time): swap the axes if time comes first."
+            )
+        check_n_samples(array.shape, ensure_min_samples)
+        return torch.from_numpy(array)
+
+    @staticmethod
+    def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """Return the series of two tensors that ``read`` made as one, of the greater length."""
+        return join_padded(first, second, torch.nan)
+
+
+def is_ragged(X: Any) -> bool:
+    """Tell whether X is a list of arrays of numbers whose lengths differ."""
+    if not isinstance(X, list | tuple | np.ndarray) or getattr(X, "ndim", 1) != 1:
+        return False
+    parts = [x for x in X if isinstance(x, np.ndarray | torch.Tensor | list | tuple)]
+    if len(parts) < len(X) or not parts:
+        return False
+    try:
+        shapes = {np.shape(x) for x in parts}
+    except ValueError:
+        return False
+    return len(shapes) > 1 and {len(shape) for shape in shapes} in ({1}, {2})
+
+
+def _as_series(X: Any) -> np.ndarray:
+    """Return X as a new float32 array (n, channels, time)."""
+    array = _stacked(X) if is_ragged(X) else as_array(X)
+    if array.ndim == 1 and array.dtype == object and len(array):
+        array = _stacked(list(array))
+    if array.ndim == 2:
+        array = array[:, None]
+    if array.ndim != 3 or 0 in array.shape[1:]:
+        raise ValueError(f"Expected series, got an array of shape {array.shape}. {MAKE_SERIES}")
+    if array.dtype.kind not in "fiubO":
+        raise TypeError(f"Expected numbers in series, got dtype {array.dtype}. {MAKE_SERIES}")
+    out = np.array(array, dtype=np.float32)
+    if np.isinf(out).any():
+        bad = np.flatnonzero(np.isinf(out).any((1, 2)))
+        raise ValueError(
+            f"Input X contains infinity, or values too large for float32: {len(bad)} of "
+            f"{len(out)} series, the first in row {bad[0]}. NaN marks a missing value."
+        )
+    return out
+
+
+def _stacked(X: Any) -> np.ndarray:
+    """Return arrays of different lengths as one, whose channels must be as many."""
+    parts = [np.atleast_2d(np.asarray(as_array(x), dtype=np.float32)) for x in X]
+    channels = {part.shape[0] for part in parts}
+    if len(channels) > 1 or any(part.ndim != 2 for part in parts):
+        raise ValueError(
+            f"Series have {sorted(channels)} channels; expected the same number in each. "
+            f"{MAKE_SERIES}"
+        )
+    return stacked(parts)
+
+
+def stacked(parts: list[np.ndarray]) -> np.ndarray:
+    """Return arrays (channels, time) as one, float32, NaN behind the last step of each."""
+    length = max(part.shape[1] for part in parts)
+    out = np.full((len(parts), len(parts[0]), length), np.nan, np.float32)
+    for row, part in zip(out, parts, strict=True):
+        row[:, : part.shape[1]] = part
+    return out

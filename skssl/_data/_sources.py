@@ -1,0 +1,350 @@
+"""Tables outside memory: arrays on a disk, Parquet, datasets of Arrow, batches of any origin."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import chain, islice
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import torch
+from scipy.sparse import issparse
+
+from skssl._compat import import_pyarrow
+from skssl._data._containers import as_array, open_table
+
+IN_MEMORY = 2**26  # a table of so many cells is read whole, as any other
+BLOCK = 2**18  # cells that are read at a time
+PARTS = 8  # into which a row group is cut at most: each is reached by decoding those before it
+SUFFIXES = (".parquet", ".parq", ".pq")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows that follow each other and are read from the first of them on.
+
+    ``start`` is the number of that one; ``blocks()`` yields arrays or frames of some rows.
+    """
+
+    start: int
+    blocks: Callable[[], Iterator[Any]]
+
+
+@dataclass
+class Source:
+    """A table outside memory: pieces that can be read in any order.
+
+    Parameters
+    ----------
+    pieces : list of Piece
+        Every row once.
+    n_rows : int or None
+        How many rows there are, where that is known before all are read.
+    whole : callable, default=None
+        Reads all rows into one frame, where that is faster than block by block.
+    in_order : callable, default=None
+        Yields all rows as they stand, where that is faster than one piece after the other.
+    at : callable, default=None
+        From a slice to its rows, where any rows can be read without those before them.
+    is_once : bool, default=False
+        Whether it is an iterator, which makes one pass.
+    """
+
+    pieces: list[Piece]
+    n_rows: int | None = None
+    whole: Callable[[], Any] | None = None
+    in_order: Callable[[], Iterator[Any]] | None = None
+    at: Callable[[slice], Any] | None = None
+    is_once: bool = False
+
+    @cached_property
+    def head(self) -> Any:
+        """The first rows."""
+        return next(self.blocks())
+
+    def blocks(self) -> Iterator[Any]:
+        """Yield all rows as they stand."""
+        if self.in_order is not None:
+            return self.in_order()
+        return chain.from_iterable(piece.blocks() for piece in self.pieces)
+
+    def settled(self) -> Any:
+        """Return all rows as one array or frame if they are few enough, else the source."""
+        if self.is_once:
+            raise ValueError(
+                "X is an iterator, which makes one pass, and fit makes several: over all rows to "
+                "learn how columns are scaled, and then to train. Pass an object whose __iter__ "
+                "starts anew each time, such as a DataLoader; or call partial_fit, once over all "
+                "of it."
+            )
+        width = open_table(self.head).shape[1]
+        if self.n_rows is not None and self.n_rows * width > IN_MEMORY:
+            return self
+        if self.whole is not None:
+            return self.whole()
+        found, n = [], 0
+        for block in self.blocks():
+            found.append(block)
+            n += len(block)
+            if n * width > IN_MEMORY:
+                return self
+        return joined(found)
+
+    def windows(self) -> Iterator[Any]:
+        """Yield all rows as they stand, in frames or arrays as large as memory shall hold.
+
+        One row that is left over is left out, unless it is the only one.
+        """
+        found: list[Any] = []
+        n, n_windows, most = 0, 0, 0
+        for block in self.blocks():
+            most = most or max(2, IN_MEMORY // open_table(block).shape[1])
+            found.append(block)
+            n += len(block)
+            if n >= most:
+                yield joined(found)
+                n, n_windows, found = 0, n_windows + 1, []
+        if n > 1 or (found and not n_windows):
+            yield joined(found)
+
+
+def lies_outside(X: Any) -> bool:
+    """Tell whether X is a path, a dataset, an array outside memory, or batches."""
+    if isinstance(X, str | os.PathLike | np.memmap) or _is_dataset(X):
+        return True
+    return _is_array_elsewhere(X) or _is_batches(X)
+
+
+def open_source(X: Any) -> Any:
+    """Return the source that reads X; an array that memory holds is returned as it is."""
+    if isinstance(X, str | os.PathLike):
+        return _open_parquet(Path(X))
+    if _is_dataset(X):
+        return _open_dataset(X)
+    if _is_batches(X):
+        return Source([Piece(0, partial(_batches_of, X))], is_once=isinstance(X, Iterator))
+    return _open_array(X) if X.shape[0] * X.shape[1] > IN_MEMORY else X
+
+
+def joined(blocks: list[Any]) -> Any:
+    """Return blocks as one array or frame."""
+    frames = [nw.from_native(block, pass_through=True) for block in blocks]
+    if len(frames) == 1 or not isinstance(frames[0], nw.DataFrame):
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    return nw.concat(frames).to_native()
+
+
+def _is_dataset(X: Any) -> bool:
+    module = sys.modules.get("pyarrow.dataset")  # whoever holds one has imported it
+    return module is not None and isinstance(X, module.Dataset)
+
+
+def _is_array_elsewhere(X: Any) -> bool:
+    """Tell whether X is a table that is sliced as arrays are, but is none: of zarr, h5py, dask."""
+    if isinstance(X, np.ndarray | torch.Tensor) or issparse(X) or not hasattr(X, "__getitem__"):
+        return False
+    return hasattr(getattr(X, "dtype", None), "kind") and len(getattr(X, "shape", ())) == 2
+
+
+def _is_batches(X: Any) -> bool:
+    if not isinstance(X, Iterable) or isinstance(X, list | tuple | dict | set | bytes | np.ndarray):
+        return False
+    is_data = hasattr(X, "shape") or hasattr(X, "__array__") or hasattr(X, "__getitem__")
+    return not is_data and nw.from_native(X, pass_through=True) is X
+
+
+# -------------------------------------------------------------------------------- arrays
+
+
+def _open_array(X: Any) -> Source:
+    n, width = X.shape
+    chunk = (getattr(X, "chunks", None) or (1,))[0]
+    chunk = max(chunk) if isinstance(chunk, tuple) else chunk  # dask names every one
+    n_rows = ceil(max(1, BLOCK // max(1, width)) / chunk) * chunk
+
+    def at(rows: slice) -> np.ndarray:
+        return np.asarray(X[rows])
+
+    def blocks(start: int) -> Iterator[np.ndarray]:
+        yield at(slice(start, min(start + n_rows, n)))
+
+    pieces = [Piece(start, partial(blocks, start)) for start in range(0, n, n_rows)]
+    return Source(pieces, n, at=at)
+
+
+# -------------------------------------------------------------------------------- batches
+
+
+def _batches_of(X: Iterable[Any]) -> Iterator[Any]:
+    """Yield batches as frames or arrays; of none, or of anything else, say so."""
+    with torch.random.fork_rng(devices=[]):  # a DataLoader draws from the global generator
+        batches = iter(X)
+        first = next(batches, None)
+    if first is None:
+        raise ValueError(
+            "X yields no batches. Pass an iterable of arrays or frames that starts anew each time "
+            "it is iterated over."
+        )
+    columns = None
+    for batch in chain([first], batches):
+        if hasattr(batch, "to_struct_array"):  # a RecordBatch
+            batch = import_pyarrow().Table.from_batches([batch])
+        if isinstance(batch, list | tuple):
+            raise TypeError(
+                f"A batch must be an array or frame of shape (n, d), got a {type(batch).__name__} "
+                f"of {len(batch)}. Where batches are pairs of X and y, pass X alone, as in "
+                "DataLoader(X, batch_size=1024)."
+            )
+        table = open_table(batch)
+        found = table.shape[1] if table.names is None else table.names
+        columns = found if columns is None else columns
+        if found != columns:
+            raise ValueError(
+                f"Batches of X differ: after columns {columns} came {found}. All need the same "
+                "columns, in one order."
+            )
+        yield as_array(batch) if table.names is None else batch
+
+
+# -------------------------------------------------------------------------------- Parquet
+
+
+def _open_parquet(path: Path) -> Source:
+    """Open a Parquet file, or all those in a folder and the folders in it."""
+    if not path.exists():
+        raise FileNotFoundError(
+            f"There is no file or folder {str(path)!r}. A path must be that of a Parquet file, or "
+            "of a folder of them; rows are passed as an array or a DataFrame."
+        )
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        if not files:
+            raise ValueError(
+                f"The folder {str(path)!r} has no Parquet files: none whose name ends in "
+                f"{', '.join(SUFFIXES)}. Pass the folder that has them, or the path of one."
+            )
+    pa = import_pyarrow()
+    try:
+        dataset = pa.dataset.dataset(
+            list(map(str, files)),
+            format="parquet",
+            partitioning="hive" if path.is_dir() else None,
+            partition_base_dir=str(path) if path.is_dir() else None,
+        )
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _not_parquet(path, error) from error
+    fragments = list(dataset.get_fragments())
+    for fragment in fragments:
+        _check_schema(fragment, fragments[0])
+    return _open_dataset(dataset)
+
+
+def _not_parquet(path: Path, error: Exception) -> ValueError:
+    reason = str(error).splitlines()[0]
+    return ValueError(
+        f"{str(path)!r} cannot be read as Parquet: {reason} Write it by DataFrame.to_parquet, or "
+        "read it yourself and pass its rows as batches."
+    )
+
+
+def _check_schema(fragment: Any, first: Any) -> None:
+    pa = import_pyarrow()
+    try:
+        found, wanted = fragment.physical_schema, first.physical_schema
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _not_parquet(Path(fragment.path), error) from error
+    if found.equals(wanted):
+        return
+    columns, others = ({field.name: str(field.type) for field in s} for s in (found, wanted))
+    differing = [name for name in [*others, *columns] if columns.get(name) != others.get(name)]
+    what = "the order of the columns differs"
+    if differing:
+        kinds = (kinds.get(differing[0], "missing") for kinds in (columns, others))
+        what = f"column {differing[0]!r} is {next(kinds)} here and {next(kinds)} there"
+    raise ValueError(
+        f"All files need the same columns, of the same types and in one order: {what}, in "
+        f"{fragment.path!r} and {first.path!r}. Write them anew with one schema, or pass "
+        "pyarrow.dataset.dataset(folder, schema=...), which converts."
+    )
+
+
+def _open_dataset(dataset: Any) -> Source:
+    """Open a dataset of Arrow: by parts of row groups, or fragments where it is not Parquet."""
+    pa = import_pyarrow()
+    hidden = _index_columns(dataset.schema)
+    columns = [name for name in dataset.schema.names if name not in hidden]
+    n_rows = max(1, BLOCK // max(1, len(columns)))
+    try:
+        fragments = list(dataset.get_fragments())
+    except ValueError as error:
+        raise ValueError(
+            "A filtered dataset cannot be read in parts. Write what it keeps by "
+            "pyarrow.dataset.write_dataset, and pass that folder; or pass an object whose "
+            "__iter__ returns dataset.to_batches()."
+        ) from error
+    pieces, groups, start = [], [], 0
+    for fragment in fragments:
+        is_parquet = isinstance(fragment, pa.dataset.ParquetFileFragment)
+        is_plain = is_parquet and fragment.physical_schema.equals(dataset.schema)
+        for group in fragment.split_by_row_group() if is_parquet else [fragment]:
+            scan = _row_group if is_plain else partial(_scan, dataset.schema)
+            read = partial(scan, group, columns, n_rows)
+            n_blocks = ceil((n := _n_rows(group)) / n_rows)
+            step = max(1, ceil(n_blocks / PARTS)) if is_plain else n_blocks
+            for i in range(0, n_blocks, step):
+                pieces.append(Piece(start + i * n_rows, partial(_some_of, read, i, i + step)))
+            groups.append(read)
+            start += n
+    if not start:
+        raise ValueError(
+            f"X has no rows: {len(fragments)} files with {len(columns)} columns and 0 rows, while "
+            "a minimum of 1 is required. Pass the file or folder that has them."
+        )
+    whole = partial(dataset.to_table, columns=columns)
+    return Source(pieces, start, whole, lambda: chain.from_iterable(read() for read in groups))
+
+
+def _n_rows(group: Any) -> int:
+    """Return the rows of a fragment; of one row group, ``count_rows`` counts the whole file."""
+    if hasattr(group, "row_groups"):
+        return sum(row_group.num_rows for row_group in group.row_groups)
+    return group.count_rows()
+
+
+def _some_of(read: Callable[[], Iterator[Any]], first: int, last: int) -> Iterator[Any]:
+    return islice(read(), first, last)
+
+
+def _index_columns(schema: Any) -> set[str]:
+    """Return the columns in which pandas wrote the index of a frame."""
+    written = (schema.pandas_metadata or {}).get("index_columns", [])
+    return {name for name in written if isinstance(name, str)}
+
+
+def _row_group(group: Any, columns: list[str], n_rows: int) -> Iterator[Any]:
+    """Yield the rows of a row group, which is decoded page by page."""
+    pa = import_pyarrow()
+    with group.open() as file:
+        parquet = pa.parquet.ParquetFile(
+            file, metadata=group.metadata, buffer_size=2**16, pre_buffer=False
+        )
+        numbers = [row_group.id for row_group in group.row_groups]
+        batches = parquet.iter_batches(n_rows, numbers, columns, use_threads=False)
+        yield from (pa.Table.from_batches([batch]) for batch in batches)
+
+
+def _scan(schema: Any, group: Any, columns: list[str], n_rows: int) -> Iterator[Any]:
+    """Yield the rows of anything else of a dataset, converted to its schema."""
+    pa = import_pyarrow()
+    scanner = group.scanner(
+        schema=schema, columns=columns, batch_size=n_rows, batch_readahead=0, use_threads=False
+    )
+    for batch in scanner.to_batches():
+        for start in range(0, len(batch), n_rows):
+            yield pa.Table.from_batches([batch.slice(start, n_rows)])

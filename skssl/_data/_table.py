@@ -1,0 +1,357 @@
+"""The reader of tables: one float tensor, and what its columns mean."""
+
+import datetime
+import math
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from numbers import Complex, Integral, Real
+from types import NoneType
+from typing import Any
+
+import numpy as np
+import torch
+
+from skssl._data._columns import Columns
+from skssl._data._containers import (
+    VECTORIZER,
+    Table,
+    check_n_samples,
+    is_missing,
+    label_of,
+    open_table,
+    refuse,
+)
+from skssl._data._restore_table import build, merge
+
+_TIMES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+
+
+class TableReader:
+    """Turn tables into tensors and back; remembers the categories.
+
+    Parameters
+    ----------
+    categorical_features : "from_dtype", list of str, list of int, boolean mask or None
+        ``"from_dtype"`` takes category, Enum, bool, str and object-of-str columns as
+        categories. A list or mask is exact: every other column must hold numbers. None
+        means no categories.
+
+    Attributes
+    ----------
+    columns : Columns
+        What the columns of the tensor mean.
+    levels : list
+        Per column, None for numbers, else its categories (str, int, float or bool) in the
+        order of their codes. An empty list: not a single value was seen in ``fit``.
+    names : list or None
+        Column names, for messages.
+    """
+
+    kind = "table"
+    columns: Columns
+    levels: list[list[Any] | None]
+    names: list[Any] | None
+
+    def __init__(self, categorical_features: Any = "from_dtype"):
+        self.categorical_features = categorical_features
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_codes"}
+
+    def fit(self, X: Any, *more: Any) -> "TableReader":
+        """Learn the categories of the columns over X and all of ``more``."""
+        tables = [open_table(part) for part in (X, *more)]
+        names, width = tables[0].names, tables[0].shape[1]
+        for table in tables:
+            _check_shape(table.shape, width)
+        declared = _declared(self.categorical_features, names, width)
+        learnt = [
+            _learn(tables, i, label_of(names, i), choice) for i, choice in enumerate(declared)
+        ]
+        self.names, self.levels = names, [levels for _, levels in learnt]
+        self.columns = Columns(tuple(cardinality for cardinality, _ in learnt))
+        vars(self).pop("_codes", None)
+        return self
+
+    def asks(self, X: Any) -> list[int]:
+        """Return the columns of which ``fit`` has to see all values, by the dtypes of X."""
+        table = open_table(X)
+        declared = _declared(self.categorical_features, table.names, table.shape[1])
+        return [
+            i
+            for i, (kind, choice) in enumerate(zip(table.kinds, declared, strict=True))
+            if not _is_numbers({kind}, choice) and kind != "bool"
+        ]
+
+    def read(self, X: Any, ensure_min_samples: int = 1) -> torch.Tensor:
+        """Return X as one tensor of shape (n_samples, n_columns) on the CPU.
+
+        It is float32 where the dtypes of X fit that exactly, else float64, and may share the
+        memory of X: never write to it.
+        """
+        table = open_table(X)
+        _check_shape(table.shape, len(self.levels), ensure_min_samples)
+        array = table.matrix
+        if array is None or any(self.columns.cardinality):
+            array = self._fill(table)
+        elif not (array.flags.carray and array.dtype in (np.float32, np.float64)):
+            narrow = table.kinds[0] != "wide"
+            with np.errstate(over="ignore"):  # a longdouble beyond float64 is said below
+                array = np.array(array, np.float32 if narrow else np.float64, order="C")
+        out = torch.from_numpy(array)
+        _check_finite(out, table.names)
+        return out
+
+    @staticmethod
+    def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """Return the rows of two tensors that ``read`` made as one."""
+        return torch.cat([first, second])
+
+    def _fill(self, table: Table) -> np.ndarray:
+        narrow = all(
+            cardinality or kind in ("narrow", "bool", "text")
+            for kind, cardinality in zip(table.kinds, self.columns.cardinality, strict=True)
+        )
+        out = np.empty(table.shape, np.float32 if narrow else np.float64)
+        for i in range(table.shape[1]):
+            out[:, i] = self._column(i, table.cells(i), table.names)
+        return out
+
+    def _column(self, i: int, cells: Any, names: list[Any] | None) -> np.ndarray:
+        """Return one column as floats: numbers, or codes."""
+        unseen, levels = self.columns.cardinality[i], self.levels[i]
+        if not unseen:
+            if isinstance(cells, np.ndarray):
+                return cells
+            return _numbers(cells, label_of(names, i), text_is_missing=levels == [])
+        assert levels is not None
+        if isinstance(cells, np.ndarray):
+            return _encode_numbers(cells, levels, unseen)
+        cache = vars(self).setdefault("_codes", {})
+        if i not in cache:
+            cache[i] = _Codes(((level, code) for code, level in enumerate(levels)), unseen)
+        try:
+            return np.fromiter(map(cache[i].__getitem__, cells), np.float32, len(cells))
+        except TypeError:  # a cell without a hash, such as a list
+            distinct(cells, label_of(names, i))
+            raise
+
+    def restore(self, cells: np.ndarray, like: Any, columns: Sequence[int] | None = None) -> Any:
+        """Return numbers and codes as a container like the user's.
+
+        Parameters
+        ----------
+        cells : ndarray of shape (n, n_columns)
+            Numbers in the user's units, codes of categories, NaN for missing.
+        like : array-like or dataframe
+            What to imitate: its type, column names, dtypes and, where it has as many rows,
+            its index.
+        columns : sequence of int, default=None
+            Positions of the columns that ``cells`` holds; None means all.
+
+        Returns
+        -------
+        X : dataframe or ndarray
+            A list comes back as an ndarray. A dtype that cannot hold a value, such as int
+            with NaN, gives way to one that can.
+        """
+        where = range(len(self.levels)) if columns is None else list(columns)
+        cells = np.asarray(cells)
+        parts = [self._decode(cells[:, j], i) for j, i in enumerate(where)]
+        return build(parts, like, where, len(cells))
+
+    def fill(self, cells: np.ndarray, X: Any) -> Any:
+        """Return a copy of X whose missing cells hold ``cells``; all others stay as they are."""
+        missing = self.read(X).isnan().numpy()
+        return merge(X, self.restore(cells, X), missing)
+
+    def _decode(self, column: np.ndarray, i: int) -> np.ndarray:
+        """Return one column of cells as float64, or as an object array of its levels."""
+        levels = self.levels[i]
+        if levels is None:
+            return column.astype(np.float64)
+        known = (column >= 0) & (column < len(levels))
+        values = np.array([*levels, None], dtype=object)
+        return values[np.where(known, column, len(levels)).astype(np.intp)]
+
+
+class _Codes(dict):
+    """Category -> code; numbers equal by value share one, as they share a hash."""
+
+    def __init__(self, items: Any, unseen: int):
+        super().__init__(items)
+        self.unseen = unseen
+
+    def __missing__(self, value: Any) -> float:
+        return math.nan if is_missing(value) else self.unseen
+
+
+def _declared(features: Any, names: list[Any] | None, width: int) -> list[bool | None]:
+    """Return per column whether it is a category; None lets its dtype say."""
+    if isinstance(features, str) and features == "from_dtype":
+        return [None] * width
+    ask = "a list of column names, a list of positions, a boolean mask, 'from_dtype' or None"
+    if isinstance(features, str) or not (features is None or np.iterable(features)):
+        raise ValueError(f"categorical_features must be {ask}, got {features!r}.")
+    items = [] if features is None else list(features)
+    if items and all(isinstance(item, bool | np.bool_) for item in items):
+        if len(items) != width:
+            raise ValueError(
+                f"categorical_features is a mask of {len(items)} entries, but X has {width} "
+                "columns. Pass one entry per column."
+            )
+        return [bool(item) for item in items]
+    if not all(isinstance(item, Integral) for item in items):
+        if not all(isinstance(item, str) for item in items):
+            raise ValueError(f"categorical_features must be {ask}, got {items!r}.")
+        known = {name: i for i, name in enumerate(names or [])}
+        missing = [item for item in items if item not in known]
+        if missing:
+            where = f"among the columns {names}" if names else "in X, whose columns have no names"
+            raise ValueError(
+                f"categorical_features names {missing}, not found {where}. Names need a "
+                "DataFrame; columns of an array are listed by position."
+            )
+        items = [known[item] for item in items]
+    outside = [int(item) for item in items if not 0 <= item < width]
+    if outside:
+        raise ValueError(
+            f"categorical_features lists {outside}, but X has {width} columns. Expected "
+            f"positions from 0 to {width - 1}."
+        )
+    return [i in set(items) for i in range(width)]
+
+
+def _learn(
+    tables: list[Table], i: int, label: str, declared: bool | None
+) -> tuple[int, list[Any] | None]:
+    """Return the cardinality of a column, 0 for numbers, and its categories."""
+    kinds = {table.kinds[i] for table in tables}
+    if _is_numbers(kinds, declared):
+        return 0, None
+    if kinds == {"bool"}:
+        return 2, [False, True]
+    found = dict.fromkeys(v for table in tables for v in distinct(table.cells(i), label))
+    family = _family(found, label)
+    if declared is None and not found:
+        return 0, []
+    if declared is None and family == "number" and "category" not in kinds:
+        return 0, None
+    limit = max(50, sum(table.shape[0] for table in tables) / 5)
+    if declared is None and len(found) > limit and kinds <= {"text", "object"}:
+        raise ValueError(
+            f"{label} holds {len(found)} different strings: free text or an identifier rather "
+            f"than a category (at most max(50, n_samples / 5) = {limit:.0f} expected). Drop it, "
+            f"convert it if it holds numbers, or {VECTORIZER}; if it is a category all the "
+            "same, list the categories in categorical_features."
+        )
+    order = dict.fromkeys(v for table in tables for v in table.order(i))
+    rank = {v: r for r, v in enumerate(order)}
+    levels = sorted(found, key=lambda v: (rank.get(v, len(rank)), v))
+    return max(1, len(levels)), [_plain(v) for v in levels]
+
+
+def _is_numbers(kinds: set[str], declared: bool | None) -> bool:
+    """Tell whether a column is numbers whatever they are."""
+    return declared is False or (declared is None and kinds <= {"narrow", "wide"})
+
+
+def _plain(value: Any) -> Any:
+    """Return a category as a type that JSON knows."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
+def distinct(cells: Any, label: str) -> list[Any]:
+    """Return the different values of a column, the missing ones left out."""
+    if isinstance(cells, np.ndarray):
+        return np.unique(cells[~np.isnan(cells)]).tolist()
+    try:
+        return [value for value in dict.fromkeys(cells) if not is_missing(value)]
+    except TypeError:
+        odd = next((value for value in cells if type(value).__hash__ is None), ())
+        refuse(label, f"a {type(odd).__name__}", False)
+
+
+def _family(values: Iterable[Any], label: str) -> str:
+    """Return "text", "bool" or "number", whichever all values are; "" for no values."""
+    examples: dict[str, Any] = {}
+    for kind, value in {type(value): value for value in values}.items():
+        if issubclass(kind, str):
+            examples["text"] = value
+        elif issubclass(kind, bool | np.bool_):
+            examples["bool"] = value
+        elif issubclass(kind, Real | Decimal):
+            examples["number"] = value
+        elif issubclass(kind, Complex):
+            raise ValueError(f"Complex data not supported: {label} holds {value!r}.")
+        else:
+            refuse(label, f"a {kind.__name__}", issubclass(kind, _TIMES))
+    if "text" in examples and len(examples) > 1:
+        mix = " and ".join(f"{v!r} ({type(v).__name__})" for v in examples.values())
+        raise TypeError(
+            f"{label} mixes strings with other values: {mix}. Expected one kind per column; "
+            "convert it with .astype(str), or to numbers with None for what is missing."
+        )
+    return "number" if "number" in examples else next(iter(examples), "")
+
+
+def _numbers(cells: list[Any], label: str, text_is_missing: bool) -> np.ndarray:
+    """Return a list of numbers and missing values as floats."""
+    if not all(issubclass(kind, Real | Decimal | NoneType) for kind in set(map(type, cells))):
+        cells = [
+            math.nan if is_missing(v) or (text_is_missing and isinstance(v, str)) else v
+            for v in cells
+        ]
+        present = distinct(cells, label)
+        if _family(present, label) == "text":
+            raise TypeError(
+                f"{label} holds strings such as {present[0]!r}; expected numbers. Convert it to "
+                "numbers, or fit again with the column in categorical_features."
+            )
+    try:
+        return np.array(cells, dtype=np.float64)
+    except OverflowError as error:
+        raise ValueError(f"{label} holds an integer too large for float64 (infinity).") from error
+
+
+def _encode_numbers(cells: np.ndarray, levels: list[Any], unseen: int) -> np.ndarray:
+    """Return the codes of numeric cells; strings are never equal to a number."""
+    if levels == [False, True] and cells.dtype == np.bool_:
+        return cells
+    codes = np.full(len(cells), float(unseen))
+    if levels and not isinstance(levels[0], str):
+        table = np.array(levels)
+        order = np.argsort(table, kind="stable")
+        place = order[np.searchsorted(table, cells, sorter=order).clip(max=len(levels) - 1)]
+        codes = np.where(table[place] == cells, place, codes)
+    return np.where(np.isnan(cells), np.nan, codes)
+
+
+def _check_shape(shape: tuple[int, int], width: int, min_samples: int = 1) -> None:
+    check_n_samples(shape, min_samples)
+    if not shape[1]:
+        raise ValueError(
+            f"Found array with 0 feature(s) (shape={shape}) while a minimum of 1 is required."
+        )
+    if shape[1] != width:
+        raise ValueError(
+            f"X has {shape[1]} features, but TableReader is expecting {width} features as input."
+        )
+
+
+def _check_finite(X: torch.Tensor, names: list[Any] | None) -> None:
+    """Raise if a cell is infinite, without a temporary of the size of X."""
+    if math.isfinite(X.nansum()):
+        return
+    for chunk in X.split(max(1, 2**20 // X.shape[1])):
+        infinite = chunk.isinf().any(0)
+        if infinite.any():
+            label = label_of(names, int(infinite.nonzero()[0]))
+            raise ValueError(
+                f"Input X contains infinity: {label} holds inf or -inf. Expected finite numbers, "
+                "or NaN where one is missing; replace or clip them."
+            )

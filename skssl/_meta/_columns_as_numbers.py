@@ -1,0 +1,50 @@
+"""The columns of a table as numbers, for estimators that know no categories or holes."""
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils.validation import check_is_fitted
+
+from skssl._data import TableReader
+
+
+class ColumnsAsNumbers(TransformerMixin, BaseEstimator):
+    """The columns of a table as a linear model or a forest needs them.
+
+    Numbers are standardised, holes are medians with an indicator, categories one-hot, up to
+    100 of a column.
+
+    Parameters
+    ----------
+    categorical_features : "from_dtype" or list, default="from_dtype"
+        As in the transformers.
+    """
+
+    def __init__(self, categorical_features: Any = "from_dtype"):
+        self.categorical_features = categorical_features
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn medians, scales and categories."""
+        self.reader_ = TableReader(self.categorical_features).fit(X)
+        columns = self.reader_.columns
+        medians = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+        one_hot = OneHotEncoder(
+            handle_unknown="infrequent_if_exist", max_categories=100, sparse_output=False
+        )
+        self.columns_ = ColumnTransformer(
+            [
+                ("numbers", make_pipeline(medians, StandardScaler()), columns.numeric),
+                ("categories", one_hot, columns.categorical),
+            ]
+        ).fit(self.reader_.read(X).numpy())
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the columns as floats."""
+        check_is_fitted(self)
+        return self.columns_.transform(self.reader_.read(X).numpy())

@@ -1,0 +1,198 @@
+"""Fitting the parts of a meta-estimator: seeds handed down, callbacks, the cache."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.validation import check_is_fitted, check_memory, has_fit_parameter
+
+from skssl._compat import refuse_unrouted
+from skssl._meta._cache import fit_key
+from skssl.base._transformer import SSLTransformer
+
+
+def seeded(estimator: Any, random: np.random.RandomState) -> Any:
+    """Give every ``random_state=None`` inside an estimator a number, in place.
+
+    The parts of a self-supervised transformer are left alone: it seeds them itself.
+    """
+    params = estimator.get_params(deep=True)
+    ours = [f"{name}__" for name, value in params.items() if isinstance(value, SSLTransformer)]
+    ours += [""] if isinstance(estimator, SSLTransformer) else []
+    unset = [
+        name
+        for name in sorted(params)
+        if (name == "random_state" or name.endswith("__random_state"))
+        and params[name] is None
+        and not any(name.startswith(one) and name != f"{one}random_state" for one in ours)
+    ]
+    if unset:
+        estimator.set_params(**{name: random.randint(2**31 - 1) for name in unset})
+    return estimator
+
+
+def part_of(owner: Any, given: Any, default: Callable[[], Any], random: Any) -> Any:
+    """Return a clone of what was given, or the default; seeded from ``random`` if the owner is."""
+    part = default() if given is None else clone(given)
+    return part if owner.random_state is None else seeded(part, random)
+
+
+class RoutesFit:
+    """Metadata routing of ``fit``: to the parts that the owner was given, by their requests."""
+
+    _routes_to: ClassVar[tuple[str, ...]] = ("transformer",)  # the parameters that hold them
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return which metadata the estimator takes, and hands on to its parts.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            As scikit-learn's user guide of metadata routing has it. Of parts that were not given
+            none is asked.
+        """
+        router = MetadataRouter(owner=self).add_self_request(self)
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        for name in self._routes_to:
+            if getattr(self, name) is not None:
+                router.add(method_mapping=mapping, **{name: getattr(self, name)})
+        return router
+
+    def _routed(self, params: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return which of these arguments of ``fit`` each part gets."""
+        refuse_unrouted(params, self, "fit")
+        if not params:
+            return {name: {} for name in self._routes_to}
+        routed = process_routing(self, "fit", **params)
+        return {name: dict(routed[name].fit) if name in routed else {} for name in self._routes_to}
+
+
+def fit_as_task(owner: Any, part: Any, task: Any, X: Any, y: Any, fit: Callable[[], Any]) -> None:
+    """Fit a part of ``owner`` as one task, and let callbacks follow it inside.
+
+    Parameters
+    ----------
+    owner : estimator
+        The meta-estimator.
+    part : estimator or None
+        The estimator that callbacks are propagated to; where it is None, or frozen, they see
+        one task.
+    task : sklearn.callback.CallbackContext
+        The task, without subtasks.
+    X, y : array-like or None
+        What callbacks are shown.
+    fit : callable
+        Does the fit.
+    """
+    if part is None or isinstance(part, FrozenEstimator):
+        task.call_on_fit_task_begin(estimator=owner, X=X, y=y)
+        fit()
+        task.call_on_fit_task_end(estimator=owner, X=X, y=y)
+        return
+    with task.propagate_callback_context(part):
+        task.call_on_fit_task_begin(estimator=owner, X=X, y=y)
+        fit()
+        task.call_on_fit_task_end(estimator=owner, X=X, y=y)
+
+
+def fit_transformer(
+    owner: Any, transformer: Any, every: tuple[Any, ...], metadata: dict[str, Any], task: Any
+) -> Any:
+    """Fit a transformer to all rows, once for each key of the cache.
+
+    Parameters
+    ----------
+    owner : estimator
+        The meta-estimator, whose ``memory`` is the cache.
+    transformer : estimator
+        The transformer, cloned and seeded. One that is frozen is only checked.
+    every : tuple of array-like or dataframe
+        X, and X_unlabeled if it was given. Labels are not passed on.
+    metadata : dict
+        Further arguments of the transformer's ``fit``.
+    task : sklearn.callback.CallbackContext
+        The task of this fit.
+
+    Returns
+    -------
+    transformer : estimator
+        The fitted transformer.
+    """
+    if isinstance(transformer, FrozenEstimator):
+        fit_as_task(owner, transformer, task, every[0], None, lambda: check_is_fitted(transformer))
+        return transformer
+
+    def fit() -> Any:
+        fit_as_task(
+            owner,
+            transformer,
+            task,
+            every[0],
+            None,
+            lambda: _fit_to_all(transformer, *every, **metadata),
+        )
+        return transformer
+
+    memory = check_memory(owner.memory)
+    is_caching = getattr(memory, "location", "somewhere") is not None
+    can_keep = is_caching and _only_watched(owner, transformer)
+    key = fit_key(transformer, *every, **metadata) if can_keep else None
+    if key is None:
+        return fit()
+    fitted = memory.cache(_call, ignore=["fit"])(key, fit)
+    if fitted is not transformer:  # found in the cache: the task is over at once
+        fit_as_task(owner, None, task, every[0], None, lambda: None)
+    return fitted
+
+
+def _call(key: str, fit: Callable[[], Any]) -> Any:
+    """Call ``fit``; the key stands for what its result depends on."""
+    return fit()
+
+
+def _only_watched(owner: Any, transformer: Any) -> bool:
+    """Tell whether no callback can change the fit, as one that stops it would."""
+    parts = [transformer, *transformer.get_params(deep=True).values()]
+    if any(getattr(part, "_skl_callbacks", None) for part in parts):
+        return False
+    callbacks = getattr(owner, "_skl_callbacks", [])
+    return all(type(callback).__module__.startswith("sklearn.") for callback in callbacks)
+
+
+def _fit_to_all(transformer: Any, X: Any, X_unlabeled: Any = None, **metadata: Any) -> Any:
+    if X_unlabeled is None:
+        return transformer.fit(X, **metadata)
+    if has_fit_parameter(transformer, "X_unlabeled"):
+        return transformer.fit(X, X_unlabeled=X_unlabeled, **metadata)
+    if metadata:
+        raise ValueError(
+            f"{type(transformer).__name__}.fit takes no X_unlabeled, so {sorted(metadata)} would "
+            "be of X alone. Add the rows of X_unlabeled to X, without labels, and theirs to these."
+        )
+    return transformer.fit(stacked(X, X_unlabeled))
+
+
+def stacked(X: Any, more: Any) -> Any:
+    """Return the rows of X and ``more`` in a container of their kind."""
+    shapes = [getattr(part, "shape", ())[1:] for part in (X, more)]
+    if type(X) is type(more) and shapes[0] != shapes[1]:
+        raise ValueError(
+            f"X_unlabeled has rows of shape {shapes[1]}, but X has rows of shape {shapes[0]}: "
+            "give both the same columns."
+        )
+    frame, other = (nw.from_native(part, pass_through=True) for part in (X, more))
+    if isinstance(frame, nw.DataFrame) and isinstance(other, nw.DataFrame):
+        if frame.implementation is other.implementation:
+            return nw.concat([frame, other]).to_native()
+    elif type(X) is type(more):
+        if sparse.issparse(X):
+            return sparse.vstack([X, more], format="csr")
+        return [*X, *more] if isinstance(X, (list, tuple)) else np.concatenate([X, more])
+    raise ValueError(
+        f"X_unlabeled must be of the kind of X, {type(X).__name__}, got {type(more).__name__}."
+    )

@@ -1,0 +1,71 @@
+"""Which transformer a meta-estimator has inside: its default, its last step, its raw columns."""
+
+from functools import partial
+from typing import Any
+
+from scipy import sparse
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+
+from skssl._data import infer_kind, note_columns
+from skssl._meta._raw_columns import RAW
+from skssl.base._modalities import kind_of, nouns, parameters_of
+from skssl.base._transformer import SSLTransformer
+from skssl.methods import MultiTask, SimCLR, TextContrast, TS2Vec
+
+# of other kinds of data MultiTask
+DEFAULTS: dict[str, Any] = {
+    "image": partial(SimCLR, n_components=512),
+    "video": SimCLR,
+    "series": TS2Vec,
+    "text": TextContrast,
+}
+
+
+def default_transformer(X: Any) -> SSLTransformer:
+    """Return what learns the embedding of data of the kind of X, where nothing was said."""
+    return DEFAULTS.get(infer_kind(X), MultiTask)()
+
+
+def fit_raw_columns(transformer: Any, passthrough: Any, every: tuple[Any, ...]) -> Any:
+    """Fit what encodes the raw columns, where they are to stand beside the embedding."""
+    if passthrough is False:
+        return None
+    last = last_step(transformer)
+    every = tuple(seen_by_last_step(transformer, X) for X in every)
+    if passthrough == "auto" and sparse.issparse(every[0]):
+        return None
+    kind = kind_of(every[0], last)
+    if kind not in RAW:
+        if passthrough == "auto":
+            return None
+        raise ValueError(
+            f"passthrough=True joins the raw columns of {nouns(RAW)}; X looks "
+            f"like modality={kind!r}. Pass passthrough='auto'."
+        )
+    return RAW[kind](**parameters_of(RAW[kind], last)).fit(*every)
+
+
+def seen_by_last_step(transformer: Any, X: Any) -> Any:
+    """Return X as the last step of a Pipeline reads it: dates and text are numbers there."""
+    front = unfrozen(transformer)
+    if isinstance(front, Pipeline) and len(front) > 1:
+        return front[:-1].transform(X)
+    return X
+
+
+def check_columns(owner: Any, transformer: Any, X: Any) -> None:
+    """Compare the columns of X with those of ``fit``; most transformers do so themselves."""
+    if transformer is not None and get_tags(transformer).no_validation:
+        note_columns(owner, X, reset=False)
+
+
+def unfrozen(estimator: Any) -> Any:
+    return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+
+
+def last_step(estimator: Any) -> Any:
+    """Return the last step of a Pipeline, frozen or not; other estimators are their own."""
+    estimator = unfrozen(estimator)
+    return last_step(estimator[-1]) if isinstance(estimator, Pipeline) else estimator

@@ -1,0 +1,1 @@
+"""The training loop and what happens at the end of its epochs."""

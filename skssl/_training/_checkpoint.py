@@ -1,0 +1,122 @@
+"""Where a fit stands, on the disk: written whole or not at all, and read without running it."""
+
+import hashlib
+import io
+import pickle
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from skssl import _ranks
+from skssl._atomic import replacing
+
+FORMAT = 1
+DIGEST = 20  # bytes ahead of the state
+
+# What torch raises at values that are not those of a checkpoint.
+UNREADABLE = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
+
+
+def digest(data: Any) -> bytes:
+    """Return what tells whether bytes are those that were written."""
+    return hashlib.blake2b(data, digest_size=DIGEST).digest()
+
+
+class CheckpointFile:
+    """The file that one fit is written to now and then, and gone on from.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    key : str
+        What the fit is of: another one does not go on from it.
+    every : float
+        Seconds between two writes.
+    """
+
+    def __init__(self, path: Path, key: str, every: float):
+        self.path, self.key, self.every = path, key, every
+        self.written = time.perf_counter()
+
+    def write(self, make: Callable[[], dict[str, Any]], *, now: bool) -> None:
+        """Replace the file, if it is time, by a state of plain values and tensors.
+
+        A process that is killed meanwhile leaves the file as it was before. If there is no room
+        for it, that is said, and an older one stays.
+        """
+        if not _ranks.agree(now or time.perf_counter() - self.written >= self.every):
+            return
+        state = make()  # every rank has a part in it
+        self.written = time.perf_counter()
+        if _ranks.index() > 0:
+            return
+        buffer = io.BytesIO()
+        about = {"format": FORMAT, "key": self.key, "n_threads": torch.get_num_threads()}
+        torch.save(about | state, buffer)
+        data = buffer.getvalue()
+        try:
+            with replacing(self.path) as new:
+                new.write_bytes(digest(data) + data)
+        except OSError as error:
+            warnings.warn(
+                f"No checkpoint could be written to {self.path}: {error}. Training goes on; an "
+                "older checkpoint, if there is one, stays.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def read(self, restore: Callable[[dict[str, Any]], None]) -> None:
+        """Hand over what the file has, if there is one.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, none of ours, or of another fit.
+        """
+        if not self.path.exists():
+            return
+        data = memoryview(self.path.read_bytes())
+        if data[:DIGEST] != digest(data[DIGEST:]):
+            raise self._damaged()
+        try:
+            state = torch.load(io.BytesIO(data[DIGEST:]), map_location="cpu", weights_only=True)
+            about = {name: state.pop(name) for name in ("format", "key", "n_threads")}
+        except UNREADABLE as error:
+            raise self._damaged() from error
+        if (about["format"], about["key"]) != (FORMAT, self.key):
+            raise ValueError(
+                f"{self.path} is the checkpoint of another fit: of other parameters, rows or "
+                "versions of skssl, torch, numpy or scikit-learn. Go back to those, delete the "
+                "file to begin anew, or pass another path; a folder has room for many fits."
+            )
+        if about["n_threads"] != torch.get_num_threads():
+            warnings.warn(
+                f"{self.path} was written with {about['n_threads']} threads; training goes on "
+                f"with {torch.get_num_threads()}, which rounds differently. For the result of a "
+                "fit without a break, call torch.set_num_threads or set OMP_NUM_THREADS.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        try:
+            restore(state)
+        except UNREADABLE as error:
+            raise self._damaged() from error
+
+    def _damaged(self) -> ValueError:
+        return ValueError(
+            f"{self.path} is no checkpoint of skssl, or is damaged. Delete it to begin anew, or "
+            "pass another path."
+        )

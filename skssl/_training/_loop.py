@@ -1,0 +1,283 @@
+"""The training loop: the only place where an optimizer takes a step."""
+
+import contextlib
+import copy
+import math
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from skssl import _ranks
+from skssl._data._rows import Rows, Shuffled, n_batches
+
+Loss = Callable[..., Tensor]
+
+STEPS_PER_REPORT = 2000  # an "epoch" of a large table ends after so many steps
+NUMBERS_A_STEP = 2**24  # read at most: 256 grey images of 256 x 256 pixels
+PLACES = 10_000_000  # of sequences that a default fit reads: minutes on two cores
+_generator_lock = threading.RLock()  # torch's generator is global: one seeded block at a time
+
+
+@contextlib.contextmanager
+def local_seed(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch inside the block and restore the generators it touched afterwards."""
+    devices = [] if device.type == "cpu" else [device]
+    kind = "cuda" if device.type == "cpu" else device.type
+    with _generator_lock, torch.random.fork_rng(devices=devices, device_type=kind):
+        torch.default_generator.manual_seed(seed)
+        if device.type != "cpu":
+            getattr(torch, device.type).manual_seed(seed)
+        yield
+
+
+class Net(nn.Module):
+    """The namespace of what a method trains: encoder, views, heads, and the clock.
+
+    ``step`` counts the optimizer's steps; ``progress`` runs from 0 to 1 over a fit.
+    """
+
+    step: int = 0
+    n_rows: int = 0
+    n_places: int = 0
+    progress: float = 0.0
+    columns: Any = None
+    views: Any = None
+    augment: Any = None
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        encoder: nn.Module
+        trunk: nn.Module
+
+
+def auto_batch(n_numbers: int) -> int:
+    """Return how many rows of so many numbers a step takes: 256, and fewer of large ones.
+
+    That is half as many, until a batch has no more than 16 million numbers; but 32 at least.
+    """
+    size = 256
+    while size > 32 and size * n_numbers > NUMBERS_A_STEP:
+        size //= 2
+    return size
+
+
+def auto_steps(n_rows: int, batch_size: int, n_places: int = 0) -> int:
+    """Return how many steps make a sensible fit: a budget of 1 500 to 6 000.
+
+    Ten passes lie in between: small data is seen more often, large data less. Passes are
+    whole ones unless they would go over the budget. Rows of sequences have ``n_places`` each,
+    of which ten million are read, and each row at least once.
+    """
+    per_pass = n_batches(n_rows, batch_size)
+    passes = math.ceil(max(10 * per_pass, 1500) / per_pass)
+    if n_places:
+        passes = min(passes, max(1, PLACES // (per_pass * batch_size * n_places)))
+    return min(passes * per_pass, 6000)
+
+
+def one_cycle(n_steps: int) -> Callable[[int], float]:
+    """Return the rate of each step: linear warm-up over a tenth, then cosine decay to zero."""
+    warmup = max(1, min(n_steps // 10, 500))
+
+    def rate(step: int) -> float:
+        decay = 0.5 * (1 + math.cos(math.pi * min(1.0, step / n_steps)))
+        return min(1.0, (step + 1) / warmup) * decay
+
+    return rate
+
+
+def constant(warmup: int = 100) -> Callable[[int], float]:
+    """Return the rate of each step of a stream: linear warm-up, then constant."""
+    return lambda step: min(1.0, (step + 1) / warmup)
+
+
+def make_optimizer(
+    net: nn.Module, learning_rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """AdamW over what ``net`` trains; ``net.lr_scale`` sets the pace of parts by their name."""
+    scale: dict[str, float] = getattr(net, "lr_scale", {})
+    parts: dict[str, list[nn.Parameter]] = {}
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            part = next((s for s in scale if name.startswith(s)), "")
+            parts.setdefault(part, []).append(parameter)
+    groups = [{"params": ps, "peak": learning_rate * scale.get(s, 1)} for s, ps in parts.items()]
+    return torch.optim.AdamW(groups, lr=learning_rate, weight_decay=weight_decay, fused=True)
+
+
+@dataclass
+class Plan:
+    """How long, in which portions, at which rate and in which precision to train."""
+
+    n_steps: int
+    batch_size: int
+    rate: Callable[[int], float]
+    dtype: torch.dtype | None = None  # of autocast; None trains in the parameters' own
+    endless: bool = False  # a stream: progress stays 0 and steps go on counting
+
+    def autocast(self, device: torch.device) -> contextlib.AbstractContextManager:
+        """Return the context in which losses are computed."""
+        if self.dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(device.type, dtype=self.dtype)
+
+
+@dataclass
+class Place:
+    """How far training is, and the states of the generators: what it can be resumed from."""
+
+    curve: list[float] = field(default_factory=list)
+    began: Tensor | None = None  # the state of the CPU's generator as the pass under way began
+    n_taken: int = 0  # batches of that pass
+    now: list[Tensor] = field(default_factory=list)  # states of all generators, an epoch over
+    stopped: bool = False
+
+    def batches(
+        self, rows: Shuffled, batch_size: int, device: torch.device
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the batches of one pass after another, those of before a break left out."""
+        n_skipped = self.n_taken
+        if self.began is not None:
+            torch.set_rng_state(self.began)
+        while True:
+            self.began = torch.get_rng_state()
+            passing = rows.batches(batch_size, _ranks.generator())
+            for self.n_taken, batch in enumerate(passing, 1):
+                if n_skipped:
+                    n_skipped -= 1
+                    if not n_skipped:
+                        set_generators(self.now, device)
+                else:
+                    yield batch
+
+
+def generators(device: torch.device) -> list[Tensor]:
+    """Return the states of the generators that training draws from."""
+    states = [torch.get_rng_state()]
+    if device.type != "cpu":
+        states.append(getattr(torch, device.type).get_rng_state(device))
+    return states
+
+
+def set_generators(states: list[Tensor], device: torch.device) -> None:
+    """Put generators back to states that they had."""
+    torch.set_rng_state(states[0])
+    for state in states[1:]:
+        getattr(torch, device.type).set_rng_state(state, device)
+
+
+def train(
+    net: Net,
+    optimizer: torch.optim.Optimizer,
+    rows: Shuffled,
+    loss: Loss,
+    plan: Plan,
+    on_epoch: Callable[[list[float]], bool],
+    place: Place | None = None,
+) -> list[float]:
+    """Minimise ``loss(net, *batch)`` and return the mean loss of each epoch.
+
+    ``net.step`` counts the steps and ``net.progress`` tells, in [0, 1), how far training
+    is: the clock of every schedule a loss may have. ``on_epoch`` receives the loss curve
+    after each epoch, or after ``STEPS_PER_REPORT`` steps of a longer one, and returns
+    whether to stop. A ``place`` that is not the beginning is gone on from. Ranks that compute
+    together share the batches.
+    """
+    place = Place() if place is None else place
+    device = next(net.parameters()).device
+    rows = rows.placed(device, plan.n_steps * plan.batch_size)
+    per_epoch = min(rows.n_batches(plan.batch_size), STEPS_PER_REPORT)
+    batches, curve = place.batches(rows, plan.batch_size, device), place.curve
+    end = 0 if place.stopped else plan.n_steps
+    _ranks.check_batch(plan.batch_size)
+    with _ranks.one_net(net, device):
+        for start in range(len(curve) * per_epoch, end, per_epoch):
+            net.train()  # a callback may have looked at the encoder in evaluation mode
+            steps = range(start, min(start + per_epoch, plan.n_steps))
+            total = torch.zeros((), device=device)
+            for step, batch in zip(steps, batches, strict=False):
+                net.progress = 0.0 if plan.endless else step / plan.n_steps
+                for group in optimizer.param_groups:
+                    group["lr"] = group["peak"] * plan.rate(net.step if plan.endless else step)
+                total += _step(net, optimizer, batch, loss, plan)
+            # .item() once an epoch: each waits for the device
+            curve.append(_ranks.mean(total).item() / len(steps))
+            _check_finite(curve)
+            with _ranks.apart():
+                if on_epoch(curve):
+                    break
+    return curve
+
+
+def _step(
+    net: Net, optimizer: torch.optim.Optimizer, batch: tuple[Tensor, ...], loss: Loss, plan: Plan
+) -> Tensor:
+    """Take a step down the gradient of a batch and return the loss, of this rank's share."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    device = parameters[0].device
+    with plan.autocast(device):
+        value = loss(net, *(_ranks.share(t).to(device, non_blocking=True) for t in batch))
+    optimizer.zero_grad(set_to_none=True)
+    value.backward()
+    _ranks.average_gradients(parameters)
+    nn.utils.clip_grad_norm_(parameters, 1.0)
+    optimizer.step()
+    net.step += 1
+    return value.detach()
+
+
+def _check_finite(curve: list[float]) -> None:
+    if not math.isfinite(curve[-1]):
+        raise ValueError(
+            f"The loss became {curve[-1]} in epoch {len(curve)}. Lower learning_rate, or try "
+            "precision='float32'; if views= or encoder= is yours, look for a division by zero "
+            "or a logarithm of zero there."
+        )
+
+
+@torch.no_grad()
+def held_out_loss(net: Net, rows: Rows, loss: Loss, plan: Plan, seed: int) -> float:
+    """Return the loss, in evaluation mode, of rows held out, altered alike at every call."""
+    device = next(net.parameters()).device
+    net.eval()
+    total, n_rows = 0.0, 0
+    with local_seed(seed, device), plan.autocast(device):
+        for batch in rows.in_order(plan.batch_size):
+            total += loss(net, *(t.to(device) for t in batch)).item() * len(batch[0])
+            n_rows += len(batch[0])
+    net.train()
+    return total / n_rows
+
+
+@dataclass
+class Patience:
+    """Stop once a value has not fallen for ``n_iter_no_change`` epochs; keep the best weights."""
+
+    n_iter_no_change: int
+    keep_best: bool = True
+    curve: list[float] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    def __call__(self, net: nn.Module, value: float) -> bool:
+        """Take note of an epoch's value and return whether to stop."""
+        self.curve.append(value)
+        if self.keep_best and value <= min(self.curve):
+            self.best = copy.deepcopy(net.state_dict())
+        return len(self.curve) - self.curve.index(min(self.curve)) > self.n_iter_no_change
+
+
+def on_cpu(state: Any) -> Any:
+    """Return the state of an optimizer with its tensors on the CPU."""
+    if isinstance(state, Tensor):
+        return state.cpu()
+    if isinstance(state, dict):
+        return {key: on_cpu(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [on_cpu(value) for value in state]
+    return state

@@ -1,0 +1,127 @@
+"""The verbs of methods that predict the cells of a table, or the pixels of an image."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from skssl._data._columns import blocks
+from skssl.base._transformer import _apply
+from skssl.losses import cell_errors
+
+
+class ReconstructionMixin:
+    """``reconstruct`` for transformers that keep a ``decoder_``, and ``impute`` for tables.
+
+    ``decoder_`` maps the embedding to the cells of a table, in the order of
+    :func:`skssl._data._columns.blocks`, or to scaled images (n, channels, height, width).
+
+    One that predicts a hidden part of an image has ``fill(encoder, x)`` in its place: it hides
+    that part of the scaled images ``x`` from the encoder and returns them with its prediction
+    there. What it hides stands in its buffer ``hidden``, bool (height, width).
+    """
+
+    encoder_: nn.Sequential
+    decoder_: Any
+    _kinds: ClassVar[tuple[str, ...]]
+    _reader: Any
+    _read: Any
+    _scaler: Any
+
+    def _reconstructs(self) -> bool:
+        return True
+
+    def _imputes(self) -> bool:
+        kinds = (self._reader.kind,) if hasattr(self, "_reader") else self._kinds
+        return "table" in kinds and self._reconstructs()
+
+    @available_if(lambda self: self._reconstructs())
+    def reconstruct(self, X: Any) -> Any:
+        """Predict every cell, or pixel, from the embedding of its row.
+
+        Of an image that a method hides a part of, that part is predicted from the rest, which
+        stays as it is. The part is the same for every image: True in ``decoder_.hidden``, of
+        shape (height, width).
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows with the columns seen in ``fit``, or images of the shape seen there.
+
+        Returns
+        -------
+        X_predicted : of the type, columns and units of X
+            The most likely category and the predicted number of each cell; of images an
+            array of the layout and dtype of X.
+        """
+        check_is_fitted(self)
+        predict = self._predict_pixels if self._reader.kind == "image" else self._predict_cells
+        return self._reader.restore(predict(self._read(X)), X)
+
+    @available_if(lambda self: self._imputes())
+    def impute(self, X: Any) -> Any:
+        """Fill the missing cells with what the rest of their row predicts.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            Rows with the columns seen in ``fit``. Not written to.
+
+        Returns
+        -------
+        X_filled : of the type, columns and units of X
+            X with its missing cells predicted; all other cells as they were.
+        """
+        check_is_fitted(self)
+        return self._reader.fill(self._predict_cells(self._read(X)), X)
+
+    @torch.no_grad()
+    def _predict_cells(self, x: torch.Tensor) -> np.ndarray:
+        """Return predicted numbers, in their own units, and category codes, (n, d) float64."""
+        output = _apply(nn.Sequential(self.encoder_, self.decoder_), x)
+        cells = torch.empty(x.shape, dtype=torch.float64)
+        for cardinality, index, span in blocks(self._reader.columns):
+            if cardinality:
+                logits = output[:, span].reshape(len(x), -1, cardinality)
+                cells[:, index] = logits.argmax(2).double()
+            else:
+                cells[:, index] = self._scaler.inverse(output[:, span])
+        return cells.numpy()
+
+    def _errors(self, X: Any) -> np.ndarray:
+        """Return the error of each cell, or pixel, (n, d) float64; NaN where a cell is missing.
+
+        Numbers' and pixels' are squared and in scaled units, categories' are cross-entropies.
+        """
+        x = self._read(X)
+        if self._reader.kind == "image":
+            scaler, predict = self.encoder_[0], self._scaled_pixels
+            errors: Any = lambda x: (predict(x) - scaler(x)).square().flatten(1)  # noqa: E731
+            return _apply(errors, x).double().numpy()
+        output = _apply(nn.Sequential(self.encoder_, self.decoder_), x)
+        errors = cell_errors(output, _apply(self._scaler, x), self._reader.columns)
+        return errors.double().numpy()
+
+    def _predict_pixels(self, x: torch.Tensor) -> np.ndarray:
+        """Return predicted images, in their own units, (n, channels, height, width)."""
+        predict: Any = self._scaled_pixels
+        return self._scaler.inverse(_apply(predict, x)).numpy()
+
+    def _scaled_pixels(self, x: torch.Tensor) -> torch.Tensor:
+        if hasattr(self.decoder_, "fill"):
+            scaler, encoder = self.encoder_
+            return self.decoder_.fill(encoder, scaler(x))
+        return self.decoder_(self.encoder_(x))
+
+
+def check_reconstructs(method: Any) -> None:
+    """Raise unless a method predicts back what it read."""
+    if not (isinstance(method, ReconstructionMixin) and method._reconstructs()):
+        raise ValueError(
+            "transformer= must be a method that has reconstruct, for tables or images; "
+            f"{type(method).__name__} has none. Pass DenoisingAutoencoder(), or take "
+            "EmbeddingOutlierDetector."
+        )

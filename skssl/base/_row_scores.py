@@ -1,0 +1,117 @@
+"""What detectors of outliers share: where they cut, and what they answer."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.base import OutlierMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from skssl._data._rows import Shuffled
+from skssl.base._transformer import _apply
+from skssl.views import original
+
+WHISKER = 1.5  # as in a box plot
+
+
+def threshold(scores: np.ndarray, contamination: Any) -> float:
+    """Return the score below which a row is an outlier.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples,)
+        Of the training rows, the greater the more normal.
+    contamination : "auto" or float
+        The share of the training rows below it. ``"auto"`` is where the lower whisker of a box
+        plot ends at most: 1.5 interquartile ranges below the first quartile.
+    """
+    if contamination == "auto":
+        low, high = np.percentile(scores, [25, 75])
+        return float(low - WHISKER * (high - low))
+    return float(np.percentile(scores, 100 * contamination))
+
+
+class ThresholdMixin(OutlierMixin):
+    """``decision_function`` and ``predict`` of what has ``score_samples`` and ``offset_``."""
+
+    offset_: float
+    score_samples: Any
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return by how much the score of each row exceeds the threshold.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows like those seen in ``fit``.
+
+        Returns
+        -------
+        decision : ndarray of shape (n_samples,)
+            ``score_samples(X) - offset_``; outliers are below 0.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Tell outliers, -1, from inliers, 1.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows like those seen in ``fit``.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int
+            -1 where ``decision_function`` is negative, 1 elsewhere.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ScoresRows(ThresholdMixin):
+    """What methods whose own loss tells outliers share, and their parameter.
+
+    ``_build`` puts on ``net.scorer`` whatever the loss is computed from, the encoder included;
+    ``_row_losses(scorer, x)`` returns the loss of each row, from ``net.scorer`` in training and
+    from ``scorer_`` afterwards. Rows are seen as they are.
+    """
+
+    contamination: Any = "auto"
+
+    scorer_: ClassVar[nn.Module]
+    _scaler: ClassVar[Any]
+    _read: ClassVar[Any]
+    _row_losses: ClassVar[Any]
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return minus the loss of each row.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows with the columns seen in ``fit``.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            The greater, the more normal.
+        """
+        check_is_fitted(self)
+        return self._scores(_apply(self._scaler, self._read(X)))
+
+    def _views(self, augment: Any) -> tuple[Any, ...]:
+        return (original,)
+
+    def _loss(self, net: Any, x: Any) -> Tensor:
+        return torch.cat([self._row_losses(net.scorer, view) for view in net.views(x)]).mean()
+
+    def _scores(self, x: Tensor) -> np.ndarray:
+        losses: Any = partial(self._row_losses, self.scorer_)
+        return -_apply(losses, x).numpy().astype(np.float64)
+
+    def _finish(self, rows: Shuffled) -> None:
+        self.offset_ = threshold(self._scores(rows.some()), self.contamination)

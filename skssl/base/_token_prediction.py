@@ -1,0 +1,160 @@
+"""The verbs of methods that predict tokens: blanks filled in, texts continued."""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from skssl._data import MASK_TEXT, texts_of
+from skssl._data._vocabulary import MASK, N_SPECIAL, PAD
+from skssl.encoders._tokens import vectors_of
+
+
+class PredictsTokens:
+    """What such methods share: an ``encoder_`` of sequences and the ``decoder_`` of its tokens."""
+
+    encoder_: Any
+    decoder_: Any
+    _reader: Any
+    _read: Any
+
+    def _score(self, h: Tensor) -> Tensor:
+        """Return the score of every token, from vectors at some places; of specials -inf."""
+        vectors = vectors_of(self.encoder_[1], self._reader.columns.size, h.shape[1])
+        scores = self.decoder_(h, vectors)
+        scores[:, :N_SPECIAL] = -torch.inf
+        return scores
+
+
+class FillsMasks(PredictsTokens):
+    """``fill_mask`` for transformers that were fitted to texts."""
+
+    def fill_mask(self, X: Any, top: int | None = None) -> list[Any]:
+        """Fill in the blanks of texts.
+
+        Parameters
+        ----------
+        X : list, array or Series of str
+            Texts, with "[MASK]" in the place of each missing word.
+        top : int, default=None
+            Return the best so many candidates for each blank instead.
+
+        Returns
+        -------
+        filled : list of str
+            The texts with the most probable word in each blank. With ``top`` a list for each
+            text, which holds a list for each blank, of (word, probability).
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted to token arrays: their ids are no words.
+        """
+        check_is_fitted(self)
+        if self._reader.kind != "text":
+            raise ValueError(
+                f"fill_mask reads texts, but this {type(self).__name__} was fitted to token ids. "
+                "Fit it to texts, with tokenizer= if they need one of their own."
+            )
+        texts = texts_of(X)
+        if not any(MASK_TEXT in text for text in texts):
+            return texts if top is None else [[] for _ in texts]
+        x = self._reader.read_masked(texts)
+        with torch.inference_mode():
+            parts = zip(x.split(64), self._hidden(x), strict=True)
+            scores = self._score(torch.cat([h[part == MASK] for part, h in parts]))
+        found = scores.softmax(1).topk(min(top or 1, scores.shape[1] - N_SPECIAL))
+        words = self._reader.restore(found.indices.reshape(-1, 1))
+        chances = found.values.flatten().tolist()
+        each = found.indices.shape[1]
+        pairs = list(zip(words, chances, strict=True))
+        blanks = iter([pairs[i : i + each] for i in range(0, len(pairs), each)])
+        filled = [[next(blanks) for _ in range(text.count(MASK_TEXT))] for text in texts]
+        if top is not None:
+            return filled
+        return [_joined(*parts) for parts in zip(texts, filled, strict=True)]
+
+    def _hidden(self, x: Tensor) -> list[Tensor]:
+        return [self.encoder_[1].sequence(part) for part in x.split(64)]
+
+
+def _joined(text: str, blanks: list[list[tuple[str, float]]]) -> str:
+    first, *rest = text.split(MASK_TEXT)
+    return first + "".join(best[0][0] + part for best, part in zip(blanks, rest, strict=True))
+
+
+class ContinuesTokens(PredictsTokens):
+    """``generate`` for transformers whose encoder looks back only."""
+
+    chunk_length: int
+
+    def generate(
+        self,
+        prompt: Any,
+        n_tokens: int = 50,
+        *,
+        temperature: float = 1.0,
+        random_state: Any = None,
+    ) -> Any:
+        """Go on with texts, or with sequences of tokens.
+
+        Parameters
+        ----------
+        prompt : str, list of str, or int array of shape (length,) or (n_samples, length)
+            What to go on with, of the kind seen in ``fit``. It may be empty.
+        n_tokens : int, default=50
+            How many tokens to add. A word takes one, or several where it is rare.
+        temperature : float, default=1.0
+            Below 1 the probable is drawn yet more often; 0 always takes the most probable.
+        random_state : int, RandomState instance or None, default=None
+            Seeds the draws.
+
+        Returns
+        -------
+        continued : of the type of ``prompt``
+            The prompt and what follows it. Arrays have n_tokens more columns, and padding
+            behind the last token.
+        """
+        check_is_fitted(self)
+        if temperature < 0 or n_tokens < 0:
+            raise ValueError(
+                "temperature and n_tokens must not be negative; got "
+                f"temperature={temperature!r}, n_tokens={n_tokens!r}."
+            )
+        is_text = self._reader.kind == "text"
+        is_one = isinstance(prompt, str) if is_text else np.ndim(prompt) == 1
+        many = [prompt] if is_one else prompt
+        x = self._read(many)
+        generator = torch.Generator().manual_seed(check_random_state(random_state).randint(2**31))
+        with torch.inference_mode():
+            longer = self._continued(x, n_tokens, temperature, generator)
+        out = self._reader.restore(longer)
+        if is_text:  # the prompt as it was written, before it became tokens
+            given = self._reader.restore(x)
+            parts = zip(texts_of(many), given, out, strict=True)
+            out = [text + new[len(old) :] for text, old, new in parts]
+        return out[0] if is_one else out
+
+    def _continued(
+        self, x: Tensor, n_tokens: int, temperature: float, generator: torch.Generator
+    ) -> Tensor:
+        """Return rows of tokens with more tokens behind each."""
+        x = F.pad(x, (1, n_tokens))
+        x[:, 0] = MASK  # where every sequence begins
+        end, row = (x != PAD).sum(1), torch.arange(len(x))
+        for _ in range(n_tokens):
+            first = (end - self.chunk_length).clamp(min=0)
+            step = torch.arange(min(self.chunk_length, int(end.max())))
+            h = self.encoder_[1].sequence(x.gather(1, first[:, None] + step))
+            scores = self._score(h[row, end - 1 - first])
+            if temperature:
+                chances = (scores / temperature).softmax(1)
+                x[row, end] = chances.multinomial(1, generator=generator)[:, 0]
+            else:
+                x[row, end] = scores.argmax(1)
+            end = end + 1
+        return x[:, 1:]

@@ -1,0 +1,7 @@
+"""Does pretraining help on a table at hand?"""
+
+from skssl.evaluation._label_budget import label_budget_report
+
+__all__ = [
+    "label_budget_report",
+]

@@ -1,0 +1,75 @@
+"""What pretraining has to beat on a table: an untrained encoder, linear models, trees."""
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.decomposition import PCA
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from skssl._data import infer_kind
+from skssl._meta._columns_as_numbers import ColumnsAsNumbers
+from skssl._meta._steps import default_transformer
+from skssl.base._transformer import SSLTransformer
+from skssl.model_selection import FewLabelsKFold
+from skssl.semi_supervised._base import Pretrained
+from skssl.semi_supervised._pretrained import PretrainedClassifier, PretrainedRegressor
+
+
+def default_baselines(X: Any, model: Pretrained, is_classes: bool) -> dict[str, Any]:
+    """Return what pretraining has to beat, before what the first transformer reads."""
+    baselines: dict[str, Any] = {}
+    first = default_transformer(X) if model.transformer is None else model.transformer
+    *front, last = _steps(first)
+    if isinstance(last, SSLTransformer):
+        untrained = clone(first)
+        _steps(untrained)[-1].set_params(max_epochs=0)
+        baselines["untrained encoder"] = clone(model).set_params(transformer=untrained)
+    if infer_kind(X, getattr(last, "modality", "auto")) != "table":
+        return baselines
+    categories = getattr(last, "categorical_features", "from_dtype")
+    columns = make_pipeline(*front, ColumnsAsNumbers(categories))
+    around: Any = PretrainedRegressor
+    linear: Any = RidgeCV(np.logspace(-3, 6, 28))
+    forest: Any = ExtraTreesRegressor(300)
+    if is_classes:
+        around, linear = PretrainedClassifier, TunedLogisticRegression()
+        forest = ExtraTreesClassifier(300)
+    return {
+        **baselines,
+        "raw columns": around(columns, linear, passthrough=False),
+        "PCA": around(make_pipeline(columns, PCA(0.9)), linear, passthrough=False),
+        "extra trees": around(columns, forest, passthrough=False),
+    }
+
+
+def _steps(transformer: Any) -> list[Any]:
+    """Return the steps of a Pipeline, nested ones too; another transformer is one step."""
+    if isinstance(transformer, Pipeline):
+        *front, (_, last) = transformer.steps
+        return [step for _, step in front] + _steps(last)
+    return [transformer]
+
+
+class TunedLogisticRegression(ClassifierMixin, BaseEstimator):
+    """Logistic regression whose ``C`` is chosen by accuracy, wherever labels can be held out."""
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Choose ``C`` and fit."""
+        self.model_ = LogisticRegression(max_iter=2000)
+        if np.unique(y, return_counts=True)[1].max() > 1:
+            grid = {"C": [1, 0.1, 10, 0.01, 100, 0.001]}  # few labels tie: the moderate first
+            self.model_ = GridSearchCV(self.model_, grid, cv=FewLabelsKFold(5))
+        self.classes_ = self.model_.fit(X, y).classes_
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable class of each row."""
+        return self.model_.predict(X)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class."""
+        return self.model_.predict_proba(X)

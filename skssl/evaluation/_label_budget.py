@@ -1,0 +1,374 @@
+"""Does pretraining help on a table at hand? Scores by number of labels, beside baselines."""
+
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import KFold
+from sklearn.utils import check_random_state, indexable
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_consistent_length
+
+from skssl._compat import HasMethods, Interval, StrOptions, take_rows, validate_params
+from skssl._data._labels import labelled
+from skssl._meta._fitting import seeded
+from skssl._meta._steps import default_transformer
+from skssl.evaluation._baselines import default_baselines
+from skssl.model_selection import UnlabeledKFold
+from skssl.semi_supervised._base import Pretrained
+from skssl.semi_supervised._pretrained import PretrainedClassifier, PretrainedRegressor
+
+COLUMNS = ["method", "kind", "budget", "split", "draw", "score", "fit_time"]
+
+
+@validate_params(
+    {
+        "transformers": [Mapping, None],
+        "baselines": [Mapping, None],
+        "budgets": ["array-like"],
+        "n_draws": [Interval(Integral, 1, None, closed="left")],
+        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split", "get_n_splits"])],
+        "task": [StrOptions({"auto", "classification", "regression"})],
+        "scoring": [str, callable, None],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def label_budget_report(
+    X: Any,
+    y: Any,
+    *,
+    transformers: Any = None,
+    baselines: Any = None,
+    budgets: Any = (5, 10, 20, 50, 100),
+    n_draws: int = 5,
+    cv: Any = 3,
+    groups: Any = None,
+    task: str = "auto",
+    scoring: Any = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    random_state: Any = None,
+) -> pd.DataFrame:
+    """Score pretraining and baselines on held-out rows, by number of labels.
+
+    In each split the test rows are put away first. Every transformer is then trained once
+    on all training rows, without labels. Of the labelled ones among them, each draw keeps
+    as many labels as the budget allows, the same for every method, and only what follows
+    the transformer is fitted again: by :class:`PretrainedClassifier` or
+    :class:`PretrainedRegressor`, with their defaults.
+
+    Parameters
+    ----------
+    X : array-like or dataframe of shape (n_samples, ...)
+        Rows as the transformers read them, labelled or not.
+    y : array-like of shape (n_samples,)
+        Labels. None, NaN and NA mark unlabelled rows, and so does the number -1 among
+        classes. Unlabelled rows are for pretraining only: all are training rows, except
+        those of a group with test rows.
+    transformers : dict of str to transformer, default=None
+        What to compare, by name. None is what they take for
+        data of the kind of X, such as ``{"MultiTask": MultiTask()}`` for tables. A
+        :class:`PretrainedClassifier` or :class:`PretrainedRegressor` in its place brings
+        its own estimator at the end. What is wrapped in
+        :class:`~sklearn.frozen.FrozenEstimator` is used as it is, and should not have seen
+        the rows of X: the report cannot know.
+    baselines : dict of str to estimator, default=None
+        More baselines by name, beside the default ones: ``"untrained encoder"`` (the first
+        transformer with ``max_epochs=0``) and, on tables, ``"raw columns"`` and ``"PCA"``
+        with a tuned linear model, and ``"extra trees"``. ``"drop"`` in place of an
+        estimator leaves out the baseline of that name. An estimator is fitted on the
+        labelled rows; to give what comes before it all training rows, as scaler and PCA
+        have here, make it a :class:`PretrainedClassifier` or regressor, with
+        ``passthrough=False``.
+    budgets : array-like of int, default=(5, 10, 20, 50, 100)
+        Total numbers of labels. Draws of classes are stratified, with at least one label
+        of each; a larger budget adds labels to those of a smaller one. Budgets of fewer
+        labels than there are classes (two, in a regression), or of more than a split's
+        training part has, are left out with a warning.
+    n_draws : int, default=5
+        Draws of labels in each split.
+    cv : int or cross-validation splitter, default=3
+        How to hold test rows out. An integer is the number of shuffled folds, stratified
+        for classes; a splitter sees the labelled rows alone, as in
+        :class:`UnlabeledKFold`, which is taken as it is.
+    groups : array-like of shape (n_samples,), default=None
+        For splitters: rows of one group are never on both sides of a split.
+    task : {"auto", "classification", "regression"}, default="auto"
+        What y is for. ``"auto"`` takes text, booleans and whole numbers for classes and
+        fractions for a regression; very many different whole numbers are an error.
+    scoring : str, callable or None, default=None
+        A scorer's name, or a scorer. None is the estimators' own: accuracy or R².
+    n_jobs : int, default=None
+        Number of processes, of one split and method each; as in joblib.
+    verbose : int, default=0
+        Progress messages of joblib.
+    random_state : int, RandomState instance or None, default=None
+        Seeds splits, draws, and all estimators whose own ``random_state`` is None.
+
+    Returns
+    -------
+    report : pandas.DataFrame
+        One row for each method, budget, split and draw. Columns: ``method``; ``kind``
+        ("pretrained" or "baseline"); ``budget``; ``split``; ``draw``; ``score``;
+        ``fit_time``, the seconds of one fit, pretraining included. Scores with equal
+        budget, split and draw are of the same labels and test rows: compare them in pairs.
+
+    Raises
+    ------
+    ValueError
+        If no budget can be drawn, if y has fewer than two classes, or if it cannot be told
+        whether its whole numbers are classes.
+
+    See Also
+    --------
+    LabelBudgetDisplay : Draws the report, sums it up and says what it shows.
+
+    Notes
+    -----
+    It takes one pretraining for each transformer and split, and for each method one fit of
+    what follows for each split, draw and budget. With the defaults these 75 fits take longer
+    than the pretraining: ``n_jobs``, fewer draws, or an estimator at the end that is quick, as
+    below, shorten it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skssl import SCARF, LabelBudgetDisplay, PretrainedClassifier, label_budget_report
+    >>> X, y = load_wine(return_X_y=True, as_frame=True)
+    >>> scarf = SCARF(n_components=16, max_epochs=20)
+    >>> report = label_budget_report(
+    ...     X,
+    ...     y,
+    ...     transformers={"SCARF": PretrainedClassifier(scarf, LogisticRegression())},
+    ...     baselines={"extra trees": "drop"},
+    ...     budgets=(6, 12),
+    ...     n_draws=2,
+    ...     cv=2,
+    ...     random_state=0,
+    ... )
+    >>> report.groupby("method", sort=False).size()
+    method
+    SCARF                8
+    untrained encoder    8
+    raw columns          8
+    PCA                  8
+    dtype: int64
+    >>> LabelBudgetDisplay(report).summary().shape
+    (8, 4)
+    """
+    X, groups = indexable(X, groups)
+    check_consistent_length(X, y)
+    is_classes, mask, labels = _read(y, task)
+    target = np.zeros(len(mask), dtype=labels.dtype)
+    target[mask] = labels
+    methods = _methods(X, transformers, baselines, is_classes)
+    random = check_random_state(random_state)
+    folds = _splitter(cv, is_classes, random).split(X, _keeping(target, mask), groups)
+    splits = [_split(*fold, mask, target, n_draws, is_classes, random) for fold in folds]
+    budgets = _usable(
+        budgets, [target[split.train[split.draws[0]]] for split in splits], is_classes
+    )
+    jobs = (
+        delayed(_score)(method, X, target, number, split, budgets, scoring)
+        for method in methods
+        for number, split in enumerate(splits)
+    )
+    scores = Parallel(n_jobs=n_jobs, verbose=verbose)(jobs)
+    report = pd.DataFrame([row for part in scores for row in part], columns=COLUMNS)
+    report.attrs["score_name"] = _name_of(scoring, is_classes)
+    return report
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training rows, test rows, and for each draw the positions of labels in its order."""
+
+    train: np.ndarray
+    test: np.ndarray
+    draws: list[np.ndarray]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Method:
+    """An estimator that is scored."""
+
+    name: str
+    kind: str
+    estimator: Any
+
+
+def _read(y: Any, task: str) -> tuple[bool, np.ndarray, np.ndarray]:
+    """Return whether y holds classes, which rows are labelled, and their labels."""
+    if task == "regression":
+        return False, *labelled(y, classes=False)
+    mask, labels = labelled(y)
+    if task == "auto" and labels.dtype.kind == "f" and type_of_target(labels) == "continuous":
+        return False, *labelled(y, classes=False)
+    n_different = len(np.unique(labels))
+    if n_different < 2:
+        raise ValueError(
+            f"Expected labels of at least two classes, got {n_different} in {len(labels)} "
+            "labelled rows. Only unlabelled rows are None, NaN or -1."
+        )
+    if task == "auto" and labels.dtype.kind in "iuf" and n_different > max(50, len(labels) / 5):
+        raise ValueError(
+            f"y holds {n_different} different whole numbers in {len(labels)} labelled rows: "
+            "classes, or a quantity? Pass task='classification' or task='regression'."
+        )
+    return True, mask, labels
+
+
+def _keeping(target: np.ndarray, labelled_rows: np.ndarray) -> np.ndarray:
+    """Return the labels of some rows, given by mask or position, and None for the others."""
+    partly = np.full(len(target), None, dtype=object)
+    partly[labelled_rows] = target[labelled_rows]
+    return partly
+
+
+def _splitter(cv: Any, is_classes: bool, random: np.random.RandomState) -> UnlabeledKFold:
+    if isinstance(cv, Integral):
+        shuffled: dict[str, Any] = {"shuffle": True, "random_state": random.randint(2**31 - 1)}
+        if is_classes:
+            return UnlabeledKFold(cv, **shuffled)
+        return UnlabeledKFold(KFold(int(cv), **shuffled))
+    return cv if isinstance(cv, UnlabeledKFold) else UnlabeledKFold(cv)
+
+
+def _split(
+    train: np.ndarray,
+    test: np.ndarray,
+    mask: np.ndarray,
+    target: np.ndarray,
+    n_draws: int,
+    is_classes: bool,
+    random: np.random.RandomState,
+) -> Split:
+    """Put the labels of the training rows into an order for each draw."""
+    train = np.sort(train)
+    pool = np.flatnonzero(mask[train])
+    draws = [pool[_order(target[train[pool]], is_classes, random)] for _ in range(n_draws)]
+    return Split(train, test, draws, random.randint(2**31 - 1))
+
+
+def _order(labels: np.ndarray, is_classes: bool, random: np.random.RandomState) -> np.ndarray:
+    """Return positions of labels in an order of which every beginning is a stratified draw.
+
+    One label of each class comes first. The others of a class are spread evenly over what
+    follows, whatever their number.
+    """
+    order = random.permutation(len(labels))
+    if not is_classes:
+        return order
+    codes, counts = np.unique(labels[order], return_inverse=True, return_counts=True)[1:]
+    rank = pd.Series(codes).groupby(codes).cumcount().to_numpy()
+    place = (rank + random.random_sample(len(rank))) / counts[codes]
+    return order[np.argsort(np.where(rank == 0, -1, place), kind="stable")]
+
+
+def _usable(budgets: Any, pools: list[np.ndarray], is_classes: bool) -> list[int]:
+    """Return the budgets, sorted, that can be drawn from every pool; warn of the others."""
+    wanted = np.asarray(budgets)
+    if wanted.ndim != 1 or wanted.dtype.kind not in "iu" or not len(wanted):
+        raise ValueError(
+            f"budgets must be a list of numbers of labels, such as (10, 20), got {budgets!r}."
+        )
+    least = max(len(np.unique(pool)) for pool in pools) if is_classes else 2
+    most = min(map(len, pools))
+    usable = [int(budget) for budget in np.unique(wanted) if least <= budget <= most]
+    reason = (
+        f"A budget takes {least} labels at least{', one a class,' if is_classes else ''} and "
+        f"{most} at most, which is what the smallest training part has; "
+        f"got budgets={wanted.tolist()}."
+    )
+    if not usable:
+        raise ValueError(f"{reason} Pass others, or label more rows.")
+    if len(usable) < len(np.unique(wanted)):
+        warnings.warn(f"{reason} The others are left out.", UserWarning, stacklevel=4)
+    return usable
+
+
+def _methods(X: Any, transformers: Any, baselines: Any, is_classes: bool) -> list[Method]:
+    """Return what is to be scored: transformers first, then baselines."""
+    default = default_transformer(X)
+    given = {type(default).__name__: default} if transformers is None else transformers
+    if not given:
+        raise ValueError("transformers is empty; expected {name: transformer, ...}, or None.")
+    model = PretrainedClassifier if is_classes else PretrainedRegressor
+    ours = {name: t if isinstance(t, Pretrained) else model(t) for name, t in given.items()}
+    beside = {**default_baselines(X, next(iter(ours.values())), is_classes), **(baselines or {})}
+    methods = [Method(name, "pretrained", one) for name, one in ours.items()]
+    for name, one in beside.items():
+        if name in ours:
+            raise ValueError(f"A transformer and a baseline are both named {name!r}; rename one.")
+        if isinstance(one, str) and one == "drop":
+            continue
+        if not hasattr(one, "fit") or isinstance(one, type):
+            raise ValueError(f"Baseline {name!r} must be an estimator or 'drop', got {one!r}.")
+        methods.append(Method(name, "baseline", one))
+    return methods
+
+
+def _score(
+    method: Method,
+    X: Any,
+    target: np.ndarray,
+    number: int,
+    split: Split,
+    budgets: list[int],
+    scoring: Any,
+) -> list[tuple[Any, ...]]:
+    """Return the rows of the report for one method and split."""
+    X_train, X_test = take_rows(X, split.train), take_rows(X, split.test)
+    y_train, y_test = target[split.train], target[split.test]
+    model = clone(method.estimator)
+    sees_all = isinstance(model, Pretrained)
+    if sees_all and model.transformer is None:
+        model.set_params(transformer=default_transformer(X))
+    model = seeded(model, np.random.RandomState(split.seed))
+    start = time.perf_counter()
+    if sees_all and not isinstance(model.transformer, FrozenEstimator):
+        model.set_params(transformer=FrozenEstimator(model.transformer.fit(X_train)))
+    before = time.perf_counter() - start
+    scorer = check_scoring(model, scoring)
+    rows = []
+    for draw, order in enumerate(split.draws):
+        for budget in budgets:
+            few = order[:budget]
+            start = time.perf_counter()
+            if sees_all:
+                fitted = _fit(clone(model), X_train, _keeping(y_train, few))
+            else:
+                fitted = _fit(clone(model), take_rows(X_train, few), y_train[few])
+            seconds = before + time.perf_counter() - start
+            score = float(scorer(fitted, X_test, y_test))
+            rows.append((method.name, method.kind, budget, number, draw, score, seconds))
+    return rows
+
+
+def _fit(model: Any, X: Any, y: np.ndarray) -> Any:
+    with warnings.catch_warnings():
+        # As many classes as labels are what few labels look like, not a regression.
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        return model.fit(X, y)
+
+
+def _name_of(scoring: Any, is_classes: bool) -> str:
+    """Return what the scores are called on an axis."""
+    if scoring is None:
+        return "accuracy" if is_classes else "R²"
+    name = scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")
+    return name.replace("_", " ")

@@ -1,0 +1,232 @@
+"""Fitted models as ONNX graphs: a file that onnxruntime runs, without Python's packages."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from skssl._atomic import replacing
+from skssl.base._transformer import SSLTransformer
+from skssl.persistence._onnx_ends import add_end, raw_module
+from skssl.persistence._onnx_graph import Graph, Value
+from skssl.persistence._onnx_inputs import inputs_of, read
+from skssl.semi_supervised._base import Pretrained
+
+__all__ = ["to_onnx"]
+
+SKIPPED = (None, "passthrough")
+# What skl2onnx raises for estimators and parameters that it has no converter for: its own errors
+# are RuntimeErrors, and its converters trip over what they do not know.
+UNCONVERTED = AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError
+
+
+def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> Any:
+    """Turn a fitted model into an ONNX graph, which onnxruntime runs in any language.
+
+    The graph computes what ``transform`` or ``predict_proba`` and ``predict`` do, to about 1e-5,
+    of any number of rows. Its inputs are:
+
+    - of a table of numbers ``X``, float64 (n_rows, n_columns), NaN for a hole. Categories that are
+      numbers or booleans are given as numbers;
+    - of a table with text a column each, (n_rows, 1), by its name (``x0``, ``x1`` ... where columns
+      have none): text as str or objects, anything else as float64. None, NaN and the empty string
+      are holes, unless they are categories, as text, of that column;
+    - of anything else ``X``: images and clips as in ``fit``, uint8 if they were, or float32; series
+      float32 (n_rows, n_channels, length), NaN for a hole; waveforms float32 (n_rows, length) from
+      -1 to 1, NaN behind the last sample; tokens int64 (n_rows, length).
+
+    The outputs are ``embedding``; or ``label`` and, of classifiers that have ``predict_proba``,
+    ``probabilities``; or ``prediction``. Where a column has such a name, they begin with
+    ``output_``.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted: a transformer of skssl; a classifier or regressor of it that pretrains or
+        fine-tunes; or a Pipeline or search of these with steps of scikit-learn that read and make
+        numbers, such as scalers and classifiers. FrozenEstimator may wrap any of them.
+    path : str or path, default=None
+        Where to write the graph. A file that is there is replaced, in one step.
+
+    Returns
+    -------
+    graph : onnx.ModelProto
+        The graph, for those who check, quantise or join it.
+
+    Raises
+    ------
+    TypeError
+        If ``model`` is no estimator.
+    ValueError
+        If ONNX cannot hold it: transformers of texts and bags, outlier detectors, and what skl2onnx
+        or torch cannot convert. The message says which part.
+    NotFittedError
+        If it is not fitted.
+    ImportError
+        If onnx, onnxscript or skl2onnx is missing: ``pip install skssl[onnx]``.
+
+    See Also
+    --------
+    save : For Python: any estimator, whose ``partial_fit`` goes on.
+
+    Notes
+    -----
+    X is not checked: an infinite number or a missing column is no error of the graph's.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import onnxruntime
+    >>> import skssl
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> X, y = load_iris(return_X_y=True)
+    >>> scarf = skssl.SCARF(n_components=8, max_epochs=2, random_state=0)
+    >>> encoder = make_pipeline(StandardScaler(), scarf).fit(X)
+    >>> model = make_pipeline(FrozenEstimator(encoder), LogisticRegression()).fit(X, y)
+    >>> graph = skssl.to_onnx(model)
+    >>> session = onnxruntime.InferenceSession(graph.SerializeToString())
+    >>> labels, probabilities = session.run(None, {"X": X})
+    >>> bool(np.allclose(probabilities, model.predict_proba(X), atol=1e-5))
+    True
+    """
+    if not isinstance(model, BaseEstimator):
+        kind = model.__name__ if isinstance(model, type) else type(model).__name__
+        raise TypeError(f"Expected a fitted estimator, got {kind}.")
+    check_is_fitted(model)
+    inputs = inputs_of(_first(model))
+    graph = Graph(inputs)
+    outputs = _add(graph, model, inputs)
+    if is_classifier(model):
+        names = ["label", "probabilities"] if hasattr(model, "predict_proba") else ["label"]
+    else:
+        names = ["prediction" if is_regressor(model) else "embedding"]
+    if {value.name for value in inputs} & set(names):
+        names = [f"output_{name}" for name in names]
+    try:
+        made = graph.finish(dict(zip(names, outputs, strict=False)))
+    except graph.onnx.checker.ValidationError as error:  # loops in modules of the user's
+        raise _refused(model, f"onnx says {_first_line(error)}") from error
+    if path is not None:
+        with replacing(Path(path)) as new:
+            new.write_bytes(made.SerializeToString())
+    return made
+
+
+def _inside(model: Any) -> Any:
+    """Return what a frozen estimator or a search holds; others are their own."""
+    if isinstance(model, FrozenEstimator):
+        return _inside(model.estimator)
+    return _inside(model.best_estimator_) if hasattr(model, "best_estimator_") else model
+
+
+def _first(model: Any) -> Any:
+    """Return the estimator that reads X."""
+    model = _inside(model)
+    if isinstance(model, Pipeline):
+        steps = [step for _, step in model.steps if step not in SKIPPED]
+        return _first(steps[0]) if steps else model
+    return _first(model.transformer_) if isinstance(model, Pretrained) else model
+
+
+def _add(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
+    """Add a fitted estimator to a graph, and return its outputs."""
+    model = _inside(model)
+    if isinstance(model, Pipeline):
+        return _add_steps(graph, model.steps, X)
+    if isinstance(model, Pretrained):
+        return _add_pretrained(graph, model, X)
+    if isinstance(model, SSLTransformer):
+        return [_add_module(graph, model._reader, model._embedder(), X, model)]
+    if len(X) > 1:
+        raise _refused(model, "it reads a table with text; expected a transformer of skssl there")
+    said = add_end(graph, model, X[0])
+    if said is not None:
+        if hasattr(model, "classes_"):
+            return [_label(graph, said, model.classes_), said]
+        return [_one_a_row(graph, said)]
+    if type(model).__module__.partition(".")[0] == __name__.partition(".")[0]:
+        raise _refused(model, "expected a transformer, classifier or regressor")
+    try:
+        outputs = graph.estimator(model, X[0])
+    except UNCONVERTED as error:
+        raise _refused(model, f"skl2onnx says {_first_line(error)}") from error
+    return [_one_a_row(graph, outputs[0])] if is_regressor(model) else outputs
+
+
+def _add_steps(graph: Graph, steps: list[Any], X: list[Value]) -> list[Value]:
+    for _, step in steps:
+        if step not in SKIPPED:
+            X = _add(graph, step, X)
+    return X
+
+
+def _add_pretrained(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
+    """Add transformer, raw columns and what reads both; of images with a fine-tuned half, too."""
+    whole, last = X, _inside(model.transformer_)
+    if isinstance(last, Pipeline):
+        X, last = _add_steps(graph, last.steps[:-1], X), last.steps[-1][1]
+    raw = model.raw_columns_
+    raw_columns = None if raw is None else raw_module(raw)
+    (z,) = _add(graph, last, X)
+    if raw_columns is not None:
+        beside = _add_module(graph, raw.reader, raw_columns, X, model)
+        same = graph.node("Cast", beside.name, to=graph.type_of(z))
+        width = z.shape[1] + beside.shape[1]  # type: ignore[operator]
+        z = Value(graph.node("Concat", z.name, same, axis=1), z.dtype, (None, width))
+    said = _add(graph, getattr(model, f"{model._end}_"), [z])
+    tuned = getattr(model, "fine_tuned_", None)
+    if tuned is None:
+        return said
+    _, other = _add_pretrained(graph, tuned, whole)
+    both = graph.node("Mean", said[1].name, other.name)
+    mean = said[1]._replace(name=both)
+    return [_label(graph, mean, model.classes_), mean]
+
+
+def _add_module(graph: Graph, reader: Any, module: nn.Module, X: list[Value], of: Any) -> Value:
+    """Add what reads X and the module behind it."""
+    x, as_read = read(graph, reader, X)
+    try:
+        return graph.module(nn.Sequential(as_read, module), x)[0]
+    except torch.onnx.OnnxExporterError as error:  # around what a module of the user's raises
+        raise _refused(of, f"torch.onnx.export says {_first_line(error)}") from error
+
+
+def _label(graph: Graph, proba: Value, classes: np.ndarray) -> Value:
+    """Return the most probable class of each row."""
+    best = graph.node("ArgMax", proba.name, axis=1, keepdims=0)
+    classes = classes.astype(object) if classes.dtype.kind in "UT" else classes
+    name = graph.node("Gather", graph.constant(classes), best, axis=0)
+    return Value(name, classes.dtype, (None,))
+
+
+def _one_a_row(graph: Graph, prediction: Value) -> Value:
+    """Return a column of predictions as scikit-learn has them, (n,)."""
+    if prediction.shape[1:] != (1,):
+        return prediction
+    name = graph.node("Reshape", prediction.name, graph.constant(np.array([-1])))
+    return prediction._replace(name=name, shape=(None,))
+
+
+def _refused(model: Any, why: str) -> ValueError:
+    return ValueError(
+        f"{type(model).__name__} cannot be exported to ONNX: {why}. What Python runs can be saved "
+        "with skssl.save."
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    while error.__cause__ is not None:  # what exporters say of it is long
+        error = error.__cause__
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

@@ -1,0 +1,275 @@
+"""What stands behind an encoder, as modules: raw columns, and our classifiers and regressors."""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler, normalize
+from torch import Tensor, nn
+
+from skssl._compat import FORESTS, rows_of
+from skssl._meta._raw_columns import RawBands, RawColumns, RawPixels, RawSeries
+from skssl.persistence._onnx_graph import Graph, Value
+from skssl.semi_supervised._ensemble import Ensemble, LeastSquares, Sharpened
+from skssl.semi_supervised._linear import Linear
+from skssl.semi_supervised._propagation import (
+    NeighborGraph,
+    PropagatedClassifier,
+    PropagatedRegressor,
+)
+from skssl.semi_supervised._prototypes import PrototypeClassifier
+
+FLOAT32 = np.dtype(np.float32)
+
+
+def raw_module(raw: Any) -> nn.Module:
+    """Return the module that encodes raw columns, of what their reader reads.
+
+    Raises
+    ------
+    ValueError
+        If these are words or tokens, which are counted by scikit-learn.
+    """
+    if isinstance(raw, RawColumns):
+        return raw.module
+    if isinstance(raw, RawPixels):
+        pca = raw.components.pca
+        return nn.Sequential(
+            nn.Flatten(), Affine(pca.mean_, pca.components_.T / raw.components.scale)
+        )
+    if isinstance(raw, RawSeries):
+        return nn.Sequential(raw.module, _standardised(raw.scaler))
+    if isinstance(raw, RawBands):
+        return nn.Sequential(raw.front, MeanAndDeviation(), _standardised(raw.scaler))
+    raise ValueError(
+        "The topics of texts and tokens that stand beside the embedding have no form in ONNX. Fit "
+        "with passthrough=False."
+    )
+
+
+def add_end(graph: Graph, end: Any, z: Value) -> Value | None:
+    """Add a classifier or regressor of ours, and return its probabilities or predictions.
+
+    None is returned for what is not ours. Predictions are of shape (n, 1).
+    """
+    if isinstance(end, Ensemble):
+        return _add_ensemble(graph, end, z)
+    if isinstance(end, Linear):
+        affine = Affine(end.mean_, end.coef_.T / end.scale_[:, None], end.intercept_)
+        parts: list[nn.Module] = [affine]
+    elif isinstance(end, PrototypeClassifier):
+        is_cosine = end.metric == "cosine"
+        to = normalize(end.prototypes_) if is_cosine else 2 * end.prototypes_
+        bias = 0.0 if is_cosine else -np.square(end.prototypes_).sum(1)  # the row's own cancels
+        affine = Affine(0.0, to.T / end.temperature_, bias / end.temperature_)
+        parts = [UnitLength(), affine] if is_cosine else [affine]
+    else:
+        return None
+    if hasattr(end, "classes_"):
+        parts.append(nn.Softmax(1))
+    return graph.module(nn.Sequential(*parts, Single()), z)[0]
+
+
+def _add_ensemble(graph: Graph, end: Ensemble, z: Value) -> Value:
+    """Add a mixture: skl2onnx converts its forests, and torch exports all else at once."""
+    trees = [(weight, member) for weight, member in end.members_ if forest_of(member.estimator)]
+    n_outputs = len(end.classes_) if hasattr(end, "classes_") else 1
+    mixture = Mixture(end, [member.features for _, member in trees], n_outputs)
+    total, *read = graph.module(mixture, z)
+    name = total.name
+    for (weight, member), features in zip(trees, read, strict=True):
+        said = graph.estimator(forest_of(member.estimator), features)[-1].name
+        if isinstance(member.estimator, Sharpened):
+            power = graph.node("Pow", said, _number(graph, member.estimator.power))
+            sharp = graph.node("Add", power, _number(graph, 1e-9))
+            sums = graph.node("ReduceSum", sharp, graph.constant(np.array([1])), keepdims=1)
+            said = graph.node("Div", sharp, sums)
+        name = graph.node("Add", name, graph.node("Mul", said, _number(graph, weight)))
+    return Value(name, FLOAT32, (None, n_outputs))
+
+
+def forest_of(model: Any) -> Any:
+    """Return the forest that a member is, sharpened or not, or None."""
+    model = getattr(model, "classifier_", model)
+    return model if isinstance(model, FORESTS) else None
+
+
+def _number(graph: Graph, value: float) -> str:
+    return graph.constant(np.array(value, FLOAT32))
+
+
+class Affine(nn.Module):
+    """``(x - mean) @ weight + bias``, in float64."""
+
+    mean: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, mean: Any, weight: Any, bias: Any = 0.0):
+        super().__init__()
+        for name, value in {"mean": mean, "weight": weight, "bias": bias}.items():
+            self.register_buffer(name, torch.as_tensor(np.array(value, np.float64)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.double() - self.mean) @ self.weight + self.bias
+
+
+class Scaled(nn.Module):
+    """Some columns less their means, times their scales, in float64."""
+
+    kept: Tensor
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: np.ndarray, scale: np.ndarray, kept: np.ndarray):
+        super().__init__()
+        self.register_buffer("kept", torch.from_numpy(kept))
+        self.register_buffer("mean", torch.from_numpy(mean[kept]))
+        self.register_buffer("scale", torch.from_numpy(scale[kept]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x[:, self.kept].double() - self.mean) * self.scale
+
+
+class Single(nn.Module):
+    """Numbers as float32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float()
+
+
+class UnitLength(nn.Module):
+    """Rows of length 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(x.double(), dim=1)
+
+
+class MeanAndDeviation(nn.Module):
+    """Mean and standard deviation of (n, bands, frames) over frames, NaN left out."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.double()
+        mean = x.nanmean(2, keepdim=True)
+        return torch.cat([mean[:, :, 0], (x - mean).square().nanmean(2).sqrt()], 1)
+
+
+def _standardised(scaler: StandardScaler) -> nn.Module:
+    return Scaled(scaler.mean_, 1 / scaler.scale_, np.arange(scaler.n_features_in_))
+
+
+class Mixture(nn.Module):
+    """The weighted sum of what the members say that are no forests, and what forests read.
+
+    Parameters
+    ----------
+    end : EnsembleClassifier or EnsembleRegressor
+        Fitted.
+    for_forests : list of (str, float)
+        Keys of the features that forests read.
+    n_outputs : int
+        Numbers that a member predicts of a row.
+    """
+
+    def __init__(self, end: Ensemble, for_forests: list[Any], n_outputs: int):
+        super().__init__()
+        self.keys, self.n_outputs = list(end.features_), n_outputs
+        self.for_forests = [self.keys.index(key) for key in for_forests]
+        others = [(w, member) for w, member in end.members_ if not forest_of(member.estimator)]
+        self.weights = [float(weight) for weight, _ in others]
+        self.reads = [self.keys.index(member.features) for _, member in others]
+        self.features = nn.ModuleList(map(_feature, end.features_.values()))
+        self.members = nn.ModuleList(_member(member.estimator) for _, member in others)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        read = [feature(x.double()) for feature in self.features]
+        total = x.new_zeros(x.shape[0], self.n_outputs, dtype=torch.float64)
+        for weight, i, member in zip(self.weights, self.reads, self.members, strict=True):
+            total = total + weight * member(read[i])
+        return total.float(), *(read[i].float() for i in self.for_forests)
+
+
+def _feature(feature: Any) -> nn.Module:
+    """Return what makes features: a scaler, alone or with a span or a graph of neighbours."""
+    scaler, *more = feature if hasattr(feature, "steps") else [feature]
+    made: list[nn.Module] = [Scaled(scaler.mean_, scaler.scale_, scaler.kept_)]
+    for step in more:
+        is_graph = isinstance(step, NeighborGraph)
+        made.append(Near(step) if is_graph else Affine(step.mean_, step.basis_))
+    return nn.Sequential(*made)
+
+
+def _member(model: Any) -> nn.Module:
+    """Return what a member, fitted, says of its features."""
+    if isinstance(model, Sharpened):
+        return nn.Sequential(_member(model.classifier_), Power(model.power))
+    if isinstance(model, LeastSquares):
+        regression = model.regression_
+        return nn.Sequential(Affine(0.0, regression.coef_.T, regression.intercept_), Shares())
+    if isinstance(model, PropagatedClassifier):
+        return MeanOverNodes(model.shares_)
+    if isinstance(model, PropagatedRegressor):
+        return MeanOverNodes(model.values_[:, None])
+    if isinstance(model, LogisticRegression):
+        weight, bias = model.coef_.T, model.intercept_
+        if weight.shape[1] == 1:
+            weight, bias = weight * [[0, 1]], bias * [0, 1]
+        return nn.Sequential(Affine(0.0, weight, bias), nn.Softmax(1))
+    return Affine(0.0, model.coef_[:, None], model.intercept_)
+
+
+class Power(nn.Module):
+    """Probabilities raised to a power: :class:`Sharpened`."""
+
+    def __init__(self, power: int):
+        super().__init__()
+        self.power = power
+
+    def forward(self, x: Tensor) -> Tensor:
+        sharp = x**self.power + 1e-9
+        return sharp / sharp.sum(1, keepdim=True)
+
+
+class Shares(nn.Module):
+    """Numbers of at least 0.01 in shares of their sum: :class:`LeastSquares`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        least = x.clamp(min=0.01)
+        return least / least.sum(1, keepdim=True)
+
+
+class Near(nn.Module):
+    """The nearest nodes of a :class:`NeighborGraph` and their weights."""
+
+    nodes: Tensor
+
+    def __init__(self, graph: NeighborGraph):
+        super().__init__()
+        self.n_neighbors, self.width = graph.neighbors_.n_neighbors, float(graph.width_)
+        self.register_buffer("nodes", torch.from_numpy(rows_of(graph.neighbors_)).double())
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = x.float().double()  # as the nodes are kept
+        squared = x.square().sum(1, keepdim=True) + self.nodes.square().sum(1)
+        squared = (squared - 2 * x @ self.nodes.T).clamp(min=0)
+        nearest, index = squared.topk(self.n_neighbors, largest=False)
+        weights = (-nearest / self.width**2).exp() + torch.finfo(torch.float64).tiny
+        is_node = nearest[:, :1] < (1e-3 * self.width) ** 2
+        weights = torch.cat([weights[:, :1], weights[:, 1:].masked_fill(is_node, 0.0)], 1)
+        return weights / weights.sum(1, keepdim=True), index
+
+
+class MeanOverNodes(nn.Module):
+    """The weighted mean of what is known of the nearest nodes."""
+
+    known: Tensor
+
+    def __init__(self, known: np.ndarray):
+        super().__init__()
+        self.register_buffer("known", torch.from_numpy(known))
+
+    def forward(self, near: tuple[Tensor, Tensor]) -> Tensor:
+        weights, index = near
+        return (weights[:, :, None] * self.known[index]).sum(1)

@@ -1,0 +1,193 @@
+"""What whoever runs an ONNX graph hands in, and how the graph reads it as a reader does."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skssl._data import ImageReader, TableReader, TokenReader
+from skssl._data._vocabulary import N_SPECIAL, PAD, UNKNOWN
+from skssl.base._transformer import SSLTransformer
+from skssl.persistence._onnx_graph import Graph, Value
+
+NO_TEXT = ("", "None", "nan", "NaN", "NaT", "<NA>")  # a hole, as text or as onnxruntime spells it
+REFUSED = {
+    "text": "ONNX has no tokenizer. Put a TextTokenizer in front of the encoder when you fit, and "
+    "export what follows it: to_onnx(pipeline[1:]).",
+    "bags": "Each of its rows is a table of events of its own length. Save it with skssl.save.",
+}
+
+
+def inputs_of(first: Any) -> list[Value]:
+    """Return the inputs of a graph, by the fitted estimator that reads them.
+
+    Parameters
+    ----------
+    first : estimator
+        A transformer of skssl, or one of scikit-learn that reads numbers.
+
+    Returns
+    -------
+    inputs : list of Value
+        One, named X; of a table with text one a column, of the column's name.
+
+    Raises
+    ------
+    ValueError
+        If ONNX cannot hold what it reads.
+    """
+    if not isinstance(first, SSLTransformer):
+        if not hasattr(first, "n_features_in_"):
+            raise ValueError(
+                f"{type(first).__name__} reads no table of numbers, which ONNX could be given. "
+                "Export the steps behind it: to_onnx(pipeline[1:])."
+            )
+        return [Value("X", np.dtype(np.float64), (None, first.n_features_in_))]
+    reader: Any = first._reader
+    if reader.kind in REFUSED:
+        what = f"{type(first).__name__} fitted on modality={reader.kind!r}"
+        raise ValueError(f"{what} cannot be exported to ONNX: {REFUSED[reader.kind]}")
+    if isinstance(reader, TableReader):
+        return _columns_of(reader)
+    if isinstance(reader, ImageReader):
+        shape = (*(None,) * reader._lead, *reader.layout)
+        if reader.kind == "image" and hasattr(first, "n_features_in_"):
+            shape = (None, first.n_features_in_)
+        return [Value("X", np.dtype(np.uint8 if reader.is_bytes else np.float32), shape)]
+    if isinstance(reader, TokenReader):
+        return [Value("X", np.dtype(np.int64), (None, None))]
+    if reader.kind == "series":
+        return [Value("X", np.dtype(np.float32), (None, reader.n_channels, None), 2**14)]
+    return [Value("X", np.dtype(np.float32), (None, None), 2**21)]
+
+
+def _columns_of(reader: TableReader) -> list[Value]:
+    if not any(_is_text(levels) for levels in reader.levels):
+        return [Value("X", np.dtype(np.float64), (None, len(reader.levels)))]
+    names = reader.names or []
+    if not names or not all(isinstance(name, str) and name for name in names):
+        names = [f"x{i}" for i in range(len(reader.levels))]
+    dtypes = [np.dtype(object if _is_text(levels) else np.float64) for levels in reader.levels]
+    return [Value(name, dtype, (None, 1)) for name, dtype in zip(names, dtypes, strict=True)]
+
+
+def read(graph: Graph, reader: Any, X: list[Value]) -> tuple[Value, nn.Module]:
+    """Return a value, and a module that makes of it the tensor that the reader would.
+
+    Parameters
+    ----------
+    graph : Graph
+        Gets what torch cannot say: the codes of text and of tokens.
+    reader : TableReader, ImageReader, VideoReader, SeriesReader, AudioReader or TokenReader
+        Fitted.
+    X : list of Value
+        What there is to be read; several are the columns of a table.
+    """
+    if isinstance(reader, TableReader):
+        return _joined(graph, reader, X), NumericCodes(reader)
+    (x,) = X
+    if isinstance(reader, ImageReader):
+        return x, ChannelsFirst(reader)
+    if not isinstance(reader, TokenReader):
+        return x, nn.Identity()
+    pad = reader.pad_token
+    ids = [*reader.ids.tolist(), *([] if pad is None else [pad])]
+    codes = [*range(N_SPECIAL, N_SPECIAL + len(reader.ids)), *([] if pad is None else [PAD])]
+    coded = graph.node(
+        "LabelEncoder",
+        x.name,
+        domain="ai.onnx.ml",
+        keys_int64s=ids,
+        values_int64s=codes,
+        default_int64=UNKNOWN,
+    )
+    return x._replace(name=coded), nn.Identity() if pad is None else PaddingLast()
+
+
+def _joined(graph: Graph, reader: TableReader, X: list[Value]) -> Value:
+    """Return the columns of a table side by side, text as codes."""
+    if len(X) == 1:
+        return X[0]
+    columns = []
+    for x, levels, unseen in zip(X, reader.levels, reader.columns.cardinality, strict=True):
+        if levels and _is_text(levels) != (x.dtype == object):
+            raise ValueError(
+                f"Column {x.name!r} was text to one part of the model and none to another. Fit all "
+                "of it on the same rows."
+            )
+        columns.append(_coded(graph, x, levels or [], unseen) if x.dtype == object else x.name)
+    joined = graph.node("Concat", *columns, axis=1)
+    return Value(joined, np.dtype(np.float64), (None, len(X)))
+
+
+def _coded(graph: Graph, x: Value, levels: list[str], unseen: int) -> str:
+    """Return the codes of a column of text, as ``TableReader`` has them."""
+    holes = [text for text in NO_TEXT if text not in levels]
+    codes = graph.node(
+        "LabelEncoder",
+        x.name,
+        domain="ai.onnx.ml",
+        keys_strings=[*levels, *holes],
+        values_floats=[*map(float, range(len(levels))), *[np.nan] * len(holes)],
+        default_float=float(unseen) if unseen else np.nan,
+    )
+    return graph.node("Cast", codes, to=graph.onnx.TensorProto.DOUBLE)
+
+
+def _is_text(levels: list[Any] | None) -> bool:
+    return bool(levels) and isinstance(levels[0], str)  # type: ignore[index]
+
+
+class NumericCodes(nn.Module):
+    """Codes for the categories that are numbers or booleans, as :class:`TableReader` has them.
+
+    Shape
+    -----
+    (n, d) numbers, and codes of text -> the same in float64, with codes for all categories
+    """
+
+    def __init__(self, reader: TableReader):
+        super().__init__()
+        self.levels = {
+            j: torch.tensor([float(level) for level in levels], dtype=torch.float64)
+            for j, levels in enumerate(reader.levels)
+            if levels and not _is_text(levels)
+        }
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.double()
+        if not self.levels:
+            return x
+        columns = list(x.split(1, 1))
+        for j, levels in self.levels.items():
+            is_level = columns[j] == levels
+            place = torch.arange(len(levels), dtype=x.dtype)
+            code = (is_level * place).sum(1, keepdim=True)
+            code = code.where(is_level.any(1, keepdim=True), len(levels))
+            columns[j] = code.where(~columns[j].isnan(), torch.nan)
+        return torch.cat(columns, 1)
+
+
+class ChannelsFirst(nn.Module):
+    """Images or clips as :class:`ImageReader` lays them out; numbers but bytes are float32."""
+
+    def __init__(self, reader: ImageReader):
+        super().__init__()
+        self.layout, self.axis, self.lead = tuple(reader.layout), reader.axis, reader._lead
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x if x.dtype == torch.uint8 else x.float()
+        if self.lead == 1:  # rows of pixels
+            x = x.reshape(-1, *self.layout)
+        return x.unsqueeze(self.lead) if self.axis is None else x.movedim(self.axis, self.lead)
+
+
+class PaddingLast(nn.Module):
+    """Rows of codes whose padding, wherever it stands, is moved to their end."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        is_pad = x == PAD
+        tokens, pads = (~is_pad).cumsum(1), is_pad.cumsum(1)
+        place = torch.where(is_pad, tokens[:, -1:] + pads, tokens) - 1
+        return torch.empty_like(x).scatter(1, place, x)

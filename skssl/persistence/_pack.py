@@ -1,0 +1,229 @@
+"""From an estimator to entries of JSON, and tensors."""
+
+import math
+from collections import OrderedDict
+from functools import partial
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import Bunch
+from torch import Tensor, nn
+
+from skssl._compat import import_skops
+from skssl.persistence._compiled import parts_of
+from skssl.persistence._names import find_type, function_path, is_known, path_of
+
+HOOKS = {name for name in vars(nn.Module()) if name.endswith("_hooks")} | {
+    "_forward_hooks_always_called",
+    "_forward_hooks_with_kwargs",
+    "_forward_pre_hooks_with_kwargs",
+}
+DICTS = {"dict": dict, "OrderedDict": OrderedDict, "Bunch": Bunch}
+SEQUENCES = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
+BUILTINS = (str, int, float, list, dict, set, np.ndarray)  # what these hold is no attribute
+GIVEN = ("encoder", "views")  # parameters that load may be given again
+UNPACKED = AttributeError, RuntimeError, TypeError, ValueError  # what skops says it cannot pack
+INSTEAD = "joblib.dump saves anything, as a pickle, which runs code when it is loaded."
+
+
+class Packer:
+    """Entries and tensors that stand for an estimator; what several parts share is packed once.
+
+    Attributes
+    ----------
+    entries : list of dict
+        One for each object but None, booleans, integers, finite floats and strings.
+    tensors : dict of str to Tensor
+        By the attributes that lead to them.
+    """
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, Any]] = []
+        self.tensors: dict[str, Tensor] = {}
+        self.known: dict[int, tuple[Any, int]] = {}  # with the object: its id must stay its own
+        self.stored: dict[Any, tuple[Tensor, str]] = {}  # by place in memory, likewise
+        self.places: set[int] = set()
+
+    def pack(self, value: Any, *where: str) -> Any:
+        """Return a value as JSON has it, or ``[n]`` for the n-th entry."""
+        if value is None or type(value) in (bool, int, str):
+            return value
+        if type(value) is float and math.isfinite(value):
+            return value
+        if id(value) not in self.known:
+            n = len(self.entries)
+            self.known[id(value)] = value, n
+            self.entries.append({})
+            self.entries[n] = self._entry(value, where)
+        return [self.known[id(value)][1]]
+
+    def _entry(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
+        for kinds, pack in PACKERS:
+            if type(value) in kinds:
+                return pack(self, value, where)
+        if isinstance(value, FunctionType | BuiltinFunctionType):
+            return self._function(value, where)
+        if isinstance(value, np.random.RandomState):
+            return self._random_state(value, where)
+        if isinstance(value, np.generic):
+            return {"is": "scalar", "array": self.pack(np.asarray(value), *where)}
+        if isinstance(value, np.dtype):
+            return {"is": "dtype", "name": value.str}
+        if isinstance(value, torch.dtype | torch.device):
+            kind = f"torch_{type(value).__name__}"
+            return {"is": kind, "name": str(value).removeprefix("torch.")}
+        if isinstance(value, type) and find_type(value.__name__) is value:
+            return {"is": "type", "name": value.__name__}
+        if is_known(type(value)) and isinstance(value, tuple):
+            items = [self.pack(part, *where, str(i)) for i, part in enumerate(value)]
+            return {"is": "named", "class": path_of(type(value)), "items": items}
+        if is_known(type(value)) and not isinstance(value, BUILTINS):
+            return self._instance(value, where)
+        if isinstance(value, nn.Module):
+            return self._given_module(value, where)
+        if type(value).__module__.partition(".")[0] == "tokenizers":
+            return {"is": "tokenizer", "json": value.to_str()}
+        return self._of_others(value, where)
+
+    def _dict(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
+        keys = [self.pack(key, *where, "key") for key in value]
+        values = [self.pack(part, *where, str(key)) for key, part in value.items()]
+        return {"is": type(value).__name__, "keys": keys, "values": values}
+
+    def _sequence(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
+        parts = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
+        items = [self.pack(part, *where, str(i)) for i, part in enumerate(parts)]
+        return {"is": type(value).__name__, "items": items}
+
+    def _float(self, value: float, where: tuple[str, ...]) -> dict[str, Any]:
+        return {"is": "float", "value": str(value)}
+
+    def _slice(self, value: slice, where: tuple[str, ...]) -> dict[str, Any]:
+        ends = [self.pack(end, *where) for end in (value.start, value.stop, value.step)]
+        return {"is": "slice", "items": ends}
+
+    def _partial(self, value: partial, where: tuple[str, ...]) -> dict[str, Any]:
+        parts = [value.func, value.args, value.keywords]
+        return {"is": "partial", "items": [self.pack(part, *where, "partial") for part in parts]}
+
+    def _tensor(self, value: Tensor, where: tuple[str, ...]) -> dict[str, Any]:
+        parameter = type(value) is nn.Parameter
+        stored = self._store(value.detach().cpu(), where)
+        return {"is": "tensor", **stored, "parameter": parameter, "grad": value.requires_grad}
+
+    def _array(self, value: np.ndarray, where: tuple[str, ...]) -> dict[str, Any]:
+        if value.dtype.kind == "O":
+            items = [self.pack(part, *where, str(i)) for i, part in enumerate(value.ravel())]
+            return {"is": "objects", "shape": list(value.shape), "items": items}
+        if value.dtype.kind in "biuf" and value.dtype.isnative and value.dtype.itemsize <= 8:
+            copied = value if min(value.strides, default=0) >= 0 else value.copy()
+            tensor = torch.from_numpy(copied if copied.flags.writeable else copied.copy("K"))
+            return {"is": "array", **self._store(tensor, where)}
+        if value.dtype.kind not in "USMmcf":
+            return self._of_others(value, where)
+        flat = np.array(value, order="C")  # text, times and complex numbers as their bytes
+        raw = torch.from_numpy(np.frombuffer(flat.tobytes(), np.uint8).copy())
+        entry = {"is": "raw", "holds": value.dtype.str, "of": list(value.shape)}
+        return entry | self._store(raw, where)
+
+    def _store(self, tensor: Tensor, where: tuple[str, ...]) -> dict[str, Any]:
+        """Keep a tensor, its axes in the order in which they lie in memory, for equal bits."""
+        strides = tensor.stride()
+        axes = sorted(range(tensor.ndim), key=lambda i: -strides[i])
+        if not tensor.permute(axes).is_contiguous():
+            axes = list(range(tensor.ndim))
+        at = tensor.data_ptr(), tensor.shape, strides, tensor.dtype
+        if at not in self.stored or not tensor.numel():
+            self.stored[at] = tensor, self._keep(tensor.permute(axes), ".".join(where))
+        name = self.stored[at][1]
+        stored = self.tensors[name]
+        what = {"name": name, "shape": list(stored.shape), "dtype": str(stored.dtype)}
+        return what if axes == sorted(axes) else what | {"axes": axes}
+
+    def _keep(self, tensor: Tensor, path: str) -> str:
+        """Add a tensor to those of the file, in memory of its own, and return its name."""
+        name, n = path, 1
+        while name in self.tensors:
+            name, n = f"{path}~{n}", n + 1
+        stored = tensor.contiguous()
+        whole = stored.numel() > 1 and stored.untyped_storage().nbytes() == stored.nbytes
+        if not whole or stored.data_ptr() in self.places:
+            stored = stored.clone(memory_format=torch.contiguous_format)  # in memory of its own
+        self.places.add(stored.data_ptr())
+        self.tensors[name] = stored
+        return name
+
+    def _random_state(self, value: np.random.RandomState, where: tuple[str, ...]) -> dict[str, Any]:
+        state = value.get_state()
+        if not isinstance(state, tuple):
+            return self._of_others(value, where)
+        return {"is": "random_state", "items": [self.pack(part, *where) for part in state]}
+
+    def _instance(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
+        state = dict(value.__getstate__() or {})
+        state.pop("_skl_callbacks", None)  # they are about fits, and hold whatever they like
+        if isinstance(value, nn.Module):
+            hooks = [name for name in HOOKS & set(state) if state.pop(name)]
+            if hooks or state.pop("_compiled_call_impl", None):
+                raise _refused(value, where, "It is compiled, or has hooks: remove them first.")
+        path = path_of(type(value))
+        attributes = {name: self.pack(part, *where, name) for name, part in state.items()}
+        return {"is": "instance", "class": path, "state": attributes}
+
+    def _given_module(self, value: nn.Module, where: tuple[str, ...]) -> dict[str, Any]:
+        """Pack the weights of a module whose class load may not look up."""
+        state = {
+            name: self.pack(tensor, *where, name) for name, tensor in value.state_dict().items()
+        }
+        path = path_of(type(value))
+        return {"is": "given", "class": path, "state": state, "training": value.training}
+
+    def _function(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
+        path = function_path(value)
+        if path is not None:
+            return {"is": "function", "path": path}
+        for name in GIVEN:
+            if any(part.strip("_") == name for part in where):
+                return {"is": "given", "parameter": name, "path": path_of(value)}
+        raise _refused(value, where, "Set what holds it to something else first.")
+
+    def _of_others(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
+        """Pack an object of numpy, scipy or scikit-learn that is no estimator, such as a tree."""
+        if type(value).__module__.partition(".")[0] not in ("numpy", "scipy", "sklearn"):
+            raise _refused(value, where, "Set what holds it to something else first.")
+        parts = parts_of(value)
+        if parts is not None:
+            packed = {name: self.pack(part, *where, name) for name, part in parts.items()}
+            return {"is": "compiled", "kind": type(value).__name__, "parts": packed}
+        skops = import_skops()
+        try:
+            data = skops.dumps(value)
+        except UNPACKED as error:
+            raise _refused(value, where, f"skops: {error}") from error
+        untrusted = skops.get_untrusted_types(data=data)
+        if untrusted:
+            kinds = ", ".join(untrusted)
+            raise _refused(value, where, f"skops does not trust {kinds}. Take another estimator.")
+        raw = torch.from_numpy(np.frombuffer(data, np.uint8).copy())
+        return {"is": "skops", **self._store(raw, where)}
+
+
+PACKERS: list[tuple[tuple[type, ...], Any]] = [
+    ((*DICTS.values(),), Packer._dict),
+    ((*SEQUENCES.values(),), Packer._sequence),
+    ((float,), Packer._float),
+    ((slice,), Packer._slice),
+    ((partial,), Packer._partial),
+    ((Tensor, nn.Parameter), Packer._tensor),
+    ((np.ndarray,), Packer._array),
+]
+
+
+def _refused(value: Any, where: tuple[str, ...], why: str) -> ValueError:
+    what = path_of(value if isinstance(value, FunctionType) else type(value))
+    return ValueError(
+        f"{'.'.join(where) or 'The model'} is a {what}, which cannot be saved without pickle. "
+        f"{why} {INSTEAD}"
+    )

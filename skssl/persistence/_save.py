@@ -1,0 +1,223 @@
+"""Saving fitted estimators, and loading them without running code from the file.
+
+The file is a safetensors file: an eight-byte length, a header of JSON, and numbers. Every tensor
+and array is a tensor of it, named by the attributes that lead to it. The header's metadata has
+``skssl_format``, the version of what follows; ``model``, JSON with ``versions`` and ``entries``;
+and ``digest``, the SHA-256 of ``model`` and of all tensors, by which damage is noticed. The
+digest is no signature: whoever alters a file can make another.
+
+Of ``entries`` the first is the estimator. An entry says what it ``is``:
+
+- ``instance``: a class, and the attributes that an instance of it has, as pickle would take them;
+- ``dict``, ``list``, ``tuple``, ``set``, ``slice``, ``float`` (one that JSON lacks), ``objects``
+  (an array of them) and the like: their items. Text, integers, booleans and None stand in place,
+  and ``[n]`` stands for entry n, so that what two attributes share is shared again;
+- ``tensor`` and ``array``: name, dtype and shape of a tensor of the file, and in which order its
+  axes lie in memory if that is unusual. ``raw`` are text, times and complex numbers as bytes;
+- ``function``, ``type``, ``dtype``, ``partial``, ``random_state``: a name, or the parts;
+- ``compiled``: what compiled code of scikit-learn and scipy keeps, such as trees, as arrays;
+- ``tokenizer``: the JSON of the ``tokenizers`` package;
+- ``skops``: whatever else numpy, scipy and scikit-learn keep inside, as bytes of skops;
+- ``given``: what ``load`` is given again, with its weights.
+
+Names are looked up in skssl, torch and scikit-learn, as :mod:`skssl.persistence._names` says;
+nothing is imported because a file names it, and nothing is called but ``__new__`` and
+``__setstate__`` of classes found there, and what makes trees and sparse matrices of arrays.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sklearn
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from skssl._atomic import replacing
+from skssl._compat import import_safetensors
+from skssl.persistence._pack import Packer
+from skssl.persistence._unpack import Unpacker
+
+__all__ = ["load", "save"]
+
+FORMAT = 1
+MOST_TEXT = 2**26  # safetensors reads headers of up to 100 MB
+
+
+def save(model: Any, path: str | os.PathLike[str]) -> None:
+    """Save an estimator to a file that :func:`load` reads without running code from it.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted or not: a transformer, classifier, regressor or detector of skssl, or one of
+        scikit-learn, such as a Pipeline, with any of them inside.
+    path : str or path
+        The file. One that is there is replaced, in one step, once the new one is complete; if
+        that fails it stays.
+
+    Raises
+    ------
+    TypeError
+        If ``model`` is no estimator.
+    ValueError
+        If it holds something that cannot be saved without pickle, such as a class of your own.
+        The message says which attribute.
+    ImportError
+        If safetensors or skops is missing: ``pip install skssl[persistence]``.
+
+    See Also
+    --------
+    load : The way back.
+
+    Notes
+    -----
+    A module of your own as ``encoder=`` is saved by its weights, and a function of your own as
+    ``encoder=`` or ``views=`` by its name; :func:`load` must be given these again. Callbacks are
+    not saved. What ``partial_fit`` needs to go on is saved where pickle would keep it.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> import skssl
+    >>> X = np.random.default_rng(0).normal(size=(60, 4))
+    >>> scarf = skssl.SCARF(n_components=8, max_epochs=2, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "scarf.skssl")
+    ...     skssl.save(scarf, path)
+    ...     again = skssl.load(path)
+    >>> bool((again.transform(X) == scarf.transform(X)).all())
+    True
+    """
+    safetensors = import_safetensors()
+    if not isinstance(model, BaseEstimator):
+        kind = model.__name__ if isinstance(model, type) else type(model).__name__
+        raise TypeError(f"Expected an estimator to save, got {kind}. Pass a fitted one.")
+    packer = Packer()
+    packer.pack(model)
+    text = json.dumps(
+        {"versions": _versions(), "entries": packer.entries}, allow_nan=False, check_circular=False
+    )
+    if len(text) > MOST_TEXT:
+        raise ValueError(
+            f"The model holds {len(text) / 1e6:.0f} MB that are no arrays of numbers, such as "
+            f"vocabularies; at most {MOST_TEXT / 1e6:.0f} MB can be saved. Learn a smaller one."
+        )
+    metadata = {
+        "skssl_format": str(FORMAT),
+        "model": text,
+        "digest": _digest(text, packer.tensors),
+    }
+    with replacing(Path(path)) as new:
+        safetensors.save_file(packer.tensors, new, metadata)
+
+
+def load(path: str | os.PathLike[str], *, encoder: Any = None, views: Any = None) -> Any:
+    """Load an estimator that :func:`save` saved; no code from the file is run.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    encoder : module or callable, default=None
+        What ``encoder=`` was, if it was your own: a module made as for ``fit``, whose weights
+        are then set in copies of it, or a function.
+    views : callable, default=None
+        What ``views=`` was, if it was a function of your own.
+
+    Returns
+    -------
+    model : estimator
+        As it was saved: its outputs are the same to the bit on the same kind of machine, with as
+        many threads and the same versions.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, of another format, or names what it may not; or if ``encoder`` or
+        ``views`` is missing, another, or not needed.
+    OSError
+        If there is no such file.
+    ImportError
+        If safetensors or skops is missing: ``pip install skssl[persistence]``.
+
+    See Also
+    --------
+    save : Which writes the file, with an example.
+
+    Notes
+    -----
+    What scikit-learn saved in another version it warns of (``InconsistentVersionWarning``).
+    """
+    import_safetensors()
+    data = Path(path).read_bytes()
+    try:
+        text, tensors = _read(data)
+        model = _unpacked(text, tensors, {"encoder": encoder, "views": views})
+    except ImportError:
+        raise
+    except Exception as error:  # of whatever kind: the file may hold anything
+        reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"{os.fspath(path)!r} cannot be loaded: {reason}. Expected a file of skssl.save, whole "
+            f"and of format {FORMAT}."
+        ) from error
+    return model
+
+
+def _versions() -> dict[str, str]:
+    package = sys.modules[__name__.partition(".")[0]]
+    return {
+        "skssl": getattr(package, "__version__", ""),
+        "scikit-learn": sklearn.__version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+    }
+
+
+def _digest(text: str, tensors: dict[str, Tensor]) -> str:
+    """Return the SHA-256 of the text and of the names and bytes of all tensors."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _read(data: bytes) -> tuple[str, dict[str, Tensor]]:
+    """Return the text and the tensors of a file, checked against its digest."""
+    found = import_safetensors().load(data)  # it checks the header: lengths, offsets, dtypes
+    length = int.from_bytes(data[:8], "little")
+    metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    if "skssl_format" not in metadata:
+        raise ValueError("it is of safetensors, but has no estimator in it")
+    of = metadata["skssl_format"]
+    if of != str(FORMAT):
+        raise ValueError(f"it is of format {of!r}, which another version of skssl reads")
+    tensors = {name: tensor.clone() for name, tensor in found.items()}  # aligned, for equal bits
+    if _digest(metadata["model"], tensors) != metadata["digest"]:
+        raise ValueError("its content is not what was saved: it is damaged")
+    return metadata["model"], tensors
+
+
+def _unpacked(text: str, tensors: dict[str, Tensor], given: dict[str, Any]) -> Any:
+    content = json.loads(text)
+    try:
+        unpacker = Unpacker(content["entries"], tensors, given)
+        model = unpacker.unpack([0])
+    except ValueError as error:
+        saved, here = content["versions"], _versions()
+        if saved == here:
+            raise
+        raise ValueError(f"{error}. It was saved with {saved}; here are {here}") from error
+    if not isinstance(model, BaseEstimator):
+        raise ValueError(f"it holds a {type(model).__name__}, which is no estimator")
+    for name in {name for name, thing in given.items() if thing is not None} - unpacker.used:
+        raise ValueError(f"nothing in it needs {name}=, which it has whole. Leave {name}= out")
+    return model

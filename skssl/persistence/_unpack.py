@@ -1,0 +1,247 @@
+"""From entries of JSON, and tensors, to an estimator."""
+
+import copy
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from skssl._compat import import_skops, read_tokenizer
+from skssl.persistence._compiled import check_features, rebuilt
+from skssl.persistence._names import find_class, find_function, find_type, path_of
+from skssl.persistence._pack import DICTS, SEQUENCES
+
+PENDING: Any = object()  # stands for what is being made
+
+
+class Unpacker:
+    """The objects that entries stand for, each made once.
+
+    Parameters
+    ----------
+    entries : list of dict
+        As :class:`skssl.persistence._pack.Packer` made them.
+    tensors : dict of str to Tensor
+        What the entries name.
+    given : dict of str to object or None
+        What the user gives again: ``encoder`` and ``views``.
+    """
+
+    def __init__(
+        self, entries: list[dict[str, Any]], tensors: dict[str, Tensor], given: dict[str, Any]
+    ):
+        self.entries, self.tensors, self.given = entries, tensors, given
+        self.made: dict[int, Any] = {}
+        self.used: set[str] = set()  # of what was given
+
+    def unpack(self, value: Any) -> Any:
+        """Return what a packed value stands for."""
+        if not isinstance(value, list):
+            return value
+        (n,) = value
+        if type(n) is not int or not 0 <= n < len(self.entries):
+            raise ValueError(f"it refers to an entry {n!r}, and has {len(self.entries)}")
+        if n not in self.made:
+            self.made[n] = PENDING
+            entry = self.entries[n]
+            self.made[n] = MAKERS[entry["is"]](self, entry, n)
+        if self.made[n] is PENDING:
+            raise ValueError(f"entry {n} holds itself")
+        return self.made[n]
+
+    def _dict(self, entry: dict[str, Any], n: int) -> Any:
+        made = self.made[n] = DICTS[entry["is"]]()
+        for key, value in zip(entry["keys"], entry["values"], strict=True):
+            made[self.unpack(key)] = self.unpack(value)
+        return made
+
+    def _list(self, entry: dict[str, Any], n: int) -> Any:
+        made = self.made[n] = []
+        made.extend(map(self.unpack, entry["items"]))
+        return made
+
+    def _sequence(self, entry: dict[str, Any], n: int) -> Any:
+        return SEQUENCES[entry["is"]](map(self.unpack, entry["items"]))
+
+    def _float(self, entry: dict[str, Any], n: int) -> float:
+        return float(entry["value"])
+
+    def _slice(self, entry: dict[str, Any], n: int) -> slice:
+        return slice(*map(self.unpack, entry["items"]))
+
+    def _partial(self, entry: dict[str, Any], n: int) -> Any:
+        function, args, keywords = map(self.unpack, entry["items"])
+        return partial(function, *args, **keywords)
+
+    def _tensor(self, entry: dict[str, Any], n: int) -> Tensor:
+        tensor = self._stored(entry)
+        if entry["parameter"]:
+            return nn.Parameter(tensor, requires_grad=entry["grad"])
+        return tensor.requires_grad_(entry["grad"])
+
+    def _array(self, entry: dict[str, Any], n: int) -> np.ndarray:
+        return self._stored(entry).numpy()
+
+    def _raw(self, entry: dict[str, Any], n: int) -> np.ndarray:
+        dtype = np.dtype(entry["holds"])
+        if dtype.kind not in "USMmcf":
+            raise ValueError(f"it has an array of {dtype}")
+        return self._stored(entry).numpy().view(dtype).reshape(entry["of"])
+
+    def _objects(self, entry: dict[str, Any], n: int) -> np.ndarray:
+        made = np.empty(len(entry["items"]), dtype=object)
+        for i, item in enumerate(entry["items"]):
+            made[i] = self.unpack(item)
+        return made.reshape(entry["shape"])
+
+    def _scalar(self, entry: dict[str, Any], n: int) -> Any:
+        return self.unpack(entry["array"])[()]
+
+    def _stored(self, entry: dict[str, Any]) -> Tensor:
+        name = entry["name"]
+        if name not in self.tensors:
+            raise ValueError(f"the tensor {name!r} is missing")
+        tensor = self.tensors[name]
+        expected = (entry["dtype"], tuple(entry["shape"]))
+        if (str(tensor.dtype), tuple(tensor.shape)) != expected:
+            raise ValueError(
+                f"the tensor {name!r} should be {expected[0]} of shape {expected[1]}, and is "
+                f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+            )
+        if "axes" in entry:
+            axes = entry["axes"]
+            tensor = tensor.permute([axes.index(i) for i in range(len(axes))])
+        return tensor
+
+    def _random_state(self, entry: dict[str, Any], n: int) -> np.random.RandomState:
+        made = np.random.RandomState()
+        made.set_state(tuple(map(self.unpack, entry["items"])))
+        return made
+
+    def _dtype(self, entry: dict[str, Any], n: int) -> np.dtype:
+        return np.dtype(entry["name"])
+
+    def _torch_dtype(self, entry: dict[str, Any], n: int) -> torch.dtype:
+        found = getattr(torch, entry["name"])
+        if not isinstance(found, torch.dtype):
+            raise ValueError(f"there is no torch.dtype {entry['name']!r}")
+        return found
+
+    def _torch_device(self, entry: dict[str, Any], n: int) -> torch.device:
+        return torch.device(entry["name"])
+
+    def _type(self, entry: dict[str, Any], n: int) -> type:
+        return self._found(find_type, entry["name"])
+
+    def _function(self, entry: dict[str, Any], n: int) -> Any:
+        return self._found(find_function, entry["path"])
+
+    def _found(self, find: Callable[[str], Any], name: str) -> Any:
+        found = find(name)
+        if found is None:
+            raise ValueError(
+                f"{name} is not something of skssl, torch.nn or scikit-learn that it may name"
+            )
+        return found
+
+    def _named(self, entry: dict[str, Any], n: int) -> Any:
+        make: Any = self._found(find_class, entry["class"])
+        return make._make(map(self.unpack, entry["items"]))
+
+    def _instance(self, entry: dict[str, Any], n: int) -> Any:
+        cls = self._found(find_class, entry["class"])
+        made = self.made[n] = cls.__new__(cls)
+        if isinstance(made, nn.Module):
+            nn.Module.__init__(made)  # what it always has, and is not saved
+        state = {name: self.unpack(part) for name, part in entry["state"].items()}
+        if isinstance(made, BaseEstimator):
+            _check_parameters(cls, state)
+        if hasattr(made, "__setstate__"):
+            made.__setstate__(state)
+        else:
+            vars(made).update(state)
+        check_features(made)
+        return made
+
+    def _given(self, entry: dict[str, Any], n: int) -> Any:
+        if "parameter" in entry:
+            return self._again(entry["parameter"], entry["path"])
+        given = self._again("encoder", entry["class"])
+        state = {name: self.unpack(part) for name, part in entry["state"].items()}
+        modules = given.modules() if isinstance(given, nn.Module) else []
+        for module in modules:
+            if path_of(type(module)) == entry["class"] and _shapes(module.state_dict()) == _shapes(
+                state
+            ):
+                made = copy.deepcopy(module).cpu()
+                made.load_state_dict(state)
+                return made.train(entry["training"])
+        raise ValueError(
+            f"it holds the weights {_shapes(state)} of a {entry['class']}, and encoder= has none "
+            "of that class with weights of these names, dtypes and shapes. Make it as for fit"
+        )
+
+    def _again(self, parameter: str, path: str) -> Any:
+        given = self.given.get(parameter)
+        if given is None:
+            raise ValueError(
+                f"its {parameter} was your own, {path}. Give it again: "
+                f"skssl.load(path, {parameter}=...)"
+            )
+        self.used.add(parameter)
+        return given
+
+    def _compiled(self, entry: dict[str, Any], n: int) -> Any:
+        parts = {name: self.unpack(part) for name, part in entry["parts"].items()}
+        return rebuilt(entry["kind"], parts)
+
+    def _tokenizer(self, entry: dict[str, Any], n: int) -> Any:
+        return read_tokenizer(entry["json"])
+
+    def _skops(self, entry: dict[str, Any], n: int) -> Any:
+        return import_skops().loads(self._stored(entry).numpy().tobytes())
+
+
+MAKERS: dict[str, Callable[[Unpacker, dict[str, Any], int], Any]] = {
+    **dict.fromkeys(DICTS, Unpacker._dict),
+    **dict.fromkeys(SEQUENCES, Unpacker._sequence),
+    "list": Unpacker._list,
+    "float": Unpacker._float,
+    "slice": Unpacker._slice,
+    "partial": Unpacker._partial,
+    "tensor": Unpacker._tensor,
+    "array": Unpacker._array,
+    "raw": Unpacker._raw,
+    "objects": Unpacker._objects,
+    "scalar": Unpacker._scalar,
+    "random_state": Unpacker._random_state,
+    "dtype": Unpacker._dtype,
+    "torch_dtype": Unpacker._torch_dtype,
+    "torch_device": Unpacker._torch_device,
+    "type": Unpacker._type,
+    "function": Unpacker._function,
+    "instance": Unpacker._instance,
+    "named": Unpacker._named,
+    "given": Unpacker._given,
+    "compiled": Unpacker._compiled,
+    "tokenizer": Unpacker._tokenizer,
+    "skops": Unpacker._skops,
+}
+
+
+def _check_parameters(cls: type, state: dict[str, Any]) -> None:
+    """Raise unless an estimator gets all the parameters that its class has now."""
+    arguments = inspect.signature(cls).parameters.values()
+    missing = {a.name for a in arguments if a.kind is not a.VAR_KEYWORD} - set(state)
+    if missing:
+        raise ValueError(f"its {cls.__name__} has no {', '.join(sorted(missing))}")
+
+
+def _shapes(state: dict[str, Tensor]) -> dict[str, str]:
+    """Return what tells the weights of one module from those of another."""
+    return {name: f"{t.dtype} {tuple(t.shape)}" for name, t in state.items()}

@@ -1,0 +1,15 @@
+"""Meta-estimators that put a self-supervised embedding to work with few labels."""
+
+from skssl.semi_supervised._distillation import distill
+from skssl.semi_supervised._fine_tuned import FineTunedClassifier, FineTunedRegressor
+from skssl.semi_supervised._pretrained import PretrainedClassifier, PretrainedRegressor
+from skssl.semi_supervised._prototypes import PrototypeClassifier
+
+__all__ = [
+    "FineTunedClassifier",
+    "FineTunedRegressor",
+    "PretrainedClassifier",
+    "PretrainedRegressor",
+    "PrototypeClassifier",
+    "distill",
+]

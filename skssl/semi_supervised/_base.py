@@ -1,0 +1,339 @@
+"""What the meta-estimators around a self-supervised transformer share."""
+
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any, Self
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin
+from sklearn.callback import CallbackSupportMixin
+from sklearn.utils import check_random_state, get_tags, indexable
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from skssl._atomic import restored_on_failure
+from skssl._compat import HasMethods, StrOptions, count_rows, fit_context, take_metadata, take_rows
+from skssl._data import note_columns
+from skssl._data._labels import labelled
+from skssl._meta._fitting import RoutesFit, fit_as_task, fit_transformer, part_of
+from skssl._meta._steps import (
+    check_columns,
+    default_transformer,
+    fit_raw_columns,
+    last_step,
+    seen_by_last_step,
+)
+from skssl.base._transformer import SSLTransformer
+from skssl.methods import MultiTask
+
+MAX_UNLABELLED = 10_000  # rows without labels that the default end is shown
+
+
+def end_has(method: str) -> Callable[[Any], bool]:
+    """Tell whether the estimator at the end has a method."""
+
+    def check(self: Any) -> bool:
+        end = getattr(self, f"{self._end}_", getattr(self, self._end))
+        end = self._default_end(1) if end is None else end
+        getattr(end, method)  # its own AttributeError says more than ours
+        return True
+
+    return check
+
+
+class Pretrained(
+    RoutesFit, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta
+):
+    """What the classifier and the regressor share."""
+
+    _end: str  # the parameter that holds the estimator at the end: "classifier" or "regressor"
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "transformer": [HasMethods(["fit", "transform"]), None],
+        "passthrough": [StrOptions({"auto"}), "boolean"],
+        "memory": [str, HasMethods(["cache"]), None],
+        "random_state": ["random_state"],
+    }
+
+    @abstractmethod
+    def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mask of the labelled rows, and their labels."""
+
+    _default_end: Any  # makes, from the width of the embedding, the end of who gave none
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, *, X_unlabeled: Any = None, **params: Any) -> Self:
+        """Fit the transformer on all rows, and the estimator at the end on the labelled ones.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows as the transformer reads them, labelled or not.
+        y : array-like of shape (n_samples,)
+            Labels, in a list, an array, or a pandas, polars or Arrow column. None, NaN and
+            NA mark unlabelled rows. For a classifier the number -1 does so, too.
+        X_unlabeled : array-like or dataframe of shape (n_more, ...), default=None
+            More unlabelled rows. In a search or a cross-validation add them to X instead,
+            unlabelled: scikit-learn splits whatever is as long as X.
+        **params : dict
+            Metadata such as ``sample_weight`` and ``groups``, with scikit-learn's metadata routing
+            enabled: the transformer gets what it requests of all rows, the estimator at the end
+            of the labelled ones. Parts that were not given request nothing. The estimators that
+            fine-tune take ``sample_weight`` without routing, too: how much a label counts in
+            their losses, whatever the scale of the weights; 0 is as if it were not there.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If no row is labelled, or if labels cannot be told from unlabelled rows.
+        """
+        with restored_on_failure(self):
+            note_columns(self, X, y)
+            (X,) = indexable(X)
+            mask, labels = self._read(y)
+            routed = self._routed(params)
+            check_consistent_length(X, mask, routed[self._end].get("sample_weight"))
+            if not len(labels):
+                raise ValueError(
+                    f"No row of y is labelled: {type(self).__name__} needs some labels. To "
+                    "learn from unlabelled rows alone, fit the transformer."
+                )
+            every: tuple[Any, ...] = (X,)
+            if X_unlabeled is not None:
+                check_columns(self, self.transformer, X_unlabeled)
+                every = (X, X_unlabeled)
+            task = self._init_callback_context(max_subtasks=2)
+            task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            rows = np.flatnonzero(mask)
+            few = X if mask.all() else take_rows(X, rows)
+            routed[self._end] = take_metadata(X, routed[self._end], rows)
+            self._fit(every, few, _some_unlabelled(every, mask), labels, routed, task)
+            task.call_on_fit_task_end(estimator=self, X=few, y=labels, reconstruction_attributes={})
+            return self
+
+    def _fit(
+        self,
+        every: tuple[Any, ...],
+        few: Any,
+        others: tuple[Any, ...],
+        labels: np.ndarray,
+        routed: dict[str, dict[str, Any]],
+        task: Any,
+    ) -> None:
+        """Fit the transformer to every row, then the estimator at the end to the labelled few.
+
+        The default end sees some of the others, the rows without labels, too. ``routed`` are
+        further arguments of both fits.
+        """
+        random = check_random_state(self.random_state)
+        transformer = part_of(self, self.transformer, lambda: default_transformer(every[0]), random)
+        subtask = task.subcontext(task_name="fit-transformer")
+        self.transformer_ = fit_transformer(
+            self, transformer, every, routed["transformer"], subtask
+        )
+        self.raw_columns_ = fit_raw_columns(self.transformer_, self.passthrough, every)
+        Z = self._embed(few)
+
+        given = getattr(self, self._end)
+        n_raw = 0 if self.raw_columns_ is None else self.raw_columns_.n_outputs
+        end = part_of(self, given, lambda: self._default_end(Z.shape[1] - n_raw), random)
+        subtask = task.subcontext(task_name=f"fit-{self._end}")
+        more = dict(routed[self._end])
+        if given is None and others:
+            more["X_unlabeled"] = np.vstack([self._embed(rows) for rows in others])
+        shown = None if given is None else end
+        fit_as_task(self, shown, subtask, Z, labels, lambda: end.fit(Z, labels, **more))
+        setattr(self, f"{self._end}_", end)
+
+    def _embed(self, X: Any) -> Any:
+        """Return the embedding, with the raw columns behind it where they are joined."""
+        Z = self.transformer_.transform(X)
+        if self.raw_columns_ is not None:
+            Z = Z.toarray() if sparse.issparse(Z) else np.asarray(Z)
+            Z = np.hstack([Z, self.raw_columns_.transform(seen_by_last_step(self.transformer_, X))])
+        if getattr(self, self._end) is None and not sparse.issparse(Z):
+            return np.asarray(Z, dtype=np.float64)  # sums of float32 vary with the batch
+        return Z
+
+    def _ask_end(self, method: str, X: Any) -> Any:
+        """Return what a method of the estimator at the end says of X."""
+        check_is_fitted(self)
+        check_columns(self, self.transformer_, X)
+        return getattr(getattr(self, f"{self._end}_"), method)(self._embed(X))
+
+    def _labelled_part(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, Any]:
+        """Return the labelled rows of what is to be scored."""
+        (X,) = indexable(X)
+        mask, labels = self._read(y)
+        check_consistent_length(X, mask, sample_weight)
+        if not len(labels):
+            raise ValueError("No row of y is labelled: there is nothing to score.")
+        rows = np.flatnonzero(mask)
+        weight = None if sample_weight is None else take_rows(sample_weight, rows)
+        return take_rows(X, rows), labels, weight
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict the label of each row.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows like those seen in ``fit``.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            The predictions.
+        """
+        return self._ask_end("predict", X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        given = MultiTask() if self.transformer is None else self.transformer
+        tags.input_tags = deepcopy(get_tags(given).input_tags)
+        tags.input_tags.sparse &= self.passthrough is not True
+        if not isinstance(last_step(given), SSLTransformer):  # a scaler hands NaN on
+            end = getattr(self, self._end)
+            tags.input_tags.allow_nan &= end is not None and get_tags(end).input_tags.allow_nan
+        return tags
+
+
+class WithClasses(ClassifierMixin, Pretrained):
+    """What those share that predict classes."""
+
+    _end = "classifier"
+    _routes_to = ("transformer", "classifier")
+
+    def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        return labelled(y)
+
+    def _fit(self, every, few, others, labels, routed, task):
+        kind = type_of_target(labels, input_name="y")
+        if kind not in {"binary", "multiclass"}:
+            raise ValueError(
+                f"Unknown label type: {kind}. Classes must be text, whole numbers or booleans; "
+                "PretrainedRegressor learns from other numbers."
+            )
+        if len(np.unique(labels)) < 2:
+            raise ValueError(
+                f"All labelled rows are of one class, {labels.tolist()[0]!r}; at least two "
+                "classes are needed, rows with a sample_weight of 0 aside. -1 means unlabelled in "
+                "numeric labels: if it is a class of yours, rename it, to 0 for example."
+            )
+        super()._fit(every, few, others, labels, routed, task)
+        self.classes_ = getattr(self.classifier_, "classes_", np.unique(labels))
+
+    @available_if(end_has("predict_proba"))
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows like those seen in ``fit``.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of ``classes_``.
+        """
+        return self._ask_end("predict_proba", X)
+
+    @available_if(end_has("predict_proba"))
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows like those seen in ``fit``.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_classes)
+            Logarithms of probabilities, in the order of ``classes_``.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    @available_if(end_has("decision_function"))
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the classifier's decision values.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows like those seen in ``fit``.
+
+        Returns
+        -------
+        decision : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Decision values; one a row if there are two classes.
+        """
+        return self._ask_end("decision_function", X)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy on the labelled rows.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows to test on.
+        y : array-like of shape (n_samples,)
+            Their labels; unlabelled rows are left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            The accuracy.
+        """
+        return super().score(*self._labelled_part(X, y, sample_weight))
+
+
+class WithTargets(RegressorMixin, Pretrained):
+    """What those share that predict numbers."""
+
+    _end = "regressor"
+    _routes_to = ("transformer", "regressor")
+
+    def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        return labelled(y, classes=False)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination, R², on the labelled rows.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows to test on.
+        y : array-like of shape (n_samples,)
+            Their targets; unlabelled rows are left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            R²; 1 is perfect, 0 what predicting the mean gets.
+        """
+        return super().score(*self._labelled_part(X, y, sample_weight))
+
+
+def _some_unlabelled(every: tuple[Any, ...], mask: np.ndarray) -> tuple[Any, ...]:
+    """Return at most ``MAX_UNLABELLED`` of the rows without labels, drawn alike at every call."""
+    unlabelled = [np.flatnonzero(~mask), *(np.arange(count_rows(X)) for X in every[1:])]
+    part = np.repeat(np.arange(len(every)), [len(rows) for rows in unlabelled])
+    row = np.concatenate(unlabelled)
+    drawn = np.sort(np.random.RandomState(0).permutation(len(row))[:MAX_UNLABELLED])
+    chosen = [row[drawn][part[drawn] == i] for i in range(len(every))]
+    return tuple(take_rows(X, rows) for X, rows in zip(every, chosen, strict=True) if len(rows))

@@ -1,0 +1,148 @@
+"""A small model that predicts what a large one does."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+
+from skssl._compat import HasMethods, take_rows, validate_params
+from skssl._data import infer_kind
+from skssl._meta._columns_as_numbers import ColumnsAsNumbers
+from skssl._meta._fitting import seeded
+
+LEAST = 0.01  # classes less probable are left out, but for the row where each is most probable
+HIDDEN = (64,)
+
+
+@validate_params(
+    {
+        "model": [HasMethods(["fit", "predict"])],
+        "student": [HasMethods(["fit", "predict"]), None],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def distill(model: Any, X: Any, student: Any = None, *, random_state: Any = None) -> Any:
+    """Teach a small model to predict what a large one does.
+
+    The model, such as a :class:`PretrainedClassifier` with its encoder and its classifier,
+    predicts X, and the student learns from that: of a classifier from the probabilities of
+    all classes [1]_, which say more than the best class. X needs no labels. The more rows,
+    the closer the student comes: pass all there are, those that the model learnt from, too.
+
+    Parameters
+    ----------
+    model : fitted classifier or regressor
+        The teacher, which reads X.
+    X : array-like or dataframe of shape (n_samples, ...)
+        Rows, labelled or not.
+    student : classifier or regressor, default=None
+        What to fit; a clone of it is. It reads X, in a Pipeline where X needs preparing. None,
+        for tables, is a net with one hidden layer behind the columns: numbers standardised,
+        holes filled by medians, categories one-hot.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the student, where its own ``random_state`` is None.
+
+    Returns
+    -------
+    student : estimator
+        The fitted student, with the model's ``classes_`` if that has classes.
+
+    Raises
+    ------
+    TypeError
+        If the model is neither a classifier nor a regressor, or the student is not the same.
+    ValueError
+        If ``student`` is None and X is no table.
+
+    Notes
+    -----
+    A student whose ``fit`` takes ``sample_weight`` sees each row once for every class of at
+    least .01, weighed by the probability: its loss is the cross-entropy with what the model
+    says. One without it, or a model without ``predict_proba``, learns from the best classes
+    alone, and a class that is never the best is unknown to it.
+
+    References
+    ----------
+    .. [1] Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015.
+       https://arxiv.org/abs/1503.02531
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skssl import SCARF, PretrainedClassifier, distill
+    >>> X, y = load_wine(return_X_y=True, as_frame=True)
+    >>> scarf = SCARF(n_components=16, max_epochs=20)
+    >>> few = y.where(y.index % 5 == 0)
+    >>> model = PretrainedClassifier(scarf, LogisticRegression(), random_state=0).fit(X, few)
+    >>> student = distill(model, X, random_state=0)
+    >>> bool((student.predict(X) == model.predict(X)).mean() > 0.95)
+    True
+    """
+    check_is_fitted(model)
+    has_classes = is_classifier(model)
+    if not has_classes and not is_regressor(model):
+        raise TypeError(
+            f"Expected a fitted classifier or regressor to learn from, got {type(model).__name__}. "
+            "Put an encoder into a Pipeline with one."
+        )
+    given = _net(X, has_classes) if student is None else clone(student)
+    if is_classifier(given) != has_classes:
+        what = "classifier" if has_classes else "regressor"
+        raise TypeError(
+            f"{type(model).__name__} is a {what}, but student={type(given).__name__} is not. Pass "
+            f"a {what}."
+        )
+    made = seeded(given, check_random_state(random_state))
+    with warnings.catch_warnings():
+        if student is None:  # its epochs are a budget
+            warnings.simplefilter("ignore", ConvergenceWarning)
+        return _taught(made, model, X)
+
+
+def _net(X: Any, has_classes: bool) -> Pipeline:
+    kind = infer_kind(X)
+    if kind != "table":
+        raise ValueError(
+            f"student=None reads tables; X looks like modality={kind!r}. Pass a student that reads "
+            "it, such as a Pipeline that makes columns of it."
+        )
+    if has_classes:
+        return make_pipeline(ColumnsAsNumbers(), MLPClassifier(HIDDEN))
+    net = TransformedTargetRegressor(
+        MLPRegressor(hidden_layer_sizes=HIDDEN), transformer=StandardScaler()
+    )
+    return make_pipeline(ColumnsAsNumbers(), net)
+
+
+def _taught(student: Any, model: Any, X: Any) -> Any:
+    """Fit a student to what the model says of X; the front of a Pipeline sees each row once."""
+    end, Z = student, X
+    if isinstance(student, Pipeline) and len(student) > 1:
+        front, end = student[:-1], student[-1]
+        Z = front.fit_transform(X)
+        student.steps = [*front.steps, student.steps[-1]]  # a Pipeline with a cache clones them
+    if hasattr(model, "predict_proba") and has_fit_parameter(end, "sample_weight"):
+        proba = np.asarray(model.predict_proba(X))
+        rows, classes = np.nonzero(_worth_saying(proba))
+        labels = model.classes_[classes]
+        end.fit(take_rows(Z, rows), labels, sample_weight=proba[rows, classes])
+    else:
+        end.fit(Z, model.predict(X))
+    return student
+
+
+def _worth_saying(proba: np.ndarray) -> np.ndarray:
+    """Return a mask of the probabilities that are not next to nothing, one of each class."""
+    mask = proba >= LEAST
+    mask[proba.argmax(0), np.arange(proba.shape[1])] = True
+    return mask

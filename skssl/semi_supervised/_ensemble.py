@@ -1,0 +1,345 @@
+"""The default estimators at the end: ensembles that the few labels choose by cross-validation.
+
+No estimator is the best on every table: some are linear in their raw columns, others in the
+embedding, some want trees, and where classes are clusters, labels spread from neighbour to
+neighbour over the rows without labels. So a library of all these predicts the labelled rows
+out of fold, and a greedy selection mixes the members whose mean predicts them best (Caruana,
+Niculescu-Mizil, Crew and Ksikes, "Ensemble Selection from Libraries of Models", ICML 2004).
+
+A handful of labels choose badly. So one member of each kind is in the prior, whose plain mean
+weighs as much as if ``PRIOR_LABELS`` labels had chosen it.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skssl.model_selection import FewLabelsKFold
+from skssl.semi_supervised._block_scaler import BlockScaler, Span
+from skssl.semi_supervised._propagation import (
+    NeighborGraph,
+    PropagatedClassifier,
+    PropagatedRegressor,
+)
+
+RAW_SHARES = (0.0, 0.1, 0.5, 0.9, 1.0)  # of the variance; the embedding has the rest
+JOINED = 0.5  # the share of the members in the prior
+TREES = ((0.5, "sqrt"), (0.5, 0.3), (1.0, "sqrt"), (1.0, 1.0))  # share, columns tried a cut
+TREES_ALONE = ((0.0, "sqrt"), (0.0, 0.3))  # where there are no raw columns
+N_TREES = 100
+GRAPH_SHARES = (0.0, 0.5, 1.0)
+PROPAGATION_ALPHAS = (0.5, 0.9, 0.98)
+POWERS = (2, 4)  # to which least squares are sharpened
+PRIOR_LABELS = 20
+N_FOLDS = 5
+N_ROUNDS = 20
+
+
+class Member(NamedTuple):
+    """An estimator, the key of the features it reads, and whether it is in the prior."""
+
+    features: tuple[str, float]
+    estimator: Any
+    in_prior: bool = False
+
+
+class Ensemble(BaseEstimator):
+    """What the two ensembles share.
+
+    Parameters
+    ----------
+    n_embedding : int
+        Number of columns of the embedding, which stand before the raw ones.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the trees.
+
+    Attributes
+    ----------
+    members_ : list of (float, Member)
+        The chosen members, fitted, and their weights.
+    features_ : dict of (str, float) to transformer
+        What makes the features they read.
+    """
+
+    def __init__(self, n_embedding: int, random_state: Any = None):
+        self.n_embedding = n_embedding
+        self.random_state = random_state
+
+    def _fit(self, X: Any, y: np.ndarray, folds: list[Any], X_unlabeled: Any) -> Self:
+        X = validate_data(self, X, dtype=np.float64)
+        every = X if X_unlabeled is None else np.vstack([X, X_unlabeled])
+        features = self._fit_features(X, every)
+        read = {key: feature.transform(X) for key, feature in features.items()}
+        library = list(self._library(features, len(y), check_random_state(self.random_state)))
+        weights = self._weigh(library, read, y, folds)
+        self.members_ = [
+            (weight, Member(key, clone(estimator).fit(read[key], y), in_prior))
+            for weight, (key, estimator, in_prior) in zip(weights, library, strict=True)
+            if weight > 0
+        ]
+        used = {member.features for _, member in self.members_}
+        self.features_ = {key: feature for key, feature in features.items() if key in used}
+        return self
+
+    def _fit_features(self, X: np.ndarray, every: np.ndarray) -> dict[Any, Any]:
+        """Fit scales and neighbours to every row, and spans to the labelled ones."""
+        is_joined = X.shape[1] > self.n_embedding
+        features: dict[Any, Any] = {}
+        for share in RAW_SHARES if is_joined else [0.0]:
+            scaler = BlockScaler(self.n_embedding, share).fit(every)
+            features["scaled", share] = scaler
+            features["spanned", share] = make_pipeline(scaler, Span().fit(scaler.transform(X)))
+            if share in GRAPH_SHARES and len(every) > 1:
+                graph = NeighborGraph().fit(scaler.transform(every))
+                features["placed", share] = make_pipeline(scaler, graph)
+        return features
+
+    def _library(
+        self, features: dict[Any, Any], n_labels: int, random: np.random.RandomState
+    ) -> Iterator[Member]:
+        """Yield the members to choose from, not fitted."""
+        joined = JOINED if ("scaled", JOINED) in features else 0.0
+        many = joined if self.n_features_in_ - self.n_embedding > n_labels else np.inf
+        for (kind, share), feature in features.items():
+            if kind == "spanned":
+                for model, is_middling in self._linear(n_labels):
+                    yield Member((kind, share), model, is_middling and share == joined)
+                for model, is_middling in self._of_many_columns(n_labels) if share >= many else []:
+                    yield Member((kind, share), model, is_middling and share == 1.0)
+            if kind == "placed":
+                for alpha in PROPAGATION_ALPHAS:
+                    model = self._propagated(feature[-1].spread_, alpha)
+                    yield Member((kind, share), model, alpha == 0.9 and share == joined)
+        for i, (share, max_features) in enumerate(TREES if joined else TREES_ALONE):
+            trees = self._trees(max_features, random.randint(2**31 - 1))
+            yield Member(("scaled", share), trees, i == 0)
+
+    def _weigh(
+        self, library: list[Member], read: dict[Any, Any], y: np.ndarray, folds: list[Any]
+    ) -> np.ndarray:
+        """Return the members' weights: chosen ones, shrunk to the prior's."""
+        prior = np.array([member.in_prior for member in library], dtype=float)
+        prior /= prior.sum()
+        held_out = [row for _, test in folds for row in test]
+        if not held_out:
+            return prior
+        predictions = np.stack([self._out_of_fold(member, read, y, folds) for member in library])
+        chosen = select(predictions, self._loss_of(y[held_out]))
+        return (PRIOR_LABELS * prior + len(held_out) * chosen) / (PRIOR_LABELS + len(held_out))
+
+    def _out_of_fold(
+        self, member: Member, read: dict[Any, Any], y: np.ndarray, folds: list[Any]
+    ) -> np.ndarray:
+        """Return what the member predicts of the held-out rows, one number a row."""
+        X = read[member.features]
+        return np.concatenate(
+            [
+                self._predicted(clone(member.estimator).fit(X[train], y[train]), X[test], y[test])
+                for train, test in folds
+            ]
+        )
+
+    def _mean(self, X: Any, predict: Callable[[Any, Any], np.ndarray]) -> Any:
+        """Return the weighted mean of what the members predict."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        read = {key: feature.transform(X) for key, feature in self.features_.items()}
+        return sum(weight * predict(model, read[key]) for weight, (key, model, _) in self.members_)
+
+
+class EnsembleClassifier(ClassifierMixin, Ensemble):
+    """A weighted mean of class probabilities, chosen by log loss."""
+
+    def fit(self, X: Any, y: Any, X_unlabeled: Any = None) -> Self:
+        """Choose and fit members to the embedding, with raw columns behind it, of labelled rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Labelled rows.
+        y : array-like of shape (n_samples,)
+            Their classes.
+        X_unlabeled : array-like of shape (n_more, n_features), default=None
+            Rows without labels, for scales and neighbours.
+
+        Returns
+        -------
+        self : object
+        """
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        folds = list(FewLabelsKFold(N_FOLDS).split(codes, codes))
+        with warnings.catch_warnings():
+            # Stopping short regularises, and cross-validation has seen it: nothing to act on.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            # As many classes as labels are what few labels look like, not a regression.
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+            return self._fit(X, codes, folds, X_unlabeled)
+
+    def _linear(self, n_labels: int) -> list[tuple[Any, bool]]:
+        Cs = np.logspace(-2, 4, 5)
+        return [(LogisticRegression(C=C, max_iter=200, tol=1e-3), i == 2) for i, C in enumerate(Cs)]
+
+    def _of_many_columns(self, n_labels: int) -> list[tuple[Any, bool]]:
+        return [
+            (Sharpened(LeastSquares(model), power), is_middling and power == max(POWERS))
+            for model, is_middling in ridges(n_labels)
+            for power in POWERS
+        ]
+
+    def _propagated(self, spread: Any, alpha: float) -> Any:
+        return Sharpened(PropagatedClassifier(spread, alpha))
+
+    def _trees(self, max_features: Any, seed: int) -> Any:
+        trees = ExtraTreesClassifier(N_TREES, max_features=max_features, random_state=seed)
+        return Sharpened(trees)
+
+    def _predicted(self, model: Any, X: Any, y: np.ndarray) -> np.ndarray:
+        """Return the probability of the true class; every class is in every training fold."""
+        return model.predict_proba(X)[np.arange(len(y)), y]
+
+    def _loss_of(self, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda p: -np.log(np.maximum(p, 1e-6)).mean(1)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class, in the order of ``classes_``."""
+        return self._mean(X, lambda model, Z: model.predict_proba(Z))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the logarithms of the probabilities; of two classes their difference."""
+        return decision(self.predict_proba(X))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable class of each row."""
+        return self.classes_[self.predict_proba(X).argmax(1)]
+
+
+class EnsembleRegressor(RegressorMixin, Ensemble):
+    """A weighted mean of predictions, chosen by squared error."""
+
+    def fit(self, X: Any, y: Any, X_unlabeled: Any = None) -> Self:
+        """Choose and fit members to the embedding, with raw columns behind it, of labelled rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Labelled rows.
+        y : array-like of shape (n_samples,)
+            Their targets.
+        X_unlabeled : array-like of shape (n_more, n_features), default=None
+            Rows without labels, for scales and neighbours.
+
+        Returns
+        -------
+        self : object
+        """
+        y = np.asarray(y, dtype=np.float64)
+        folds = KFold(min(N_FOLDS, len(y)), shuffle=True, random_state=0) if len(y) > 1 else None
+        return self._fit(X, y, list(folds.split(y)) if folds else [], X_unlabeled)
+
+    def _linear(self, n_labels: int) -> list[tuple[Any, bool]]:
+        return ridges(n_labels)
+
+    def _of_many_columns(self, n_labels: int) -> list[tuple[Any, bool]]:
+        return []  # the same as of few
+
+    def _propagated(self, spread: Any, alpha: float) -> Any:
+        return PropagatedRegressor(spread, alpha)
+
+    def _trees(self, max_features: Any, seed: int) -> Any:
+        return ExtraTreesRegressor(N_TREES, max_features=max_features, random_state=seed)
+
+    def _predicted(self, model: Any, X: Any, y: np.ndarray) -> np.ndarray:
+        return model.predict(X)
+
+    def _loss_of(self, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda prediction: ((prediction - y) ** 2).mean(1)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the predicted number of each row."""
+        return self._mean(X, lambda model, Z: model.predict(Z))
+
+
+def ridges(n_labels: int) -> list[tuple[Any, bool]]:
+    """Return linear regressions of rising penalty, and which is the middling one."""
+    return [(Ridge(n_labels * alpha), i == 3) for i, alpha in enumerate(np.logspace(-5, 1, 7))]
+
+
+class LeastSquares(ClassifierMixin, BaseEstimator):
+    """A linear regression of whether a row is of a class, for each class.
+
+    Where columns are many more than labels, classes can be told apart in many ways, and this way
+    all labelled rows have a say, not only those near the border.
+    """
+
+    def __init__(self, regression: Any):
+        self.regression = regression
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit the regression."""
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        is_of_class = np.eye(len(self.classes_))[codes]
+        self.regression_ = clone(self.regression).fit(X, is_of_class)
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return what is predicted, at least 0.01, in shares of its sum."""
+        shares = np.maximum(self.regression_.predict(X), 0.01)
+        return shares / shares.sum(1, keepdims=True)
+
+
+class Sharpened(ClassifierMixin, BaseEstimator):
+    """A classifier whose probabilities are raised to a power: trees and such are too modest."""
+
+    def __init__(self, classifier: Any, power: int = 2):
+        self.classifier = classifier
+        self.power = power
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit the classifier."""
+        self.classifier_ = clone(self.classifier).fit(X, y)
+        self.classes_ = self.classifier_.classes_
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the sharpened probabilities of the classes."""
+        sharp = self.classifier_.predict_proba(X) ** self.power + 1e-9
+        return sharp / sharp.sum(1, keepdims=True)
+
+
+def select(predictions: np.ndarray, loss: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Weigh the members of a library by greedy selection with replacement.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_members, n_samples)
+        What each member predicts of rows it has not seen.
+    loss : callable
+        Maps predictions (n_members, n_samples) to losses (n_members,).
+
+    Returns
+    -------
+    weights : ndarray of shape (n_members,)
+        They sum to 1; most are 0.
+    """
+    counts, total = np.zeros(len(predictions)), np.zeros(predictions.shape[1])
+    for turn in range(1, N_ROUNDS + 1):
+        best = loss((total + predictions) / turn).argmin()
+        counts[best] += 1
+        total += predictions[best]
+    return counts / N_ROUNDS
+
+
+def decision(proba: np.ndarray) -> np.ndarray:
+    """Return the logarithms of probabilities (n, n_classes); of two classes their difference."""
+    log_proba = np.log(np.maximum(proba, np.finfo(float).tiny))
+    return log_proba[:, 1] - log_proba[:, 0] if proba.shape[1] == 2 else log_proba

@@ -1,0 +1,221 @@
+"""Meta-estimators that put a self-supervised embedding to work with few labels."""
+
+from typing import Any
+
+from sklearn.frozen import FrozenEstimator
+
+from skssl._compat import HasMethods
+from skssl._data import infer_kind
+from skssl.semi_supervised._base import Pretrained, WithClasses, WithTargets
+from skssl.semi_supervised._ensemble import EnsembleClassifier, EnsembleRegressor, decision
+from skssl.semi_supervised._fine_tuned import FineTunedClassifier, FineTunedRegressor
+
+__all__ = [
+    "FineTunedClassifier",
+    "FineTunedRegressor",
+    "PretrainedClassifier",
+    "PretrainedRegressor",
+]
+
+LABELS_TO_FINE_TUNE = 300  # of images; fewer are better off with a frozen encoder
+
+
+class PretrainedClassifier(WithClasses):
+    """Learn an embedding from all rows and a classifier from the labelled ones.
+
+    The transformer is cloned and fitted on all rows, without labels. The classifier is
+    cloned and fitted on the embedding of the labelled rows. Rows are unlabelled where
+    ``y`` is None, NaN or NA, and where it is the number -1.
+
+    Parameters
+    ----------
+    transformer : transformer, default=None
+        What learns the embedding. None is :class:`MultiTask`, for images :class:`SimCLR`, and
+        for texts :class:`TextContrast`. It is refitted unless it is wrapped in
+        :class:`~sklearn.frozen.FrozenEstimator`.
+    classifier : classifier, default=None
+        What learns from the labels. None is a mean of logistic regressions and extra trees
+        on the embedding and the raw columns, and of labels spread to neighbours, chosen and
+        weighed by cross-validation on log loss. It needs no more than one label a class. Of
+        images with 300 labels or more it is the mean of that and a
+        :class:`FineTunedClassifier`, unless a transformer was given.
+    passthrough : bool or "auto", default="auto"
+        Whether to join the raw columns, encoded as numbers, to the embedding; of images the
+        principal components of their pixels, of texts and tokens 100 topics (TF-IDF and a
+        truncated SVD), of series 2 016 features of fixed kernels, as MiniRocket's, of waveforms
+        mean and deviation of each log-mel band. ``"auto"`` does so for all of these. After the
+        steps of a Pipeline, what its last step reads counts.
+    memory : str or joblib.Memory, default=None
+        Where to keep fitted transformers, so that a search over the classifier's
+        parameters pretrains once a fold. They are found again by the rows, the
+        transformer's parameters and its seed; where a ``random_state`` is not a number,
+        nothing is kept.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the transformer and the classifier, where their own ``random_state`` is None.
+
+    Attributes
+    ----------
+    transformer_ : transformer
+        The fitted transformer.
+    classifier_ : classifier
+        The fitted classifier.
+    raw_columns_ : object or None
+        What encodes the raw columns; None where they are not joined.
+    fine_tuned_ : FineTunedClassifier or None
+        With all defaults, images and at least 300 labels: the other half of the predicted
+        probabilities.
+    classes_ : ndarray of shape (n_classes,)
+        The labels, without the mark of unlabelled rows.
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where all of them are strings.
+
+    See Also
+    --------
+    skssl.UnlabeledKFold : Splits for searches and scorers.
+    PretrainedRegressor : The same for numbers.
+
+    Notes
+    -----
+    -1 is never a class of numeric labels. If it is one of yours, rename it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skssl import SCARF, PretrainedClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> few = np.random.default_rng(0).choice(150, 15, replace=False)
+    >>> labels = np.full(150, -1)
+    >>> labels[few] = y[few]
+    >>> scarf = SCARF(max_epochs=10, n_components=16)
+    >>> model = PretrainedClassifier(scarf, LogisticRegression(), random_state=0)
+    >>> model.fit(X, labels).score(X, y) > 0.8
+    True
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **Pretrained._parameter_constraints,
+        "classifier": [HasMethods(["fit", "predict"]), None],
+    }
+
+    def __init__(
+        self,
+        transformer: Any = None,
+        classifier: Any = None,
+        *,
+        passthrough: Any = "auto",
+        memory: Any = None,
+        random_state: Any = None,
+    ):
+        self.transformer = transformer
+        self.classifier = classifier
+        self.passthrough = passthrough
+        self.memory = memory
+        self.random_state = random_state
+
+    _default_end: Any = EnsembleClassifier
+
+    def _fit(self, every, few, others, labels, routed, task):
+        super()._fit(every, few, others, labels, routed, task)
+        self.fine_tuned_ = None
+        all_default = self.transformer is None and self.classifier is None
+        if all_default and len(labels) >= LABELS_TO_FINE_TUNE and infer_kind(few) == "image":
+            tuned = FineTunedClassifier(
+                FrozenEstimator(self.transformer_),
+                passthrough=False,
+                label_smoothing=0.1,
+                random_state=self.random_state,
+            )
+            self.fine_tuned_ = tuned.fit(few, labels)
+
+    def _ask_end(self, method, X):
+        if getattr(self, "fine_tuned_", None) is None:
+            return super()._ask_end(method, X)
+        proba = super()._ask_end("predict_proba", X) + self.fine_tuned_.predict_proba(X)
+        if method == "predict":
+            return self.classes_[proba.argmax(1)]
+        return proba / 2 if method == "predict_proba" else decision(proba / 2)
+
+
+class PretrainedRegressor(WithTargets):
+    """Learn an embedding from all rows and a regressor from the labelled ones.
+
+    The transformer is cloned and fitted on all rows, without targets. The regressor is
+    cloned and fitted on the embedding of the labelled rows. Rows are unlabelled where
+    ``y`` is None, NaN or NA; -1 is a number like others.
+
+    Parameters
+    ----------
+    transformer : transformer, default=None
+        What learns the embedding. None is :class:`MultiTask`, for images :class:`SimCLR`, and
+        for texts :class:`TextContrast`. It is refitted unless it is wrapped in
+        :class:`~sklearn.frozen.FrozenEstimator`.
+    regressor : regressor, default=None
+        What learns from the targets. None is a mean of ridge regressions and extra trees on
+        the embedding and the raw columns, and of targets spread to neighbours, chosen and
+        weighed by cross-validation on squared error.
+    passthrough : bool or "auto", default="auto"
+        Whether to join the raw columns, encoded as numbers, to the embedding; of images the
+        principal components of their pixels, of texts and tokens 100 topics (TF-IDF and a
+        truncated SVD), of series 2 016 features of fixed kernels, as MiniRocket's, of waveforms
+        mean and deviation of each log-mel band. ``"auto"`` does so for all of these. After the
+        steps of a Pipeline, what its last step reads counts.
+    memory : str or joblib.Memory, default=None
+        Where to keep fitted transformers, as in :class:`PretrainedClassifier`.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the transformer and the regressor, where their own ``random_state`` is None.
+
+    Attributes
+    ----------
+    transformer_ : transformer
+        The fitted transformer.
+    regressor_ : regressor
+        The fitted regressor.
+    raw_columns_ : object or None
+        What encodes the raw columns; None where they are not joined.
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where all of them are strings.
+
+    See Also
+    --------
+    skssl.UnlabeledKFold : Splits for searches and scorers.
+    PretrainedClassifier : The same for classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skssl import SCARF, PretrainedRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> targets = np.where(np.arange(len(y)) < 100, y, np.nan)
+    >>> model = PretrainedRegressor(SCARF(max_epochs=5, n_components=16), random_state=0)
+    >>> model.fit(X, targets).score(X[100:], y[100:]) > 0.3
+    True
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **Pretrained._parameter_constraints,
+        "regressor": [HasMethods(["fit", "predict"]), None],
+    }
+
+    def __init__(
+        self,
+        transformer: Any = None,
+        regressor: Any = None,
+        *,
+        passthrough: Any = "auto",
+        memory: Any = None,
+        random_state: Any = None,
+    ):
+        self.transformer = transformer
+        self.regressor = regressor
+        self.passthrough = passthrough
+        self.memory = memory
+        self.random_state = random_state
+
+    _default_end: Any = EnsembleRegressor
