@@ -37,7 +37,30 @@ def local_seed(seed: int, device: torch.device) -> Iterator[None]:
 class Net(nn.Module):
     """The namespace of what a method trains: encoder, views, heads, and the clock.
 
-    ``step`` counts the optimizer's steps; ``progress`` runs from 0 to 1 over a fit.
+    Give it any attribute in ``_build``. Modules are trained, moved to the device and saved by
+    checkpoints; it is dropped when ``fit`` ends.
+
+    Attributes
+    ----------
+    encoder : torch.nn.Module
+        Maps a batch to embeddings, (n, width).
+    views : callable
+        Maps a batch to the list of its altered versions.
+    augment : callable
+        The random alteration that ``_views`` was given.
+    decoder, scorer : torch.nn.Module
+        Optional: kept as ``decoder_`` and ``scorer_``.
+    step : int
+        Steps of the optimizer so far.
+    progress : float
+        Rises from 0 to 1 over a fit.
+    n_rows : int
+        Number of training rows.
+    columns : object
+        ``columns.cardinality`` lists the number of categories of each column of a table, 0 for
+        numbers.
+    lr_scale : dict of str to float
+        Optional: factors of the learning rate of parts, by their name.
     """
 
     step: int = 0

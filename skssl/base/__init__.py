@@ -1,8 +1,11 @@
-"""What a method is: the base class, and the mixins that say what it reads and can do."""
+"""What a method is made of: the base class, mixins that say what it reads, and checks."""
 
+from skssl._compat import Interval, StrOptions
+from skssl._training._loop import Net
 from skssl.base._parameters import (
     ReadsAll,
     ReadsAudio,
+    ReadsEvents,
     ReadsImages,
     ReadsSeries,
     ReadsTables,
@@ -11,11 +14,17 @@ from skssl.base._parameters import (
 )
 from skssl.base._reconstruction import ReconstructionMixin
 from skssl.base._row_scores import ScoresRows
+from skssl.base._token_prediction import ContinuesTokens, FillsMasks
 from skssl.base._transformer import SSLTransformer
 
 __all__ = [
+    "ContinuesTokens",
+    "FillsMasks",
+    "Interval",
+    "Net",
     "ReadsAll",
     "ReadsAudio",
+    "ReadsEvents",
     "ReadsImages",
     "ReadsSeries",
     "ReadsTables",
@@ -24,4 +33,5 @@ __all__ = [
     "ReconstructionMixin",
     "SSLTransformer",
     "ScoresRows",
+    "StrOptions",
 ]

@@ -1,13 +1,15 @@
 """The parameters and attributes that every method shares: their checks and their docs, once."""
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import torch
 
 from skssl._compat import HasMethods, Interval, Options, StrOptions
+
+T = TypeVar("T")
 
 MODALITIES = {"auto", "table", "bags", "image", "series", "audio", "text", "tokens", "video"}
 
@@ -32,6 +34,7 @@ CONSTRAINTS: dict[str, Any] = {
     "random_state": ["random_state"],
     "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
     "numeric": [StrOptions({"plain", "piecewise-linear", "periodic"})],
+    "max_events": [Interval(Integral, 1, None, closed="left")],
     "image_shape": ["array-like", None],
     "channel_axis": [StrOptions({"auto"}), Options(Integral, {1, 2, 3, 4, -1})],
     "tokenizer": [StrOptions({"auto"}), HasMethods(["fit", "transform"])],
@@ -104,6 +107,8 @@ default="from_dtype"
     How the encoder reads a number of a table: the scaled number alone; beside it the share
     of each of 8 quantile bins that lies below it, which helps where steps matter; or beside
     it learned sines and cosines of it, which cost more and are smoother.""",
+    "max_events": """max_events : int, default=512
+    Read at most so many events of each sequence, the last ones.""",
     "image_shape": """image_shape : tuple of int or None, default=None
     (height, width) of images that come as rows of pixels, with the channels first or last
     where there are any.""",
@@ -127,76 +132,6 @@ default="from_dtype"
     score is more than 1.5 interquartile ranges below the first quartile of all. Scores do not
     depend on it.""",
 }
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class ReadsTables:
-    """The parameters of methods that read tables."""
-
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
-
-    _kinds: ClassVar[tuple[str, ...]] = ("table",)
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class ReadsImages:
-    """The parameters of methods that read images."""
-
-    image_shape: Any = None
-    channel_axis: Any = "auto"
-
-    _kinds: ClassVar[tuple[str, ...]] = ("image",)
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class ReadsVideo:
-    """The parameters of methods that read clips frame by frame."""
-
-    channel_axis: Any = "auto"
-    pooling: str | None = "mean"
-
-    _kinds: ClassVar[tuple[str, ...]] = ("video",)
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class ReadsSeries:
-    """The parameters of methods that read series step by step."""
-
-    pooling: str | None = "mean"
-    sampling_rate: int | None = None
-
-    _kinds: ClassVar[tuple[str, ...]] = ("series", "audio")
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class ReadsAudio:
-    """The parameters of methods that read recordings."""
-
-    pooling: str | None = "mean"
-    sampling_rate: int | None = 16_000
-
-    _kinds: ClassVar[tuple[str, ...]] = ("audio",)
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class ReadsAll(ReadsTables, ReadsImages):
-    """The parameters of methods that ask nothing of the data but random alterations of it."""
-
-    sampling_rate: int | None = None
-
-    _kinds: ClassVar[tuple[str, ...]] = ("table", "image", "video", "series", "audio")
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class ReadsTokens:
-    """The parameters of methods that read texts and tokens."""
-
-    tokenizer: Any = "auto"
-    pad_token: Any = 0
-    pooling: Any = "mean"
-
-    _kinds: ClassVar[tuple[str, ...]] = ("text", "tokens")
 
 
 ATTRIBUTE_DOCS = {
@@ -240,6 +175,8 @@ def document(
 
 
 def _fill(text: str, title: str, entries: dict[str, str], before: tuple[str, ...]) -> str:
+    if not entries:
+        return text
     sections = text.split("\n\n")
     headed = {part.split("\n", 1)[0]: i for i, part in enumerate(sections) if "\n---" in part}
     if title not in headed:
@@ -250,3 +187,94 @@ def _fill(text: str, title: str, entries: dict[str, str], before: tuple[str, ...
     missing = [entry for name, entry in entries.items() if f"\n{name} : " not in sections[at]]
     sections[at] = "\n".join([sections[at], *missing])
     return "\n\n".join(sections)
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False)
+def declares_parameters(cls: type[T]) -> type[T]:
+    """Let a mixin declare parameters as fields, and document those it does not document itself."""
+    dataclass(kw_only=True, eq=False, repr=False)(cls)
+    names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+    cls.__doc__ = document(cls.__doc__, PARAMETER_DOCS, {}, names)
+    return cls
+
+
+@declares_parameters
+class ReadsTables:
+    """Mixin for methods that read tables: ``x`` is (n, n_columns), with codes and NaN in it."""
+
+    categorical_features: Any = "from_dtype"
+    numeric: str = "plain"
+
+    _kinds: ClassVar[tuple[str, ...]] = ("table",)
+
+
+@declares_parameters
+class ReadsEvents(ReadsTables):
+    """Mixin for methods that read event sequences: ``x`` is (n, longest, n_columns).
+
+    The last column is the time since the previous event, NaN where there is no event.
+    """
+
+    max_events: int = 512
+
+    _kinds: ClassVar[tuple[str, ...]] = ("bags",)
+
+
+@declares_parameters
+class ReadsImages:
+    """Mixin for methods that read images: ``x`` is (n, channels, height, width)."""
+
+    image_shape: Any = None
+    channel_axis: Any = "auto"
+
+    _kinds: ClassVar[tuple[str, ...]] = ("image",)
+
+
+@declares_parameters
+class ReadsVideo:
+    """Mixin for methods that read video by frames: ``x`` is (n, channels, time, height, width)."""
+
+    channel_axis: Any = "auto"
+    pooling: str | None = "mean"
+
+    _kinds: ClassVar[tuple[str, ...]] = ("video",)
+
+
+@declares_parameters
+class ReadsSeries:
+    """Mixin for methods that read time series step by step: ``x`` is (n, channels, time)."""
+
+    pooling: str | None = "mean"
+    sampling_rate: int | None = None
+
+    _kinds: ClassVar[tuple[str, ...]] = ("series", "audio")
+
+
+@declares_parameters
+class ReadsAudio:
+    """Mixin for methods that read audio: ``x`` is a spectrogram, (n, bands, time)."""
+
+    pooling: str | None = "mean"
+    sampling_rate: int | None = 16_000
+
+    _kinds: ClassVar[tuple[str, ...]] = ("audio",)
+
+
+@declares_parameters
+class ReadsAll(ReadsTables, ReadsImages):
+    """Mixin for methods that need only altered views: tables, images, video, series, audio."""
+
+    sampling_rate: int | None = None
+
+    _kinds: ClassVar[tuple[str, ...]] = ("table", "image", "video", "series", "audio")
+
+
+@declares_parameters
+class ReadsTokens:
+    """Mixin for methods that read text: ``x`` is (n, length), of token ids, 0 at padding."""
+
+    tokenizer: Any = "auto"
+    pad_token: Any = 0
+    pooling: Any = "mean"
+
+    _kinds: ClassVar[tuple[str, ...]] = ("text", "tokens")

@@ -14,14 +14,15 @@ from skssl.losses import cell_errors
 
 
 class ReconstructionMixin:
-    """``reconstruct`` for transformers that keep a ``decoder_``, and ``impute`` for tables.
+    """Mixin for methods that keep a decoder: ``reconstruct``, and ``impute`` for tables.
 
-    ``decoder_`` maps the embedding to the cells of a table, in the order of
-    :func:`skssl._data._columns.blocks`, or to scaled images (n, channels, height, width).
+    ``_build`` puts on ``net.decoder`` a module that maps embeddings to a prediction of every cell
+    of a table, as :func:`skssl.encoders.cell_heads` makes one, or to scaled images (n, channels,
+    height, width).
 
-    One that predicts a hidden part of an image has ``fill(encoder, x)`` in its place: it hides
-    that part of the scaled images ``x`` from the encoder and returns them with its prediction
-    there. What it hides stands in its buffer ``hidden``, bool (height, width).
+    A method that predicts a hidden part of an image gives its decoder ``fill(encoder, x)``, which
+    hides that part of the scaled images ``x`` from the encoder and returns them with the
+    prediction in its place. The decoder's buffer ``hidden``, bool (height, width), is True there.
     """
 
     encoder_: nn.Sequential

@@ -1,6 +1,5 @@
 """What detectors of outliers share: where they cut, and what they answer."""
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skssl._data._rows import Shuffled
+from skssl.base._parameters import declares_parameters
 from skssl.base._transformer import _apply
 from skssl.views import original
 
@@ -71,13 +71,20 @@ class ThresholdMixin(OutlierMixin):
         return np.where(self.decision_function(X) < 0, -1, 1)
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
+@declares_parameters
 class ScoresRows(ThresholdMixin):
-    """What methods whose own loss tells outliers share, and their parameter.
+    """Mixin for methods whose own loss tells outliers: ``score_samples`` and ``predict``.
 
-    ``_build`` puts on ``net.scorer`` whatever the loss is computed from, the encoder included;
-    ``_row_losses(scorer, x)`` returns the loss of each row, from ``net.scorer`` in training and
-    from ``scorer_`` afterwards. Rows are seen as they are.
+    Define ``_row_losses(scorer, x)``, which returns the loss of each row, instead of ``_loss``.
+    ``_build`` puts on ``net.scorer`` the module that this loss is computed from, the encoder
+    included; it is kept as ``scorer_``. Rows are not altered.
+
+    Attributes
+    ----------
+    scorer_ : torch.nn.Module
+        What computes the loss of a row, on the CPU in evaluation mode.
+    offset_ : float
+        Rows with a lower score are outliers.
     """
 
     contamination: Any = "auto"

@@ -31,7 +31,10 @@ class PredictsTokens:
 
 
 class FillsMasks(PredictsTokens):
-    """``fill_mask`` for transformers that were fitted to texts."""
+    """Mixin for methods that predict masked tokens: ``fill_mask``.
+
+    ``_build`` puts on ``net.decoder`` a :class:`skssl.encoders.VocabularyHead`.
+    """
 
     def fill_mask(self, X: Any, top: int | None = None) -> list[Any]:
         """Fill in the blanks of texts.
@@ -88,7 +91,12 @@ def _joined(text: str, blanks: list[list[tuple[str, float]]]) -> str:
 
 
 class ContinuesTokens(PredictsTokens):
-    """``generate`` for transformers whose encoder looks back only."""
+    """Mixin for methods that predict the next token: ``generate``.
+
+    The encoder must look back only. ``_build`` puts on ``net.decoder`` a
+    :class:`skssl.encoders.VocabularyHead`; the parameter ``chunk_length`` of the method is how
+    many tokens the encoder reads at most.
+    """
 
     chunk_length: int
 

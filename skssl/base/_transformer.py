@@ -53,23 +53,32 @@ class SSLTransformer(
 ):
     """Base class of self-supervised transformers.
 
-    A method is a subclass with its own parameters, declared as fields, and up to three
-    hooks:
+    A method is a subclass. A mixin says what it reads, such as :class:`skssl.base.ReadsTables`;
+    annotated fields of the class body are its own parameters; and hooks say how it learns:
 
-    - ``_loss(net, x)`` returns the scalar loss of the batch ``x``. It changes state only
-      while ``net.training``;
-    - ``_build(net, X)`` adds to ``net``, a bare module used as a namespace that holds
-      ``encoder`` and ``views``, whatever else the method trains. It may wrap or replace
-      ``net.encoder``: what stands there when it ends is ``encoder_``;
-    - ``_views(augment)`` returns its view functions; ``augment`` is the random alteration
-      that suits the kind of data, or the one that ``views`` names.
+    - ``_loss(net, x)`` returns the loss of the batch ``x``, a scalar. It changes state only
+      while ``net.training``, because the same function computes the validation loss.
+    - ``_views(augment)`` returns the functions that alter a batch. ``augment`` is the random
+      alteration that suits the data, or the one that ``views`` names.
+    - ``_build(net, X)`` adds to ``net`` whatever else the method trains. It may wrap or replace
+      ``net.encoder``: what is there when it ends becomes ``encoder_``.
+    - ``_finish(rows)`` sets attributes computed from the training rows, once the encoder is
+      trained.
 
-    One that asks something of the rows once it is trained has ``_finish(rows)`` as well.
+    All but ``_loss`` are optional. Hooks see data as the encoder does: scaled tensors.
 
-    ``_kinds`` names the kinds of data that it reads: keys of :data:`skssl.base._modalities.KINDS`.
-    A hook sees data as the encoder does, scaled; ``_build`` is shown all rows of a table, and
-    some images. During training ``net.step`` counts steps and ``net.progress`` runs from 0 to 1.
-    ``net.columns`` says what the columns of a table mean, ``net.n_rows`` how many rows there are.
+    Attributes
+    ----------
+    decoder_ : torch.nn.Module
+        What ``_build`` puts on ``net.decoder``; only if it does.
+
+    See Also
+    --------
+    Net : The namespace that hooks work on.
+
+    Notes
+    -----
+    "Add a method" in the documentation is a worked example, with its tests.
     """
 
     n_components: int = 256
@@ -388,6 +397,14 @@ class SSLTransformer(
         tags.input_tags.categorical = "table" in self._kinds
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+SSLTransformer.__doc__ = document(
+    SSLTransformer.__doc__,
+    PARAMETER_DOCS,
+    ATTRIBUTE_DOCS,
+    {field.name for field in fields(SSLTransformer)},
+)
 
 
 @torch.no_grad()

@@ -32,7 +32,14 @@ from skssl.encoders._table import (
     TableEncoder,
     TableFront,
 )
-from skssl.encoders._tokens import BagOfTokens, TokenTransformer, token_encoder
+from skssl.encoders._tokens import (
+    BagOfTokens,
+    TokenTransformer,
+    VocabularyHead,
+    token_encoder,
+    token_width,
+    vectors_of,
+)
 from skssl.encoders._transformer import FTTransformer
 from skssl.encoders._video import FramePredictor, VideoEncoder, video_encoder, video_scaler
 from skssl.encoders._vit import ViT, grid_positions, patchify, unpatchify
@@ -69,6 +76,7 @@ __all__ = [
     "Unbinned",
     "ViT",
     "VideoEncoder",
+    "VocabularyHead",
     "cell_heads",
     "check_causal",
     "check_sequence",
@@ -86,7 +94,9 @@ __all__ = [
     "steps_of",
     "table_encoder",
     "token_encoder",
+    "token_width",
     "unpatchify",
+    "vectors_of",
     "video_encoder",
     "video_scaler",
     "width_of",

@@ -239,13 +239,42 @@ class VocabularyHead(nn.Module):
 
 
 def vectors_of(encoder: Any, n_tokens: int, width: int) -> Tensor | None:
-    """Return the vectors by which an encoder reads tokens, or None if it has none that fit."""
+    """Return the vectors by which an encoder reads tokens, or None if it has none that fit.
+
+    Parameters
+    ----------
+    encoder : torch.nn.Module
+        May have an ``embedding`` with one vector for each token.
+    n_tokens : int
+        Size of the vocabulary.
+    width : int
+        Length of the vectors wanted.
+
+    Returns
+    -------
+    vectors : Tensor of shape (n_tokens, width) or None
+        What a :class:`VocabularyHead` that ``is_tied`` takes.
+    """
     weight = getattr(getattr(encoder, "embedding", None), "weight", None)
     return weight if weight is not None and weight.shape == (n_tokens, width) else None
 
 
 def token_width(encoder: Any, X: Tensor, method: str) -> int:
-    """Return the width of an encoder's tokens.
+    """Measure the width of the vectors that an encoder makes of tokens.
+
+    Parameters
+    ----------
+    encoder : torch.nn.Module
+        Its ``sequence(x)`` maps (n, length) to (n, length, width).
+    X : int Tensor of shape (n, length)
+        Some tokens.
+    method : str
+        Who asks, for the error message.
+
+    Returns
+    -------
+    width : int
+        Length of a token's vector.
 
     Raises
     ------

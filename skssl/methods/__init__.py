@@ -27,6 +27,7 @@ from skssl.methods._next_frame import NextFrame
 from skssl.methods._next_step import NextStep
 from skssl.methods._next_token import NextToken
 from skssl.methods._nnclr import NNCLR
+from skssl.methods._projections import mean_over_pairs, projections, targets_and_views
 from skssl.methods._rotation import RotationPrediction
 from skssl.methods._scarf import SCARF
 from skssl.methods._simclr import SimCLR
@@ -35,6 +36,7 @@ from skssl.methods._stunt import STUNT
 from skssl.methods._subtab import SubTab
 from skssl.methods._swav import SwAV
 from skssl.methods._switchtab import SwitchTab
+from skssl.methods._teachers import Queue, follow, rising, teacher_of
 from skssl.methods._text_contrast import TextContrast
 from skssl.methods._ts2vec import TS2Vec
 from skssl.methods._vicreg import VICReg
@@ -73,6 +75,7 @@ __all__ = [
     "NextFrame",
     "NextToken",
     "NextStep",
+    "Queue",
     "RotationPrediction",
     "SimCLR",
     "SimSiam",
@@ -82,4 +85,10 @@ __all__ = [
     "TextContrast",
     "TS2Vec",
     "VICReg",
+    "follow",
+    "mean_over_pairs",
+    "projections",
+    "rising",
+    "targets_and_views",
+    "teacher_of",
 ]

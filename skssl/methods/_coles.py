@@ -7,14 +7,14 @@ from typing import Any
 import torch
 
 from skssl._compat import Interval
-from skssl.base._parameters import ReadsTables
+from skssl.base._parameters import ReadsEvents
 from skssl.base._transformer import SSLTransformer
 from skssl.encoders import encode
 from skssl.losses import margin_contrastive
 from skssl.views import random_slice
 
 
-class CoLES(ReadsTables, SSLTransformer):
+class CoLES(ReadsEvents, SSLTransformer):
     """Recognise a customer by any stretch of the events: purchases, clicks, prescriptions.
 
     X holds bags of events, one a customer, as :func:`skssl.to_bags` makes them of a long
@@ -32,8 +32,6 @@ class CoLES(ReadsTables, SSLTransformer):
         Distance on the unit sphere beyond which slices of other customers are left alone.
     n_negatives : int, default=5
         Each slice is pushed away from so many nearest slices of others in the batch.
-    max_events : int, default=512
-        Read the last so many events of a customer.
     n_components : int, default=64
         Width of the embedding, and of the state of the recurrent net.
     batch_size : "auto" or int, default=64
@@ -75,17 +73,14 @@ class CoLES(ReadsTables, SSLTransformer):
     slice_range: Any = (0.25, 0.75)
     margin: float = 0.5
     n_negatives: int = 5
-    max_events: int = 512
     n_components: int = 64
     batch_size: int = 64
 
-    _kinds = ("bags",)
     _parameter_constraints = {
         "n_slices": [Interval(Integral, 2, None, closed="left")],
         "slice_range": [tuple, list],
         "margin": [Interval(Real, 0, 2, closed="right")],
         "n_negatives": [Interval(Integral, 1, None, closed="left")],
-        "max_events": [Interval(Integral, 1, None, closed="left")],
     }
 
     def _views(self, augment):

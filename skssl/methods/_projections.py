@@ -1,4 +1,4 @@
-"""What methods share that compare projections of a row's views."""
+"""Functions of methods that compare projections of a row's views."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
@@ -11,12 +11,38 @@ from skssl.encoders import encode
 
 
 def projections(net: Net, views: Sequence[Tensor]) -> Tensor:
-    """Return the projections of all views, one view after another."""
+    """Project the embeddings of all views, one view after another.
+
+    Parameters
+    ----------
+    net : Net
+        With an ``encoder`` and a ``projector``.
+    views : list of Tensor of shape (n, ...)
+        Altered batches, as ``net.views`` returns them.
+
+    Returns
+    -------
+    projections : Tensor of shape (n_views * n, width)
+        ``projections.split(n)`` has one part for each view.
+    """
     return net.projector(torch.cat(encode(net.encoder, views)))
 
 
 def mean_over_pairs(loss: Callable[[Tensor, Tensor], Tensor], views: Sequence[Tensor]) -> Tensor:
-    """Return the mean of a symmetric loss over every pair of views."""
+    """Average a symmetric loss over every pair of views.
+
+    Parameters
+    ----------
+    loss : callable
+        Maps two tensors to a scalar.
+    views : list of Tensor
+        At least two, such as the projections of each view.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        The mean.
+    """
     losses = [loss(a, b) for a, b in combinations(views, 2)]
     return torch.stack(losses).mean()
 
@@ -25,6 +51,16 @@ def targets_and_views(n_views: int) -> list[tuple[int, int]]:
     """Return (target, view) for each of the first two views and each other view.
 
     The first two are the large crops where there are small ones as well: what a teacher sees.
+
+    Parameters
+    ----------
+    n_views : int
+        Number of views.
+
+    Returns
+    -------
+    pairs : list of tuple of int
+        Positions in the list of views.
     """
     targets = range(min(2, n_views))
     return [(t, v) for t in targets for v in range(n_views) if v != t]

@@ -1,4 +1,4 @@
-"""What methods with a memory share: teachers that follow a student, and queues."""
+"""The memory of methods: teachers that follow a student, and queues."""
 
 import copy
 import math
@@ -10,7 +10,18 @@ from skssl._ranks import gather
 
 
 def teacher_of(student: nn.Module) -> nn.Module:
-    """Return a copy of a module that is never trained."""
+    """Copy a module into a teacher that no optimizer trains.
+
+    Parameters
+    ----------
+    student : module
+        What :func:`follow` will move the teacher towards.
+
+    Returns
+    -------
+    teacher : module
+        Its parameters need no gradient.
+    """
     return copy.deepcopy(student).requires_grad_(False)
 
 
@@ -31,7 +42,20 @@ def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
 
 
 def rising(start: float, progress: float) -> float:
-    """Return a momentum that rises from ``start`` to 1 along half a cosine."""
+    """Return a momentum that rises from ``start`` to 1 along half a cosine.
+
+    Parameters
+    ----------
+    start : float
+        Momentum at the beginning of the fit.
+    progress : float
+        From 0 to 1: ``net.progress``.
+
+    Returns
+    -------
+    momentum : float
+        What :func:`follow` takes.
+    """
     return 1 - (1 - start) * (1 + math.cos(math.pi * progress)) / 2
 
 
