@@ -6,7 +6,7 @@
 
 Steps are those of ``overhead.py``: *ours* is a whole step of ``fit``, *bare* the same modules
 and loss on ready-made views, in turn, epoch by epoch. Methods are found by walking
-``skssl.__all__``; each is timed on the first kind of data that it reads.
+``skssl.__all__``; each is timed on the first modality that it reads.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def clips() -> np.ndarray:
     return make_moving_digits(128, 12, random_state=0)[0]
 
 
-# By kind: data, encoder, batch.
+# By modality: data, encoder, batch.
 SAMPLES: dict[str, tuple[Any, Any, int]] = {
     "table": (table, four_layers, 1024),
     "bags": (bags, "auto", 512),
@@ -109,17 +109,17 @@ def methods(only: list[str] | None = None, epochs: int = 6) -> None:
     for cls in public_methods():
         if only and cls.__name__ not in only:
             continue
-        kind = cls()._kinds[0]
-        make, encoder, batch_size = SAMPLES[kind]
+        modality = cls()._modalities[0]
+        make, encoder, batch_size = SAMPLES[modality]
         batch_size = BATCH.get(cls.__name__, batch_size)
         X = make()[: N_STEPS * batch_size]
-        method = partial(cls, sampling_rate=8_000) if kind == "audio" else cls
+        method = partial(cls, sampling_rate=8_000) if modality == "audio" else cls
         encoder = cls.encoder if cls.encoder != "auto" else encoder
         plain = 0.0
         for precision in ("float32", "bfloat16") if both else ("float32",):
             a, b, ratio = compare(method, X, encoder, batch_size, precision, precision, epochs)
             plain = plain or b
-            cells = cls.__name__, kind, batch_size, precision, f"{a:.0f}", f"{b:.0f}"
+            cells = cls.__name__, modality, batch_size, precision, f"{a:.0f}", f"{b:.0f}"
             ends = f"{ratio:.2f}", f"{a / plain:.2f}"
             print("|", " | ".join(map(str, (*cells, *ends))), "|", flush=True)
 

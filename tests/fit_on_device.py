@@ -126,8 +126,8 @@ CASES: dict[str, tuple[Callable[[Any, Any], np.ndarray], Any, Any]] = {
 }
 for method in TRANSFORMERS:
     CASES[f"{name_of(method)}, table"] = embedded, method, table_for(method)
-for method, kind in (parameter.values for parameter in TRAINED):
-    CASES[f"{name_of(method)}, {kind}"] = embedded, method, SAMPLES[kind]()
+for method, modality in (parameter.values for parameter in TRAINED):
+    CASES[f"{name_of(method)}, {modality}"] = embedded, method, SAMPLES[modality]()
 
 
 class Forgetful(SSLTransformer):

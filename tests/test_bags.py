@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skssl import SCARF, CoLES, MultiTask, PretrainedClassifier, UnlabeledKFold, to_bags
 from skssl._compat import take_rows
-from skssl._data import BagReader, infer_kind
+from skssl._data import BagReader, infer_modality
 from skssl.encoders import EventScaler, MeanState
 from skssl.losses import margin_contrastive
 from skssl.preprocessing import BagArray, BagDtype
@@ -226,7 +226,7 @@ def test_bags_are_not_made_of_lists():
 
 
 def test_the_tensor():
-    assert infer_kind(BAGS) == infer_kind(BAGS.array) == "bags"
+    assert infer_modality(BAGS) == infer_modality(BAGS.array) == "bags"
     reader = BagReader().fit(BAGS)
     assert reader.columns.cardinality == (0, 2, 0)
     x = reader.read(BAGS)
@@ -406,12 +406,12 @@ def test_infinite_cells_are_named(spoil):
     ],
     ids=["frame", "array", "series", "SCARF", "MultiTask"],
 )
-def test_wrong_kinds_are_said(make, X, message):
+def test_wrong_modalities_are_said(make, X, message):
     with pytest.raises(ValueError, match=message):
         make(**CHEAP).fit(X)
 
 
-def test_wrong_kinds_are_said_in_transform_and_when_the_user_insists():
+def test_wrong_modalities_are_said_in_transform_and_when_the_user_insists():
     fitted = CoLES(**CHEAP).fit(BAGS)
     with pytest.raises(ValueError, match="CoLES reads bags.*to_bags"):
         fitted.transform(EVENTS)

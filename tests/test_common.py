@@ -67,15 +67,15 @@ def name_of(estimator):
     return type(estimator).__name__
 
 
-def kinds_of(estimator):
-    """Return the kinds of data that an estimator reads."""
+def modalities_of(estimator):
+    """Return the modalities that an estimator reads."""
     if isinstance(estimator, SSLTransformer):
-        return estimator._kinds
+        return estimator._modalities
     return {**TOKENIZED, **GATHERED}.get(type(estimator), ("table",))
 
 
 EVERY = [cheap(cls) for cls in public_estimators()]
-ESTIMATORS = [e for e in EVERY if "table" in kinds_of(e)]
+ESTIMATORS = [e for e in EVERY if "table" in modalities_of(e)]
 TRANSFORMERS = [e for e in ESTIMATORS if isinstance(e, SSLTransformer)]
 
 every_transformer = pytest.mark.parametrize("transformer", TRANSFORMERS, ids=name_of)
@@ -169,7 +169,7 @@ def audio(n=60, seed=0):
     return np.where(np.arange(800) < rng.integers(500, 801, (n, 1)), tones, np.nan)
 
 
-# A sample of each kind of data that is no table; a method that reads it is tested on it below.
+# A sample of each modality that is no table; a method that reads it is tested on it below.
 SAMPLES = {
     "bags": bags,
     "image": images,
@@ -181,29 +181,32 @@ SAMPLES = {
 }
 
 
-def told(estimator, kind):
+def told(estimator, modality):
     """Tell an estimator what it cannot find out by itself."""
-    return clone(estimator).set_params(sampling_rate=8000) if kind == "audio" else estimator
+    return clone(estimator).set_params(sampling_rate=8000) if modality == "audio" else estimator
 
 
-OF_OTHER_KINDS = [
-    pytest.param(told(e, kind), kind, id=f"{name_of(e)}-{kind}")
+OF_OTHER_MODALITIES = [
+    pytest.param(told(e, modality), modality, id=f"{name_of(e)}-{modality}")
     for e in EVERY
     if isinstance(e, SSLTransformer) or type(e) in GATHERED
-    for kind in kinds_of(e)
-    if kind != "table"
+    for modality in modalities_of(e)
+    if modality != "table"
 ]
-TRAINED = [p for p in OF_OTHER_KINDS if isinstance(p.values[0], SSLTransformer)]
+TRAINED = [p for p in OF_OTHER_MODALITIES if isinstance(p.values[0], SSLTransformer)]
 TOKENIZERS = [e for e in EVERY if type(e) in TOKENIZED]
-every_other_kind = pytest.mark.parametrize(("transformer", "kind"), OF_OTHER_KINDS)
-every_trained_kind = pytest.mark.parametrize(("transformer", "kind"), TRAINED)
+every_other_modality = pytest.mark.parametrize(("transformer", "modality"), OF_OTHER_MODALITIES)
+every_trained_modality = pytest.mark.parametrize(("transformer", "modality"), TRAINED)
 
 
-def of_no_kind(transformer):
-    """Return data of some kind that the transformer does not read."""
+def of_no_modality(transformer):
+    """Return data of some modality that the transformer does not read."""
     others = {"table": (9, 3), "image": (9, 3, 8, 8), "video": (9, 3, 2, 8, 8)}
-    kinds = {*kinds_of(transformer), *(["table"] if "audio" in kinds_of(transformer) else [])}
-    shapes = [shape for kind, shape in others.items() if kind not in kinds]
+    modalities = {
+        *modalities_of(transformer),
+        *(["table"] if "audio" in modalities_of(transformer) else []),
+    }
+    shapes = [shape for modality, shape in others.items() if modality not in modalities]
     return np.zeros(shapes[0]) if shapes else np.array(["a", "b"] * 5)
 
 
@@ -238,14 +241,14 @@ def test_sklearn_contract(estimator, check):
 
 def test_every_estimator_is_in_a_suite():
     suites = {name_of(e) for e in (*ESTIMATORS, *TOKENIZERS)}
-    suites |= {p.id.split("-")[0] for p in OF_OTHER_KINDS}
+    suites |= {p.id.split("-")[0] for p in OF_OTHER_MODALITIES}
     assert suites == {c.__name__ for c in public_estimators()}
     assert len(TRANSFORMERS) >= 4
     for estimator in EVERY:
-        kinds = kinds_of(estimator)
-        assert kinds and set(kinds) <= {"table", *SAMPLES}
+        modalities = modalities_of(estimator)
+        assert modalities and set(modalities) <= {"table", *SAMPLES}
         # check_estimator only warns and returns where this is false
-        assert get_tags(estimator).input_tags.two_d_array == ("table" in kinds)
+        assert get_tags(estimator).input_tags.two_d_array == ("table" in modalities)
 
 
 @every_transformer
@@ -409,7 +412,7 @@ def test_bad_rows_are_said(transformer):
     with pytest.raises(ValueError, match="minimum of 2 is required"):
         clone(transformer).fit(X_IRIS[:1])
     with pytest.raises(ValueError, match="modality"):
-        clone(transformer).fit(of_no_kind(transformer))
+        clone(transformer).fit(of_no_modality(transformer))
 
 
 @every_transformer
@@ -511,12 +514,12 @@ def test_docstring_names_every_parameter_and_attribute(transformer):
         assert doc.count(f"\n{name} : ") == 1, name
 
 
-# ---- kinds of data that check_estimator does not know ------------------------------------
+# ---- modalities that check_estimator does not know ------------------------------------
 
 
-@every_other_kind
-def test_other_kinds_embed(transformer, kind, monkeypatch):
-    X = SAMPLES[kind]()
+@every_other_modality
+def test_other_modalities_embed(transformer, modality, monkeypatch):
+    X = SAMPLES[modality]()
     fitted = clone(transformer).fit(X)
     Z = fitted.transform(X)
     assert Z.shape == (60, 8) and Z.dtype == np.float32 and np.isfinite(Z).all()
@@ -533,9 +536,9 @@ def test_other_kinds_embed(transformer, kind, monkeypatch):
     assert len(fitted.get_feature_names_out()) == 8
 
 
-@every_other_kind
-def test_other_kinds_are_copied_pickled_and_saved(transformer, kind, tmp_path):
-    X, new = SAMPLES[kind](), SAMPLES[kind](seed=1)
+@every_other_modality
+def test_other_modalities_are_copied_pickled_and_saved(transformer, modality, tmp_path):
+    X, new = SAMPLES[modality](), SAMPLES[modality](seed=1)
     fitted = clone(transformer).fit(X)
     Z = fitted.transform(new)
     copies = [pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted), saved(fitted, tmp_path)]
@@ -552,10 +555,10 @@ def test_other_kinds_are_copied_pickled_and_saved(transformer, kind, tmp_path):
         assert doc.count(f"\n{name} : ") == 1, name
 
 
-@every_other_kind
-def test_other_kinds_touch_nothing_else(transformer, kind, tmp_path, monkeypatch):
+@every_other_modality
+def test_other_modalities_touch_nothing_else(transformer, modality, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    X = SAMPLES[kind]()
+    X = SAMPLES[modality]()
     before = pickle.dumps(X)
     torch.manual_seed(7), np.random.seed(7), random.seed(7)
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
@@ -566,9 +569,9 @@ def test_other_kinds_touch_nothing_else(transformer, kind, tmp_path, monkeypatch
     assert pickle.dumps(X) == before and os.listdir(tmp_path) == []
 
 
-@every_trained_kind
-def test_other_kinds_fail_without_a_trace(transformer, kind):
-    X = SAMPLES[kind]()
+@every_trained_modality
+def test_other_modalities_fail_without_a_trace(transformer, modality):
+    X = SAMPLES[modality]()
     fitted = clone(transformer).fit(X)
     before, Z = set(vars(fitted)), fitted.transform(X)
 
@@ -584,17 +587,17 @@ def test_other_kinds_fail_without_a_trace(transformer, kind):
     fitted.set_callbacks(Interrupt())
     for verb in (fitted.fit, fitted.partial_fit):
         with pytest.raises(KeyboardInterrupt):
-            verb(SAMPLES[kind](seed=1))
+            verb(SAMPLES[modality](seed=1))
         with pytest.raises(ValueError, match="modality"):
-            verb(of_no_kind(transformer))
+            verb(of_no_modality(transformer))
     fitted.set_callbacks()
     assert set(vars(fitted)) == before
     assert np.array_equal(fitted.transform(X), Z)
 
 
-@every_trained_kind
-def test_other_kinds_go_on_training(transformer, kind, tmp_path):
-    X = SAMPLES[kind]()
+@every_trained_modality
+def test_other_modalities_go_on_training(transformer, modality, tmp_path):
+    X = SAMPLES[modality]()
     check_warm_start(transformer, X)
     stream = clone(transformer)
     for start in range(0, 60, 20):
@@ -607,9 +610,9 @@ def test_other_kinds_go_on_training(transformer, kind, tmp_path):
     assert 0 < np.abs(after_fit.partial_fit(X).transform(X) - Z).mean() < np.abs(Z).mean()
 
 
-@every_other_kind
-def test_other_kinds_in_compositions(transformer, kind):
-    X, y = SAMPLES[kind](), np.arange(60) % 2
+@every_other_modality
+def test_other_modalities_in_compositions(transformer, modality):
+    X, y = SAMPLES[modality](), np.arange(60) % 2
     named = clone(transformer).fit(X)
     for container, frame in (("pandas", pd.DataFrame), ("polars", pl.DataFrame)):
         out = named.set_output(transform=container).transform(X)
@@ -635,8 +638,8 @@ def test_other_kinds_in_compositions(transformer, kind):
 @pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=name_of)
 def test_tokenizers(tokenizer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (kind,) = kinds_of(tokenizer)
-    X, new = SAMPLES[kind](), SAMPLES[kind](seed=1)
+    (modality,) = modalities_of(tokenizer)
+    X, new = SAMPLES[modality](), SAMPLES[modality](seed=1)
     before = copy.deepcopy(X)
     fitted = clone(tokenizer).fit(X, range(60))
     ids = fitted.transform(new)

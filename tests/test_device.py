@@ -8,7 +8,7 @@ from test_common import TRAINED, TRANSFORMERS
 
 
 def test_fits_on_an_accelerator_are_those_on_the_cpu():
-    """Every method on each kind of data; what else a fit may do; and that a mistake is found."""
+    """Every method on each modality; what else a fit may do; and that a mistake is found."""
     script = Path(__file__).with_name("fit_on_device.py")
     run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

@@ -351,7 +351,7 @@ def test_what_cannot_be_rebuilt_any_more_is_dropped():
     ],
     ids=["images", "series"],
 )
-def test_other_kinds_of_data(transformer, data):
+def test_other_modalities_of_data(transformer, data):
     y = np.where(np.arange(90) < 60, Y[:90] % 3, -1)
     model = FineTunedClassifier(transformer, max_epochs=3, random_state=0).fit(data, y)
     assert model.predict_proba(data).shape == (90, 3)

@@ -11,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from skssl import BYOL, MultiTask, PretrainedClassifier, SimCLR
-from skssl._data import ImageReader, infer_kind
+from skssl._data import ImageReader, infer_modality
 from skssl._meta._raw_columns import RawPixels
 from skssl._training import _loop
 
@@ -36,7 +36,7 @@ def colors(n=6, height=8, width=12):
 
 
 @pytest.mark.parametrize(
-    ("X", "kind"),
+    ("X", "modality"),
     [
         (BYTES, "image"),
         (BYTES.tolist(), None),
@@ -48,19 +48,19 @@ def colors(n=6, height=8, width=12):
         (BYTES.reshape(20, -1), "table"),
     ],
 )
-def test_what_is_an_image(X, kind):
-    if kind is None:
-        kind = "image" if isinstance(X, torch.Tensor) else None
-    if kind is None:  # lists of lists of int: an array of int64, which could be several things
+def test_what_is_an_image(X, modality):
+    if modality is None:
+        modality = "image" if isinstance(X, torch.Tensor) else None
+    if modality is None:  # lists of lists of int: an array of int64, which could be several things
         with pytest.raises(ValueError, match="Say which with modality="):
-            infer_kind(X)
+            infer_modality(X)
     else:
-        assert infer_kind(X) == kind
-    assert infer_kind(X, "image") == "image"
+        assert infer_modality(X) == modality
+    assert infer_modality(X, "image") == "image"
 
 
 def test_rows_of_pixels_are_images_where_their_shape_is_given():
-    assert infer_kind(BYTES.reshape(20, -1), is_flat_image=True) == "image"
+    assert infer_modality(BYTES.reshape(20, -1), is_flat_image=True) == "image"
     reader = ImageReader(image_shape=(8, 8)).fit(BYTES.reshape(20, -1))
     assert torch.equal(reader.read(BYTES.reshape(20, -1)), torch.from_numpy(BYTES)[:, None])
     assert torch.equal(reader.read(BYTES), torch.from_numpy(BYTES)[:, None])

@@ -17,7 +17,7 @@ from numpy.testing import assert_array_equal
 from pandas.testing import assert_frame_equal
 from scipy import sparse
 
-from skssl._data import Columns, TableReader, infer_kind
+from skssl._data import Columns, TableReader, infer_modality
 
 nan = np.nan
 WHOLE, HOLES = [3, 1, 4, 2], [3, 1, None, 2]
@@ -765,7 +765,7 @@ def test_a_list_in_a_column_of_categories():
 
 
 @pytest.mark.parametrize(
-    "X, kind",
+    "X, modality",
     [
         (np.ones((2, 3)), "table"),
         (np.ones((2, 3), dtype=np.uint8), "table"),
@@ -795,9 +795,9 @@ def test_a_list_in_a_column_of_categories():
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_infer_kind(X, kind):
-    assert infer_kind(X) == kind
-    assert infer_kind(X, "tokens") == "tokens"
+def test_infer_modality(X, modality):
+    assert infer_modality(X) == modality
+    assert infer_modality(X, "tokens") == "tokens"
 
 
 @pytest.mark.parametrize(
@@ -814,11 +814,11 @@ def test_infer_kind(X, kind):
         (None, "Expected 2D array, got scalar array"),
     ],
 )
-def test_infer_kind_asks(X, message):
+def test_infer_modality_asks(X, message):
     with pytest.raises(ValueError, match=message):
-        infer_kind(X)
+        infer_modality(X)
 
 
-def test_infer_kind_wrong_modality():
+def test_infer_modality_wrong_modality():
     with pytest.raises(ValueError, match="modality must be 'auto' or one of.* got 'pictures'"):
-        infer_kind(np.ones((2, 2)), "pictures")
+        infer_modality(np.ones((2, 2)), "pictures")

@@ -611,7 +611,7 @@ def test_large_rows_are_not_joined_to_others(tiny):
             SCARF(**CHEAP).fit(pair[0], X_unlabeled=pair[1])
 
 
-def test_other_kinds_of_data_are_left_alone(tiny, tmp_path):
+def test_other_modalities_of_data_are_left_alone(tiny, tmp_path):
     images = np.random.default_rng(0).integers(256, size=(30, 8, 8), dtype=np.uint8)
     method = SimCLR(n_components=4, max_epochs=1, random_state=0, precision="float32")
     expected = method.fit(images).loss_curve_

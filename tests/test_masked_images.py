@@ -398,7 +398,7 @@ class Plain(ReconstructionMixin, SSLTransformer):
 
     image_shape: object = None
     channel_axis: object = "auto"
-    _kinds = ("table", "image")
+    _modalities = ("table", "image")
 
     def _views(self, augment):
         return (lambda x: x,)

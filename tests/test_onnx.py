@@ -33,15 +33,15 @@ from sklearn.svm import SVC, LinearSVC
 from test_common import (
     CHEAP,
     EVERY,
-    OF_OTHER_KINDS,
+    OF_OTHER_MODALITIES,
     SAMPLES,
     TOKENIZERS,
     X_IRIS,
     Y_IRIS,
     bags,
     images,
-    kinds_of,
     mixed_frame,
+    modalities_of,
     name_of,
     series,
     table_for,
@@ -212,11 +212,11 @@ def test_padding_is_moved_to_the_end_as_the_reader_does():
     assert torch.equal(PaddingLast()(codes), TokenReader().fit(X).read(X))
 
 
-@pytest.mark.parametrize("kind", ["table", "image", "series", "audio"])
-def test_raw_columns_are_what_they_were(kind):
-    X = mixed_frame() if kind == "table" else SAMPLES[kind]()
-    given = {"sampling_rate": 8000} if kind == "audio" else {}
-    raw = RAW[kind](**given).fit(X)
+@pytest.mark.parametrize("modality", ["table", "image", "series", "audio"])
+def test_raw_columns_are_what_they_were(modality):
+    X = mixed_frame() if modality == "table" else SAMPLES[modality]()
+    given = {"sampling_rate": 8000} if modality == "audio" else {}
+    raw = RAW[modality](**given).fit(X)
     with torch.no_grad():
         found = raw_module(raw)(raw.reader.read(X))
     np.testing.assert_allclose(found, raw.transform(X), rtol=1e-4, atol=1e-5)
@@ -312,25 +312,29 @@ def test_missing_packages_are_named(package, message, monkeypatch):
 
 
 FOUND = [
-    *(pytest.param(e, "table", id=f"{name_of(e)}-table") for e in EVERY if "table" in kinds_of(e)),
-    *OF_OTHER_KINDS,
-    *(pytest.param(e, kinds_of(e)[0], id=name_of(e)) for e in TOKENIZERS),
+    *(
+        pytest.param(e, "table", id=f"{name_of(e)}-table")
+        for e in EVERY
+        if "table" in modalities_of(e)
+    ),
+    *OF_OTHER_MODALITIES,
+    *(pytest.param(e, modalities_of(e)[0], id=name_of(e)) for e in TOKENIZERS),
 ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("estimator", "kind"), FOUND)
-def test_every_estimator_is_exported_or_refused(estimator, kind):
-    X = table_for(estimator) if kind == "table" else SAMPLES[kind]()
-    X = X.to_numpy() if kind == "table" and "city" not in X else X
+@pytest.mark.parametrize(("estimator", "modality"), FOUND)
+def test_every_estimator_is_exported_or_refused(estimator, modality):
+    X = table_for(estimator) if modality == "table" else SAMPLES[modality]()
+    X = X.to_numpy() if modality == "table" and "city" not in X else X
     model = clone(estimator).fit(X, np.arange(60) % 2)
-    if kind in REFUSED or not is_exported(model):
+    if modality in REFUSED or not is_exported(model):
         with pytest.raises(ValueError, match="to ONNX|no table of numbers"):
             to_onnx(model)
-    elif kind == "table":
+    elif modality == "table":
         assert_same(model, X, columns(X) if isinstance(X, pd.DataFrame) else None)
     else:
-        x = np.asarray(X, {"series": np.float32, "audio": np.float32}.get(kind))
+        x = np.asarray(X, {"series": np.float32, "audio": np.float32}.get(modality))
         assert_same(model, x, {"X": x})
 
 
@@ -450,17 +454,17 @@ def test_prototypes(metric):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["image", "series", "audio"])
-def test_defaults_on_other_kinds(kind, monkeypatch):
+@pytest.mark.parametrize("modality", ["image", "series", "audio"])
+def test_defaults_on_other_modalities(modality, monkeypatch):
     """Of images the mixture with a fine-tuned half."""
     monkeypatch.setattr(_loop, "auto_steps", lambda *sizes: 20)
-    X = SAMPLES[kind](320)
-    X = X if kind == "image" else X.astype(np.float32)
+    X = SAMPLES[modality](320)
+    X = X if modality == "image" else X.astype(np.float32)
     y = np.arange(320) % 2
-    given = SimCLR(**SHORT, sampling_rate=8000) if kind == "audio" else None
+    given = SimCLR(**SHORT, sampling_rate=8000) if modality == "audio" else None
     model = PretrainedClassifier(given, random_state=0).fit(X, y)
-    assert (getattr(model, "fine_tuned_", None) is not None) == (kind == "image")
-    new = SAMPLES[kind](40, seed=1)  # of training rows some series have values at thresholds
+    assert (getattr(model, "fine_tuned_", None) is not None) == (modality == "image")
+    new = SAMPLES[modality](40, seed=1)  # of training rows some series have values at thresholds
     assert_same(model, new.astype(X.dtype))
 
 

@@ -298,7 +298,7 @@ def test_searches_choose_by_labels_where_there_are_some():
     assert 0.5 < search.best_score_ < 1
 
 
-def test_other_kinds_of_data():
+def test_other_modalities_of_data():
     photos = images(40)
     by_place = EmbeddingOutlierDetector(cheap(SimCLR), random_state=0).fit(photos)
     by_error = ReconstructionOutlierDetector(cheap(MaskedAutoencoder), random_state=0).fit(photos)

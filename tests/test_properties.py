@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
-from test_common import EVERY, kinds_of, told
+from test_common import EVERY, modalities_of, told
 
 from skssl import to_bags
 from skssl._data import is_bags
 from skssl.base._transformer import SSLTransformer
 
-FEW, MANY = 40, 1500  # examples of each kind of data; ten thousand in all
+FEW, MANY = 40, 1500  # examples of each modality; ten thousand in all
 # Of choices below, the plainest stands first: it is drawn the most often.
 
 NAMES = ["a", "Größe", "体重", "x y", "", "🙂", "__class__", "nan"]
@@ -125,8 +125,12 @@ DATA = {
     ),
 }
 READERS = {
-    kind: [told(e, kind) for e in EVERY if isinstance(e, SSLTransformer) and kind in kinds_of(e)]
-    for kind in DATA
+    modality: [
+        told(e, modality)
+        for e in EVERY
+        if isinstance(e, SSLTransformer) and modality in modalities_of(e)
+    ]
+    for modality in DATA
 }
 
 
@@ -167,14 +171,14 @@ def embeds_or_says_why(estimator, X):
     return True
 
 
-def examples(kind, n):
-    """Check so many examples, not all of which are refused: of each kind a fifth was not."""
+def examples(modality, n):
+    """Check so many examples, not all of which are refused: of each modality a fifth was not."""
     embedded = []
 
     @settings(
         max_examples=n, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
     )
-    @given(st.sampled_from(READERS[kind]), DATA[kind])
+    @given(st.sampled_from(READERS[modality]), DATA[modality])
     def check(estimator, X):
         embedded.append(embeds_or_says_why(estimator, X))
 
@@ -182,12 +186,12 @@ def examples(kind, n):
     assert np.mean(embedded) >= 0.1
 
 
-@pytest.mark.parametrize("kind", DATA)
-def test_anything(kind):
-    examples(kind, FEW)
+@pytest.mark.parametrize("modality", DATA)
+def test_anything(modality):
+    examples(modality, FEW)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", DATA)
-def test_ten_thousand_of_anything(kind):
-    examples(kind, MANY)
+@pytest.mark.parametrize("modality", DATA)
+def test_ten_thousand_of_anything(modality):
+    examples(modality, MANY)

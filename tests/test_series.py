@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 import skssl
 from skssl import CPC, NextStep, PretrainedClassifier, SimCLR, TS2Vec
-from skssl._data import SeriesReader, infer_kind
+from skssl._data import SeriesReader, infer_modality
 from skssl._meta._raw_columns import RawSeries
 from skssl._training import _loop
 from skssl.encoders import (
@@ -56,7 +56,7 @@ def waves(n=40, channels=2, length=30, seed=0):
 
 def test_lists_of_arrays_are_padded():
     ragged = [np.ones((2, 5)), np.full((2, 3), 2.0)]
-    assert infer_kind(ragged) == "series"
+    assert infer_modality(ragged) == "series"
     x = SeriesReader().fit(ragged).read(ragged)
     assert x.shape == (2, 2, 5) and x.dtype == torch.float32
     assert x[1, :, 3:].isnan().all() and not x[1, :, :3].isnan().any()

@@ -176,7 +176,7 @@ def test_the_budget_is_one_of_steps():
 class Shallow(SSLTransformer):
     """Notes how many rows its batches have."""
 
-    _kinds = "table", "series"
+    _modalities = "table", "series"
 
     def _build(self, net, X):
         self.seen = []

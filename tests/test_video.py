@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skssl import NextFrame, SimCLR
-from skssl._data import VideoReader, infer_kind
-from skssl.base._modalities import kind_of
+from skssl._data import VideoReader, infer_modality
+from skssl.base._modalities import modality_of
 from skssl.datasets import make_moving_digits
 from skssl.encoders import FramePredictor, ResNet, VideoEncoder, video_encoder
 from skssl.losses import gradient_difference
@@ -29,7 +29,7 @@ CHEAP = {"n_components": 8, "max_epochs": 1, "precision": "float32", "random_sta
 
 
 @pytest.mark.parametrize(
-    ("X", "method", "kind"),
+    ("X", "method", "modality"),
     [
         (COLORS, NextFrame(), "video"),
         (GREY, NextFrame(), "video"),
@@ -38,9 +38,9 @@ CHEAP = {"n_components": 8, "max_epochs": 1, "precision": "float32", "random_sta
         (GREY, SimCLR(modality="video"), "video"),
     ],
 )
-def test_what_is_a_clip(X, method, kind):
-    assert kind_of(X, method) == kind
-    assert infer_kind(COLORS.astype(float)) == "video"
+def test_what_is_a_clip(X, method, modality):
+    assert modality_of(X, method) == modality
+    assert infer_modality(COLORS.astype(float)) == "video"
 
 
 @pytest.mark.parametrize(

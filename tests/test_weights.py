@@ -52,15 +52,15 @@ def shuffled(X, *more, seed=0):
     return take_rows(X, order), *(array[order] for array in more)
 
 
-def some(kind):
-    return mixed_frame() if kind == "table" else SAMPLES[kind]()
+def some(modality):
+    return mixed_frame() if modality == "table" else SAMPLES[modality]()
 
 
 # ---- a weight is a repeated row ----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("method", "kind"),
+    ("method", "modality"),
     [
         (NNCLR(**CHEAP, queue_size=40, projection_dim=16), "table"),
         (BinningPretext(**CHEAP, n_iter_no_change=5), "table"),
@@ -68,8 +68,8 @@ def some(kind):
         (SimCLR(**CHEAP, projection_dim=16), "series"),
     ],
 )
-def test_a_weight_is_a_repeated_row(method, kind):
-    X = some(kind)
+def test_a_weight_is_a_repeated_row(method, modality):
+    X = some(modality)
     repeated = take_rows(X, np.arange(60).repeat(WEIGHTS))
     expected = clone(method).fit(repeated)
     weighted, w = shuffled(X, WEIGHTS)
@@ -81,12 +81,12 @@ def test_a_weight_is_a_repeated_row(method, kind):
 
 
 # scikit-learn's own check goes over those that read tables
-NO_TABLES = [p for p in TRAINED if "table" not in p.values[0]._kinds]
+NO_TABLES = [p for p in TRAINED if "table" not in p.values[0]._modalities]
 
 
-@pytest.mark.parametrize(("transformer", "kind"), NO_TABLES)
-def test_a_weight_is_a_repeated_row_of_any_kind(transformer, kind):
-    X, weight = SAMPLES[kind](20), np.arange(20) % 3
+@pytest.mark.parametrize(("transformer", "modality"), NO_TABLES)
+def test_a_weight_is_a_repeated_row_of_any_modality(transformer, modality):
+    X, weight = SAMPLES[modality](20), np.arange(20) % 3
     params = {"max_epochs": 1, "batch_size": 10}
     fitted = [
         clone(transformer).set_params(**params).fit(rows, sample_weight=w).transform(X)

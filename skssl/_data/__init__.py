@@ -65,7 +65,7 @@ __all__ = [
     "bags_of",
     "check_time",
     "event_columns",
-    "infer_kind",
+    "infer_modality",
     "is_bags",
     "lies_outside",
     "note_columns",
@@ -78,7 +78,7 @@ __all__ = [
 MODALITIES = ("table", "bags", "image", "series", "audio", "text", "tokens", "video")
 
 
-def infer_kind(X: Any, modality: str = "auto", *, is_flat_image: bool = False) -> str:
+def infer_modality(X: Any, modality: str = "auto", *, is_flat_image: bool = False) -> str:
     """Return what X is, from its container, dimensions and dtype, never from its values.
 
     Parameters
@@ -92,7 +92,7 @@ def infer_kind(X: Any, modality: str = "auto", *, is_flat_image: bool = False) -
 
     Returns
     -------
-    kind : {"table", "bags", "image", "series", "audio", "text", "tokens", "video"}
+    modality : {"table", "bags", "image", "series", "audio", "text", "tokens", "video"}
     """
     if modality != "auto":
         if modality not in MODALITIES:

@@ -27,7 +27,7 @@ class AudioReader:
         Samples a second.
     """
 
-    kind = "audio"
+    modality = "audio"
     columns = None
 
     def __init__(self, sampling_rate: int | None = 16_000):

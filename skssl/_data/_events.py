@@ -34,7 +34,7 @@ class BagReader:
         What the d columns of the tensor mean.
     """
 
-    kind = "bags"
+    modality = "bags"
     columns: Columns
 
     def __init__(self, categorical_features: Any = "from_dtype", max_events: int = 512):

@@ -38,7 +38,7 @@ class ImageReader:
         Whether these were bytes.
     """
 
-    kind = "image"
+    modality = "image"
     columns = None
     shape: tuple[int, ...]
     is_bytes: bool
@@ -70,7 +70,7 @@ class ImageReader:
                 "fit. Resize or crop them, and keep the channels where they were."
             )
         check_n_samples(array.shape, ensure_min_samples)
-        x = torch.from_numpy(_numbers(array, self.kind))
+        x = torch.from_numpy(_numbers(array, self.modality))
         if self.axis is None:
             return x.unsqueeze(self._lead)
         return x.movedim(self.axis, self._lead)
@@ -143,7 +143,7 @@ class VideoReader(ImageReader):
         Shape of one frame as ``fit`` saw it, channels first.
     """
 
-    kind = "video"
+    modality = "video"
     _lead = 2
 
     def __init__(self, channel_axis: Any = "auto"):

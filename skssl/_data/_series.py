@@ -22,7 +22,7 @@ class SeriesReader:
         Channels of the series that ``fit`` saw. Lengths may differ from one call to the next.
     """
 
-    kind = "series"
+    modality = "series"
     columns = None
     n_channels: int
 

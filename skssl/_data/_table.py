@@ -47,7 +47,7 @@ class TableReader:
         Column names, for messages.
     """
 
-    kind = "table"
+    modality = "table"
     columns: Columns
     levels: list[list[Any] | None]
     names: list[Any] | None

@@ -35,7 +35,7 @@ class TokenReader:
         How many tokens there are, and how frequent each is.
     """
 
-    kind = "tokens"
+    modality = "tokens"
     columns: Vocabulary
 
     def __init__(self, pad_token: Any = 0):
@@ -119,7 +119,7 @@ class TextReader:
         How many tokens there are, and how frequent each is.
     """
 
-    kind = "text"
+    modality = "text"
 
     def __init__(self, tokenizer: Any = "auto"):
         self.tokenizer = tokenizer

@@ -8,13 +8,13 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from skssl._data import infer_kind, note_columns
+from skssl._data import infer_modality, note_columns
 from skssl._meta._raw_columns import RAW
-from skssl.base._modalities import kind_of, nouns, parameters_of
+from skssl.base._modalities import modality_of, nouns, parameters_of
 from skssl.base._transformer import SSLTransformer
 from skssl.methods import MultiTask, SimCLR, TextContrast, TS2Vec
 
-# of other kinds of data MultiTask
+# of other modalities MultiTask
 DEFAULTS: dict[str, Any] = {
     "image": partial(SimCLR, n_components=512),
     "video": SimCLR,
@@ -24,8 +24,8 @@ DEFAULTS: dict[str, Any] = {
 
 
 def default_transformer(X: Any) -> SSLTransformer:
-    """Return what learns the embedding of data of the kind of X, where nothing was said."""
-    return DEFAULTS.get(infer_kind(X), MultiTask)()
+    """Return what learns the embedding of data of the modality of X, where nothing was said."""
+    return DEFAULTS.get(infer_modality(X), MultiTask)()
 
 
 def fit_raw_columns(transformer: Any, passthrough: Any, every: tuple[Any, ...]) -> Any:
@@ -36,15 +36,15 @@ def fit_raw_columns(transformer: Any, passthrough: Any, every: tuple[Any, ...]) 
     every = tuple(seen_by_last_step(transformer, X) for X in every)
     if passthrough == "auto" and sparse.issparse(every[0]):
         return None
-    kind = kind_of(every[0], last)
-    if kind not in RAW:
+    modality = modality_of(every[0], last)
+    if modality not in RAW:
         if passthrough == "auto":
             return None
         raise ValueError(
             f"passthrough=True joins the raw columns of {nouns(RAW)}; X looks "
-            f"like modality={kind!r}. Pass passthrough='auto'."
+            f"like modality={modality!r}. Pass passthrough='auto'."
         )
-    return RAW[kind](**parameters_of(RAW[kind], last)).fit(*every)
+    return RAW[modality](**parameters_of(RAW[modality], last)).fit(*every)
 
 
 def seen_by_last_step(transformer: Any, X: Any) -> Any:

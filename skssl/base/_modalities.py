@@ -1,4 +1,4 @@
-"""What each kind of data takes: its reader, its scaler, its encoder. The one place that says so."""
+"""What each modality takes: its reader, its scaler, its encoder. The one place that says so."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ from skssl._data import (
     TokenReader,
     VideoReader,
     event_columns,
-    infer_kind,
+    infer_modality,
     lies_outside,
     open_source,
 )
@@ -57,8 +57,8 @@ from skssl.views import (
 
 
 @dataclass(frozen=True)
-class Kind:
-    """How data of one kind becomes a tensor, and then an embedding.
+class Modality:
+    """How data of one modality becomes a tensor, and then an embedding.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Kind:
         What such data are called, for error messages.
     reader : class
         Its instances have ``fit(X, *more)``, ``read(X, ensure_min_samples)``, ``columns`` and
-        ``kind``. Its optional arguments are the estimator's parameters of those names.
+        ``modality``. Its optional arguments are the estimator's parameters of those names.
     scaler : callable
         From the tensor read and its columns to a module; optional arguments as above.
     encoder : callable
@@ -125,8 +125,8 @@ def _preset(views: Callable[..., View]) -> Callable[[str, Tensor], View]:
     return lambda name, x: views("strong" if name == "auto" else name, tuple(x.shape[1:]))
 
 
-KINDS = {
-    "table": Kind(
+MODALITIES = {
+    "table": Modality(
         noun="tables",
         reader=TableReader,
         scaler=QuantileScaler,
@@ -136,7 +136,7 @@ KINDS = {
         make="Pass 2-D data or a DataFrame with one row per sample, or flatten each sample to a "
         "row.",
     ),
-    "bags": Kind(
+    "bags": Modality(
         noun="bags",
         reader=BagReader,
         scaler=EventScaler,
@@ -146,7 +146,7 @@ KINDS = {
         make=MAKE_BAGS,
         read_by="CoLES reads bags.",
     ),
-    "image": Kind(
+    "image": Modality(
         noun="images",
         reader=ImageReader,
         scaler=ImageScaler,
@@ -157,7 +157,7 @@ KINDS = {
         read_by="SimCLR and the methods beside it read images.",
         scales_batches=True,
     ),
-    "video": Kind(
+    "video": Modality(
         noun="clips",
         reader=VideoReader,
         scaler=video_scaler,
@@ -169,7 +169,7 @@ KINDS = {
         scales_batches=True,
         has_places=True,
     ),
-    "text": Kind(
+    "text": Modality(
         noun="texts",
         reader=TextReader,
         scaler=nn.Identity,
@@ -180,7 +180,7 @@ KINDS = {
         read_by="TextContrast and MaskedLanguageModel read texts.",
         scales_batches=True,
     ),
-    "tokens": Kind(
+    "tokens": Modality(
         noun="tokens",
         reader=TokenReader,
         scaler=nn.Identity,
@@ -191,7 +191,7 @@ KINDS = {
         read_by="MaskedLanguageModel, NextToken and TextContrast read tokens.",
         scales_batches=True,
     ),
-    "series": Kind(
+    "series": Modality(
         noun="series",
         reader=SeriesReader,
         scaler=SeriesScaler,
@@ -202,7 +202,7 @@ KINDS = {
         read_by="SimCLR, TS2Vec and the methods beside them read series.",
         has_places=True,
     ),
-    "audio": Kind(
+    "audio": Modality(
         noun="waveforms",
         reader=AudioReader,
         scaler=AudioScaler,
@@ -218,7 +218,7 @@ KINDS = {
 
 def scales_batches(method: Any) -> bool:
     """Return whether rows stay in memory as they were read, and are scaled batch by batch."""
-    return KINDS[method._reader.kind].scales_batches or method._alters_raw
+    return MODALITIES[method._reader.modality].scales_batches or method._alters_raw
 
 
 def rows_a_step(method: Any, x: Tensor) -> int:
@@ -237,22 +237,22 @@ def parameters_of(function: Callable[..., Any], estimator: Any) -> dict[str, Any
 ALSO = {"table": "tokens", "image": "video"}  # what data of so many dimensions may be, too
 
 
-def kind_of(X: Any, estimator: Any) -> str:
-    """Return the kind of X for an estimator whose parameters, or kinds, may say what it is."""
+def modality_of(X: Any, estimator: Any) -> str:
+    """Return the modality of X for an estimator whose parameters, or modalities, may say it."""
     is_flat_image = getattr(estimator, "image_shape", None) is not None
     modality = getattr(estimator, "modality", "auto")
     if modality == "auto" and getattr(estimator, "sampling_rate", None) is not None:
         return "audio"
-    kind = infer_kind(X, modality, is_flat_image=is_flat_image)
-    kinds = getattr(estimator, "_kinds", ())
-    if modality == "auto" and kind not in kinds and ALSO.get(kind) in kinds:
-        return ALSO[kind]
-    return kind
+    found = infer_modality(X, modality, is_flat_image=is_flat_image)
+    wanted = getattr(estimator, "_modalities", ())
+    if modality == "auto" and found not in wanted and ALSO.get(found) in wanted:
+        return ALSO[found]
+    return found
 
 
 def opened(X: Any, estimator: Any) -> Any:
     """Return X, or what reads it part by part where it is a table outside memory."""
-    if not lies_outside(X) or "table" not in getattr(estimator, "_kinds", ()):
+    if not lies_outside(X) or "table" not in getattr(estimator, "_modalities", ()):
         return X
     is_said = estimator.modality == "table"
     is_other = getattr(estimator, "image_shape", None) is not None or len(_shape(X)) != 2
@@ -269,16 +269,16 @@ def _shape(X: Any) -> tuple[int, ...]:
     return getattr(X, "shape", (0, 0))  # files, datasets and batches are tables
 
 
-def nouns(kinds: Iterable[str]) -> str:
-    """Return what data of some kinds are called."""
-    return " or ".join(KINDS[kind].noun for kind in kinds)
+def nouns(modalities: Iterable[str]) -> str:
+    """Return what data of some modalities are called."""
+    return " or ".join(MODALITIES[modality].noun for modality in modalities)
 
 
-def wrong_kind(estimator: Any, kinds: tuple[str, ...], kind: str) -> ValueError:
-    """Return the error of an estimator that reads other kinds of data."""
-    hints = [KINDS[wanted].make for wanted in kinds]
-    hints += [KINDS[kind].read_by] if kind in KINDS and KINDS[kind].read_by else []
+def wrong_modality(estimator: Any, wanted: tuple[str, ...], found: str) -> ValueError:
+    """Return the error of an estimator that reads other modalities."""
+    hints = [MODALITIES[modality].make for modality in wanted]
+    hints += [MODALITIES[found].read_by] if MODALITIES[found].read_by else []
     return ValueError(
-        f"{type(estimator).__name__} reads {nouns(kinds) or 'nothing'}; X looks like "
-        f"modality={kind!r}. {' '.join(hints)}"
+        f"{type(estimator).__name__} reads {nouns(wanted) or 'nothing'}; X looks like "
+        f"modality={found!r}. {' '.join(hints)}"
     )

@@ -205,7 +205,7 @@ class ReadsTables:
     categorical_features: Any = "from_dtype"
     numeric: str = "plain"
 
-    _kinds: ClassVar[tuple[str, ...]] = ("table",)
+    _modalities: ClassVar[tuple[str, ...]] = ("table",)
 
 
 @declares_parameters
@@ -217,7 +217,7 @@ class ReadsEvents(ReadsTables):
 
     max_events: int = 512
 
-    _kinds: ClassVar[tuple[str, ...]] = ("bags",)
+    _modalities: ClassVar[tuple[str, ...]] = ("bags",)
 
 
 @declares_parameters
@@ -227,7 +227,7 @@ class ReadsImages:
     image_shape: Any = None
     channel_axis: Any = "auto"
 
-    _kinds: ClassVar[tuple[str, ...]] = ("image",)
+    _modalities: ClassVar[tuple[str, ...]] = ("image",)
 
 
 @declares_parameters
@@ -237,7 +237,7 @@ class ReadsVideo:
     channel_axis: Any = "auto"
     pooling: str | None = "mean"
 
-    _kinds: ClassVar[tuple[str, ...]] = ("video",)
+    _modalities: ClassVar[tuple[str, ...]] = ("video",)
 
 
 @declares_parameters
@@ -247,7 +247,7 @@ class ReadsSeries:
     pooling: str | None = "mean"
     sampling_rate: int | None = None
 
-    _kinds: ClassVar[tuple[str, ...]] = ("series", "audio")
+    _modalities: ClassVar[tuple[str, ...]] = ("series", "audio")
 
 
 @declares_parameters
@@ -257,7 +257,7 @@ class ReadsAudio:
     pooling: str | None = "mean"
     sampling_rate: int | None = 16_000
 
-    _kinds: ClassVar[tuple[str, ...]] = ("audio",)
+    _modalities: ClassVar[tuple[str, ...]] = ("audio",)
 
 
 @declares_parameters
@@ -266,7 +266,7 @@ class ReadsAll(ReadsTables, ReadsImages):
 
     sampling_rate: int | None = None
 
-    _kinds: ClassVar[tuple[str, ...]] = ("table", "image", "video", "series", "audio")
+    _modalities: ClassVar[tuple[str, ...]] = ("table", "image", "video", "series", "audio")
 
 
 @declares_parameters
@@ -277,4 +277,4 @@ class ReadsTokens:
     pad_token: Any = 0
     pooling: Any = "mean"
 
-    _kinds: ClassVar[tuple[str, ...]] = ("text", "tokens")
+    _modalities: ClassVar[tuple[str, ...]] = ("text", "tokens")

@@ -27,7 +27,7 @@ class ReconstructionMixin:
 
     encoder_: nn.Sequential
     decoder_: Any
-    _kinds: ClassVar[tuple[str, ...]]
+    _modalities: ClassVar[tuple[str, ...]]
     _reader: Any
     _read: Any
     _scaler: Any
@@ -36,8 +36,8 @@ class ReconstructionMixin:
         return True
 
     def _imputes(self) -> bool:
-        kinds = (self._reader.kind,) if hasattr(self, "_reader") else self._kinds
-        return "table" in kinds and self._reconstructs()
+        modalities = (self._reader.modality,) if hasattr(self, "_reader") else self._modalities
+        return "table" in modalities and self._reconstructs()
 
     @available_if(lambda self: self._reconstructs())
     def reconstruct(self, X: Any) -> Any:
@@ -59,7 +59,7 @@ class ReconstructionMixin:
             array of the layout and dtype of X.
         """
         check_is_fitted(self)
-        predict = self._predict_pixels if self._reader.kind == "image" else self._predict_cells
+        predict = self._predict_pixels if self._reader.modality == "image" else self._predict_cells
         return self._reader.restore(predict(self._read(X)), X)
 
     @available_if(lambda self: self._imputes())
@@ -98,7 +98,7 @@ class ReconstructionMixin:
         Numbers' and pixels' are squared and in scaled units, categories' are cross-entropies.
         """
         x = self._read(X)
-        if self._reader.kind == "image":
+        if self._reader.modality == "image":
             scaler, predict = self.encoder_[0], self._scaled_pixels
             errors: Any = lambda x: (predict(x) - scaler(x)).square().flatten(1)  # noqa: E731
             return _apply(errors, x).double().numpy()

@@ -58,7 +58,7 @@ class FillsMasks(PredictsTokens):
             If the model was fitted to token arrays: their ids are no words.
         """
         check_is_fitted(self)
-        if self._reader.kind != "text":
+        if self._reader.modality != "text":
             raise ValueError(
                 f"fill_mask reads texts, but this {type(self).__name__} was fitted to token ids. "
                 "Fit it to texts, with tokenizer= if they need one of their own."
@@ -113,7 +113,7 @@ class ContinuesTokens(PredictsTokens):
         Parameters
         ----------
         prompt : str, list of str, or int array of shape (length,) or (n_samples, length)
-            What to go on with, of the kind seen in ``fit``. It may be empty.
+            What to go on with, of the modality seen in ``fit``. It may be empty.
         n_tokens : int, default=50
             How many tokens to add. A word takes one, or several where it is rare.
         temperature : float, default=1.0
@@ -133,7 +133,7 @@ class ContinuesTokens(PredictsTokens):
                 "temperature and n_tokens must not be negative; got "
                 f"temperature={temperature!r}, n_tokens={n_tokens!r}."
             )
-        is_text = self._reader.kind == "text"
+        is_text = self._reader.modality == "text"
         is_one = isinstance(prompt, str) if is_text else np.ndim(prompt) == 1
         many = [prompt] if is_one else prompt
         x = self._read(many)

@@ -25,13 +25,13 @@ from skssl._training._epoch_end import PARTS, Report
 from skssl._training._loop import Net, Plan, local_seed
 from skssl.base import _modalities
 from skssl.base._modalities import (
-    KINDS,
-    kind_of,
+    MODALITIES,
+    modality_of,
     opened,
     parameters_of,
     scales_batches,
     settled,
-    wrong_kind,
+    wrong_modality,
 )
 from skssl.base._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
 from skssl.encoders import places_of, width_of
@@ -98,7 +98,7 @@ class SSLTransformer(
     verbose: Any = False
     random_state: Any = None
 
-    _kinds: ClassVar[tuple[str, ...]] = ("table",)
+    _modalities: ClassVar[tuple[str, ...]] = ("table",)
     _auto_encoder: ClassVar[str] = "auto"  # the name of the encoder that "auto" is to a method
     _parameter_constraints = CONSTRAINTS
     _optimizer_state = None
@@ -271,18 +271,20 @@ class SSLTransformer(
 
     def _read(self, X: Any) -> Tensor:
         """Return X as the tensor ``encoder_`` reads, checked against what ``fit`` saw."""
-        self._check((self._reader.kind,), X)
+        self._check((self._reader.modality,), X)
         return self._reader.read(X)
 
     def _read_all(self, given: list[Given], *, reset: bool) -> Shuffled:
         X, *more = (part.X for part in given)
         if isinstance(alone(X, more), Source):
             return self._survey(X, reset)
-        kind = self._check(self._kinds if reset else (self._reader.kind,), X, reset=reset)
+        modality = self._check(
+            self._modalities if reset else (self._reader.modality,), X, reset=reset
+        )
         for other in more:
-            self._check((kind,), other)
+            self._check((modality,), other)
         if reset:
-            reader = KINDS[kind].reader
+            reader = MODALITIES[modality].reader
             repeated = (part.repeated() for part in given)
             self._reader: Any = reader(**parameters_of(reader, self)).fit(*repeated)
         x = self._reader.read(X, ensure_min_samples=1 if more else 2)
@@ -292,34 +294,37 @@ class SSLTransformer(
 
     def _survey(self, source: Source, reset: bool) -> ChunkedRows:
         """Return rows outside memory, once the reader knows their categories."""
-        kind = self._check(self._kinds if reset else (self._reader.kind,), source.head, reset=reset)
+        modality = self._check(
+            self._modalities if reset else (self._reader.modality,), source.head, reset=reset
+        )
         if reset:
-            self._reader = KINDS[kind].reader(**parameters_of(KINDS[kind].reader, self))
+            reader = MODALITIES[modality].reader
+            self._reader = reader(**parameters_of(reader, self))
         seen = survey(source, self._reader.asks(source.head) if reset else [])
         if reset:
             self._reader.fit(seen.table)
         return ChunkedRows(source, seen.n_rows, self._read, self._read(seen.sample), seen.numbers)
 
-    def _check(self, kinds: tuple[str, ...], X: Any, *, reset: bool = False) -> str:
-        """Return the kind of X, one of ``kinds``; its columns are those ``fit`` saw."""
-        kind = kind_of(X, self)
-        if kind not in kinds:
-            raise wrong_kind(self, kinds, kind)
-        table = KINDS[kind].table(X)
+    def _check(self, modalities: tuple[str, ...], X: Any, *, reset: bool = False) -> str:
+        """Return the modality of X, one of ``modalities``; its columns are those ``fit`` saw."""
+        modality = modality_of(X, self)
+        if modality not in modalities:
+            raise wrong_modality(self, modalities, modality)
+        table = MODALITIES[modality].table(X)
         if table is not None:
             note_columns(self, table, reset=reset)
-        return kind
+        return modality
 
     def _train(self, X: Any, y: Any, rows: Shuffled, *, again: bool, stream: bool) -> Self:
         """Train on the rows; X and y are what callbacks are shown."""
         device = choose_device(self.device)
         seed = _ranks.seed(self._generator, device)
         with local_seed(seed, device):
-            kind = KINDS[self._reader.kind]
+            row = MODALITIES[self._reader.modality]
             if not again:
-                given = parameters_of(kind.scaler, self)
+                given = parameters_of(row.scaler, self)
                 at_most = IMAGES_TO_SCALE if scales_batches(self) else SAMPLE_ROWS
-                self._scaler: Any = kind.scaler(rows.some(at_most), self._reader.columns, **given)
+                self._scaler: Any = row.scaler(rows.some(at_most), self._reader.columns, **given)
             if not scales_batches(self):
                 rows = rows.mapped(partial(_apply, self._scaler))
             net = self._make_net(rows, again)
@@ -355,22 +360,22 @@ class SSLTransformer(
         """Return the namespace of encoder, views and heads that the loss works on."""
         if again and hasattr(self, "_net"):
             return copy.deepcopy(self._net)
-        kind, net = KINDS[self._reader.kind], Net()
+        row, net = MODALITIES[self._reader.modality], Net()
         net.columns, net.n_rows = self._reader.columns, len(rows)
         net.scaler = copy.deepcopy(self._scaler) if scales_batches(self) else nn.Identity()
         x = net.scaler(rows.some(IMAGES_TO_BUILD if scales_batches(self) else SAMPLE_ROWS))
-        net.augment = kind.augment(self.views if isinstance(self.views, str) else "auto", x)
+        net.augment = row.augment(self.views if isinstance(self.views, str) else "auto", x)
         net.views = make_views(self.views, Views(self._views(net.augment)))
         if again:  # after a plain fit: new heads around the encoder
             net.encoder = copy.deepcopy(self._trunk)
         else:
-            make = kind.encoder
+            make = row.encoder
             given = parameters_of(make, self)
             encoder = self._auto_encoder if self.encoder == "auto" else self.encoder
             net.encoder = make(encoder, x, net.columns, self.n_components, **given)
             width_of(net.encoder, x)  # a user's module that cannot read X is said here
         net.trunk = net.encoder
-        net.n_places = self._places(net, x) if kind.has_places else 0
+        net.n_places = self._places(net, x) if row.has_places else 0
         self._build(net, x)
         self._n_features_out = width_of(net.encoder, x)
         return net
@@ -390,11 +395,11 @@ class SSLTransformer(
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = "table" in self._kinds
-        tags.input_tags.three_d_array = not {"image", "series"}.isdisjoint(self._kinds)
-        tags.input_tags.string = "text" in self._kinds
-        tags.input_tags.allow_nan = "table" in self._kinds
-        tags.input_tags.categorical = "table" in self._kinds
+        tags.input_tags.two_d_array = "table" in self._modalities
+        tags.input_tags.three_d_array = not {"image", "series"}.isdisjoint(self._modalities)
+        tags.input_tags.string = "text" in self._modalities
+        tags.input_tags.allow_nan = "table" in self._modalities
+        tags.input_tags.categorical = "table" in self._modalities
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 

@@ -91,12 +91,12 @@ def table_encoder(
         return TableEncoder(front, user_module(encoder, front(X[:1024])))
 
 
-def check_name(encoder: Any, kind: str, names: Sequence[str]) -> None:
-    """Raise ValueError if an encoder is given by a name that this kind of data has none of."""
+def check_name(encoder: Any, noun: str, names: Sequence[str]) -> None:
+    """Raise ValueError if an encoder is given by a name that this modality has none of."""
     if isinstance(encoder, str) and encoder not in names:
         are = "are" if len(names) > 1 else "is"
         raise ValueError(
-            f"encoder={encoder!r} does not read {kind}; by name there {are} "
+            f"encoder={encoder!r} does not read {noun}; by name there {are} "
             f"{' and '.join(map(repr, names))}. Or pass a module, or a function that makes one."
         )
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from skssl._data import infer_kind
+from skssl._data import infer_modality
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
 from skssl._meta._steps import default_transformer
 from skssl.base._transformer import SSLTransformer
@@ -28,7 +28,7 @@ def default_baselines(X: Any, model: Pretrained, is_classes: bool) -> dict[str, 
         untrained = clone(first)
         _steps(untrained)[-1].set_params(max_epochs=0)
         baselines["untrained encoder"] = clone(model).set_params(transformer=untrained)
-    if infer_kind(X, getattr(last, "modality", "auto")) != "table":
+    if infer_modality(X, getattr(last, "modality", "auto")) != "table":
         return baselines
     categories = getattr(last, "categorical_features", "from_dtype")
     columns = make_pipeline(*front, ColumnsAsNumbers(categories))

@@ -130,7 +130,7 @@ class EmbeddingDisplay:
         Z = transformer.transform(X)
         positions, axis_names = project(np.asarray(Z), method, draw_seed(random_state))
         images = None
-        if transformer._reader.kind == "image" and n_thumbnails:
+        if transformer._reader.modality == "image" and n_thumbnails:
             images = channels_last(transformer._read(X))
         display = cls(
             positions,

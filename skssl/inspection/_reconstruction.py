@@ -124,10 +124,10 @@ class ReconstructionDisplay:
                 "that has reconstruct(X), such as DenoisingAutoencoder for tables."
             )
         n = count_rows(X)
-        rows = spread(n, n_samples or (8 if reader.kind == "image" else 500))
+        rows = spread(n, n_samples or (8 if reader.modality == "image" else 500))
         X = X if len(rows) == n else take_rows(X, rows)
         parts = reader.read(X), reader.read(transformer.reconstruct(X))
-        if reader.kind == "image":
+        if reader.modality == "image":
             hidden = getattr(transformer.decoder_, "hidden", None)
             hidden = None if hidden is None else hidden.numpy()
             return cls(*map(channels_last, parts), channels=channels, hidden=hidden).plot(ax=ax)

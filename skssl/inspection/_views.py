@@ -131,11 +131,12 @@ class ViewsDisplay:
             If X is texts, tokens or bags, or the method makes no views.
         """
         transformer, X = unwrap(estimator, X)
-        kind, method = transformer._reader.kind, type(transformer).__name__
-        if kind not in AT_ONCE:
+        modality, method = transformer._reader.modality, type(transformer).__name__
+        if modality not in AT_ONCE:
             raise ValueError(
                 "ViewsDisplay draws views of images, clips, recordings, series and tables; "
-                f"{method} was fitted on {kind}. Call its views_ on a batch to see what it returns."
+                f"{method} was fitted on {modality}. Call its views_ on a batch to see what it "
+                "returns."
             )
         x = transformer._read(X)
         x = x[spread(len(x), rows_a_step(transformer, x))]
@@ -143,13 +144,15 @@ class ViewsDisplay:
             x, views = transformer._views_of(x)
         if not views:
             raise ValueError(f"{method} compares no altered copies: it has no views to draw.")
-        rows = spread(len(x), n_samples or AT_ONCE[kind])
+        rows = spread(len(x), n_samples or AT_ONCE[modality])
         parts = [part[rows] for part in (x, *views)]
-        if kind == "table":
+        if modality == "table":
             first, *others = (part.numpy() for part in parts)
             return cls(first, others, columns=column_names(transformer)).plot(ax=ax)
         _check_alike(parts, method)
-        first, *others = (_as_shown(kind, transformer.encoder_[0].inverse(part)) for part in parts)
+        first, *others = (
+            _as_shown(modality, transformer.encoder_[0].inverse(part)) for part in parts
+        )
         return cls(first, others, channels=channels).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
@@ -202,10 +205,10 @@ def _check_alike(parts: Sequence[Tensor], method: str) -> None:
             )
 
 
-def _as_shown(kind: str, x: Tensor) -> np.ndarray:
+def _as_shown(modality: str, x: Tensor) -> np.ndarray:
     """Return a batch in its own units as ``ViewsDisplay`` has it."""
-    if kind == "series":
+    if modality == "series":
         return x.numpy()
-    if kind == "audio":
+    if modality == "audio":
         return x.flip(1)[..., None].numpy()
     return x.movedim(-3, -1).numpy()

@@ -67,7 +67,7 @@ class BinningPretext(ReconstructionMixin, ReadsTables, SSLTransformer):
         net.decoder = Unbinned(net.predict, net.bins)
 
     def _loss(self, net, x):
-        """BinRecon of [1], or BinXent, with one error per kind of column."""
+        """BinRecon of [1], or BinXent, with one error per type of column."""
         embeddings, bins = encode(net.encoder, net.views(x)), net.bins(x)
         errors = [cell_error(net.predict(z), bins, net.bins.columns) for z in embeddings]
         return sum(errors) / len(errors)

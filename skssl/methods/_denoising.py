@@ -67,7 +67,7 @@ class DenoisingAutoencoder(ReconstructionMixin, ReadsTables, SSLTransformer):
         net.target, net.predict, net.decoder = cell_heads(width, X, net.columns, self.target)
 
     def _loss(self, net, x):
-        """Equation 5 of [1], with one error per kind of column."""
+        """Equation 5 of [1], with one error per type of column."""
         embeddings = encode(net.encoder, net.views(x))
         errors = [cell_error(net.predict(z), net.target(x), net.columns) for z in embeddings]
         return sum(errors) / len(errors)

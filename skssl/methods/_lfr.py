@@ -50,7 +50,11 @@ class LFR(ReadsAll, SSLTransformer):
     n_projectors: int = 6
     lambd: float = 0.01
 
-    _kinds = ("table", "image", "series")  # of clips every frame would be read, by every network
+    _modalities = (
+        "table",
+        "image",
+        "series",
+    )  # of clips every frame would be read, by every network
     _parameter_constraints = {
         "n_projectors": [Interval(Integral, 1, None, closed="left")],
         "lambd": [Interval(Real, 0, None, closed="left")],

@@ -69,7 +69,7 @@ class MaskedTable(ReconstructionMixin, ReadsTables, SSLTransformer):
         net.target, net.predict, net.decoder = cell_heads(width, X, net.columns, self.target)
 
     def _loss(self, net, x):
-        """The error of masked cells, whose tokens are replaced as in [2], by kind of column."""
+        """The error of masked cells, whose tokens are replaced as in [2], by type of column."""
         views, target = net.views(x), net.target(x)
         errors = [
             cell_error(net.predict(z), target, net.columns, altered(x, view).float())

@@ -53,11 +53,15 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
     _parameter_constraints = {"tasks": [list, None]}
 
     @property
-    def _kinds(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The kinds of data that every task reads."""
-        tasks = [task._kinds for _, task in self._named_tasks if isinstance(task, SSLTransformer)]
-        first = tasks[0] if tasks else SSLTransformer._kinds
-        return tuple(kind for kind in first if all(kind in kinds for kinds in tasks))
+    def _modalities(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The modalities that every task reads."""
+        tasks = [
+            task._modalities for _, task in self._named_tasks if isinstance(task, SSLTransformer)
+        ]
+        first = tasks[0] if tasks else SSLTransformer._modalities
+        return tuple(
+            modality for modality in first if all(modality in modalities for modalities in tasks)
+        )
 
     @property
     def _alters_raw(self) -> bool:  # type: ignore[override]

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skssl._atomic import restored_on_failure
 from skssl._compat import HasMethods, Interval, StrOptions, fit_context
-from skssl._data import infer_kind, note_columns
+from skssl._data import infer_modality, note_columns
 from skssl._meta._fitting import RoutesFit, fit_transformer, part_of
 from skssl._meta._steps import (
     check_columns,
@@ -24,7 +24,7 @@ from skssl._meta._steps import (
     seen_by_last_step,
     unfrozen,
 )
-from skssl.base._modalities import wrong_kind
+from skssl.base._modalities import wrong_modality
 from skssl.base._parameters import CONSTRAINTS
 from skssl.base._reconstruction import check_reconstructs
 from skssl.base._row_scores import ThresholdMixin, threshold
@@ -200,7 +200,7 @@ class EmbeddingOutlierDetector(
         return self._score(self._parts(X))
 
     def _default(self, X: Any) -> SSLTransformer:
-        return DenoisingAutoencoder() if infer_kind(X) == "table" else default_transformer(X)
+        return DenoisingAutoencoder() if infer_modality(X) == "table" else default_transformer(X)
 
     def _parts(self, X: Any) -> list[np.ndarray]:
         """Return what is scored: the embedding and, where they are, the raw columns."""
@@ -344,10 +344,10 @@ class ReconstructionOutlierDetector(
         return self._score(unfrozen(self.transformer_)._errors(X))
 
     def _default(self, X: Any) -> SSLTransformer:
-        kind = infer_kind(X)
-        if kind not in RECONSTRUCTING:
-            raise wrong_kind(self, tuple(RECONSTRUCTING), kind)
-        return RECONSTRUCTING[kind]()
+        modality = infer_modality(X)
+        if modality not in RECONSTRUCTING:
+            raise wrong_modality(self, tuple(RECONSTRUCTING), modality)
+        return RECONSTRUCTING[modality]()
 
     def _score(self, errors: np.ndarray) -> np.ndarray:
         present = ~np.isnan(errors)

@@ -45,19 +45,19 @@ def inputs_of(first: Any) -> list[Value]:
             )
         return [Value("X", np.dtype(np.float64), (None, first.n_features_in_))]
     reader: Any = first._reader
-    if reader.kind in REFUSED:
-        what = f"{type(first).__name__} fitted on modality={reader.kind!r}"
-        raise ValueError(f"{what} cannot be exported to ONNX: {REFUSED[reader.kind]}")
+    if reader.modality in REFUSED:
+        what = f"{type(first).__name__} fitted on modality={reader.modality!r}"
+        raise ValueError(f"{what} cannot be exported to ONNX: {REFUSED[reader.modality]}")
     if isinstance(reader, TableReader):
         return _columns_of(reader)
     if isinstance(reader, ImageReader):
         shape = (*(None,) * reader._lead, *reader.layout)
-        if reader.kind == "image" and hasattr(first, "n_features_in_"):
+        if reader.modality == "image" and hasattr(first, "n_features_in_"):
             shape = (None, first.n_features_in_)
         return [Value("X", np.dtype(np.uint8 if reader.is_bytes else np.float32), shape)]
     if isinstance(reader, TokenReader):
         return [Value("X", np.dtype(np.int64), (None, None))]
-    if reader.kind == "series":
+    if reader.modality == "series":
         return [Value("X", np.dtype(np.float32), (None, reader.n_channels, None), 2**14)]
     return [Value("X", np.dtype(np.float32), (None, None), 2**21)]
 

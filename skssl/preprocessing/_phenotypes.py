@@ -21,7 +21,7 @@ from skssl._data import bags_of, check_time, note_columns
 from skssl._data._bags import BagArray, BagDtype, to_bags
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
 from skssl._meta._fitting import RoutesFit, fit_as_task, part_of
-from skssl.base._modalities import kind_of, wrong_kind
+from skssl.base._modalities import modality_of, wrong_modality
 
 __all__ = ["BagArray", "BagDtype", "PhenotypeTransformer", "to_bags"]
 
@@ -196,9 +196,9 @@ class PhenotypeTransformer(
 
     def _check(self, X: Any, *, reset: bool) -> BagArray:
         """Return the bags, with no other part than their own; their columns are those of fit."""
-        kind = kind_of(X, self)
-        if kind != "bags":
-            raise wrong_kind(self, ("bags",), kind)
+        modality = modality_of(X, self)
+        if modality != "bags":
+            raise wrong_modality(self, ("bags",), modality)
         bags = bags_of(X).compact()
         note_columns(self, bags.events.frame, reset=reset)
         if not reset:

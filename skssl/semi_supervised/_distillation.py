@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skssl._compat import HasMethods, take_rows, validate_params
-from skssl._data import infer_kind
+from skssl._data import infer_modality
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
 from skssl._meta._fitting import seeded
 
@@ -110,11 +110,11 @@ def distill(model: Any, X: Any, student: Any = None, *, random_state: Any = None
 
 
 def _net(X: Any, has_classes: bool) -> Pipeline:
-    kind = infer_kind(X)
-    if kind != "table":
+    modality = infer_modality(X)
+    if modality != "table":
         raise ValueError(
-            f"student=None reads tables; X looks like modality={kind!r}. Pass a student that reads "
-            "it, such as a Pipeline that makes columns of it."
+            f"student=None reads tables; X looks like modality={modality!r}. Pass a student that "
+            "reads it, such as a Pipeline that makes columns of it."
         )
     if has_classes:
         return make_pipeline(ColumnsAsNumbers(), MLPClassifier(HIDDEN))

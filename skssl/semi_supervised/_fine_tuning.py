@@ -20,14 +20,14 @@ from skssl._meta._steps import check_columns, last_step, seen_by_last_step, unfr
 from skssl._training import _loop
 from skssl._training._epoch_end import PARTS
 from skssl._training._loop import Net, Plan, local_seed
-from skssl.base._modalities import KINDS, scales_batches
+from skssl.base._modalities import MODALITIES, scales_batches
 from skssl.base._transformer import ROWS_AT_ONCE, SSLTransformer, _apply
 from skssl.semi_supervised._base import Pretrained
 from skssl.views import original
 
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 200, 3000
 ENOUGH = 300  # labels held out, in all folds together
-ALTERED = ("image", "video", "series", "audio")  # kinds of data with gentle views
+ALTERED = ("image", "video", "series", "audio")  # modalities with gentle views
 
 
 class Task(NamedTuple):
@@ -168,10 +168,14 @@ class FineTuned(Pretrained):
 
     def _view(self, x: Tensor) -> Any:
         """Return what alters scaled rows in training."""
-        kind = last_step(self.transformer_)._reader.kind
+        modality = last_step(self.transformer_)._reader.modality
         if self.views == "auto":
-            return KINDS[kind].augment("weak", x) if kind in ALTERED else original
-        return KINDS[kind].augment(self.views, x) if isinstance(self.views, str) else self.views
+            return MODALITIES[modality].augment("weak", x) if modality in ALTERED else original
+        return (
+            MODALITIES[modality].augment(self.views, x)
+            if isinstance(self.views, str)
+            else self.views
+        )
 
     def _outputs(self, net: Net, x: Tensor, raw: Tensor) -> Tensor:
         """Return what the head makes of rows, which are altered in training only."""

@@ -5,7 +5,7 @@ from typing import Any
 from sklearn.frozen import FrozenEstimator
 
 from skssl._compat import HasMethods
-from skssl._data import infer_kind
+from skssl._data import infer_modality
 from skssl.semi_supervised._base import Pretrained, WithClasses, WithTargets
 from skssl.semi_supervised._ensemble import EnsembleClassifier, EnsembleRegressor, decision
 from skssl.semi_supervised._fine_tuned import FineTunedClassifier, FineTunedRegressor
@@ -122,7 +122,7 @@ class PretrainedClassifier(WithClasses):
         super()._fit(every, few, others, labels, routed, task)
         self.fine_tuned_ = None
         all_default = self.transformer is None and self.classifier is None
-        if all_default and len(labels) >= LABELS_TO_FINE_TUNE and infer_kind(few) == "image":
+        if all_default and len(labels) >= LABELS_TO_FINE_TUNE and infer_modality(few) == "image":
             tuned = FineTunedClassifier(
                 FrozenEstimator(self.transformer_),
                 passthrough=False,
