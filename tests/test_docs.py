@@ -103,7 +103,10 @@ def test_code_on_pages_compiles_and_imports_what_exists(path):
         assert not imports_that_fail(textwrap.dedent(source))
 
 
-@pytest.mark.parametrize("page", ["CHANGELOG.md", "docs/methods.rst", "docs/api.rst"])
+PAGES_OF_NAMES = ["CHANGELOG.md", "docs/methods.rst", "docs/api.rst"]
+
+
+@pytest.mark.parametrize("page", PAGES_OF_NAMES)
 def test_every_public_name_is_on(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     missing = [name for name in skssl.__all__ if not re.search(rf"\b{name}\b", text)]
@@ -153,6 +156,13 @@ def test_every_public_name_is_in_an_example():
     text = "\n".join(path.read_text(encoding="utf-8") for path in EXAMPLES)
     missing = [name for name in skssl.__all__ if not re.search(rf"\b{name}\b", text)]
     assert not missing, f"no example under docs/examples uses {missing}"
+
+
+def test_every_place_of_a_method_is_on_the_page_that_says_how_to_add_one():
+    page = (ROOT / "docs" / "add_a_method.rst").read_text(encoding="utf-8")
+    places = ["skssl/methods/", "skssl/methods/__init__.py", "skssl/__init__.py", "docs/examples/"]
+    for place in [*PAGES_OF_NAMES, *places, "tests/"]:
+        assert f"`{place}`" in page and (ROOT / place).exists()
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
