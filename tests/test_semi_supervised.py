@@ -15,7 +15,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.callback import ProgressBar, ScoringMonitor
-from sklearn.datasets import load_diabetes, load_digits, load_iris
+from sklearn.datasets import load_diabetes, load_digits, load_iris, make_moons
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import RandomForestClassifier, StackingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -259,6 +259,17 @@ def test_raw_columns_are_joined_for_tables(frame):
     assert joined.score(X, y) > 0.8
     unlabelled = PretrainedClassifier(scarf, random_state=0).fit(X, y_partly, X_unlabeled=X)
     assert unlabelled.score(X, y) > 0.8
+
+
+def test_raw_columns_end_with_standardised_numbers(frame):
+    X, y, _ = frame
+    X = X.assign(size=np.where(np.arange(120) == 7, 1e3, X["size"]))  # beyond 5 deviations
+    model = PretrainedClassifier(SCARF(**CHEAP), random_state=0).fit(X, y)
+    numbers = X[["size", "holes"]].to_numpy()
+    scaled = (numbers - np.nanmean(numbers, 0)) / np.nanstd(numbers, 0)
+    standardised = model.raw_columns_.transform(X)[:, -2:]
+    np.testing.assert_allclose(standardised, np.nan_to_num(np.clip(scaled, -5, 5)), atol=1e-5)
+    assert standardised[7, 0] == 5 and standardised.std(0).min() > 0.4
 
 
 def test_raw_columns_are_those_the_last_step_reads():
@@ -542,6 +553,31 @@ def test_default_regressor_copes_with_few_labels(n_labelled):
         assert model.score(X, y) > 0.3
 
 
+def n_nodes(end):
+    """Return how many rows the graphs of a default end have, over which labels spread."""
+    graphs = [feature[-1] for (kind, _), feature in end.features_.items() if kind == "placed"]
+    (n,) = {graph.spread_.shape[0] for graph in graphs}
+    return n
+
+
+def test_default_ends_learn_from_unlabelled_rows():
+    X, y = make_moons(200, noise=0.05, random_state=0)
+    is_labelled = np.isin(np.arange(200), [*np.flatnonzero(y == 0)[:3], *np.flatnonzero(y)[:3]])
+    few, labels, rest = X[is_labelled], y[is_labelled], X[~is_labelled]
+    frozen = FrozenEstimator(StandardScaler().fit(X))
+    for model in (PretrainedClassifier(frozen), PretrainedRegressor(frozen)):
+        model.set_params(random_state=0)
+        inside = clone(model).fit(X, np.where(is_labelled, y, np.nan))
+        beside = clone(model).fit(few, labels, X_unlabeled=rest)
+        without = clone(model).fit(few, labels)
+        ends = [getattr(m, f"{m._end}_") for m in (inside, beside, without)]
+        assert [n_nodes(end) for end in ends] == [200, 200, 6]
+        np.testing.assert_array_equal(inside.predict(X), beside.predict(X))
+        assert not np.allclose(inside.predict(X), without.predict(X))
+    model = PretrainedClassifier(frozen, random_state=0)
+    assert model.fit(few, labels, X_unlabeled=rest).score(X, y) > model.fit(few, labels).score(X, y)
+
+
 def test_the_default_transformer_is_multitask(frame, monkeypatch):
     X, y, y_partly = frame
     cheap = lambda: MultiTask(**CHEAP)  # noqa: E731
@@ -610,6 +646,38 @@ def test_the_cache_reads_rows_parameters_and_seeds_but_not_labels(iris, fits, tm
     assert n_fits(X, y, X_unlabeled=X[1:]) == 1
     assert n_fits(X, y, transformer__random_state=1) == 1
     assert n_fits(X, y, transformer__random_state=1, random_state=3) == 0
+
+
+class Weighted(Recorder):
+    """Takes sample_weight and groups."""
+
+    def fit(self, X, y=None, *, sample_weight=None, groups=None):
+        self.sample_weight_ = sample_weight
+        return super().fit(X, y)
+
+
+def test_the_cache_reads_what_is_routed_to_the_transformer(iris, tmp_path):
+    X, y, _ = iris
+    weight, seen = np.arange(150.0), []
+    with sklearn.config_context(enable_metadata_routing=True):
+        transformer = Weighted().set_fit_request(sample_weight=True, groups=True)
+        classifier = LogisticRegression().set_fit_request(sample_weight=False)
+        model = PretrainedClassifier(transformer, classifier, passthrough=False)
+        model.set_params(memory=str(tmp_path))
+        asked = [
+            {},
+            {"sample_weight": weight},
+            {"sample_weight": weight},
+            {"sample_weight": weight + 1},
+            {"groups": weight},
+            {"sample_weight": weight, "groups": weight},
+        ]
+        for params in asked:
+            before = Weighted.fits
+            given = model.fit(X, y, **params).transformer_.sample_weight_
+            seen.append(Weighted.fits - before)
+            np.testing.assert_array_equal(given, params.get("sample_weight"))
+    assert seen == [1, 1, 0, 1, 1, 1]
 
 
 def test_random_fits_are_not_cached(iris, fits, tmp_path):

@@ -66,6 +66,7 @@ class SSLTransformer(
       trained.
 
     All but ``_loss`` are optional. Hooks see data as the encoder does: scaled tensors.
+    ``_constants`` names what is on ``net`` and never moves in training, each with the reason.
 
     Attributes
     ----------
@@ -99,6 +100,7 @@ class SSLTransformer(
     random_state: Any = None
 
     _modalities: ClassVar[tuple[str, ...]] = ("table",)
+    _constants: ClassVar[dict[str, str]] = {}  # parts of net that training never moves, and why
     _auto_encoder: ClassVar[str] = "auto"  # the name of the encoder that "auto" is to a method
     _parameter_constraints = CONSTRAINTS
     _optimizer_state = None

@@ -67,6 +67,7 @@ class HiddenUnit(ReadsAudio, SSLTransformer):
     n_components: int = 128
     batch_size: int = 32
 
+    _constants = {"centers": "clusters of frames, found before training as in the paper"}
     _parameter_constraints = {
         "n_units": [Interval(Integral, 2, None, closed="left")],
         "mask_prob": [Interval(Real, 0, 1, closed="neither")],

@@ -53,6 +53,7 @@ class Inpainting(ReconstructionMixin, ReadsImages, SSLTransformer):
 
     mask_ratio: float = 0.25
 
+    _constants = {"decoder.hidden": "the block that reconstruct hides"}
     _parameter_constraints = {
         "mask_ratio": [Interval(Real, 0, 1, closed="neither")],
         "views": [StrOptions({"auto"}), callable],

@@ -53,6 +53,7 @@ class Jigsaw(ReadsImages, SSLTransformer):
     n_permutations: int = 100
     gap: float = 0.15
 
+    _constants = {"orders": "chosen once, far from each other, as in the paper"}
     _parameter_constraints = {
         "n_tiles": [StrOptions({"auto"}), Interval(Integral, 2, 3, closed="both")],
         "n_permutations": [Interval(Integral, 2, None, closed="left")],

@@ -55,6 +55,7 @@ class LFR(ReadsAll, SSLTransformer):
         "image",
         "series",
     )  # of clips every frame would be read, by every network
+    _constants = {"projectors": "random networks, which the paper never trains"}
     _parameter_constraints = {
         "n_projectors": [Interval(Integral, 1, None, closed="left")],
         "lambd": [Interval(Real, 0, None, closed="left")],

@@ -63,6 +63,7 @@ class SubTab(ReconstructionMixin, ReadsTables, SSLTransformer):
     temperature: float = 0.1
     contrast: float = 0.2
 
+    _constants = {"encoder.inside": "the columns of each subset, fixed in the paper"}
     _parameter_constraints = {
         "n_subsets": [Interval(Integral, 2, None, closed="left")],
         "overlap": [Interval(Real, 0, None, closed="left")],
