@@ -10,11 +10,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # One thread a process: torch's threads wait for each other wherever processes share the cores.
 export OMP_NUM_THREADS = 1
 
-.PHONY: demo test test-slow lint docs bench-data help FORCE
+.PHONY: demo test test-slow test-processors lint docs bench-data help FORCE
 help:
 	@echo "make demo        label budgets on two data sets, and a picture (demo.png)"
 	@echo "make test        style, types, tests, doctests and the README's code"
 	@echo "make test-slow   the long tests"
+	@echo "make test-processors  all tests with the kernels of other processors, margins with 30 seeds"
 	@echo "make lint        style and types only"
 	@echo "make docs        the documentation, into docs/_build/html"
 	@echo "make bench-data  fetch the public tables that benchmarks/ reads"
@@ -23,10 +24,13 @@ demo: $(VENV)/.demo
 	@$(BIN)/python docs/examples/demo.py --output demo.png
 
 test: lint
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.slow
 	@$(BIN)/python -m pytest -n 2 -m slow
+
+test-processors: $(VENV)/.test
+	@$(BIN)/python tests/processors.py
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
 from sklearn.metrics.pairwise import cosine_distances
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler, normalize
@@ -108,28 +109,29 @@ def test_nothing_global_is_touched(call):
 # ---- select_to_label ---------------------------------------------------------------------
 
 
-def probe(Z, rows, test, scaler):
-    """Return the accuracy of a linear model that learnt from the labels of ``rows``."""
-    model = LogisticRegression(C=0.1, max_iter=500)
-    return model.fit(scaler.transform(Z[rows]), Y[rows]).score(scaler.transform(Z[test]), Y[test])
+def by_20_labels(rows, test):
+    """Return the balanced accuracy of a linear model that 20 rows taught, and their classes."""
+    model = LogisticRegression(C=0.1, max_iter=500).fit(X[rows] / 8, Y[rows])
+    found = balanced_accuracy_score(Y[test], model.predict(X[test] / 8))
+    return np.array([found, len(np.unique(Y[rows]))])
 
 
-@pytest.mark.parametrize(
-    ("strategy", "margin"),
-    [("typicality", 0.1), ("k_center", 0.05)],
-)
-def test_20_chosen_labels_beat_20_random_ones(Z, strategy, margin):
-    # Measured over these seeds: .170 and .101, with standard errors of .013 and .020.
+@pytest.mark.parametrize(("strategy", "n_rare"), [("typicality", 0), ("k_center", 7)])
+def test_20_chosen_labels_beat_20_random_ones(strategy, n_rare, seed, margin):
+    """Typical rows where classes are equally frequent, far ones where most classes are rare."""
     gains = []
-    for seed in range(8):
-        rng = np.random.RandomState(seed)
-        order = rng.permutation(len(Y))
-        pool, test = order[:1200], order[1200:]
-        scaler = StandardScaler().fit(Z[pool])
-        rows = pool[select_to_label(Z[pool], 20, strategy=strategy, random_state=seed)]
-        by_chance = [probe(Z, pool[i : i + 20], test, scaler) for i in range(0, 100, 20)]
-        gains.append(probe(Z, rows, test, scaler) - np.mean(by_chance))
-    assert np.mean(gains) > margin
+    for draw in range(8 * seed, 8 * seed + 8):
+        rng = np.random.RandomState(draw)
+        parts = [rng.permutation(np.flatnonzero(Y == c)) for c in range(10)]
+        sizes = rng.permutation([12] * n_rare + [120] * (10 - n_rare))
+        pool = rng.permutation(np.concatenate([p[:n] for p, n in zip(parts, sizes, strict=True)]))
+        test = np.concatenate([p[120:] for p in parts])
+        rows = pool[select_to_label(X[pool], 20, strategy=strategy, random_state=draw)]
+        by_chance = [by_20_labels(pool[i : i + 20], test) for i in range(0, 100, 20)]
+        gains.append(by_20_labels(rows, test) - np.mean(by_chance, 0))
+    accuracy, n_classes = np.mean(gains, 0)
+    margin(accuracy, 0.05 if n_rare else 0.1, "balanced accuracy")
+    margin(n_classes, 1.5 if n_rare else 0.5, "classes")
 
 
 def test_uncertain_labels_beat_random_ones():

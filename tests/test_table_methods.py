@@ -190,9 +190,11 @@ def test_switchtab_recovers_and_switches(alpha):
     """Row by row: its own salient part with its own mutual part, and with its neighbour's."""
     frame, _ = with_holes(table(60))
     fitted, net, x = trained_net(SwitchTab(alpha=alpha, corruption=0.4, **CHEAP), frame)
+    decoder = net.decoder
+    with torch.no_grad():
+        decoder.mutual.weight.mul_(10)  # so that it matters whose mutual part it is
     loss = seeded(fitted._loss, net, x)
     view = seeded(swap_cells, x, 0.4)
-    decoder = net.decoder
     with torch.no_grad():
         z = net.encoder(view)
         mutual, salient = torch.sigmoid(decoder.mutual(z)), torch.sigmoid(decoder.salient(z))
@@ -200,11 +202,10 @@ def test_switchtab_recovers_and_switches(alpha):
         for i in range(len(x)):
             for shift, found in rows.items():
                 found.append(torch.cat([mutual[i - shift], salient[i]]))
-        own, switched = (
-            cell_error(decoder.cells(torch.stack(found)), x, net.columns) for found in rows.values()
-        )
-    torch.testing.assert_close(loss, own + alpha * switched)
-    assert abs(own - switched) > 1e-4
+        own, switched = (decoder.cells(torch.stack(found)) for found in rows.values())
+    errors = [cell_error(cells, x, net.columns) for cells in (own, switched)]
+    torch.testing.assert_close(loss, errors[0] + alpha * errors[1])
+    assert (own - switched).std(0).mean() > 0.5 * own.std(0).mean()  # 1.3 to 1.5 over six seeds
 
 
 def test_switchtab_s_mutual_part_is_the_partner_s():

@@ -105,11 +105,11 @@ def label_free_scorer(
 
     Examples
     --------
-    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.datasets import load_breast_cancer
     >>> from sklearn.model_selection import GridSearchCV
     >>> from skssl import SCARF
     >>> from skssl.metrics import label_free_scorer
-    >>> X, _ = load_iris(return_X_y=True)
+    >>> X = load_breast_cancer().data[:200]
     >>> scarf = SCARF(n_components=8, max_epochs=5, random_state=0)
     >>> scorer = label_free_scorer("knn_consistency")
     >>> search = GridSearchCV(scarf, {"learning_rate": [1e-9, 1e-2]}, cv=2, scoring=scorer)
