@@ -1,4 +1,4 @@
-"""Embeddings fill the space: how much room they take as a whole."""
+"""Capacity losses: how much of the space the embeddings fill."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from skssl.losses._common import _full_precision, _several, _unit
 
 
 def mmcr(views: Sequence[Tensor]) -> Tensor:
-    """Maximum manifold capacity: views of a row agree, and the rows' centroids spread.
+    """Maximum manifold capacity: the views of a row agree and the centroids of the rows spread.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def mmcr(views: Sequence[Tensor]) -> Tensor:
     Raises
     ------
     ValueError
-        If there is one view only.
+        If there is only one view.
 
     References
     ----------
@@ -43,15 +43,15 @@ def mmcr(views: Sequence[Tensor]) -> Tensor:
     _several(views, "mmcr")
     centroids = gather(torch.stack([_unit(view) for view in views]).mean(0))
     if not centroids.isfinite().all():
-        return centroids.sum()  # NaN, which the training loop explains; the line below raises
+        return centroids.sum()  # NaN: the training loop explains it, svdvals would raise
     return -torch.linalg.svdvals(centroids).sum()
 
 
 def total_coding_rate(z: Tensor, epsilon: float = 0.2) -> Tensor:
-    """Total coding rate: how many nats tell the rows apart to a precision. To be maximised.
+    """Total coding rate: the nats needed to tell the rows apart to a precision. Maximise it.
 
-    EMP-SSL's loss of many views takes its mean over the views off a multiple of the
-    :func:`cosine_error` between each view and the mean of all.
+    EMP-SSL's loss for many views is a multiple of the :func:`cosine_error` between each view
+    and the mean of all views, minus the mean of this rate over the views.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def total_coding_rate(z: Tensor, epsilon: float = 0.2) -> Tensor:
     Returns
     -------
     rate : Tensor of shape ()
-        ``logdet(I + d / (n epsilon^2) Z'Z) / 2``, in float32 or wider whatever autocast says.
+        ``logdet(I + d / (n epsilon^2) Z'Z) / 2``, in float32 or wider even under autocast.
 
     References
     ----------
@@ -86,5 +86,5 @@ def total_coding_rate(z: Tensor, epsilon: float = 0.2) -> Tensor:
         scaled = products * (d / (n * epsilon**2)) + torch.eye(
             len(products), dtype=z.dtype, device=z.device
         )
-        # Unlike cholesky, this lets NaN pass, which the training loop explains.
+        # Unlike cholesky, this passes NaN on, and the training loop explains it.
         return torch.linalg.cholesky_ex(scaled).L.diagonal().log().sum()

@@ -1,4 +1,4 @@
-"""Errors of predicted table cells."""
+"""Reconstruction losses for table cells."""
 
 import torch
 import torch.nn.functional as F
@@ -20,14 +20,14 @@ def cell_error(output: Tensor, x: Tensor, columns: Columns, weight: Tensor | Non
         The true cells: scaled numbers and category codes. A missing cell (NaN) and a
         category never seen in training are never targets.
     columns : Columns
-        What the d columns mean.
+        The meaning of the d columns.
     weight : Tensor of shape (n, d), optional
         Weight of each cell; all 1 by default.
 
     Returns
     -------
     error : Tensor of shape ()
-        Weighted mean over the cells that are targets; 0 if there is none.
+        Weighted mean over the target cells; 0 if there are none.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def cell_errors(output: Tensor, x: Tensor, columns: Columns) -> Tensor:
     x : Tensor of shape (n, d)
         The true cells. A category never seen in training counts as the least likely one.
     columns : Columns
-        What the d columns mean.
+        The meaning of the d columns.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def cell_errors(output: Tensor, x: Tensor, columns: Columns) -> Tensor:
     >>> from skssl._data._columns import Columns
     >>> from skssl.losses import cell_errors
     >>> x = torch.tensor([[3.0, 1.0], [float("nan"), 0.0]])
-    >>> cell_errors(torch.zeros(2, 3), x, Columns((0, 2)))  # log(2) where nothing is known
+    >>> cell_errors(torch.zeros(2, 3), x, Columns((0, 2)))  # log(2): both categories are as likely
     tensor([[9.0000, 0.6931],
             [   nan, 0.6931]])
     """

@@ -1,4 +1,4 @@
-"""Rows find their class, their cluster, or the teacher's view of it."""
+"""Classification losses: rows predict their class, their cluster, or the teacher's output."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ from skssl.losses._common import _several, _wide
 def prototypical(
     z: Tensor, classes: Tensor, n_classes: int, n_shots: int = 1, temperature: float = 1.0
 ) -> Tensor:
-    """Prototypical networks: rows find their class by its mean over a few examples.
+    """Prototypical networks: classify rows by the nearest mean of a few examples per class.
 
-    The first rows of each class are its examples, their mean its prototype; every other row
-    is to be classified. Classes without a row do not take part.
+    The first rows of each class are its examples, and their mean is its prototype. Every other
+    row is classified. Classes without a row are ignored.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ def prototypical(
     Returns
     -------
     loss : Tensor of shape ()
-        Mean over the rows that are no examples of ``-log softmax_c(-|z - p_c|^2 / t)`` at
-        their class; 0 if there is no such row.
+        Mean of ``-log softmax_c(-|z - p_c|^2 / t)`` at the true class over the rows that are
+        not examples; 0 if there are none.
 
     References
     ----------
@@ -57,9 +57,9 @@ def prototypical(
     z = _wide(z)
     weight = example.to(z.dtype) / size.clamp(min=1)
     prototype = _wide(weight.T @ z)
-    centre = prototype.mean(0).detach()  # close to it, products lose the fewest digits
+    centre = prototype.mean(0).detach()  # products lose the fewest digits near the origin
     z, prototype = z - centre, prototype - centre
-    # Less |z|^2, which is the same for every class.
+    # |z|^2 is left out: it is the same for every class.
     distance = prototype.square().sum(1) - 2 * _wide(z @ prototype.T)
     logits = (-distance / temperature).masked_fill(size == 0, -torch.inf)
     error = F.cross_entropy(logits, classes, reduction="none")
@@ -68,19 +68,19 @@ def prototypical(
 
 @torch.no_grad()
 def sinkhorn(scores: Tensor, n_iterations: int = 3, epsilon: float = 0.05) -> Tensor:
-    """Assign rows softly to prototypes such that all prototypes get about as much.
+    """Assign rows softly to prototypes so that all prototypes get about the same share.
 
-    Rows and columns are normalised in turn, as logarithms and in float32 or wider, so that
-    no score is too large or too small. Assignments are targets: no gradient passes.
+    Rows and columns are normalised in turn. This is done on logarithms, in float32 or wider, so
+    that no score overflows. Assignments are targets: no gradient flows through them.
 
     Parameters
     ----------
     scores : Tensor of shape (n, k)
         Similarity of each row to each prototype.
     n_iterations : int, default=3
-        Normalisations: the more, the more equal the shares of the prototypes.
+        Number of normalisations: the more, the more equal the shares of the prototypes.
     epsilon : float, default=0.05
-        Divides the scores: the lower, the nearer to one prototype a row.
+        Divides the scores: the lower, the closer each row is to a single prototype.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def swapped_prediction(
     scores : sequence of Tensor of shape (n, k)
         Similarity of each row to each prototype, view by view.
     targets : sequence of Tensor of shape (n, k)
-        Assignments, rows summing to 1, of the first so many views (all or fewer); mostly
+        Assignments of the first ``len(targets)`` views, each row summing to 1; usually
         :func:`sinkhorn` of their scores.
     temperature : float, default=0.1
         Divides the scores.
@@ -125,13 +125,13 @@ def swapped_prediction(
     Returns
     -------
     loss : Tensor of shape ()
-        Mean over rows and over pairs of a target and another view of the cross-entropy
-        ``-sum_k q_k log softmax_k(s / t)``.
+        Cross-entropy ``-sum_k q_k log softmax_k(s / t)``, averaged over rows and over pairs of
+        a target and another view.
 
     Raises
     ------
     ValueError
-        If there is one view only.
+        If there is only one view.
 
     References
     ----------
@@ -186,7 +186,7 @@ def dino(
     Raises
     ------
     ValueError
-        If there is one view only.
+        If there is only one view.
 
     References
     ----------

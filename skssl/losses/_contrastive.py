@@ -1,4 +1,4 @@
-"""Rows recognise their other view among others; rows of one owner draw together."""
+"""Contrastive losses: rows recognise their other view among other rows."""
 
 import torch
 import torch.nn.functional as F
@@ -20,13 +20,13 @@ def info_nce(
     temperature : float, default=1.0
         Divides the cosine similarities: the lower, the harder the negatives.
     negatives : Tensor of shape (m, d), optional
-        The others to find it among, such as MoCo's queue. Normalised here. By default, the
-        other rows of ``positive``.
+        Rows among which the positive is to be found, such as MoCo's queue. Normalised here. By
+        default, the other rows of ``positive``.
 
     Returns
     -------
     loss : Tensor of shape ()
-        Mean over rows of ``-log(exp(s_ii / t) / sum_j exp(s_ij / t))``; the sum has the
+        Mean over rows of ``-log(exp(s_ii / t) / sum_j exp(s_ij / t))``; the sum is over the
         positive and all negatives.
 
     References
@@ -65,15 +65,15 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.2, decoupled: bool = Fa
     temperature : float, default=0.2
         Divides the cosine similarities: the lower, the harder the negatives.
     decoupled : bool, default=False
-        Whether the positive leaves the denominator (DCL), which makes small batches learn
-        as large ones do. The loss may then be negative.
+        Whether to drop the positive from the denominator (DCL), which lets small batches learn
+        like large ones. The loss may then be negative.
 
     Returns
     -------
     loss : Tensor of shape ()
         Mean over the 2n embeddings of ``-log(exp(s_ip / t) / sum_{j != i} exp(s_ij / t))``,
-        where p is i's other view; without j = p in the sum if ``decoupled``, whose logarithm
-        counts as 0 where a batch of one row leaves nothing to sum.
+        where p is the other view of i. If ``decoupled``, the sum leaves out j = p; its logarithm
+        counts as 0 in a batch of one row, where nothing is left to sum.
 
     References
     ----------
@@ -104,24 +104,24 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.2, decoupled: bool = Fa
 def margin_contrastive(
     z: Tensor, owner: Tensor, margin: float = 0.5, n_negatives: int = 5
 ) -> Tensor:
-    """Draw rows of one owner together; push each row's nearest others beyond a margin.
+    """Pull rows of one owner together; push the nearest rows of other owners beyond a margin.
 
     Parameters
     ----------
     z : Tensor of shape (n, d)
         Embeddings. Normalised here.
     owner : Tensor of shape (n,)
-        Whose each row is.
+        Owner of each row.
     margin : float, default=0.5
         Distance at which rows of different owners are far enough apart.
     n_negatives : int, default=5
-        Each row is compared with so many nearest rows of other owners.
+        Number of nearest rows of other owners that each row is compared with.
 
     Returns
     -------
     loss : Tensor of shape ()
-        Mean over pairs, of one owner or chosen: half the squared distance of the former,
-        ``max(0, margin - distance)^2 / 2`` of the latter.
+        Mean over all pairs: half the squared distance for pairs of one owner,
+        ``max(0, margin - distance)^2 / 2`` for pairs of a row and a nearest other.
 
     References
     ----------

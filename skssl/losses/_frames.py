@@ -1,4 +1,4 @@
-"""Errors of predicted frames."""
+"""Losses for predicted frames."""
 
 import torch
 from torch import Tensor
@@ -7,22 +7,21 @@ from skssl.losses._common import _wide
 
 
 def gradient_difference(prediction: Tensor, target: Tensor, alpha: float = 1.0) -> Tensor:
-    """By how much edges differ: in steepness, from pixel to pixel, down and to the right.
+    """Gradient difference loss: compare the differences between neighbouring pixels.
 
-    Beside a squared error it makes predictions sharper.
+    Added to a squared error, it makes predictions sharper.
 
     Parameters
     ----------
     prediction, target : Tensor of shape (..., height, width)
         Images.
     alpha : float, default=1.0
-        Power of the differences of steepness, at least 1.
+        Exponent of the difference between the absolute gradients, at least 1.
 
     Returns
     -------
     error : Tensor of shape ()
-        Mean over pairs of neighbouring pixels, of those side by side and those one above the
-        other, summed.
+        Mean over horizontal pairs of neighbouring pixels plus the mean over vertical pairs.
 
     References
     ----------

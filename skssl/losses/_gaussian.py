@@ -1,4 +1,4 @@
-"""Embeddings follow a standard normal distribution."""
+"""Losses that make embeddings follow a standard normal distribution."""
 
 import math
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from skssl.losses._common import _several, _unit, _wide
 
 
 def sigreg(z: Tensor, n_slices: int = 256, n_knots: int = 17, limit: float = 5.0) -> Tensor:
-    """Sketched isotropic Gaussian regularisation: how far embeddings are from normal ones.
+    """Sketched isotropic Gaussian regularisation: how far embeddings are from a normal sample.
 
-    Rows are projected on random directions, drawn anew at each call, and the characteristic
-    function of each projection is compared with that of a standard normal variable: the test
-    of Epps and Pulley. Time and memory grow linearly with everything.
+    Each call projects the rows on new random directions and compares the characteristic
+    function of each projection with that of a standard normal variable: the test of Epps and
+    Pulley. Time and memory grow linearly with each of n, d, ``n_slices`` and ``n_knots``.
 
     Parameters
     ----------
@@ -24,11 +24,11 @@ def sigreg(z: Tensor, n_slices: int = 256, n_knots: int = 17, limit: float = 5.0
     n_slices : int, default=256
         Number of random directions.
     n_knots : int, default=17
-        Points in [0, ``limit``], at least two, of the trapezoidal rule. The integrand is
-        even, so they stand for twice as many.
+        Number of points of the trapezoidal rule in [0, ``limit``], at least two. The integrand
+        is even, so they stand for twice as many.
     limit : float, default=5.0
-        Where the integral ends. Projections that are ``2 pi (n_knots - 1) / limit`` apart
-        look alike.
+        Upper limit of the integral. Projections ``2 pi (n_knots - 1) / limit`` apart cannot be
+        told apart.
 
     Returns
     -------
@@ -71,14 +71,14 @@ def lejepa(
     n_global: int | None = None,
     n_slices: int = 256,
 ) -> Tensor:
-    """LeJEPA: every view predicts the centre of the global ones, and all views are normal.
+    """LeJEPA: every view predicts the mean of the global views, and all views are normal.
 
     Parameters
     ----------
     embeddings : sequence of Tensor of shape (n, d)
         Embeddings of the same n rows, view by view, the global views first.
     lambd : float, default=0.05
-        Weight of :func:`sigreg`; the prediction has the rest.
+        Weight of :func:`sigreg`; the prediction error has weight ``1 - lambd``.
     n_global : int, optional
         Number of global views, whose mean is what all views predict. All by default.
     n_slices : int, default=256
@@ -87,13 +87,13 @@ def lejepa(
     Returns
     -------
     loss : Tensor of shape ()
-        ``(1 - lambd)`` times the mean squared difference of an entry of any view from the
-        centre, plus ``lambd`` times the mean of :func:`sigreg` over all views.
+        ``(1 - lambd)`` times the mean squared difference between the views and the mean of the
+        global views, plus ``lambd`` times the mean of :func:`sigreg` over all views.
 
     Raises
     ------
     ValueError
-        If there is one view only.
+        If there is only one view.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Errors of predicted patches and tokens."""
+"""Losses for predicted patches and tokens."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -7,20 +7,19 @@ from skssl.losses._common import _wide
 
 
 def standardized_error(prediction: Tensor, target: Tensor, eps: float = 1e-6) -> Tensor:
-    """Mean squared error of targets that are standardised each by itself.
+    """Mean squared error against targets that are standardised one by one.
 
-    Each row along the last axis has its own mean and standard deviation removed, so that a
-    flat patch counts as much as one of high contrast, and a short token as much as a long one.
+    Each target, a row along the last axis, is standardised by its own mean and standard
+    deviation, so that a flat patch counts as much as one of high contrast.
 
     Parameters
     ----------
     prediction : Tensor of shape (..., d)
         Predicted standardised targets. Not standardised here.
     target : Tensor of shape (..., d)
-        What is to be predicted: the pixels of a patch, or a teacher's token. Nothing is
-        detached here.
+        Targets: the pixels of a patch, or a teacher's token. Nothing is detached here.
     eps : float, default=1e-6
-        Added to the variance; a target that is constant is 0.
+        Added to the variance; a constant target becomes 0.
 
     Returns
     -------

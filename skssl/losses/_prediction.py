@@ -1,4 +1,4 @@
-"""Predict one view's embedding from another's."""
+"""Losses that predict the embedding of one view from another view."""
 
 from torch import Tensor
 
@@ -6,18 +6,18 @@ from skssl.losses._common import _unit
 
 
 def cosine_error(prediction: Tensor, target: Tensor) -> Tensor:
-    """Squared distance between unit vectors: the loss of BYOL, and of SimSiam but for scale.
+    """Squared distance between unit vectors: the loss of BYOL and, up to scale, of SimSiam.
 
     Parameters
     ----------
     prediction, target : Tensor of shape (n, d)
-        Rows to be compared. Normalised here. Nothing is detached: where the target is not
-        to move, the caller says so.
+        Rows to compare. Normalised here. Nothing is detached: detach a target that must not
+        get a gradient.
 
     Returns
     -------
     error : Tensor of shape ()
-        Mean over rows of ``2 - 2 cos``, from 0 to 4. SimSiam's ``-cos`` is half of it, less 1.
+        Mean over rows of ``2 - 2 cos``, from 0 to 4. SimSiam's ``-cos`` is half of it minus 1.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Views agree and features differ: correlations, covariances, whitening."""
+"""Redundancy reduction: views agree and features are decorrelated."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -12,16 +12,16 @@ from skssl.losses._prediction import cosine_error
 
 
 def barlow_twins(a: Tensor, b: Tensor, lambd: float = 5e-3) -> Tensor:
-    """Barlow Twins: features agree across two views, and no two features say the same.
+    """Barlow Twins: features agree across two views, and no two features are redundant.
 
-    The cross-correlation matrix of the features is pushed towards the identity. Transposed
-    inputs compare rows in place of features: the batch-wise variant that LFR uses.
+    The cross-correlation matrix of the features is pushed towards the identity. With transposed
+    inputs, rows are compared instead of features: the batch-wise variant that LFR uses.
 
     Parameters
     ----------
     a, b : Tensor of shape (n, d)
-        Embeddings of the same n rows under two views. Standardised over the rows here; a
-        constant feature correlates with nothing.
+        Embeddings of the same n rows under two views. Standardised over the rows here; the
+        correlations of a constant feature are 0.
     lambd : float, default=5e-3
         Weight of the squared correlations between different features.
 
@@ -60,13 +60,13 @@ def vicreg(
     Parameters
     ----------
     a, b : Tensor of shape (n, d)
-        Embeddings of the same n rows under two views. The mean over the rows is taken off
+        Embeddings of the same n rows under two views. The mean over the rows is subtracted
         here for the variances and covariances.
     invariance : float, default=25.0
         Weight of the mean squared difference of the views' entries.
     variance : float, default=25.0
         Weight of the mean over features of ``max(0, 1 - sqrt(var + 0.0001))``, summed over
-        the views. The authors' own program takes half of this sum.
+        the views. The authors' code takes half of this sum.
     covariance : float, default=1.0
         Weight of the squared covariances of different features, divided by d and summed
         over the views.
@@ -105,27 +105,27 @@ def whitening_error(
     n_draws: int = 1,
     shrinkage: float = 1e-6,
 ) -> Tensor:
-    """W-MSE: views agree after whitening, which leaves them no way to collapse.
+    """W-MSE: views agree after whitening, which makes collapse impossible.
 
-    The rows are cut at random into parts, alike for all views. Each part of a view is
+    The rows are split at random into parts, the same parts in all views. Each part of a view is
     whitened by the Cholesky factor of its own covariance, in float64 where the device has it.
-    The covariance is drawn towards a multiple of the identity, so that it has a factor even
-    where there are fewer rows than features.
+    The covariance is shrunk towards a multiple of the identity, so that it has a factor even
+    with fewer rows than features.
 
     Parameters
     ----------
     views : sequence of Tensor of shape (n, d)
         Embeddings of the same n rows, view by view.
     size : int, optional
-        Rows of a part, about: n rows make ``n // size`` equal parts, at least one, and the
-        few rows left are out of this draw. Twice d by default. Whitening says little where
-        it is less than d.
+        Approximate number of rows per part: n rows make ``n // size`` equal parts, at least
+        one, and the remaining rows are left out of this draw. Twice d by default. Whitening
+        has little meaning below d.
     n_draws : int, default=1
-        The loss is the mean over so many random cuts.
+        Number of random splits; the loss is the mean over them.
     shrinkage : float, default=1e-6
-        Share of the identity, times the mean variance, in the covariance. Directions of less
-        variance than this are not whitened but left out, which a net makes use of: the more
-        it may leave out, the easier it is for the others to agree.
+        Share of the identity, times the mean variance, in the covariance. Directions with less
+        variance than this are not whitened but dropped. A net exploits that: the more
+        directions it may drop, the easier the views agree in the others.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def whitening_error(
     Raises
     ------
     ValueError
-        If there is one view only.
+        If there is only one view.
 
     References
     ----------
@@ -171,20 +171,20 @@ def _whitened(z: Tensor, shrinkage: float) -> Tensor:
     z = z - z.mean(-2, keepdim=True)
     z = z.double() if z.device.type != "mps" else z
     covariance = z.mT @ z / max(1, z.shape[-2] - 1)
-    # Constant features have no variance at all; the floor is for them.
+    # The floor is for constant features, which have no variance at all.
     level = covariance.diagonal(dim1=-2, dim2=-1).mean(-1).clamp(min=1e-6)[..., None, None]
     identity = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
     shrunk = (1 - shrinkage) * covariance + shrinkage * level * identity
-    # Unlike cholesky, this lets NaN pass, which the training loop explains.
+    # Unlike cholesky, this passes NaN on, and the training loop explains it.
     factor = torch.linalg.cholesky_ex(shrunk).L
     return torch.linalg.solve_triangular(factor, z.mT, upper=False).mT.to(given)
 
 
 def _standardised(z: Tensor) -> Tensor:
-    """Centre the columns and divide by their norm; a constant column becomes all but zero."""
+    """Centre the columns and divide by their norm; a constant column becomes nearly zero."""
     z = _wide(z)
     z = z - z.mean(0)
-    # A constant column is left with rounding errors, which must not grow to norm one.
+    # Centring leaves rounding errors in a constant column; they must not grow to norm one.
     return z / z.norm(dim=0).clamp(min=1e-4 * len(z) ** 0.5)
 
 
@@ -194,5 +194,5 @@ def _off_diagonal(a: Tensor, b: Tensor) -> Tensor:
     if d <= 2 * n:
         squares = _wide(a.T @ b).square()
         return squares.sum() - squares.diagonal().sum()
-    # |a'b|^2 = <aa', bb'>: products of rows are the cheaper ones for wide embeddings.
+    # |a'b|^2 = <aa', bb'>: for wide embeddings, products of rows are cheaper.
     return (_wide(a @ a.T) * _wide(b @ b.T)).sum() - (a * b).sum(0).square().sum()

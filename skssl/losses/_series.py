@@ -1,4 +1,4 @@
-"""Losses of what a net makes of each step of a series."""
+"""Losses on the embeddings of the steps of time series."""
 
 import torch
 import torch.nn.functional as F
@@ -8,9 +8,10 @@ from skssl.losses._common import _wide
 
 
 def _recognise(a: Tensor, b: Tensor) -> Tensor:
-    """Return the mean loss of finding row i of b by row i of a, and the reverse.
+    """Return the mean loss of finding row i of b from row i of a, and the reverse.
 
-    a, b of shape (groups, n, d): in each group, the candidates are all 2 n rows but itself.
+    a and b are of shape (groups, n, d). The candidates of a row are the other 2n - 1 rows of
+    its group.
     """
     n = a.shape[1]
     z = torch.cat([a, b], 1)
@@ -21,19 +22,19 @@ def _recognise(a: Tensor, b: Tensor) -> Tensor:
 
 
 def find_future(prediction: Tensor, future: Tensor) -> Tensor:
-    """Find what came next among what came next elsewhere: InfoNCE on inner products.
+    """Find the true future among the futures of other places: InfoNCE on inner products.
 
     Parameters
     ----------
     prediction : Tensor of shape (n, d)
-        What was expected at each of n places.
+        Predicted future at each of n places.
     future : Tensor of shape (n, d)
-        What came there; a row is the candidate of all others, too.
+        True future at each place; each row is also a negative of all other places.
 
     Returns
     -------
     loss : Tensor
-        The mean cross-entropy, with inner products over the square root of d as scores.
+        Mean cross-entropy; the scores are inner products divided by the square root of d.
 
     References
     ----------
@@ -52,23 +53,24 @@ def find_future(prediction: Tensor, future: Tensor) -> Tensor:
 
 
 def hierarchical_contrast(a: Tensor, b: Tensor, alpha: float = 0.5) -> Tensor:
-    """Contrast two views of the same steps, among series and among steps, at every time scale.
+    """Contrast two views of the same steps, across series and across steps, at every time scale.
 
-    A step must recognise itself in the other view among the same step of all series of the
-    batch, and among all steps of its series. Then neighbouring steps are pooled in pairs, by
-    their maximum, and all is repeated until one step is left.
+    A step must recognise itself in the other view among the same step of all series in the
+    batch, and among all steps of its series. Then neighbouring steps are max-pooled in pairs,
+    and both contrasts are repeated until one step is left.
 
     Parameters
     ----------
     a, b : Tensor of shape (n, time, d)
-        What the encoder makes of each step in either view.
+        Embeddings of the steps in the two views.
     alpha : float, default=0.5
-        Weight of the contrast among series; the contrast among steps has the rest.
+        Weight of the contrast across series; the contrast across steps has weight
+        ``1 - alpha``.
 
     Returns
     -------
     loss : Tensor
-        The mean over scales; similarities are inner products.
+        Mean over the scales; similarities are inner products.
 
     References
     ----------

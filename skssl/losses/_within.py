@@ -1,4 +1,4 @@
-"""Contrast within a row: its parts recognise each other, and the loss of a row scores it."""
+"""Contrastive losses within a row, one value per row: the outlier scores of ICL and NeuTraL."""
 
 from torch import Tensor
 
@@ -6,14 +6,14 @@ from skssl.losses._common import _unit, _wide
 
 
 def internal_contrast(windows: Tensor, rests: Tensor, temperature: float = 0.01) -> Tensor:
-    """Each window of a row must be found, from the rest of the row, among the row's windows.
+    """Find each window of a row, given the rest of the row, among all windows of that row.
 
     Parameters
     ----------
     windows : Tensor of shape (n, m, d)
         Embeddings of the m windows of n rows. Normalised here.
     rests : Tensor of shape (n, m, d)
-        Embeddings of what each window leaves of its row. Normalised here.
+        Embeddings of the rest of the row for each window. Normalised here.
     temperature : float, default=0.01
         Divides the cosine similarities.
 
@@ -42,7 +42,7 @@ def internal_contrast(windows: Tensor, rests: Tensor, temperature: float = 0.01)
 
 
 def deterministic_contrast(z: Tensor, transformed: Tensor, temperature: float = 0.1) -> Tensor:
-    """Each transformed copy of a row must resemble the row more than the other copies do.
+    """Make each transformed copy of a row resemble the row more than it resembles other copies.
 
     Parameters
     ----------
@@ -77,6 +77,6 @@ def deterministic_contrast(z: Tensor, transformed: Tensor, temperature: float = 
     copies = _unit(transformed)
     among = _wide(copies @ copies.mT) / temperature
     own = _wide(copies @ _unit(z)[:, :, None]) / temperature
-    # a copy is never compared with itself: its similarity to the row stands in that place
+    # A copy is never compared with itself: its similarity to the row takes that place.
     candidates = among.diagonal_scatter(own[:, :, 0], dim1=1, dim2=2)
     return (candidates.logsumexp(2) - own[:, :, 0]).sum(1)

@@ -1,7 +1,7 @@
 """Views: pure functions from a batch to a randomly altered batch, and lists of them.
 
 A view draws from torch's generator, which ``fit`` seeds, and never writes to its input.
-Those of images are batched: each image of a batch is altered on its own.
+Views of images are batched: each image of a batch is altered independently.
 """
 
 from skssl.views._audio import add_hiss, clip_peaks, lose_band, random_spans, reverberate

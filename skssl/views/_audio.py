@@ -1,6 +1,6 @@
-"""Views of waveforms (n, time) between -1 and 1, NaN behind the last sample: NaN stays NaN.
+"""Views of audio: waveforms (n, time) between -1 and 1, padded with NaN, which stays NaN.
 
-They distort as microphones, lines and rooms do; each waveform of a batch is altered on its own.
+They distort as microphones, lines and rooms do; each waveform is altered independently.
 """
 
 import math
@@ -23,14 +23,14 @@ def check_waveforms(x: Tensor) -> None:
 
 
 def clip_peaks(x: Tensor, share: Range = (0.1, 0.5), p: float = 0.5) -> Tensor:
-    """Cut the peaks of random waveforms off, as an overdriven microphone does.
+    """Clip the peaks of random waveforms, as an overdriven microphone does.
 
     Parameters
     ----------
     x : Tensor of shape (n, time)
         A batch of waveforms.
     share : tuple of float, default=(0.1, 0.5)
-        Least and greatest level that is left, as a share of each waveform's own peak.
+        Least and greatest level to clip at, as a share of each waveform's peak.
     p : float, default=0.5
         Probability that a waveform is altered.
 
@@ -56,7 +56,7 @@ def clip_peaks(x: Tensor, share: Range = (0.1, 0.5), p: float = 0.5) -> Tensor:
 
 
 def lose_band(x: Tensor, width: Range = (0.1, 0.4), p: float = 0.5) -> Tensor:
-    """Take a random band of frequencies out of random waveforms, as a poor line does.
+    """Remove a random band of frequencies from random waveforms, as a poor line does.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def lose_band(x: Tensor, width: Range = (0.1, 0.4), p: float = 0.5) -> Tensor:
 
 
 def add_hiss(x: Tensor, snr: Range = (0.0, 20.0), p: float = 0.5) -> Tensor:
-    """Add noise to random waveforms, whose power falls with the frequency by a random power.
+    """Add coloured noise, between white and pink, to random waveforms.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def add_hiss(x: Tensor, snr: Range = (0.0, 20.0), p: float = 0.5) -> Tensor:
 
 
 def reverberate(x: Tensor, decay: Range = (400.0, 4000.0), p: float = 0.5) -> Tensor:
-    """Let random waveforms sound as in a room: echoes of random strength that die away.
+    """Add the reverberation of a room to random waveforms: random echoes that decay.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def reverberate(x: Tensor, decay: Range = (400.0, 4000.0), p: float = 0.5) -> Te
     Returns
     -------
     view : Tensor of shape (n, time)
-        The altered copy, of the power that each waveform had.
+        The altered copy; each waveform keeps its power.
 
     Examples
     --------
@@ -167,8 +167,8 @@ def reverberate(x: Tensor, decay: Range = (400.0, 4000.0), p: float = 0.5) -> Te
         rate = (-0.5 * math.log(1000) / between(*decay, uniform(x))).to(x.dtype)
         echo = torch.randn_like(x).mul_((rate[:, None] * at).exp_())
         echo *= 0.5 / _power(echo).sqrt()
-        echo[:, 0] = 1.0  # what comes straight
-        n_fft = 2 * x.shape[1]  # so that no echo comes round to the beginning
+        echo[:, 0] = 1.0  # the direct sound
+        n_fft = 2 * x.shape[1]  # so that no echo wraps around to the beginning
         product = torch.fft.rfft(x, n_fft).mul_(torch.fft.rfft(echo, n_fft))
         made = torch.fft.irfft(product, n=n_fft)[:, : x.shape[1]] * there
         return made * (_power(x) / (_power(made) + 1e-12)).sqrt()
@@ -182,16 +182,16 @@ def random_spans(steps: Tensor, share: float = 0.08, length: int = 10) -> Tensor
     Parameters
     ----------
     steps : bool Tensor of shape (n, time)
-        The steps that there are.
+        Which steps exist; False is padding.
     share : float, default=0.08
-        Share of the steps at which a span begins; at least one does in each series.
+        Share of the steps at which a span begins; at least one step per series.
     length : int, default=10
-        Steps of a span.
+        Number of steps in a span.
 
     Returns
     -------
     spans : bool Tensor of shape (n, time)
-        Steps inside a span, of those there are. A span is at most half as long as the batch.
+        The existing steps that lie inside a span. A span is at most half of the series long.
 
     Examples
     --------
@@ -212,9 +212,9 @@ def random_spans(steps: Tensor, share: float = 0.08, length: int = 10) -> Tensor
 
 
 def _some(x: Tensor, p: float, alter: Callable[[Tensor, Tensor | float], Tensor]) -> Tensor:
-    """Return a copy in which random waveforms are altered; NaN is where it was.
+    """Return a copy in which random waveforms are altered; padding stays NaN.
 
-    ``alter`` gets waveforms that have zeros there, and where there are none: what to multiply by.
+    ``alter`` gets waveforms whose padding is 0, and a mask to multiply by that is 0 at padding.
     """
     check_waveforms(x)
     rows = chosen(x, p).nonzero().squeeze(1)
@@ -223,9 +223,9 @@ def _some(x: Tensor, p: float, alter: Callable[[Tensor, Tensor | float], Tensor]
     before = x.index_select(0, rows)
     if not before.sum().isnan():
         return x.index_copy(0, rows, alter(before, 1.0).to(x.dtype))
-    holes = before.isnan()
-    after = alter(before.masked_fill_(holes, 0.0), (~holes).to(x.dtype)).to(x.dtype)
-    return x.index_copy(0, rows, after.masked_fill_(holes, torch.nan))
+    padding = before.isnan()
+    after = alter(before.masked_fill_(padding, 0.0), (~padding).to(x.dtype)).to(x.dtype)
+    return x.index_copy(0, rows, after.masked_fill_(padding, torch.nan))
 
 
 def _power(x: Tensor) -> Tensor:

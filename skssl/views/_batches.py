@@ -1,4 +1,4 @@
-"""What views of images share: checks of the batch, draws per image, matrix products."""
+"""Helpers of image views: checks of the batch, draws per image, matrix products."""
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ def check_images(x: Tensor) -> None:
 
 
 def wide(x: Tensor) -> torch.dtype:
-    """Return the dtype to compute in: the one of x, but at least float32."""
+    """Return the dtype to compute in: that of x, but at least float32."""
     return torch.promote_types(x.dtype, torch.float32)
 
 
@@ -25,7 +25,7 @@ def uniform(x: Tensor, *shape: int) -> Tensor:
 
 
 def chosen(x: Tensor, p: float) -> Tensor:
-    """Return which images to alter, each with probability p."""
+    """Draw which images to alter, each with probability p."""
     if not 0 <= p <= 1:
         raise ValueError(f"The share of images to alter must be between 0 and 1; got {p!r}.")
     return uniform(x) < p
@@ -37,7 +37,7 @@ def between(low: float, high: float, draw: Tensor) -> Tensor:
 
 
 def per_image(values: Tensor) -> Tensor:
-    """Shape one value an image to go along with a batch of images."""
+    """Reshape one value per image so that it broadcasts over a batch of images."""
     return values[:, None, None, None]
 
 
@@ -49,26 +49,26 @@ def along_axes(x: Tensor, rows: Tensor | None, columns: Tensor | None) -> Tensor
     x : Tensor of shape (n, channels, height, width)
         A batch of images.
     rows : Tensor of shape (n, new_height, height) or None
-        What each new row takes of the old ones.
+        Weights of the old rows in each new row.
     columns : Tensor of shape (n, new_width, width) or None
-        Likewise.
+        Weights of the old columns in each new column.
 
     Returns
     -------
     out : Tensor of shape (n, channels, new_height, new_width)
-        In the dtype of x, and computed in at least float32, whatever autocast would do.
+        In the dtype of x; computed in at least float32, even under autocast.
     """
     out = x.to(wide(x))
     n, channels, height, _ = x.shape
     if columns is not None:
         out = product(out.flatten(1, 2), columns.mT).view(n, channels, height, -1)
-    if rows is not None:  # of all channels beside each other: one matrix an image, not copied
+    if rows is not None:  # channels side by side: one matrix per image, without a copy
         beside = out.transpose(1, 2).flatten(2)
         out = product(rows, beside).view(n, rows.shape[1], channels, -1).transpose(1, 2)
     return out.to(x.dtype)
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """Multiply matrices in their own dtype, whatever autocast would do."""
+    """Multiply matrices in their own dtype, even under autocast."""
     with torch.autocast(a.device.type, enabled=False):
         return a @ b

@@ -1,4 +1,4 @@
-"""Views of clips: runs of frames, and what is done to all frames of a clip alike."""
+"""Views of video: runs of frames, and image views that alter all frames of a clip alike."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ def random_run(x: Tensor, n_frames: int = 2) -> Tensor:
     x : Tensor of shape (n, time, channels, height, width)
         A batch of clips.
     n_frames : int, default=2
-        Frames of a run.
+        Number of frames in a run.
 
     Returns
     -------
@@ -61,15 +61,15 @@ def check_clips(x: Tensor) -> None:
 
 @dataclass(frozen=True, repr=False)
 class Alike:
-    """A view of images as one of clips: all frames of a clip are altered alike.
+    """An image view as a view of clips: all frames of a clip are altered alike.
 
     Parameters
     ----------
     view : callable
-        Maps a batch of images to an altered batch, each image on its own.
+        Maps a batch of images to an altered batch, each image independently.
     colors : bool, default=False
-        Whether it mixes the channels of each pixel. The frames of a clip are then stacked from
-        top to bottom, not as channels, and must keep their size.
+        Whether the view mixes the channels of a pixel. The frames of a clip are then stacked
+        vertically, not as channels, and must keep their size.
 
     Examples
     --------
@@ -102,11 +102,11 @@ def clip_views(preset: str, shape: tuple[int, ...], n_frames: int = 2) -> Compos
     Parameters
     ----------
     preset : {"weak", "strong", "no_flip", "rotations"}
-        What is done to the frames of a run, to all of them alike: see :func:`image_views`.
+        The alteration of all frames of a run: see :func:`image_views`.
     shape : tuple of int
         (time, channels, height, width) of a clip.
     n_frames : int, default=2
-        Frames of a run; of shorter clips all.
+        Number of frames in a run; shorter clips are kept whole.
 
     Returns
     -------

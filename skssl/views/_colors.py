@@ -1,4 +1,4 @@
-"""Views of images that alter the values of pixels where they are.
+"""Views of images that alter the values of pixels in place.
 
 Images are standardised: 0 is the training images' mean and 1 their standard deviation, channel
 by channel. Strengths are in these units, and nothing is clipped to a range of colours.
@@ -23,15 +23,15 @@ def color_jitter(
 ) -> Tensor:
     """Alter brightness, contrast, saturation and hue of random images, each at random.
 
-    All of it is one affine map of an image's colours. What concerns colour happens where there
-    are three channels, and nowhere else.
+    All changes of an image together are one affine map of its colours. Saturation, hue and grey
+    apply to images of three channels only.
 
     Parameters
     ----------
     x : Tensor of shape (n, channels, height, width)
         A batch of standardised images.
     brightness : float, default=0.8
-        Add at most so many standard deviations to all channels alike, or take them away.
+        Greatest number of standard deviations that is added to or subtracted from all channels.
     contrast : float, default=0.4
         Stretch the distance from the image's mean, channel by channel, by a factor of
         1 +- contrast.
@@ -43,8 +43,7 @@ def color_jitter(
     p : float, default=0.8
         Probability that an image is altered.
     grey : float, default=0.0
-        Probability, apart from p, that an image loses its colour: as :func:`grayscale`, by
-        the same map.
+        Probability, independent of p, that an image loses its colour, as by :func:`grayscale`.
 
     Returns
     -------
@@ -89,7 +88,7 @@ def _color_matrices(saturation: Tensor, angle: Tensor) -> Tensor:
 
 
 def grayscale(x: Tensor, p: float = 0.2) -> Tensor:
-    """Take the colour from random images: each channel becomes the mean of all three.
+    """Remove the colour of random images: each channel becomes the mean of all three.
 
     Parameters
     ----------
@@ -106,7 +105,7 @@ def grayscale(x: Tensor, p: float = 0.2) -> Tensor:
     Raises
     ------
     ValueError
-        If there are not three channels.
+        If the images do not have three channels.
 
     Examples
     --------
@@ -126,7 +125,7 @@ def grayscale(x: Tensor, p: float = 0.2) -> Tensor:
 
 
 def solarize(x: Tensor, p: float = 0.2, threshold: float = 0.0) -> Tensor:
-    """Turn over what is brighter than a threshold, in random images.
+    """Invert the pixels above a threshold in random images.
 
     Parameters
     ----------
@@ -135,7 +134,7 @@ def solarize(x: Tensor, p: float = 0.2, threshold: float = 0.0) -> Tensor:
     p : float, default=0.2
         Probability that an image is altered.
     threshold : float, default=0.0
-        Values above it, in standard deviations from the mean, are mirrored at it.
+        Values above it are reflected at it; in standard deviations from the mean.
 
     Returns
     -------

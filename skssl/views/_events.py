@@ -12,7 +12,7 @@ def random_slice(x: Tensor, low: float = 0.25, high: float = 0.75) -> Tensor:
     x : Tensor of shape (n, length, d)
         Padded event sequences; the last column is NaN behind the last event.
     low, high : float, default=0.25, 0.75
-        The run is between these shares of the row's events long, and at least one event.
+        Least and greatest length of the run, as a share of the row's events; at least one event.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """Views of images that move, blur or hide pixels.
 
-Crops, shifts and blurs treat rows and columns apart, as two batched matrix products.
+Crops, shifts and blurs work on rows and columns separately, as two batched matrix products.
 """
 
 import math
@@ -33,9 +33,9 @@ def resized_crop(
     blurred: float = 0.0,
     sigma: Range = (0.1, 2.0),
 ) -> Tensor:
-    """Cut a random box out of each image and resample it, bilinearly, to one size.
+    """Crop a random box of each image and resample it bilinearly to one size.
 
-    Where that shrinks, it averages over the pixels that a new one covers.
+    Where this shrinks the box, a new pixel is the average of the pixels it covers.
 
     Parameters
     ----------
@@ -44,10 +44,10 @@ def resized_crop(
     scale : tuple of float, default=(0.2, 1.0)
         Least and greatest share of the image's area to keep.
     ratio : tuple of float, default=(3/4, 4/3)
-        Least and greatest ratio of width to height, that of the whole image being 1. A box
-        that would not fit is as long as it can be, at the same area.
+        Least and greatest ratio of width to height; the whole image has ratio 1. A box that
+        does not fit is made as long as possible at the same area.
     size : int, tuple of int or None, default=None
-        Height and width of the result, one number for a square; None keeps those of x.
+        Height and width of the result, or one number for a square; None keeps those of x.
     mirror : float, default=0.0
         Probability that a crop is mirrored left to right, in the same products.
     blurred : float, default=0.0
@@ -115,22 +115,22 @@ def _boxes(
 
 
 def _resampling(start: Tensor, length: Tensor, n_in: int, n_out: int) -> Tensor:
-    """Return what each new pixel takes of the old ones, (n, n_out, n_in); rows sum to 1.
+    """Return the weights of the old pixels in each new one, (n, n_out, n_in); rows sum to 1.
 
-    A new pixel weighs the old ones by a triangle around its centre, as wide as itself and at
-    least as an old one. A negative length runs backwards.
+    A new pixel weighs the old ones by a triangle around its centre, as wide as the wider of the
+    two pixels. A negative length reads backwards.
     """
     step = (length / n_out)[:, None, None]
     new = torch.arange(0.5, n_out, dtype=start.dtype, device=start.device)[:, None]
     old = torch.arange(0.5, n_in, dtype=start.dtype, device=start.device)
     reach = step.abs().clamp(min=1)
     weight = (start[:, None, None] + step * new) / reach - old / reach
-    weight = weight.abs_().sub_(1).clamp_(max=0)  # negative, as the sum is, which cancels
+    weight = weight.abs_().sub_(1).clamp_(max=0)  # negative like its sum: the signs cancel
     return weight.div_(weight.sum(2, keepdim=True))
 
 
 def flip(x: Tensor, p: float = 0.5, vertical: float = 0.0) -> Tensor:
-    """Mirror random images left to right, and random ones upside down.
+    """Flip random images left to right, and random images upside down.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def quarter_turns(x: Tensor) -> Tensor:
 def rotate(x: Tensor, degrees: float = 10.0, p: float = 1.0) -> Tensor:
     """Rotate each image about its centre by a random small angle, bilinearly.
 
-    What comes in from outside repeats the pixels of the border.
+    Pixels from outside the image repeat those at the border.
 
     Parameters
     ----------
@@ -235,14 +235,14 @@ def rotate(x: Tensor, degrees: float = 10.0, p: float = 1.0) -> Tensor:
 
 
 def shift(x: Tensor, share: float = 0.1) -> Tensor:
-    """Move each image by random whole pixels; the border's pixels are repeated behind it.
+    """Shift each image by a random whole number of pixels; border pixels fill the gap.
 
     Parameters
     ----------
     x : Tensor of shape (n, channels, height, width)
         A batch of images.
     share : float, default=0.1
-        Greatest way, as a share of height and width, in all four directions.
+        Greatest shift in each of the four directions, as a share of height or width.
 
     Returns
     -------
@@ -273,7 +273,7 @@ def shift(x: Tensor, share: float = 0.1) -> Tensor:
 
 
 def blur(x: Tensor, sigma: Range = (0.1, 2.0), p: float = 0.5) -> Tensor:
-    """Blur random images with a Gaussian; beyond the border there is nothing to be averaged.
+    """Blur random images with a Gaussian; at the border it averages over the pixels there are.
 
     Parameters
     ----------
@@ -311,7 +311,7 @@ def _smoothings(x: Tensor, sigma: Range, p: float, size: tuple[int, int]) -> tup
 
 
 def _smoothing(spread: Tensor, side: int) -> Tensor:
-    """Return Gaussian weights between the pixels of a line, (n, side, side); rows sum to 1."""
+    """Return Gaussian weights between the pixels of a row, (n, side, side); rows sum to 1."""
     at = torch.arange(side, dtype=spread.dtype, device=spread.device)
     distance = at[:, None] - at
     exponent = (distance / spread[:, None, None]).square_().mul_(-0.5)
@@ -331,7 +331,7 @@ def erase(
     scale : tuple of float, default=(0.02, 0.33)
         Least and greatest share of the image's area to erase.
     ratio : tuple of float, default=(0.3, 10/3)
-        Least and greatest ratio of width to height, that of the whole image being 1.
+        Least and greatest ratio of width to height; the whole image has ratio 1.
     p : float, default=0.5
         Probability that an image loses a box.
 

@@ -12,7 +12,7 @@ View = Callable[[Tensor], Tensor]
 
 
 def original(x: Tensor) -> Tensor:
-    """Return the batch as it is: the view of methods that compare with the clean row.
+    """Return the batch unchanged: the view of methods that compare with the clean row.
 
     Examples
     --------
@@ -26,15 +26,15 @@ def original(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True, repr=False)
 class Compose:
-    """View functions applied one after the other, as one view.
+    """A chain of view functions as one view.
 
     Parameters
     ----------
     functions : tuple of callable
         Each maps a batch to an altered batch; :func:`functools.partial` sets its strengths.
     at_once : int or None, default=None
-        On a CPU, hand rows through in parts of at most so many numbers, which stay in its cache:
-        for functions that alter each row by itself. None hands the batch through whole.
+        On a CPU, process the batch in parts of at most this many numbers, which fit its cache.
+        Only for functions that alter each row independently. None processes the batch whole.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class Compose:
 
 
 def _spelt(function: Any) -> str:
-    """Return a function as one would write its call: without an address in memory."""
+    """Return a function as its call would be written, without its address in memory."""
     if isinstance(function, partial):
         given = [repr(a) for a in function.args]
         given += [f"{name}={value!r}" for name, value in function.keywords.items()]
@@ -105,9 +105,8 @@ class Views:
 class UserViews:
     """A user's callable as a list of views, checked at every batch.
 
-    A callable that returns one tensor is called once for each of the ``n_views`` that the
-    method wants; one that returns a list has made its views itself. Views of a table keep
-    its columns.
+    A callable that returns one tensor is called once per view that the method needs; one that
+    returns a list makes all views at once. Views of a table must keep its columns.
     """
 
     function: Callable[[Tensor], Tensor | Sequence[Tensor]]
@@ -119,7 +118,7 @@ class UserViews:
             views = [out, *(self.function(x) for _ in range(self.n_views - 1))]
         else:
             views = list(out) if isinstance(out, list | tuple) else [out]
-        # The size of a view may differ, but not a row's columns; rows of tokens have none.
+        # The size of a view may differ, but not the columns of a table; tokens have no columns.
         kept = 2 if x.ndim == 2 and x.is_floating_point() else 1
         for view in views:
             if (
@@ -144,5 +143,5 @@ class UserViews:
 
 
 def make_views(views: Any, default: Views) -> Any:
-    """Return what maps a batch to its list of views: the method's own, or the user's."""
+    """Return the callable that maps a batch to its list of views: the default, or the user's."""
     return default if isinstance(views, str) else UserViews(views, max(1, len(default)))

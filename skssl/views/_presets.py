@@ -1,4 +1,4 @@
-"""Chains of views of images that go well together."""
+"""Presets: chains of image views."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,7 @@ from skssl.views._lists import Compose, View
 
 IMAGE_PRESETS = ("weak", "strong", "no_flip", "rotations")
 BLURRED_FROM = 64  # pixels; Gaussians scaled to smaller images are narrower than a pixel
-AT_ONCE = 2**20  # numbers; more would leave the cache
+AT_ONCE = 2**20  # numbers; more do not fit the cache
 
 
 def image_views(
@@ -24,8 +24,8 @@ def image_views(
 ) -> Compose:
     """Return a chain of views for images of one shape.
 
-    Colours change where there are three channels; of images without, half lose a box. Images of
-    at least 64 pixels each way are blurred, by up to 2 pixels at 224.
+    Colours change in images of three channels; of other images, half lose a box. Images of at
+    least 64 pixels each way are blurred, by up to 2 pixels at 224.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def image_views(
 
 
 def _appearance(channels: int) -> list[View]:
-    """Return what the strong presets do to values of pixels."""
+    """Return the view functions of the strong presets that alter pixel values."""
     color: dict[str, Any] = {"saturation": 0.4, "hue": 0.1, "grey": 0.2} if channels == 3 else {}
     functions: list[View] = [partial(color_jitter, brightness=0.8, contrast=0.4, p=0.8, **color)]
     if channels != 3:
@@ -97,11 +97,11 @@ def _appearance(channels: int) -> list[View]:
 
 @dataclass(frozen=True)
 class MultiCrop:
-    """Views for ``views=``: a few large crops of each image, and cheap small ones.
+    """Multi-crop for ``views=``: a few large crops of each image and several cheap small ones.
 
-    The losses compare all of them, so that more is learnt from each image at little cost.
-    Large crops come first. Several views of one size, as in FastSiam, are
-    ``MultiCrop(n_large=4, n_small=0)``; of a function of your own, ``Views((function,) * 4)``.
+    The losses compare all crops, so a step learns more from each image at little cost. Large
+    crops come first. For several views of one size, as in FastSiam, use
+    ``MultiCrop(n_large=4, n_small=0)``; for your own function, ``Views((function,) * 4)``.
 
     Parameters
     ----------
@@ -110,11 +110,11 @@ class MultiCrop:
     n_small : int, default=4
         Number of crops at the small size.
     preset : {"weak", "strong", "no_flip", "rotations"}, default="strong"
-        What else is done to each crop: see :func:`image_views`.
+        The other alterations of each crop: see :func:`image_views`.
     large_scale : tuple of float, default=(0.3, 1.0)
         Least and greatest share of the image's area in a large crop.
     small_scale : tuple of float, default=(0.05, 0.3)
-        The same of a small crop.
+        The same for a small crop.
     small_size : int, tuple of int or None, default=None
         Height and width of small crops; None is half the image's, rounded up to a multiple
         of 4.

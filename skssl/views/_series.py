@@ -1,4 +1,4 @@
-"""Views of series (n, channels, time), scaled, NaN where there is nothing: NaN stays NaN."""
+"""Views of scaled time series (n, channels, time); missing values stay missing."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ def jitter(x: Tensor, sigma: float = 0.1) -> Tensor:
     x : Tensor of shape (n, channels, time)
         A batch of series.
     sigma : float, default=0.1
-        Standard deviation of the noise, in those of the channels.
+        Standard deviation of the noise, in units of each channel's standard deviation.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def crop_time(x: Tensor, low: float = 0.5, high: float = 1.0) -> Tensor:
     x : Tensor of shape (n, channels, time)
         A batch of series.
     low, high : float, default=0.5, 1.0
-        The part is between these shares of the length.
+        Least and greatest share of the length that is kept.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def permute_time(x: Tensor, n_segments: int = 4) -> Tensor:
     x : Tensor of shape (n, channels, time)
         A batch of series.
     n_segments : int, default=4
-        Number of segments; the last is shorter where it does not divide the length.
+        Number of segments; the last one is shorter if the length is not divisible.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def permute_time(x: Tensor, n_segments: int = 4) -> Tensor:
 
 
 def mask_time(x: Tensor, share: float = 0.2) -> Tensor:
-    """Blank out one stretch of each series, in all channels.
+    """Mask one stretch of each series, in all channels.
 
     Parameters
     ----------
@@ -132,16 +132,16 @@ def mask_time(x: Tensor, share: float = 0.2) -> Tensor:
 
 
 def mask_frequencies(x: Tensor, share: float = 0.2) -> Tensor:
-    """Take one band of frequencies out of each series, in all channels.
+    """Remove one band of frequencies from each series, in all channels.
 
-    Missing values count as 0, the mean, before the transform, and are missing afterwards.
+    Missing values count as 0, the mean, in the transform, and are missing again afterwards.
 
     Parameters
     ----------
     x : Tensor of shape (n, channels, time)
         A batch of series.
     share : float, default=0.2
-        Width of the band, as a share of all frequencies; the mean is never taken out.
+        Width of the band, as a share of all frequencies; the mean is never removed.
 
     Examples
     --------
@@ -161,19 +161,21 @@ def mask_frequencies(x: Tensor, share: float = 0.2) -> Tensor:
 
 
 def overlapping_crops(x: Tensor, max_length: int | None = None) -> tuple[Tensor, Tensor, int]:
-    """Draw two stretches of each series such that the end of the first begins the second.
+    """Draw two overlapping stretches of each series.
 
     Parameters
     ----------
     x : Tensor of shape (n, channels, time)
-        A batch of series. Where the stretches lie differs from series to series.
+        A batch of series. The position of the stretches differs from series to series.
     max_length : int, default=None
-        The two together are no longer than this.
+        Greatest length that the two stretches cover together.
 
     Returns
     -------
     first : Tensor of shape (n, channels, a)
+        The earlier stretch.
     second : Tensor of shape (n, channels, b)
+        The later stretch.
     n_shared : int
         The last ``n_shared`` steps of ``first`` are the first ones of ``second``.
 
@@ -206,8 +208,8 @@ def series_views(preset: str) -> Compose:
     Parameters
     ----------
     preset : {"weak", "strong"}
-        ``"weak"`` adds noise and changes the size of channels; ``"strong"`` first stretches a
-        random half or more of the series to its whole length, and blanks a stretch.
+        ``"weak"`` rescales channels and adds noise; ``"strong"`` first stretches a random half
+        or more of the series to its whole length, and finally masks a stretch.
 
     Returns
     -------

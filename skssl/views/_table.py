@@ -1,4 +1,4 @@
-"""Views of tables: cells swapped between rows, or left out; columns apart from the others."""
+"""Views of tables: swapped cells, masked cells, windows of columns."""
 
 import torch
 import torch.nn.functional as F
@@ -6,9 +6,9 @@ from torch import Tensor
 
 
 def swap_cells(x: Tensor, p: float = 0.6) -> Tensor:
-    """Replace each cell, with probability p, by the same column's cell of a random row.
+    """Replace each cell, with probability p, by the cell of a random row in the same column.
 
-    Numbers, category codes and holes are treated alike, and every column keeps its
+    Numbers, category codes and missing values are treated alike, and every column keeps its
     marginal distribution.
 
     Parameters
@@ -33,20 +33,20 @@ def swap_cells(x: Tensor, p: float = 0.6) -> Tensor:
     """
     if p <= 0:
         return x
-    u = torch.rand(x.shape, device=x.device)  # one draw decides both: swap? with which row?
+    u = torch.rand(x.shape, device=x.device)  # one draw decides whether to swap and with which row
     donor = (u * (len(x) / p)).long().clamp_(max=len(x) - 1)
     return torch.where(u < p, x.gather(0, donor), x)
 
 
 def swap_columns(x: Tensor, low: float = 0.2, high: float = 0.5) -> Tensor:
-    """Swap all cells of randomly many random columns with random other rows' cells.
+    """Swap all cells of a random subset of columns with the cells of random rows.
 
     Parameters
     ----------
     x : Tensor of shape (n, d)
         A batch of rows.
     low, high : float, default=0.2, 0.5
-        Between these shares of the columns are swapped: at least one, and not all.
+        Least and greatest share of the columns to swap: at least one column, and not all.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def swap_columns(x: Tensor, low: float = 0.2, high: float = 0.5) -> Tensor:
 
 
 def mask_cells(x: Tensor, p: float = 0.4) -> Tensor:
-    """Make a hole of each cell with probability p.
+    """Mask each cell, as a missing value, with probability p.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def mask_cells(x: Tensor, p: float = 0.4) -> Tensor:
     Returns
     -------
     view : Tensor of shape (n, d)
-        The copy, NaN where it is masked.
+        The altered copy; masked cells are NaN.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def mask_cells(x: Tensor, p: float = 0.4) -> Tensor:
 
 
 def altered(x: Tensor, view: Tensor) -> Tensor:
-    """Return which cells a view altered; a hole swapped for a hole was not.
+    """Tell which cells a view altered; a missing value in place of another is no change.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def altered(x: Tensor, view: Tensor) -> Tensor:
 
 
 def column_windows(h: Tensor, width: int, n_windows: int) -> tuple[Tensor, Tensor]:
-    """Cut rows into windows of neighbouring columns, and what each window leaves.
+    """Cut rows into windows of neighbouring columns, each with the rest of its row.
 
     Parameters
     ----------
@@ -116,15 +116,15 @@ def column_windows(h: Tensor, width: int, n_windows: int) -> tuple[Tensor, Tenso
     width : int
         Columns of a window, at most d.
     n_windows : int
-        At most so many windows, evenly spaced; of all there are, the first and the last count.
+        Greatest number of windows, evenly spaced from the first possible one to the last.
 
     Returns
     -------
     windows : Tensor of shape (n, m, width)
         Windows from left to right.
     rests : Tensor of shape (n, m, d)
-        The rest of the row, closed up where the window was and filled up with zeros behind, so
-        that it does not tell where that was.
+        The rest of the row: the columns before and after the window, joined and padded with
+        zeros at the end, so that it does not show where the window was.
 
     Examples
     --------

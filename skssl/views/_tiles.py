@@ -1,4 +1,4 @@
-"""Images cut into tiles, and the orders to lay them in."""
+"""Tiles of images, and permutations of them."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-SMALLEST = 4  # pixels of a tile's side: less shows nothing
+SMALLEST = 4  # pixels per side of a tile; smaller tiles show nothing
 
 
 def standardized(x: Tensor) -> Tensor:
@@ -18,8 +18,8 @@ def standardized(x: Tensor) -> Tensor:
 def random_tiles(x: Tensor, n_tiles: int, gap: float) -> Tensor:
     """Cut each image into tiles, row by row, (n, n_tiles ** 2, channels, height, width).
 
-    Each is a random part of its cell, smaller by ``gap``; pixels that do not fill a whole cell
-    are left out, evenly on both sides.
+    Each tile is a random part of its cell, smaller by ``gap``. Pixels that do not fill a whole
+    cell are left out, evenly on both sides.
     """
     sides = [side // n_tiles for side in x.shape[2:]]
     if min(sides) < SMALLEST:
@@ -42,10 +42,10 @@ def random_tiles(x: Tensor, n_tiles: int, gap: float) -> Tensor:
 
 
 def distant_permutations(n: int, k: int) -> Tensor:
-    """Choose k orders of n things, each in turn as far from those before it as can be.
+    """Choose k permutations of n things, each as far as possible from those chosen before it.
 
-    Far is first the least and then the mean number of places where two orders differ. The same
-    at every call.
+    The distance is the number of places where two permutations differ: its minimum over those
+    chosen before, then its mean. The result is the same at every call.
     """
     every = np.array(list(itertools.permutations(range(n))), dtype=np.int8)
     chosen, nearest, total = [0], np.full(len(every), n), np.zeros(len(every), dtype=int)

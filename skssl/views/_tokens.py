@@ -20,9 +20,10 @@ def random_chunk(
     x : int Tensor of shape (n, length)
         Tokens; 0 behind the last of a row.
     low, high : float, default=0.25, 0.75
-        The run is between these shares of the tokens it may lie in long, and at least one token.
+        Least and greatest length of the run, as a share of the tokens it may lie in; at least
+        one token.
     longest : int, default=None
-        And at most so many tokens.
+        Greatest number of tokens in the run.
     within : (float, float), default=(0.0, 1.0)
         The run lies between these shares of the row, rounded outwards to whole tokens.
 
@@ -51,7 +52,7 @@ def random_chunk(
 
 
 def drop_tokens(x: Tensor, p: float = 0.1) -> Tensor:
-    """Put padding in the place of random tokens.
+    """Replace random tokens by padding.
 
     Parameters
     ----------
@@ -75,14 +76,14 @@ def drop_tokens(x: Tensor, p: float = 0.1) -> Tensor:
 
 
 def mask_tokens(x: Tensor, n_tokens: int, p: float = 0.15) -> tuple[Tensor, Tensor]:
-    """Choose random tokens to be predicted; most of them are hidden.
+    """Choose random tokens to predict, and hide most of them.
 
-    Of those chosen, 80 % are masked, 10 % replaced by a random token, 10 % left as they are [1]_.
+    Of the chosen tokens, 80 % are masked, 10 % replaced by a random token, 10 % unchanged [1]_.
 
     Parameters
     ----------
     x : int Tensor of shape (n, length)
-        Tokens. Padding and unknown ones are never chosen.
+        Tokens. Padding and unknown tokens are never chosen.
     n_tokens : int
         Size of the vocabulary, from which replacements are drawn, special tokens aside.
     p : float, default=0.15
@@ -93,7 +94,7 @@ def mask_tokens(x: Tensor, n_tokens: int, p: float = 0.15) -> tuple[Tensor, Tens
     view : int Tensor of shape (n, length)
         The altered tokens.
     chosen : bool Tensor of shape (n, length)
-        Which are to be predicted.
+        The tokens to predict.
 
     References
     ----------
