@@ -24,7 +24,7 @@ from skssl._data import TextReader, TokenReader, Words
 from skssl._data._vocabulary import MASK, PAD, UNKNOWN
 from skssl._meta._raw_columns import RawTokens, RawWords
 from skssl.encoders import BagOfTokens, TokenTransformer
-from skssl.encoders._tokens import trimmed, turned
+from skssl.encoders._tokens import rotate_positions, trim
 from skssl.encoders._transformer import attend
 from skssl.losses import nt_xent
 from skssl.views import drop_tokens, mask_tokens, random_chunk
@@ -254,7 +254,7 @@ def test_chunks_are_runs_of_the_row():
         assert [t for t in first if t] == list(range(3, 3 + -(-n // 2)))
         assert [t for t in second if t] == list(range(3 + n // 2, 3 + n))
     whole = random_chunk(x, 1.0, 1.0)
-    assert torch.equal(whole, trimmed(x))
+    assert torch.equal(whole, trim(x))
     assert seeded(random_chunk, x, 1.0, 1.0, 5).shape == (200, 5)
 
 
@@ -303,12 +303,12 @@ def test_attention_with_a_mask_equals_loop():
 def test_turned_products_depend_on_distances_only():
     g = torch.Generator().manual_seed(0)
     q, k = torch.randn(2, 1, 1, 1, 7, generator=g, dtype=torch.float64).expand(2, 1, 1, 9, 7)
-    product = turned(q)[0, 0] @ turned(k)[0, 0].T
+    product = rotate_positions(q)[0, 0] @ rotate_positions(k)[0, 0].T
     for shift in range(-8, 9):
         diagonal = product.diagonal(shift)
         torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal))
     assert (product[0] - product[0, 0]).abs()[1:].min() > 1e-3
-    torch.testing.assert_close(turned(q).square().sum(3), q.square().sum(3))
+    torch.testing.assert_close(rotate_positions(q).square().sum(3), q.square().sum(3))
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max", None])

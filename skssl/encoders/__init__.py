@@ -1,7 +1,7 @@
-"""Encoders: modules from a batch to (n, d) embeddings, and the builders that size them by X.
+"""Encoders: modules that map a batch to (n, d) embeddings, and builders that size them by X.
 
-A module here keeps only plain attributes and buffers, so that it can be described, saved
-and exported without running code.
+Modules keep only plain attributes and buffers, so that they can be saved and exported without
+running code.
 """
 
 from skssl.encoders._audio import AudioScaler, LogMel

@@ -1,4 +1,4 @@
-"""From waveforms to log-mel spectrograms, and back by gains."""
+"""Log-mel spectrograms of waveforms, and waveforms corrected to match a spectrogram."""
 
 import math
 from typing import Any
@@ -12,26 +12,26 @@ FLOOR = 1e-6  # added to powers before the logarithm: silence is -13.8
 
 
 class LogMel(nn.Module):
-    """Logarithms of the power in mel bands, in short overlapping frames.
+    """Logarithm of the power in mel bands, in short overlapping frames.
 
     The filters are Slaney's: triangles of equal area, linear below 1 kHz and logarithmic above.
-    Frames are under a Hann window and centred on every ``hop_length`` seconds from 0 on.
+    Frames have a Hann window and are centred at multiples of ``hop_length``, starting at 0.
 
     Parameters
     ----------
     sampling_rate : int
-        Samples a second.
+        Samples per second.
     n_mels : int, default=40
         Number of bands, from 0 Hz to half the sampling rate.
     frame_length : float, default=0.025
         Length of a frame in seconds.
     hop_length : float, default=0.010
-        From one frame to the next, in seconds.
+        Time from one frame to the next in seconds.
 
     Shape
     -----
-    (n, time) waveforms, NaN behind the last sample of shorter ones -> (n, n_mels, n_frames),
-    NaN behind their last frame; n_frames is 1 + time // hop
+    (n, time) waveforms, shorter ones padded with NaN -> (n, n_mels, n_frames), padded with NaN;
+    n_frames is 1 + time // hop
 
     References
     ----------
@@ -75,8 +75,8 @@ class LogMel(nn.Module):
         return torch.istft(spectrum, *given, length=length)
 
     def mel(self, spectrum: Tensor) -> Tensor:
-        """Return the logarithms of the power of spectra in each band."""
-        power = spectrum.real.square() + spectrum.imag.square()  # .abs() would take roots first
+        """Return the logarithm of the power of spectra in each band."""
+        power = spectrum.real.square() + spectrum.imag.square()  # .abs() takes roots
         return (self.filters @ power + FLOOR).log()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,13 +87,13 @@ class LogMel(nn.Module):
 
 
 def lengths(x: Tensor) -> Tensor:
-    """Return how many samples each waveform has, up to the last that is not NaN, (n,)."""
+    """Return the number of samples of each waveform up to its last known one, (n,)."""
     place = torch.arange(1, x.shape[1] + 1, device=x.device)
     return (~x.isnan() * place).amax(1)
 
 
 def mel_filters(sampling_rate: int, n_fft: int, n_mels: int) -> Tensor:
-    """Return what each band takes of each frequency, (n_mels, n_fft // 2 + 1)."""
+    """Return the weight of each frequency in each band, (n_mels, n_fft // 2 + 1)."""
     high = _to_mel(torch.tensor(sampling_rate / 2, dtype=torch.float64))
     edges = _to_hertz(torch.linspace(0, float(high), n_mels + 2, dtype=torch.float64))
     at = torch.linspace(0, sampling_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
@@ -102,7 +102,7 @@ def mel_filters(sampling_rate: int, n_fft: int, n_mels: int) -> Tensor:
     return (triangle.clamp(min=0) * 2 / (top - low)).float()
 
 
-LINEAR, STEP = 200 / 3, math.log(6.4) / 27  # Hz a mel below 1 kHz, nepers a mel above
+LINEAR, STEP = 200 / 3, math.log(6.4) / 27  # Hz per mel below 1 kHz, nepers per mel above
 
 
 def _to_mel(hertz: Tensor) -> Tensor:
@@ -116,20 +116,20 @@ def _to_hertz(mel: Tensor) -> Tensor:
 
 
 class AudioScaler(nn.Module):
-    """Log-mel spectrograms of waveforms, each band standardised over all of them.
+    """Log-mel spectrograms of waveforms; each band is standardised over all waveforms.
 
     Parameters
     ----------
     X : Tensor of shape (n, time)
-        Waveforms to learn from; of more than a thousand every so many.
+        Waveforms to learn from; at most about a thousand are used, evenly spaced.
     columns : None
-        Tables' scalers are told what columns mean; waveforms have none.
+        Ignored; only tables have columns.
     sampling_rate : int, default=16_000
-        Samples a second.
+        Samples per second.
 
     Shape
     -----
-    (n, time) -> (n, n_mels, n_frames), NaN behind the last frame
+    (n, time) -> (n, n_mels, n_frames), padded with NaN
     """
 
     def __init__(self, X: Tensor, columns: Any = None, sampling_rate: int = 16_000):
@@ -142,21 +142,20 @@ class AudioScaler(nn.Module):
         return self.bands(self.front(x))
 
     def inverse(self, z: Tensor) -> Tensor:
-        """Map scaled spectrograms back to logarithms of power."""
+        """Map scaled spectrograms back to the logarithm of power."""
         return self.bands.inverse(z)
 
     def amplified(self, x: Tensor, z: Tensor, most: float = 1.0) -> Tensor:
-        """Return waveforms (n, time) whose bands are turned down to be like scaled spectrograms.
+        """Return waveforms (n, time) whose bands are attenuated to match scaled spectrograms.
 
         Parameters
         ----------
         x : Tensor of shape (n, time)
-            Waveforms, NaN behind their last sample.
+            Waveforms, padded with NaN.
         z : Tensor of shape (n, n_mels, n_frames)
-            Scaled spectrograms to come close to.
+            Scaled spectrograms to match.
         most : float, default=1.0
-            Greatest amplification of a frequency: turned up, noise would be, too. There is no
-            least.
+            Greatest gain of a frequency; more would amplify noise. There is no least gain.
         """
         spectrum = self.front.spectrum(x.nan_to_num(0.0))
         gain = 0.5 * (self.inverse(z) - self.front.mel(spectrum)).nan_to_num(0.0)  # of amplitudes
@@ -167,5 +166,5 @@ class AudioScaler(nn.Module):
 
 
 def corrected(encoder: Any, decoder: nn.Module, x: Tensor) -> Tensor:
-    """Return scaled spectrograms with the correction that a net predicts of each frame."""
+    """Add to scaled spectrograms the correction that a net predicts for each frame."""
     return x + decoder(encoder.sequence(x)).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Quantile bins as what a net shall predict of a number, and the way back."""
+"""Quantile bins as prediction targets for numbers, and their inverse."""
 
 import torch
 from torch import Tensor, nn
@@ -8,24 +8,24 @@ from skssl.encoders._mlp import MLP
 
 
 class Bins(nn.Module):
-    """Replace each number by the index of its quantile bin, to be predicted in its stead.
+    """Replace each number by the index of its quantile bin, as a prediction target.
 
-    Indices are standardised, so that the squared errors of all columns weigh alike, or,
-    with ``classes``, codes of categories. Holes stay NaN and categories as they are. A
-    column of few values has a bin for each.
+    Indices are standardised, so that the squared errors of all columns have the same weight; with
+    ``classes`` they are category codes. Missing values stay NaN and categories are unchanged. A
+    column of few values has one bin per value.
 
     Parameters
     ----------
     X : Tensor of shape (n, d)
         Scaled rows to learn the bins from.
     columns : Columns
-        What the d columns mean.
+        The meaning of the d columns.
     n_bins : int, default=10
-        At most so many bins a column.
+        Greatest number of bins per column.
     classes : bool, default=False
         Whether indices are codes, for cross-entropy, instead of standardised numbers.
     subsample : int, default=100_000
-        Learn from no more rows than about this many, evenly spaced.
+        Approximate greatest number of rows to learn from, evenly spaced.
 
     Shape
     -----
@@ -77,7 +77,7 @@ class Bins(nn.Module):
 
     @property
     def columns(self) -> Columns:
-        """What the columns of the result mean."""
+        """The meaning of the columns of the result."""
         return Columns(self.cardinality)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class Bins(nn.Module):
         return out
 
     def inverse(self, output: Tensor) -> Tensor:
-        """Map predictions of bins to predictions of scaled numbers, logits left as they are."""
+        """Map predicted bins to predicted scaled numbers; logits are unchanged."""
         numbers = output[:, self.numbers]
         if self.classes:
             padding = torch.arange(numbers.shape[2], device=output.device) > self.last[:, None]
@@ -108,7 +108,7 @@ class Bins(nn.Module):
 
 
 class Unbinned(nn.Module):
-    """Decode an embedding to bins, and those to scaled numbers."""
+    """Decode an embedding to bins, and the bins to scaled numbers."""
 
     def __init__(self, predict: nn.Module, bins: Bins):
         super().__init__()
@@ -122,7 +122,7 @@ class Unbinned(nn.Module):
 def cell_heads(
     width: int, X: Tensor, columns: Columns, target: str
 ) -> tuple[nn.Module, nn.Module, nn.Module]:
-    """Make what a method needs that predicts the cells of a row from its embedding.
+    """Build the heads of a method that predicts the cells of a row from its embedding.
 
     Parameters
     ----------
@@ -131,18 +131,18 @@ def cell_heads(
     X : Tensor of shape (n, d)
         Scaled rows.
     columns : Columns
-        What the d columns mean.
+        The meaning of the d columns.
     target : {"values", "bins"}
-        What to predict of numbers.
+        Prediction target for numbers.
 
     Returns
     -------
     target : module
-        Maps rows (n, d) to what is to be predicted of them.
+        Maps rows (n, d) to their prediction targets.
     predict : module
-        Maps embeddings to that prediction, of which ``cell_error`` is taken.
+        Maps embeddings to predictions of these targets, the input of ``cell_error``.
     decoder : module
-        Maps embeddings to a prediction of the cells themselves.
+        Maps embeddings to predictions of the cells themselves.
     """
     predict = MLP(width, 256, columns.n_outputs)
     if target == "values":
@@ -152,7 +152,7 @@ def cell_heads(
 
 
 def _learn(column: Tensor, n_bins: int) -> tuple[Tensor, Tensor, float, float]:
-    """Return a column's thresholds, the mean of each bin, and mean and scatter of the index."""
+    """Return a column's thresholds, bin means, and the mean and deviation of its bin index."""
     column = column[~column.isnan()]
     if len(column) == 0:
         return column, torch.zeros(1), 0.0, 1.0
@@ -171,7 +171,7 @@ def _learn(column: Tensor, n_bins: int) -> tuple[Tensor, Tensor, float, float]:
 
 
 def _positions(columns: Columns, predicted: Columns) -> tuple[list[Tensor], list[int]]:
-    """Find the outputs of each number, and all others, in a prediction laid out as ``blocks``."""
+    """Return the positions of each number's outputs, and all others, in a prediction."""
     at = {}
     for cardinality, index, span in blocks(predicted):
         starts = range(span.start, span.stop, max(cardinality, 1))

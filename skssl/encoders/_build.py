@@ -1,4 +1,4 @@
-"""Make an encoder by the shape of X, measure it, and embed views with it."""
+"""Build an encoder for X, measure its width, and embed views with it."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ from skssl.encoders._mlp import MLP
 from skssl.encoders._table import TableEncoder, TableFront
 from skssl.encoders._transformer import FTTransformer
 
-NUMBERS_AT_ONCE = 2**15  # a sequence is some hundred times as large as what it is read from
+NUMBERS_AT_ONCE = 2**15  # per chunk: a sequence is a hundred times larger than its input
 
 
 def encode(encoder: Any, views: Sequence[Tensor]) -> list[Tensor]:
-    """Embed each view of a batch; views of one shape share a pass of the encoder.
+    """Embed each view of a batch; views of the same shape share one forward pass.
 
     Parameters
     ----------
@@ -62,17 +62,16 @@ def table_encoder(
     ----------
     encoder : "auto", "ft_transformer", module or callable
         ``"auto"`` is an :class:`MLP` with two hidden layers of 256 units, ``"ft_transformer"``
-        an :class:`FTTransformer`, which reads cells by itself. A module is copied.
-        A callable receives the table front's output for X, of shape (n, n_inputs), and
-        returns a module.
+        an :class:`FTTransformer`, which reads cells directly. A module is copied. A callable
+        receives the table front's output for X, of shape (n, n_inputs), and returns a module.
     X : Tensor of shape (n, d)
         Scaled training rows.
     columns : Columns
-        What the d columns mean.
+        The meaning of the d columns.
     n_components : int
         Width of the embedding of an encoder given by its name.
     numeric : {"plain", "piecewise-linear", "periodic"}, default="plain"
-        How numbers are spelt out.
+        Numeric embeddings: see the parameter ``numeric`` of the methods.
 
     Returns
     -------
@@ -92,7 +91,7 @@ def table_encoder(
 
 
 def check_name(encoder: Any, noun: str, names: Sequence[str]) -> None:
-    """Raise ValueError if an encoder is given by a name that this modality has none of."""
+    """Raise ValueError if this modality has no encoder of the given name."""
     if isinstance(encoder, str) and encoder not in names:
         are = "are" if len(names) > 1 else "is"
         raise ValueError(
@@ -102,7 +101,7 @@ def check_name(encoder: Any, noun: str, names: Sequence[str]) -> None:
 
 
 def user_module(encoder: nn.Module | Callable[[Tensor], nn.Module], x: Tensor) -> nn.Module:
-    """Return a copy of the module given, or what the function given makes of ``x``.
+    """Return a copy of the given module, or call the given function with ``x``.
 
     Raises
     ------
@@ -131,7 +130,7 @@ def _checked_module(made: Any) -> nn.Module:
 
 
 def width_of(encoder: nn.Module, X: Tensor) -> int:
-    """Measure the width of the embeddings an encoder makes of X, in evaluation mode.
+    """Measure the width of an encoder's embeddings of X, in evaluation mode.
 
     Raises
     ------
@@ -163,12 +162,12 @@ def width_of(encoder: nn.Module, X: Tensor) -> int:
 
 
 def front_and_body(encoder: nn.Module) -> tuple[TableFront, nn.Module]:
-    """Return what makes floats of a row's cells, and the net that reads these.
+    """Return the two parts of a table encoder: the front, from cells to floats, and the net.
 
     Raises
     ------
     ValueError
-        If the encoder reads cells by itself.
+        If the encoder reads cells directly and has no such parts.
     """
     if not isinstance(encoder, TableEncoder):
         raise ValueError(
@@ -180,7 +179,7 @@ def front_and_body(encoder: nn.Module) -> tuple[TableFront, nn.Module]:
 
 
 class Steps(nn.Module):
-    """An encoder's ``sequence``: a vector for each token or time step, instead of one a row.
+    """An encoder's ``sequence``: a vector per token or time step instead of one per row.
 
     Raises
     ------

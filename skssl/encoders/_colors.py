@@ -1,37 +1,37 @@
-"""What an image shows without its colours, and the colours as bins."""
+"""Lightness of images, and their colours as bins: input and target of Colorization."""
 
 import torch
 from torch import Tensor, nn
 
-PIXELS = 10_000  # so many, at random, are clustered into colours
+PIXELS = 10_000  # random pixels that are clustered into colours
 
 
 class Lightness(nn.Module):
-    """The mean of three channels, three times over: a net that reads three need not change."""
+    """The mean of three channels, repeated three times, for nets that read three channels."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mean(1, keepdim=True).expand_as(x)
 
 
 class Colors(nn.Module):
-    """Colours found by k-means, and how much each of them is to count.
+    """Colours found by k-means, and the weight of each colour in the loss.
 
     Parameters
     ----------
     X : Tensor of shape (n, 3, height, width)
         Images, standardised.
     n_bins : int
-        Number of colours; less where X has fewer.
+        Number of colours; fewer if X has fewer.
     rebalance : float
-        1 gives a colour the inverse of its share of the pixels as its weight, 0 gives all
-        colours the same. In between, shares are mixed with even ones; the mean over pixels is 1.
+        1 weighs a colour by the inverse of its share of the pixels, 0 weighs all colours alike.
+        In between, shares are mixed with equal ones. The mean weight over pixels is 1.
     """
 
     centers: Tensor
     weight: Tensor
 
     def __init__(self, X: Tensor, n_bins: int, rebalance: float):
-        from sklearn.cluster import KMeans  # slow to import, and of no use to other methods
+        from sklearn.cluster import KMeans  # slow to import, and used here only
 
         super().__init__()
         colors = chroma(X).flatten(0, 2)
@@ -46,14 +46,14 @@ class Colors(nn.Module):
         self.register_buffer("weight", weight / (share * weight).sum())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the index of the colour nearest to each pixel's, (n, height, width)."""
+        """Return the index of the colour nearest to each pixel, (n, height, width)."""
         with torch.autocast(x.device.type, enabled=False):
             likeness = chroma(x) @ self.centers.T - self.centers.square().sum(1) / 2
         return likeness.argmax(-1)
 
 
 def chroma(x: Tensor) -> Tensor:
-    """Return the two numbers that make a colour of a lightness, (n, height, width, 2).
+    """Return the two chroma coordinates of each pixel, (n, height, width, 2).
 
     They are orthogonal to the mean of the channels and to each other: red against green, and
     both against blue.

@@ -1,4 +1,4 @@
-"""From embeddings back to images."""
+"""Decoders from embeddings to images."""
 
 import math
 
@@ -6,25 +6,25 @@ from torch import Tensor, nn
 
 from skssl.encoders._resnet import convolution
 
-SMALLEST = 4  # pixels of the side at which an image begins
+SMALLEST = 4  # pixels per side of the first map
 
 
 class Decoder(nn.Module):
-    """Convolutions that double an image, again and again, from about 4 x 4 pixels.
+    """Convolutions that repeatedly double an image, starting from about 4 x 4 pixels.
 
-    Each is followed by a shuffle of four channels into a square of four pixels, so that all
-    arithmetic is done on the smaller image.
+    Each convolution is followed by a pixel shuffle of four channels into a square of four
+    pixels, so that all arithmetic is done on the smaller image.
 
     Parameters
     ----------
     n_components : int
         Width of the embedding.
     n_channels : int
-        Channels of the image.
+        Number of channels of the image.
     size : (int, int)
-        Its height and width.
+        Height and width of the image.
     n_filters : int, default=64
-        Channels at the smallest size; each doubling halves them.
+        Number of channels at the smallest size; each doubling halves it.
 
     Shape
     -----

@@ -17,9 +17,9 @@ class EventScaler(nn.Module):
     Parameters
     ----------
     X : Tensor of shape (n, length, d)
-        Padded events; the last column is NaN where there is none.
+        Padded events; the last column is NaN at padding.
     columns : Columns
-        What the d columns mean.
+        The meaning of the d columns.
 
     Shape
     -----
@@ -38,11 +38,11 @@ class EventScaler(nn.Module):
 
 
 class EventEncoder(nn.Module):
-    """A :class:`TableFront` for single events, and the net that reads their sequence.
+    """A :class:`TableFront` for single events and a net that reads their sequence.
 
     Shape
     -----
-    (n, length, d) scaled events, NaN behind the last -> (n, n_components)
+    (n, length, d) scaled events, padded with NaN -> (n, n_components)
     """
 
     def __init__(self, front: TableFront, body: nn.Module):
@@ -51,9 +51,9 @@ class EventEncoder(nn.Module):
         self.body = body
 
     def sequence(self, x: Tensor) -> Tensor:
-        """Return what the body reads: (n, length, n_inputs), with a last column of 1 at events.
+        """Return the input of the body, (n, length, n_inputs); its last column is 1 at events.
 
-        Everything behind the last event is 0.
+        Padding is 0.
         """
         is_event = _is_event(x)
         cells = self.front(x[is_event]).float()
@@ -66,12 +66,12 @@ class EventEncoder(nn.Module):
 
 
 class MeanState(nn.Module):
-    """The mean of a GRU's states over the events, whatever padding follows.
+    """The mean of a GRU's states over the events; padding is ignored.
 
     Parameters
     ----------
     n_in : int
-        Columns of a sequence, the last being 1 at an event and 0 behind the last event.
+        Number of columns of a sequence; the last column is 1 at events and 0 at padding.
     width : int
         Width of the state.
 
@@ -111,16 +111,16 @@ def event_encoder(
     Parameters
     ----------
     encoder : "auto", module or callable
-        ``"auto"`` is :class:`MeanState`. A module is copied. A callable receives what
-        :meth:`EventEncoder.sequence` makes of X and returns a module.
+        ``"auto"`` is :class:`MeanState`. A module is copied. A callable receives
+        :meth:`EventEncoder.sequence` of X and returns a module.
     X : Tensor of shape (n, length, d)
         Scaled training sequences.
     columns : Columns
-        What the d columns of an event mean.
+        The meaning of the d columns of an event.
     n_components : int
         Width of the embedding of the ``"auto"`` encoder.
     numeric : {"plain", "piecewise-linear", "periodic"}, default="plain"
-        How the front spells numbers out.
+        Numeric embeddings: see the parameter ``numeric`` of the methods.
 
     Returns
     -------

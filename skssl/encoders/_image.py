@@ -1,4 +1,4 @@
-"""From an image's tensor to what a net can read, and back, and the encoders of images."""
+"""Scaler and encoders of images."""
 
 import math
 from collections.abc import Callable
@@ -11,22 +11,22 @@ from skssl.encoders._build import check_name, user_module
 from skssl.encoders._resnet import ResNet
 from skssl.encoders._vit import ViT
 
-NUMBERS_AT_ONCE = 2**22  # statistics are taken in chunks of about so many pixels
+NUMBERS_AT_ONCE = 2**22  # pixels per chunk in which statistics are computed
 
 
 class ImageScaler(nn.Module):
     """Subtract each channel's mean and divide by its standard deviation.
 
-    A channel that was constant is 0 everywhere.
+    A channel that is constant in ``X`` becomes 0 everywhere.
 
     Parameters
     ----------
     X : Tensor of shape (n, n_channels, height, width)
-        Images to learn from, of bytes or floats.
+        Images to learn from, bytes or floats.
     columns : None
-        Tables' scalers are told what columns mean; images have none.
+        Ignored; only tables have columns.
     subsample : int, default=10_000
-        Learn from at most so many images, evenly spaced.
+        Greatest number of images to learn from, evenly spaced.
 
     Shape
     -----
@@ -72,18 +72,18 @@ def _channel_mean(images: Tensor, of: Callable[[Tensor], Tensor]) -> Tensor:
 
 
 def small_resnet(X: Tensor, n_components: int) -> ResNet:
-    """Make a residual net for a laptop, whose depth follows the size of the images.
+    """Build a small residual net for CPUs, whose depth follows the size of the images.
 
-    Stages halve the image down to about 4 x 4 pixels. The last of them has 128 channels, and
-    each one before it half as many: 0.3 to 0.4 million parameters. At full resolution, where
-    time goes, a net for 24 pixels or more has its stem alone. Each quarter of the image has its own
-    part of the embedding, where that leaves it 16 channels or more, and four divides
-    ``n_components``.
+    Stages halve the image down to about 4 x 4 pixels. The last stage has 128 channels, and each
+    stage before it half as many: 0.3 to 0.4 million parameters. Full resolution is the most
+    expensive: there, a net for images of 24 pixels or more has only its stem. If ``n_components``
+    is a multiple of 4 and at least 64, each quarter of the image has its own part of the
+    embedding.
 
     Parameters
     ----------
     X : Tensor of shape (n, n_channels, height, width)
-        Images, whose shape alone matters.
+        Images, of which only the shape is used.
     n_components : int
         Width of the embedding.
 
@@ -125,7 +125,7 @@ def image_encoder(
     X : Tensor of shape (n, n_channels, height, width)
         Scaled training images.
     columns : None
-        Tables' encoders are told what columns mean; images have none.
+        Ignored; only tables have columns.
     n_components : int
         Width of the embedding of an encoder given by its name.
 

@@ -1,4 +1,4 @@
-"""Fixed convolutions of series: the baseline that learned encoders are measured against."""
+"""Fixed convolutional features of time series: the baseline of learned encoders."""
 
 import itertools
 import math
@@ -10,23 +10,23 @@ from torch import Tensor, nn
 
 from skssl.encoders._series import steps_of
 
-LENGTH = 9  # of a kernel
+LENGTH = 9  # weights per kernel
 MAX_DILATIONS = 32
 NUMBERS_AT_ONCE = 2**22  # convolved values in memory
 
 
 class RandomKernels(nn.Module):
-    """How often 84 fixed kernels, at several dilations, exceed thresholds taken from X.
+    """The share of steps at which 84 fixed kernels, at several dilations, exceed thresholds.
 
-    A kernel has 9 weights, of which three are 2 and six are -1. Of several channels each kernel
-    reads a random subset, summed.
+    Thresholds are quantiles of the convolutions of X. A kernel has 9 weights: three are 2 and six
+    are -1. With several channels, each kernel reads the sum of a random subset.
 
     Parameters
     ----------
     X : Tensor of shape (n, n_channels, time)
-        Scaled series, NaN where there is nothing.
+        Scaled series, NaN where values are missing.
     columns : None
-        Tables' encoders are told what columns mean; series have none.
+        Ignored; only tables have columns.
     n_features : int, default=9996
         Number of features, rounded down to a multiple of 84.
 
@@ -95,7 +95,7 @@ class RandomKernels(nn.Module):
 
 
 def _dilations(length: int, per_kernel: int) -> tuple[list[int], list[int]]:
-    """Return the dilations, spread evenly over powers of 2, and the number of features of each."""
+    """Return the dilations, evenly spaced powers of 2, and the number of features of each."""
     largest = max(0.0, math.log2(max(1, length - 1) / (LENGTH - 1)))
     n = min(per_kernel, MAX_DILATIONS)
     powers = torch.linspace(0, largest, n)
@@ -106,7 +106,7 @@ def _dilations(length: int, per_kernel: int) -> tuple[list[int], list[int]]:
 
 
 def _channels(n: int, n_channels: int) -> Tensor:
-    """Draw for each of n kernels which channels it reads: few more often than many."""
+    """Draw the channels that each of n kernels reads: few channels are likelier than many."""
     if n_channels == 1:
         return torch.ones(n, 1)
     count = (2 ** (torch.rand(n) * math.log2(min(n_channels, LENGTH) + 1))).int()

@@ -14,8 +14,8 @@ class MLP(nn.Module):
     *widths : int
         Width of the input, of each hidden layer, and of the output.
     activated : bool, default=False
-        Whether the output, too, is normalised and passed through ReLU. Encoders' are:
-        their embeddings serve small classifiers better than a linear output does.
+        Whether the output is normalised and passed through ReLU, too. Encoders do so: small
+        classifiers work better on such embeddings than on a linear output.
 
     Shape
     -----
@@ -37,7 +37,7 @@ class MLP(nn.Module):
         self.stack = nn.ModuleList(layers if activated else [*layers, nn.Linear(*pairs[-1])])
 
     def layers(self, x: Tensor) -> list[Tensor]:
-        """Return the output of every layer, the last one's being the net's."""
+        """Return the output of every layer; the last one is the net's output."""
         outputs = []
         for layer in self.stack:
             x = layer(x)

@@ -1,4 +1,4 @@
-"""Embeddings of single numbers: a net bends more easily along a number that is spelt out."""
+"""Numeric embeddings: a net fits steps and waves more easily on several features per number."""
 
 import math
 
@@ -7,20 +7,20 @@ from torch import Tensor, nn
 
 
 def quantile_edges(X: Tensor, n_bins: int, subsample: int = 100_000) -> list[Tensor]:
-    """Return the distinct edges of each column's quantile bins, holes left out.
+    """Return the distinct edges of each column's quantile bins; missing values are ignored.
 
     Parameters
     ----------
     X : Tensor of shape (n, d)
         Numbers.
     n_bins : int
-        At most so many bins a column; ties leave fewer.
+        Greatest number of bins per column; ties give fewer.
     subsample : int, default=100_000
-        Look at no more rows than about this many, evenly spaced.
+        Approximate greatest number of rows to use, evenly spaced.
 
     Returns
     -------
-    edges : list of Tensor of shape (1 to n_bins + 1,), or (0,) for a column of holes alone
+    edges : list of Tensor of shape (1 to n_bins + 1,), or (0,) for an all-missing column
         In ascending order.
     """
     at = torch.linspace(0, 1, n_bins + 1, device=X.device)
@@ -29,23 +29,23 @@ def quantile_edges(X: Tensor, n_bins: int, subsample: int = 100_000) -> list[Ten
 
 
 def _distinct(column: Tensor, at: Tensor) -> Tensor:
-    # "lower" takes values the column has: it makes up no bin between the two of a binary one
+    # "lower" takes values of the column: a binary column gets no bin between its two values
     return column.quantile(at, interpolation="lower").unique() if len(column) else column
 
 
 class PiecewiseLinear(nn.Module):
-    """Spell each number out as how far it has come through each quantile bin of its column.
+    """Encode each number by the share of each quantile bin of its column that lies below it.
 
-    A bin wholly below the number reads 1, one above it 0, and its own the share of the
-    width that lies below. Columns of a single bin (constant, or of two values) are left
-    out: they would say nothing new. A missing number is all zeros.
+    The share is 1 for bins below the number, 0 for bins above it, and in between for the bin that
+    holds it. Columns of a single bin (constant, or of two values) are left out, because they
+    would add nothing. A missing number is all zeros.
 
     Parameters
     ----------
     X : Tensor of shape (n, d)
         Scaled numbers.
     n_bins : int, default=8
-        At most so many bins a column.
+        Greatest number of bins per column.
 
     Shape
     -----
@@ -85,7 +85,7 @@ class PiecewiseLinear(nn.Module):
 
 
 class Periodic(nn.Module):
-    """Read each number by sines and cosines of learned frequencies, then a layer per column.
+    """Encode each number by sines and cosines of learned frequencies, then a layer per column.
 
     A missing number is all zeros.
 
@@ -94,11 +94,11 @@ class Periodic(nn.Module):
     X : Tensor of shape (n, d)
         Scaled numbers.
     n_frequencies : int, default=16
-        Frequencies of each column.
+        Number of frequencies per column.
     width : int, default=8
-        Outputs of each column.
+        Number of outputs per column.
     scale : float, default=0.1
-        Standard deviation of the frequencies to start from, in turns per unit of x.
+        Standard deviation of the initial frequencies, in turns per unit of x.
 
     Shape
     -----
@@ -136,8 +136,8 @@ class Periodic(nn.Module):
         return (out.relu() * ~x.isnan()[:, :, None]).flatten(1)
 
 
-def spell(X: Tensor, numeric: str) -> PiecewiseLinear | Periodic | None:
-    """Make what stands beside the plain numbers, if anything.
+def numeric_embedding(X: Tensor, numeric: str) -> PiecewiseLinear | Periodic | None:
+    """Build the extra numeric embedding, if one is configured.
 
     Parameters
     ----------

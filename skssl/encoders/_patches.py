@@ -1,4 +1,4 @@
-"""Predict patches of images that an encoder has not seen from the tokens of those it has."""
+"""Predict hidden patches of images from the tokens of the visible ones."""
 
 import math
 from typing import Any, cast
@@ -16,7 +16,7 @@ def check_patches(encoder: Any, X: Tensor, method: str) -> int:
     Raises
     ------
     ValueError
-        If the encoder does not read images as patches, or X as one patch only.
+        If the encoder does not read images as patches, or reads X as a single patch.
     """
     if not (hasattr(encoder, "tokens") and hasattr(encoder, "patch_size")):
         raise ValueError(
@@ -37,14 +37,14 @@ def check_patches(encoder: Any, X: Tensor, method: str) -> int:
 def split_patches(
     n: int, n_patches: int, mask_ratio: float, device: torch.device | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Draw which patches of each image are seen, and which are hidden: at least one each.
+    """Draw which patches of each image are visible and which are hidden: at least one of each.
 
     Returns
     -------
     seen : Tensor of shape (n, n_seen)
-        Numbers of patches, in no order.
+        Indices of the visible patches, in random order.
     hidden : Tensor of shape (n, n_patches - n_seen)
-        The others.
+        Indices of the hidden patches.
     """
     n_seen = min(max(1, round(n_patches * (1 - mask_ratio))), n_patches - 1)
     order = torch.rand(n, n_patches, device=device).argsort(1)
@@ -56,7 +56,7 @@ def block_size(
 ) -> tuple[int, int]:
     """Draw the height and width, in patches, of a block.
 
-    ``scale`` is the range of its share of the patches, ``aspect`` that of height to width.
+    ``scale`` is the range of its share of the patches, ``aspect`` the range of height / width.
     """
     share, ratio = (float(torch.empty(()).uniform_(*limits)) for limits in (scale, aspect))
     area = share * grid[0] * grid[1]
@@ -65,12 +65,12 @@ def block_size(
 
 
 def draw_blocks(n: int, n_blocks: int, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Draw where blocks of one size stand in each image.
+    """Draw the positions of blocks of one size in each image.
 
     Returns
     -------
     patches : Tensor of shape (n, n_blocks, height * width of a block)
-        The numbers of their patches, row by row.
+        Indices of their patches, row by row.
     """
     (rows, columns), (height, width) = grid, size
     top = torch.randint(rows - height + 1, (n, n_blocks, 1, 1)) + torch.arange(height)[:, None]
@@ -79,23 +79,23 @@ def draw_blocks(n: int, n_blocks: int, grid: tuple[int, int], size: tuple[int, i
 
 
 def parts_outside(context: Tensor, blocks: Tensor, n_patches: int) -> tuple[Tensor, Tensor]:
-    """Draw patches of the context that are in no block, as many for each image.
+    """Draw the same number of context patches outside all blocks for each image.
 
-    So many as the median image has: those that have fewer take over another one's blocks.
+    The number is that of the median image. Images that have fewer take the blocks of another.
 
     Parameters
     ----------
     context : Tensor of shape (n, 1, c)
-        Numbers of patches.
+        Indices of patches.
     blocks : Tensor of shape (n, n_blocks, m)
-        Numbers of patches to leave out.
+        Indices of the patches to leave out.
     n_patches : int
-        Patches of an image.
+        Number of patches of an image.
 
     Returns
     -------
     seen : Tensor of shape (n, t)
-        Patches of the context; one of a block, where blocks cover it all.
+        Patches of the context; if blocks cover all of it, one patch of a block.
     blocks : Tensor of shape (n, n_blocks, m)
         The blocks of each image.
     """
@@ -112,9 +112,9 @@ def parts_outside(context: Tensor, blocks: Tensor, n_patches: int) -> tuple[Tens
 
 
 def unlike_others(tokens: Tensor) -> Tensor:
-    """Return tokens (n, t, d) less the mean of each place over the batch, features scaled.
+    """Return tokens (n, t, d) minus the mean of each position over the batch, scaled.
 
-    Of tokens as they are, most could be told from where the patch stands.
+    Without this, most of a token could be predicted from the position of its patch.
     """
     tokens = tokens.float()
     tokens = tokens - tokens.mean(0)
@@ -122,19 +122,19 @@ def unlike_others(tokens: Tensor) -> Tensor:
 
 
 class PatchPredictor(nn.Module):
-    """A narrow transformer over tokens and, in the place of what is wanted, one mask token.
+    """A narrow transformer over tokens and a mask token for each wanted patch.
 
-    What tells the mask tokens from each other is where they stand. Positions are standardised
-    over the grid: those of neighbours are much alike, which made attention slow to learn.
+    Mask tokens differ in their positions only. Positions are standardised over the grid:
+    otherwise those of neighbours are so similar that attention is slow to learn.
 
     Parameters
     ----------
     width : int
         Width of the encoder's tokens.
     grid : (int, int)
-        Patches below and beside each other in an image.
+        Number of rows and columns of patches in an image.
     dim : int
-        Width inside, and of the output.
+        Width of the hidden layers and of the output.
     n_layers : int
         Number of blocks.
 
@@ -155,7 +155,7 @@ class PatchPredictor(nn.Module):
     def forward(
         self, tokens: Tensor, seen: Tensor, wanted: Tensor, grid: tuple[int, int] | None = None
     ) -> Tensor:
-        """Predict; ``grid`` is that of images of another size, over the same area."""
+        """Predict the wanted patches; ``grid`` is that of images of another size."""
         positions = cast(Tensor, self.positions)
         if grid is not None and grid != self.grid:
             positions = self._of(grid, positions.shape[1]).to(positions)
@@ -179,13 +179,13 @@ class PatchDecoder(nn.Module):
     width : int
         Width of the encoder's tokens.
     X : Tensor of shape (n, n_channels, height, width)
-        Images, whose shape alone matters.
+        Images, of which only the shape is used.
     patch_size : int
         Side of a patch.
     dim, n_layers : int
         Width and number of blocks of the predictor.
     mask_ratio : float
-        Share of the patches that :meth:`fill` hides, the same ones of every image.
+        Share of the patches that :meth:`fill` hides, the same ones in every image.
 
     Attributes
     ----------
@@ -214,7 +214,7 @@ class PatchDecoder(nn.Module):
         self.register_buffer("hidden", unpatchify(hidden[None], patch_size, size)[0, 0].bool())
 
     def fill(self, encoder: Any, x: Tensor) -> Tensor:
-        """Return images with their hidden patches as the encoder's tokens of the others tell."""
+        """Return images whose hidden patches are predicted from the tokens of the others."""
         seen, unseen = self.seen.expand(len(x), -1), self.unseen.expand(len(x), -1)
         made = self.pixels(self.predictor(encoder.tokens(x, seen), seen, unseen))
         patches = patchify(x, self.patch_size)

@@ -1,4 +1,4 @@
-"""A recurrent encoder of series, which looks back only; and which encoder series take."""
+"""A recurrent encoder of time series, and the builder of series encoders."""
 
 import math
 from collections.abc import Callable
@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from skssl.encoders._build import check_name, user_module
-from skssl.encoders._series import TemporalConvNet, WithoutHoles, pooled, steps_of
+from skssl.encoders._series import MissingAsZeros, TemporalConvNet, pooled, steps_of
 from skssl.encoders._series_transformer import SeriesTransformer
 
-STRETCHES = 128  # of a series: the recurrent net reads them one after the other
-PATCH, LEAST_PATCHES = 12, 8  # steps of a patch, fewer where that makes too few patches
+STRETCHES = 128  # per series: the recurrent net reads them one after the other
+PATCH, LEAST_PATCHES = 12, 8  # steps per patch, fewer if a series has too few patches
 
 
 def check_causal(encoder: Any, X: Tensor, method: str) -> tuple[int, int, int]:
@@ -21,7 +21,7 @@ def check_causal(encoder: Any, X: Tensor, method: str) -> tuple[int, int, int]:
     Raises
     ------
     ValueError
-        If the encoder does not read series stretch by stretch, or they have one only.
+        If the encoder does not read series stretch by stretch, or reads a single stretch.
     """
     if not all(hasattr(encoder, name) for name in ("local", "context", "steps")):
         raise ValueError(
@@ -41,24 +41,24 @@ def check_causal(encoder: Any, X: Tensor, method: str) -> tuple[int, int, int]:
 
 
 class CausalGRU(nn.Module):
-    """A local encoder of short stretches, and a GRU that has read all of them so far.
+    """A local encoder of short stretches, followed by a GRU over the stretches.
 
     Parameters
     ----------
     n_channels : int
-        Channels of a series.
+        Number of channels of a series.
     n_components : int
         Width of the GRU's state, and so of the embedding.
     width : int, default=64
-        Width of what the local encoder makes of a stretch.
+        Width of the local encoding of a stretch.
     stride : int, default=1
-        Length of a stretch; they do not overlap.
+        Number of steps in a stretch; stretches do not overlap.
     pooling : {"mean", "max"} or None, default="mean"
-        How the states of all stretches become a series' embedding; None is the mean.
+        How the states of all stretches become the embedding of a series; None is the mean.
 
     Shape
     -----
-    (n, n_channels, time), NaN where there is nothing -> (n, n_components)
+    (n, n_channels, time), NaN where values are missing -> (n, n_components)
 
     References
     ----------
@@ -90,7 +90,7 @@ class CausalGRU(nn.Module):
         self.gru = nn.GRU(width, n_components, batch_first=True)
 
     def local(self, x: Tensor) -> Tensor:
-        """Return what is made of each stretch by itself, (n, n_stretches, width)."""
+        """Return the local encoding of each stretch, (n, n_stretches, width)."""
         parts = self._stretches(x)
         seen = ~parts.isnan()
         h = self.stretch(torch.cat([parts.nan_to_num(0.0), seen.to(parts.dtype)], 2))
@@ -101,28 +101,28 @@ class CausalGRU(nn.Module):
         return self.context(self.local(x))
 
     def context(self, h: Tensor) -> Tensor:
-        """Return the states, given what the local encoder makes of each stretch."""
+        """Return the states, given the local encoding of each stretch."""
         if torch.compiler.is_exporting():
             return _exported(self.gru, nn.functional.gelu(h))
         with torch.autocast(h.device.type, enabled=False):
             return self.gru(nn.functional.gelu(h).float())[0]
 
     def steps(self, x: Tensor) -> Tensor:
-        """Return which stretches there are, (n, n_stretches) bool."""
+        """Return the stretches from the first to the last known one, (n, n_stretches) bool."""
         return steps_of(self._stretches(x).mT)
 
     def forward(self, x: Tensor) -> Tensor:
         return pooled(self.sequence(x), self.steps(x), self.pooling)
 
     def _stretches(self, x: Tensor) -> Tensor:
-        """Return (n, n_stretches, n_channels * stride), NaN behind the last step."""
+        """Cut series into stretches, (n, n_stretches, n_channels * stride), padded with NaN."""
         more = -x.shape[2] % self.stride
         x = nn.functional.pad(x, (0, more), value=torch.nan)
         return x.unflatten(2, (-1, self.stride)).permute(0, 2, 1, 3).flatten(2)
 
 
 def _exported(gru: nn.GRU, h: Tensor) -> Tensor:
-    """Return the states of a GRU by ONNX's own: torch exports one step after the other."""
+    """Return the states of a GRU by the operator of ONNX: torch would unroll the steps."""
     weights = [_reordered(weight) for weight in gru.all_weights[0][:2]]
     bias = torch.cat([_reordered(bias) for bias in gru.all_weights[0][2:]], 1)
     states = torch.onnx.ops.symbolic(
@@ -162,7 +162,7 @@ def series_encoder(
     X : Tensor of shape (n, n_channels, time)
         Scaled training series.
     columns : None
-        Tables' encoders are told what columns mean; series have none.
+        Ignored; only tables have columns.
     n_components : int
         Width of the embedding of an encoder given by its name.
     pooling : {"max", "mean"} or None, default="max"
@@ -176,7 +176,7 @@ def series_encoder(
     check_name(encoder, "series", ("auto", "gru", "transformer"))
     if not isinstance(encoder, str):
         made = user_module(encoder, X[:256])
-        return made if hasattr(made, "sequence") else WithoutHoles(made)
+        return made if hasattr(made, "sequence") else MissingAsZeros(made)
     if encoder == "transformer":
         patch_size = min(PATCH, max(1, X.shape[2] // LEAST_PATCHES))
         return SeriesTransformer(X.shape[1], n_components, patch_size, pooling=pooling)

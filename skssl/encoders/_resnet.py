@@ -10,27 +10,27 @@ from torch import Tensor, nn
 class ResNet(nn.Module):
     """Residual net with a 3x3 stem, without max-pooling, for images of about 8 to 100 pixels.
 
-    Each stage but the first halves height and width. The embedding is the mean over what is
-    left of the image, or over each part of a coarse grid on it, so images of other sizes, such as
-    small crops, can be read as well.
+    Each stage but the first halves height and width. The embedding is the mean over the last
+    feature map, or over each cell of a coarse grid on it, so the net reads images of other sizes,
+    such as small crops, as well.
 
     Parameters
     ----------
     n_channels : int
-        Channels of an image.
+        Number of channels of an image.
     widths : sequence of int, default=(64, 128, 256, 512)
-        Channels of each stage.
+        Number of channels of each stage.
     n_blocks : sequence of int, default=(2, 2, 2, 2)
-        Residual blocks of each stage, of two 3x3 convolutions each. The first may be 0: then
-        the stem alone sees full resolution, and nets are cheap.
+        Number of residual blocks of each stage, of two 3x3 convolutions each. The first may be
+        0: then only the stem works at full resolution, which is cheap.
     n_components : int, default=None
-        Width of the embedding. Where means of the last stage have another, a 1x1 convolution
-        before the mean leads there; None takes theirs.
+        Width of the embedding. If the means of the last stage have another width, a 1x1
+        convolution is added before the mean. None keeps their width.
     stem_stride : int, default=1
-        2 lets the stem halve height and width too, which is several times cheaper.
+        With 2 the stem halves height and width, too, which is several times cheaper.
     grid : int, default=1
-        Rows and columns of the grid whose parts have a mean of their own in the embedding, one
-        after the other. ``n_components`` is a multiple of its square.
+        Number of rows and columns of the grid whose cells are averaged separately and
+        concatenated. ``n_components`` must be a multiple of its square.
 
     Shape
     -----
@@ -77,16 +77,16 @@ class ResNet(nn.Module):
         if n_components not in (None, n_parts * widths[-1]):
             stages.append(convolution(widths[-1], n_components // n_parts, 1))
         self.stages = nn.ModuleList(stages)
-        # weights laid out so make maps laid out so, on which convolutions and norms are faster
+        # channels-last weights give channels-last maps, on which convolutions are faster
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """Return the feature maps of each stage, the embedding being means of the last.
+        """Return the feature maps of each stage; the embedding is the means of the last.
 
         Returns
         -------
         maps : list of Tensor of shape (n, width, height, width)
-            One more than there are stages where ``n_components`` asks for a width of its own.
+            One per stage, and one more if ``n_components`` required a 1x1 convolution.
         """
         x = self.stem(x)
         outputs = []
@@ -96,7 +96,7 @@ class ResNet(nn.Module):
         return outputs
 
     def layers(self, x: Tensor) -> list[Tensor]:
-        """Return the maps of each stage as vectors (n, width): their means, last the embedding."""
+        """Return the means of each stage's maps, (n, width), and last the embedding."""
         *lower, last = self.maps(x)
         return [*(stage.mean((2, 3)) for stage in lower), self._embedded(last)]
 

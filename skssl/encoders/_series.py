@@ -1,4 +1,4 @@
-"""Encoders of series, and what they share: scaling, which steps there are, pooling over them."""
+"""Encoders of time series, their scaler, and pooling over steps."""
 
 import inspect
 import math
@@ -16,7 +16,7 @@ class SeriesScaler(nn.Module):
     X : Tensor of shape (n, n_channels, time)
         Series to learn from.
     columns : None
-        Tables' scalers are told what columns mean; series have none.
+        Ignored; only tables have columns.
 
     Shape
     -----
@@ -51,7 +51,7 @@ class SeriesScaler(nn.Module):
 
 
 def steps_of(x: Tensor) -> Tensor:
-    """Return which steps lie between the first and the last that each series has, (n, time) bool.
+    """Return the steps from the first to the last known one of each series, (n, time) bool.
 
     Parameters
     ----------
@@ -71,16 +71,16 @@ def steps_of(x: Tensor) -> Tensor:
 
 
 def pooled(h: Tensor, steps: Tensor, pooling: str | None) -> Tensor:
-    """Return one row a series, (n, d), of its steps (n, time, d).
+    """Pool the steps (n, time, d) of each series to one row, (n, d).
 
     Parameters
     ----------
     h : Tensor of shape (n, time, d)
-        What a net makes of each step.
+        Embedding of each step.
     steps : bool Tensor of shape (n, time)
-        The steps that there are; a series without any is zeros.
+        Which steps exist; a series without any becomes zeros.
     pooling : {"max", "mean"} or None
-        How; None is the mean.
+        How to pool; None is the mean.
     """
     inside = steps[:, :, None]
     if pooling != "max":
@@ -90,28 +90,27 @@ def pooled(h: Tensor, steps: Tensor, pooling: str | None) -> Tensor:
 
 
 class TemporalConvNet(nn.Module):
-    """Dilated convolutions over time with residual connections, and the maximum over all steps.
+    """Dilated convolutions over time with residual connections, pooled over all steps.
 
-    Those of the last block pass one more layer. Steps that are missing are zeros behind the first
-    layer. Neither the padding of shorter
-    series nor the length of the batch changes the embedding.
+    One more layer follows the last block. Missing steps are zeros after the first layer. Neither
+    the padding of shorter series nor the length of the batch changes the embedding.
 
     Parameters
     ----------
     n_channels : int
-        Channels of a series.
+        Number of channels of a series.
     n_components : int
         Width of the embedding.
     width : int, default=64
-        Channels inside.
+        Number of channels of the hidden layers.
     n_layers : int, default=10
-        Blocks of two convolutions, the dilation doubling from block to block.
+        Number of blocks of two convolutions; the dilation doubles from block to block.
     pooling : {"max", "mean"} or None, default="max"
-        How steps become a series' embedding; None is the mean.
+        How the steps become the embedding of a series; None is the mean.
 
     Shape
     -----
-    (n, n_channels, time), NaN where there is nothing -> (n, n_components)
+    (n, n_channels, time), NaN where values are missing -> (n, n_components)
 
     References
     ----------
@@ -143,14 +142,14 @@ class TemporalConvNet(nn.Module):
         self.head = nn.Conv1d(width, n_components, 1)
 
     def sequence(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Return what the net makes of each step, in the light of those around it.
+        """Return the embedding of each step, contextualised by the steps around it.
 
         Parameters
         ----------
         x : Tensor of shape (n, n_channels, time)
-            Series, NaN where there is nothing.
+            Series, NaN where values are missing.
         keep : bool Tensor of shape (n, time), optional
-            The steps that are read; all by default.
+            The steps to read; all by default.
 
         Returns
         -------
@@ -176,15 +175,15 @@ class _Block(nn.Module):
         self.second = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
 
     def forward(self, x: Tensor, inside: Tensor) -> Tensor:
-        # outside is kept 0 throughout, or padding would speak to the steps before it
+        # padding stays 0 in every layer: otherwise it would change the steps before it
         h = self.first(nn.functional.gelu(x)) * inside
         return x + self.second(nn.functional.gelu(h)) * inside
 
 
 def check_sequence(encoder: Any, X: Tensor, method: str, hides: bool = True) -> None:
-    """Raise ValueError unless an encoder says what it makes of each step of a series.
+    """Raise ValueError unless an encoder embeds each step of a series by ``sequence(x)``.
 
-    Whoever ``hides`` steps from it tells it which: ``sequence(x, keep=...)``.
+    A method that ``hides`` steps needs ``sequence(x, keep=...)``.
     """
     sequence = getattr(encoder, "sequence", None)
     is_told = sequence is not None and "keep" in inspect.signature(sequence).parameters
@@ -198,10 +197,10 @@ def check_sequence(encoder: Any, X: Tensor, method: str, hides: bool = True) -> 
 
 
 def places_of(encoder: Any, X: Tensor) -> int:
-    """Return at how many places of a series or a clip an encoder computes, in evaluation mode.
+    """Return the number of places of a series or a clip at which an encoder computes.
 
-    Of a series they are what its ``sequence`` returns: steps, stretches or patches; all steps
-    without it. Of a clip they are squares of 4 x 4 pixels in one run of frames.
+    For a series, places are the rows of its ``sequence``: steps, stretches or patches; all steps
+    if it has no such method. For a clip, they are squares of 4 x 4 pixels in one run of frames.
 
     Examples
     --------
@@ -221,8 +220,8 @@ def places_of(encoder: Any, X: Tensor) -> int:
     return n_places
 
 
-class WithoutHoles(nn.Module):
-    """A user's module, which is shown zeros, the mean, where a series is NaN."""
+class MissingAsZeros(nn.Module):
+    """A user's module that reads zeros, the mean, instead of missing values."""
 
     def __init__(self, body: nn.Module):
         super().__init__()

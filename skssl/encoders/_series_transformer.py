@@ -1,4 +1,4 @@
-"""A transformer over the patches of a series."""
+"""A transformer over the patches of time series."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from torch import Tensor, nn
 from skssl.encoders._series import pooled
 from skssl.encoders._transformer import Block, attend, choose_heads
 
-LEAST_SCALE = 1e-3  # of a series that hardly varies
+LEAST_SCALE = 1e-3  # standard deviation of a series that hardly varies
 
 
 def check_series_patches(encoder: Any, X: Tensor, method: str) -> tuple[int, int]:
-    """Return the width of an encoder's tokens, and how many numbers a patch holds.
+    """Return the width of an encoder's tokens and the number of values in a patch.
 
     Raises
     ------
     ValueError
-        If the encoder does not read series as patches, or X as one patch only.
+        If the encoder does not read series as patches, or reads X as a single patch.
     """
     if not all(hasattr(encoder, name) for name in ("patches", "tokens")):
         raise ValueError(
@@ -38,30 +38,30 @@ def check_series_patches(encoder: Any, X: Tensor, method: str) -> tuple[int, int
 
 
 class SeriesTransformer(nn.Module):
-    """Transformer whose tokens are patches of a series, and the mean over them.
+    """Transformer whose tokens are patches of a series; the embedding is their mean.
 
-    Each series is standardised by itself before it is cut; its level and scale, which that takes
-    away, are told to every token. Patches without any value are not read.
+    Each series is standardised by its own mean and scale before it is cut into patches, and every
+    token is told that mean and scale. Patches without any value are ignored.
 
     Parameters
     ----------
     n_channels : int
-        Channels of a series; a patch holds all of them.
+        Number of channels of a series; a patch holds all of them.
     width : int, default=128
         Length of a token, and so of the embedding.
     patch_size : int, default=12
-        Steps of a patch; patches do not overlap.
+        Number of steps in a patch; patches do not overlap.
     n_layers : int, default=3
         Number of blocks.
     n_heads : int, default=None
-        Attention heads of a block; they divide ``width``. None takes one for every 32 numbers
-        of a token.
+        Number of attention heads; must divide ``width``. None is one head per 32 numbers of a
+        token.
     pooling : {"mean", "max"} or None, default="mean"
         How the tokens of a series become its embedding; None is the mean.
 
     Shape
     -----
-    (n, n_channels, time), NaN where there is nothing -> (n, width)
+    (n, n_channels, time), NaN where values are missing -> (n, width)
 
     References
     ----------
@@ -96,12 +96,12 @@ class SeriesTransformer(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def patches(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the patches of standardised series, and what standardised them.
+        """Return the patches of standardised series, and their means and scales.
 
         Returns
         -------
         patches : Tensor of shape (n, n_patches, n_channels * patch_size)
-            NaN where there is nothing.
+            NaN where values are missing.
         level : Tensor of shape (n, 2 * n_channels)
             Means and logarithms of the standard deviations.
         """
@@ -113,11 +113,11 @@ class SeriesTransformer(nn.Module):
         return patches, torch.cat([mean, scale.log()], 1)[:, :, 0]
 
     def tokens(self, patches: Tensor, level: Tensor) -> Tensor:
-        """Return the patches of each series in the light of each other, (n, n_patches, width)."""
+        """Return the patches of each series contextualised by each other, (n, n_patches, width)."""
         known = ~patches.isnan()
         read = torch.cat([patches.nan_to_num(0.0), known.to(patches.dtype)], 2)
         h = self.embed(read) + self.level(level)[:, None] + _positions(read, len(self.norm.bias))
-        seen = known.any(2) | ~known.flatten(1).any(1)[:, None]  # a series of nothing reads it
+        seen = known.any(2) | ~known.flatten(1).any(1)[:, None]  # an all-missing series reads all
 
         def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             return attend(query, key, value, seen[:, None, None, :])
@@ -127,7 +127,7 @@ class SeriesTransformer(nn.Module):
         return self.norm(h)
 
     def sequence(self, x: Tensor) -> Tensor:
-        """Return one vector a patch, (n, n_patches, width)."""
+        """Return one vector per patch, (n, n_patches, width)."""
         return self.tokens(*self.patches(x))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ class SeriesTransformer(nn.Module):
 
 
 def _positions(x: Tensor, width: int) -> Tensor:
-    """Return sines and cosines of the place of each patch, (n_patches, width)."""
+    """Return sinusoidal positions of the patches, (n_patches, width)."""
     frequency = 1000 ** -(torch.arange(-(-width // 2), device=x.device) / (width // 2 + 1))
     angle = torch.arange(x.shape[1], device=x.device)[:, None] * frequency
     return torch.stack([angle.sin(), angle.cos()], 2).flatten(1)[:, :width].to(x.dtype)

@@ -1,31 +1,31 @@
-"""From a table's tensor to the floats a net can read, and back: scaler and table front."""
+"""Scalers of tables, and the table front: from columns to floats that a net can read."""
 
 import torch
 from torch import Tensor, nn
 
 from skssl._data._columns import Columns
-from skssl.encoders._numbers import spell
+from skssl.encoders._numbers import numeric_embedding
 
 ONE_HOT_LIMIT = 20  # columns of more categories than this get a learned embedding
-FEW = 128  # numbers of a column: one search after the other is faster
+FEW = 128  # numbers per column, below which torch's own search is faster
 
 
 class QuantileScaler(nn.Module):
     """Map each numeric column to a normal distribution by interpolating between quantiles.
 
-    Category codes and missing cells pass through. Knots are kept, and compared, in float64:
-    three timestamps 30 s apart are one number in float32. The result is float32.
+    Category codes and missing cells pass through. Knots are stored and compared in float64,
+    because three timestamps 30 s apart are one number in float32. The result is float32.
 
     Parameters
     ----------
     X : Tensor of shape (n, d)
         Rows to learn from.
     columns : Columns
-        What the d columns mean.
+        The meaning of the d columns.
     n_knots : int, default=64
-        At most so many quantiles a column.
+        Greatest number of quantiles per column.
     subsample : int, default=100_000
-        Learn from at most so many rows, evenly spaced.
+        Greatest number of rows to learn from, evenly spaced.
 
     Shape
     -----
@@ -82,12 +82,12 @@ class QuantileScaler(nn.Module):
 
 
 def _segment(knots: Tensor, numbers: Tensor) -> Tensor:
-    """Return the place of the last knot (d, k) that is no larger than a number (d, n), or 0."""
+    """Return the index of the last knot (d, k) not above each number (d, n); at least 0."""
     if torch.compiler.is_exporting():  # ONNX has no searchsorted; this takes more memory
         return (numbers[:, :, None] >= knots[:, None]).sum(2).sub_(1).clamp_(min=0)
     if numbers.shape[1] < FEW:
         return torch.searchsorted(knots, numbers, right=True).sub_(1).clamp_(min=0)
-    # The same search for all numbers at a time: no branches, which processors guess wrongly.
+    # A binary search for all numbers at once, without branches, which processors mispredict.
     last = knots.shape[1] - 1
     found = torch.zeros_like(numbers, dtype=torch.int64)
     for bit in reversed(range(last.bit_length())):
@@ -104,9 +104,9 @@ class Standardizer(nn.Module):
     X : Tensor of shape (n, d)
         Rows to learn from.
     columns : Columns
-        What the d columns mean.
+        The meaning of the d columns.
     limit : float, default=5.0
-        The result lies between minus this and this; a hole is 0.
+        The result is clipped to ``[-limit, limit]``; a missing value is 0.
 
     Shape
     -----
@@ -131,7 +131,7 @@ class Standardizer(nn.Module):
 
 
 class SideBySide(nn.Module):
-    """The outputs of several modules, one behind the other along the columns."""
+    """The outputs of several modules, concatenated along the columns."""
 
     def __init__(self, *parts: nn.Module):
         super().__init__()
@@ -144,7 +144,7 @@ class SideBySide(nn.Module):
 def _quantile_knots(column: Tensor, n_knots: int) -> tuple[Tensor, Tensor]:
     """Return at most n_knots distinct values and the normal quantile of each one's mid-rank."""
     column = column[~column.isnan()]
-    if len(column) == 0:  # nothing is known of its values: they stay missing, either way
+    if len(column) == 0:  # an all-missing column stays missing, in both directions
         return torch.full((1,), torch.nan, dtype=torch.float64), torch.zeros(1).double()
     values, counts = column.unique(return_counts=True)
     rank = (counts.cumsum(0) - counts / 2) / len(column)
@@ -156,22 +156,22 @@ def _quantile_knots(column: Tensor, n_knots: int) -> tuple[Tensor, Tensor]:
 
 
 class TableFront(nn.Module):
-    """Turn scaled numbers, codes and holes into the floats a net can read.
+    """Turn scaled numbers, category codes and missing values into floats that a net can read.
 
-    Missing numbers become 0 and, where a column had holes in training, an indicator says
-    so. Categories are one-hot up to ``one_hot_limit`` and a learned embedding above; a
-    missing or unseen one is all zeros.
+    Missing numbers become 0, with an indicator if the column had missing values in training.
+    Columns of up to ``one_hot_limit`` categories are one-hot encoded, others have a learned
+    embedding; a missing or unseen category is all zeros.
 
     Parameters
     ----------
     X : Tensor of shape (n, d)
-        Scaled rows, as the encoder will see them in training.
+        Scaled training rows.
     columns : Columns
-        What the d columns mean.
+        The meaning of the d columns.
     one_hot_limit : int, default=20
-        Columns of more categories than this are embedded.
+        Greatest number of categories of a one-hot encoded column.
     numeric : {"plain", "piecewise-linear", "periodic"}, default="plain"
-        What stands beside the plain numbers: nothing, :class:`PiecewiseLinear` or
+        Numeric embedding beside the plain numbers: none, :class:`PiecewiseLinear` or
         :class:`Periodic`.
 
     Shape
@@ -192,9 +192,9 @@ class TableFront(nn.Module):
         cardinality = self.cardinality = columns.cardinality
         one_hot = [j for j in columns.categorical if cardinality[j] <= one_hot_limit]
         self.numeric = columns.numeric
-        self.numbers = spell(X[:, self.numeric], numeric)
+        self.numbers = numeric_embedding(X[:, self.numeric], numeric)
         self.embedded = [j for j in columns.categorical if cardinality[j] > one_hot_limit]
-        self.holes = [j for j in range(X.shape[1]) if bool(X[:, j].isnan().any())]
+        self.with_missing = [j for j in range(X.shape[1]) if bool(X[:, j].isnan().any())]
         self.one_hot = [j for j in one_hot for _ in range(cardinality[j])]
         levels = [float(level) for j in one_hot for level in range(cardinality[j])]
         self.register_buffer("levels", torch.tensor(levels))
@@ -205,7 +205,7 @@ class TableFront(nn.Module):
         self.n_features_out = (
             len(self.numeric)
             + (self.numbers.n_features_out if self.numbers else 0)
-            + len(self.holes)
+            + len(self.with_missing)
             + len(self.one_hot)
             + sum(min(50, (cardinality[j] + 1) // 2) for j in self.embedded)
         )
@@ -218,8 +218,8 @@ class TableFront(nn.Module):
         parts = [numbers.nan_to_num()]
         if self.numbers is not None:
             parts.append(self.numbers(numbers))
-        if self.holes:
-            parts.append(x[:, self.holes].isnan().to(x.dtype))
+        if self.with_missing:
+            parts.append(x[:, self.with_missing].isnan().to(x.dtype))
         if self.one_hot:
             parts.append((x[:, self.one_hot] == self.levels).to(x.dtype))
         for j, embedding in zip(self.embedded, self.embeddings, strict=True):
@@ -230,7 +230,7 @@ class TableFront(nn.Module):
 
 
 class TableEncoder(nn.Module):
-    """A :class:`TableFront` and the net behind it.
+    """A :class:`TableFront` followed by a net.
 
     Shape
     -----
@@ -243,7 +243,7 @@ class TableEncoder(nn.Module):
         self.body = body
 
     def layers(self, x: Tensor) -> list[Tensor]:
-        """Return the activations of every layer of the body, if it offers them."""
+        """Return the output of every layer of the body, if it has ``layers``."""
         if not hasattr(self.body, "layers"):
             raise ValueError(
                 "layers='all' needs an encoder that has layers(x) -> list of Tensor, as "

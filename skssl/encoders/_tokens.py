@@ -12,17 +12,17 @@ from skssl.encoders._build import check_name, user_module
 from skssl.encoders._series import pooled
 from skssl.encoders._transformer import Block, attend, choose_heads
 
-TOKENS_AT_ONCE = 2**15  # outside training so many are read at once, which bounds the memory
+TOKENS_AT_ONCE = 2**15  # per chunk outside training, which bounds the memory
 LEAST_WEIGHT = 1e-6
-WINDOW = 5  # tokens that are read together before the first block
+WINDOW = 5  # tokens that the layer before the first block reads together
 
 
 class TokenTransformer(nn.Module):
-    """Transformer over the tokens of a document, of any length; padding is not read.
+    """Transformer over the tokens of a document of any length; padding is ignored.
 
-    Where tokens stand is told by turning queries and keys [1]_, so that only distances matter.
-    Before the first block a linear layer reads each token with its four neighbours, two on either
-    side or all before it: attention takes long to find them, and they say most.
+    Positions are rotary [1]_, so that only distances matter. Before the first block, a linear layer
+    reads each token with its four neighbours, two on either side or, if causal, all before it:
+    attention takes long to find neighbours, and they are the most informative.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ class TokenTransformer(nn.Module):
     n_layers : int, default=3
         Number of blocks.
     n_heads : int, default=None
-        Attention heads of a block; they divide ``width``. None takes one for every 32 numbers
-        of a token.
+        Number of attention heads; must divide ``width``. None is one head per 32 numbers of a
+        token.
     is_causal : bool, default=False
-        Whether a token sees none behind it.
+        Whether a token sees only the tokens before it.
     pooling : {"mean", "max"} or None, default="mean"
-        What the embedding of a document is of those of its tokens; None is the mean.
+        How the tokens of a document become its embedding; None is the mean.
 
     Shape
     -----
@@ -72,13 +72,13 @@ class TokenTransformer(nn.Module):
         n_heads = n_heads or choose_heads(width, 32)
         self.is_causal, self.pooling = is_causal, pooling
         self.embedding = nn.Embedding(n_tokens, width)
-        nn.init.normal_(self.embedding.weight, std=width**-0.5)  # they may also score tokens
+        nn.init.normal_(self.embedding.weight, std=width**-0.5)  # also used to score tokens
         self.near = nn.Linear(WINDOW * width, width)
         self.blocks = nn.ModuleList(Block(width, n_heads) for _ in range(n_layers))
         self.norm = nn.LayerNorm(width)
 
     def sequence(self, x: Tensor) -> Tensor:
-        """Return the tokens of each document in the light of each other.
+        """Return the tokens of each document contextualised by each other.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class TokenTransformer(nn.Module):
             mask = mask & seen.new_ones(x.shape[1], x.shape[1]).tril()
 
         def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            return attend(turned(query), turned(key), value, mask)
+            return attend(rotate_positions(query), rotate_positions(key), value, mask)
 
         tokens = self.embedding(x) * (seen[:, :, None] * self.embedding.weight.shape[1] ** 0.5)
         tokens = self._with_neighbours(tokens)
@@ -111,30 +111,29 @@ class TokenTransformer(nn.Module):
         return torch.cat([self._pooled(part) for part in parts])
 
     def _with_neighbours(self, tokens: Tensor) -> Tensor:
-        """Add to each token what the few around it, or before it, say by where they stand."""
+        """Add to each token a linear map of the tokens around it, or before it."""
         behind = 0 if self.is_causal else WINDOW // 2
         windows = F.pad(tokens, (0, 0, WINDOW - 1 - behind, behind)).unfold(1, WINDOW, 1)
         return tokens + self.near(windows.flatten(2))
 
     def _pooled(self, x: Tensor) -> Tensor:
-        x = trimmed(x)
+        x = trim(x)
         return pooled(self.sequence(x), _seen(x), self.pooling)
 
 
 class BagOfTokens(nn.Module):
-    """The weighted mean of the vectors of a document's tokens: rare ones weigh more.
+    """The weighted mean of the vectors of a document's tokens; rare tokens weigh more.
 
-    Its length is the square root of its width, unless there is no token: then it is 0.
+    Its length is the square root of its width, or 0 if there is no token.
 
     Parameters
     ----------
     weight : Tensor of shape (n_tokens,)
-        Weight of each token; 0 for those that say nothing.
+        Weight of each token; 0 ignores it.
     width : int, default=256
         Length of a vector.
     pooling : {"mean", "max"} or None, default="mean"
-        Whether it is the largest number of any token's weighted vector instead, of whatever
-        length.
+        ``"max"`` is the elementwise maximum of the weighted vectors instead, of any length.
 
     Shape
     -----
@@ -163,10 +162,10 @@ class BagOfTokens(nn.Module):
         return self.embedding(x) * self.weight[x][:, :, None]
 
     def forward(self, x: Tensor) -> Tensor:
-        x = trimmed(x)
+        x = trim(x)
         if self.pooling == "max":
             return pooled(self.sequence(x), _seen(x), "max")
-        if torch.compiler.is_exporting():  # ONNX would loop over the rows
+        if torch.compiler.is_exporting():  # ONNX would loop over the rows of embedding_bag
             total = self.sequence(x).sum(1)
         else:
             weight = self.weight[x]
@@ -187,16 +186,16 @@ def token_encoder(
     ----------
     encoder : "auto", "transformer", "causal", "bag", module or callable
         ``"auto"`` and ``"transformer"`` are a :class:`TokenTransformer`, ``"causal"`` is one
-        that looks back only, ``"bag"`` a :class:`BagOfTokens`. A module is copied. A callable
-        receives tokens, (n, length), and returns a module.
+        that reads only earlier tokens, ``"bag"`` a :class:`BagOfTokens`. A module is copied.
+        A callable receives tokens, (n, length), and returns a module.
     X : int Tensor of shape (n, length)
         Training rows.
     columns : Vocabulary
-        What tokens there are.
+        The vocabulary.
     n_components : int
         Width of the embedding of an encoder given by its name.
     pooling : {"mean", "max"} or None, default="mean"
-        How an encoder given by its name makes one row of a document.
+        How an encoder given by its name pools the tokens of a document.
 
     Returns
     -------
@@ -214,7 +213,7 @@ def token_encoder(
 
 
 class VocabularyHead(nn.Module):
-    """Scores of every token, from the vector at a place: its products with tokens' own vectors.
+    """Scores of all tokens at a place: products of its vector with the vectors of the tokens.
 
     Parameters
     ----------
@@ -223,7 +222,7 @@ class VocabularyHead(nn.Module):
     n_tokens : int
         Size of the vocabulary.
     is_tied : bool, default=True
-        Whether the vectors of tokens are given at every call, rather than the head's own.
+        Whether the vectors of the tokens are passed at every call instead of learned here.
     """
 
     def __init__(self, width: int, n_tokens: int, is_tied: bool = True):
@@ -239,7 +238,7 @@ class VocabularyHead(nn.Module):
 
 
 def vectors_of(encoder: Any, n_tokens: int, width: int) -> Tensor | None:
-    """Return the vectors by which an encoder reads tokens, or None if it has none that fit.
+    """Return the token embeddings of an encoder, or None if it has none of that shape.
 
     Parameters
     ----------
@@ -253,14 +252,14 @@ def vectors_of(encoder: Any, n_tokens: int, width: int) -> Tensor | None:
     Returns
     -------
     vectors : Tensor of shape (n_tokens, width) or None
-        What a :class:`VocabularyHead` that ``is_tied`` takes.
+        The argument of a :class:`VocabularyHead` that ``is_tied``.
     """
     weight = getattr(getattr(encoder, "embedding", None), "weight", None)
     return weight if weight is not None and weight.shape == (n_tokens, width) else None
 
 
 def token_width(encoder: Any, X: Tensor, method: str) -> int:
-    """Measure the width of the vectors that an encoder makes of tokens.
+    """Measure the width of an encoder's token vectors.
 
     Parameters
     ----------
@@ -269,7 +268,7 @@ def token_width(encoder: Any, X: Tensor, method: str) -> int:
     X : int Tensor of shape (n, length)
         Some tokens.
     method : str
-        Who asks, for the error message.
+        Name of the method, for the error message.
 
     Returns
     -------
@@ -279,7 +278,7 @@ def token_width(encoder: Any, X: Tensor, method: str) -> int:
     Raises
     ------
     ValueError
-        If it has no ``sequence(x)``, or one that returns something else.
+        If the encoder has no ``sequence(x)``, or one that returns another shape.
     """
     if hasattr(encoder, "sequence"):
         with torch.no_grad():
@@ -294,16 +293,16 @@ def token_width(encoder: Any, X: Tensor, method: str) -> int:
     )
 
 
-def trimmed(x: Tensor) -> Tensor:
-    """Leave out the places behind the last token of the longest row; one stays at least."""
-    if torch.compiler.is_exporting():  # shapes must not depend on values; only time is lost
+def trim(x: Tensor) -> Tensor:
+    """Drop the padding behind the last token of the longest row; keep at least one place."""
+    if torch.compiler.is_exporting():  # shapes must not depend on values there
         return x
     used = (x != PAD).any(0).nonzero()
     return x[:, : int(used.max()) + 1 if len(used) else 1]
 
 
-def turned(x: Tensor) -> Tensor:
-    """Turn pairs of numbers by angles that grow with the place: products tell distances.
+def rotate_positions(x: Tensor) -> Tensor:
+    """Rotary positions: rotate pairs of numbers so that products depend on distances only.
 
     Shape
     -----
@@ -318,6 +317,6 @@ def turned(x: Tensor) -> Tensor:
 
 
 def _seen(x: Tensor) -> Tensor:
-    """Return which places are read: tokens, and of a row without any the first."""
+    """Return the places to read, (n, length) bool: tokens, or the first place of an empty row."""
     seen = x != PAD
     return torch.cat([seen[:, :1] | ~seen.any(1, keepdim=True), seen[:, 1:]], 1)

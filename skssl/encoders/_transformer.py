@@ -1,4 +1,4 @@
-"""A transformer over the cells of a table: each column is a token."""
+"""A transformer over the cells of a table: each cell is a token."""
 
 import math
 from collections.abc import Callable
@@ -9,26 +9,26 @@ from torch import Tensor, nn
 
 from skssl._data._columns import Columns
 from skssl.encoders._mlp import dense
-from skssl.encoders._numbers import spell
+from skssl.encoders._numbers import numeric_embedding
 
 
 class Tokenizer(nn.Module):
-    """Turn each cell of a row into a vector: which column it is, plus what stands in it.
+    """Turn each cell of a row into a vector: the embedding of its column plus that of its value.
 
-    A number scales a learned vector of its column, a category looks one up. A missing cell,
-    and so a masked one, shows the same learned mask token in every column. A category never
-    seen in training adds nothing.
+    A number scales a learned vector of its column; a category looks up a vector. A missing or
+    masked cell has the same learned mask token in every column. A category never seen in
+    training adds nothing.
 
     Parameters
     ----------
     X : Tensor of shape (n, d)
         Scaled rows.
     columns : Columns
-        What the d columns mean.
+        The meaning of the d columns.
     width : int
         Length of a token.
     numeric : {"plain", "piecewise-linear", "periodic"}, default="plain"
-        What the token of a number holds beside the scaled number.
+        Numeric embedding that is added to the token of a number.
 
     Shape
     -----
@@ -46,8 +46,8 @@ class Tokenizer(nn.Module):
         self.column = _uniform(len(order), width)
         self.mask = _uniform(width)
         self.slope = _uniform(len(self.numeric), width)
-        self.numbers = spell(X[:, self.numeric], numeric)
-        self.spelt = _uniform(self.numbers.n_features_out, width) if self.numbers else None
+        self.numbers = numeric_embedding(X[:, self.numeric], numeric)
+        self.number_vectors = _uniform(self.numbers.n_features_out, width) if self.numbers else None
         levels = torch.tensor([columns.cardinality[j] for j in self.categorical]).long()
         self.register_buffer("levels", levels)
         self.register_buffer("first", levels.cumsum(0) - levels)
@@ -66,14 +66,14 @@ class Tokenizer(nn.Module):
 
     def _number_tokens(self, x: Tensor) -> Tensor:
         token = x.nan_to_num()[:, :, None] * self.slope
-        if self.numbers is None or self.spelt is None:
+        if self.numbers is None or self.number_vectors is None:
             return token
-        spelt = self.numbers(x)[:, :, None] * self.spelt
-        return token.index_add(1, self.numbers.column, spelt)
+        embedded = self.numbers(x)[:, :, None] * self.number_vectors
+        return token.index_add(1, self.numbers.column, embedded)
 
 
 class Block(nn.Module):
-    """Self-attention and a feed-forward layer, each normalised before and added after.
+    """Self-attention and a feed-forward layer, both pre-normalised and residual.
 
     Shape
     -----
@@ -98,26 +98,26 @@ class Block(nn.Module):
 
 
 def choose_heads(width: int, head_width: int) -> int:
-    """Return how many heads of about so many numbers a token is divided into."""
+    """Return the number of heads, each about ``head_width`` wide, that divides ``width``."""
     return next(h for h in range(max(1, width // head_width), 0, -1) if width % h == 0)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return scaled dot-product attention, by the way that is fast for the device.
+    """Return scaled dot-product attention, by the implementation that is fast on the device.
 
     Parameters
     ----------
     query, key, value : Tensor of shape (n, n_heads, t, width)
-        What asks, what answers, and what it says.
+        Queries, keys and values.
     mask : bool Tensor that broadcasts to (n, n_heads, t, t), optional
-        Whether the last index is seen from the one before it; everything by default.
+        Whether the query (third axis) sees the key (last axis); all keys by default.
 
     Returns
     -------
     attended : Tensor of shape (n, n_heads, t, width)
     """
     slow_backward = query.is_cpu and query.dtype == torch.bfloat16 and query.requires_grad
-    if slow_backward and query.shape[2] <= 128:  # of few tokens it is 4 times faster written out
+    if slow_backward and query.shape[2] <= 128:  # for few tokens the formula is 4 times faster
         score = query @ key.mT / math.sqrt(query.shape[3])
         score = score if mask is None else score.masked_fill(~mask, -torch.inf)
         return score.softmax(3).to(value.dtype) @ value
@@ -125,14 +125,14 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
 
 
 class FTTransformer(nn.Module):
-    """Transformer over the cells of a row, whose tokens, side by side, make the embedding.
+    """Transformer over the cells of a row; the embedding is a layer on all its tokens.
 
     Parameters
     ----------
     X : Tensor of shape (n, d)
         Scaled rows.
     columns : Columns
-        What the d columns mean.
+        The meaning of the d columns.
     n_components : int
         Width of the embedding.
     width : int, default=32
@@ -140,9 +140,9 @@ class FTTransformer(nn.Module):
     n_layers : int, default=3
         Number of blocks.
     n_heads : int, default=4
-        Attention heads of a block.
+        Number of attention heads.
     numeric : {"plain", "piecewise-linear", "periodic"}, default="plain"
-        What the token of a number holds beside the scaled number.
+        Numeric embedding that is added to the token of a number.
 
     Shape
     -----
@@ -181,14 +181,14 @@ class FTTransformer(nn.Module):
         self.pool = dense(X.shape[1] * width, n_components)
 
     def tokens(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Return the cells of each row in the light of each other.
+        """Return the cells of each row contextualised by each other.
 
         Parameters
         ----------
         x : Tensor of shape (n, d)
-            Scaled rows; NaN stands for a missing or masked cell.
+            Scaled rows; NaN is a missing or masked cell.
         keep : int Tensor of shape (n, t), optional
-            The columns of each row that are read; all by default.
+            The columns of each row to read; all by default.
 
         Returns
         -------

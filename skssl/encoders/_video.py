@@ -1,4 +1,4 @@
-"""Encoders of clips, made of encoders of images."""
+"""Encoders of video, built from encoders of images."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,19 +13,19 @@ from skssl.encoders._series import pooled
 
 
 class VideoEncoder(nn.Module):
-    """An encoder of images that reads a clip by runs of consecutive frames.
+    """An image encoder that reads a clip by runs of consecutive frames.
 
-    The frames of a run are stacked as the channels of one image, so that the first layer
-    already sees what moves, and which way.
+    The frames of a run are stacked as the channels of one image, so that already the first layer
+    sees motion and its direction.
 
     Parameters
     ----------
     frames : module
         Maps images (n, context * n_channels, height, width) to (n, width).
     context : int, default=2
-        Frames of a run. 1 reuses an encoder of single images, frame by frame.
+        Number of frames in a run. 1 applies an encoder of single images frame by frame.
     pooling : {"mean", "max"} or None, default="mean"
-        How all runs become one row; None is the mean.
+        How the runs of a clip become one row; None is the mean.
 
     Shape
     -----
@@ -47,7 +47,7 @@ class VideoEncoder(nn.Module):
         self.context, self.pooling = context, pooling
 
     def sequence(self, x: Tensor) -> Tensor:
-        """Return one row a frame, (n, time, width): of the run that ends there.
+        """Return one vector per frame, (n, time, width), of the run that ends there.
 
         The first frame is repeated where a run would begin before it.
         """
@@ -55,11 +55,11 @@ class VideoEncoder(nn.Module):
         return self._rows(torch.cat([front, x], 1))
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """Return the feature maps that ``frames.maps`` makes of runs (n, context, ...)."""
+        """Return the feature maps of runs (n, context, ...) by ``frames.maps``."""
         return self.frames.maps(x.flatten(1, 2))  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_exporting():  # the same, whatever the length turns out to be
+        if torch.compiler.is_exporting():  # the same without a branch on the length
             place = torch.arange(x.shape[1])
             kept = place >= place[-1:].clamp(max=self.context - 1)
             return pooled(self.sequence(x), kept.expand(x.shape[0], -1), self.pooling)
@@ -77,7 +77,7 @@ def runs(x: Tensor, context: int) -> Tensor:
 
 
 def video_scaler(X: Tensor, columns: Any = None) -> ImageScaler:
-    """Return what standardises each channel over all frames of X (n, time, channels, ...)."""
+    """Build a scaler that standardises each channel over all frames of X (n, time, ...)."""
     return ImageScaler(X.flatten(0, 1))
 
 
@@ -94,18 +94,19 @@ def video_encoder(
     Parameters
     ----------
     encoder : "auto", "resnet18", "vit", module or callable
-        A name is that of an encoder of images, which a :class:`VideoEncoder` lets read runs of
-        frames. A module is copied. A callable receives scaled clips and returns a module.
+        A name is that of an image encoder, which reads runs of frames in a
+        :class:`VideoEncoder`. A module is copied. A callable receives scaled clips and returns
+        a module.
     X : Tensor of shape (n, time, n_channels, height, width)
         Scaled training clips.
     columns : None
-        Tables' encoders are told what columns mean; clips have none.
+        Ignored; only tables have columns.
     n_components : int
         Width of the embedding of an encoder given by its name.
     context : int, default=2
-        Frames of a run.
+        Number of frames in a run.
     pooling : {"mean", "max"} or None, default="mean"
-        How runs become one row.
+        How the runs of a clip become one row.
 
     Returns
     -------
@@ -119,17 +120,16 @@ def video_encoder(
 
 
 class FramePredictor(nn.Module):
-    """The way back up of a U-shaped net: from the maps of a run of frames to the next frame.
+    """The decoder of a U-net: from the feature maps of a run of frames to the next frame.
 
-    It predicts by how much the next frame differs from the last one, and starts from no
-    difference.
+    It predicts the difference between the next frame and the last one, initially zero.
 
     Parameters
     ----------
     maps : list of Tensor of shape (n, width, height, width)
-        Maps of a run, the largest first; their shapes alone matter.
+        Maps of a run, the largest first; only their shapes are used.
     X : Tensor of shape (n, context, n_channels, height, width)
-        Runs of frames, whose shape alone matters.
+        Runs of frames, of which only the shape is used.
 
     Shape
     -----
@@ -145,7 +145,7 @@ class FramePredictor(nn.Module):
         super().__init__()
         below, ups = maps[-1].shape[1], []
         for beside in maps[-2::-1]:
-            width = max(16, beside.shape[1] // 2)  # half as wide as the way down: time goes here
+            width = max(16, beside.shape[1] // 2)  # half the encoder's width, to save time
             ups.append(convolution(below + beside.shape[1], width, 3))
             below = width
         self.ups = nn.ModuleList(ups)
@@ -165,12 +165,12 @@ class FramePredictor(nn.Module):
 
 @torch.no_grad()
 def maps_of(encoder: Any, run: Tensor) -> list[Tensor]:
-    """Return an encoder's feature maps of runs of frames (n, context, ...), in evaluation mode.
+    """Return the feature maps of runs of frames (n, context, ...), in evaluation mode.
 
     Raises
     ------
     ValueError
-        If it has none.
+        If the encoder has no feature maps.
     """
     if not hasattr(getattr(encoder, "frames", encoder), "maps"):
         raise ValueError(
@@ -184,7 +184,7 @@ def maps_of(encoder: Any, run: Tensor) -> list[Tensor]:
 
 
 def go_on(encoder: Any, predictor: nn.Module, run: Tensor, n_frames: int) -> Tensor:
-    """Return the frames that follow runs, each predicted from those before it."""
+    """Predict the frames that follow each run, one from those before it."""
     frames = run
     for _ in range(n_frames):
         last = frames[:, -run.shape[1] :]
@@ -193,5 +193,5 @@ def go_on(encoder: Any, predictor: nn.Module, run: Tensor, n_frames: int) -> Ten
 
 
 def _at(h: Tensor, like: Tensor) -> Tensor:
-    """Return maps at the height and width of others."""
+    """Resize maps to the height and width of others."""
     return nn.functional.interpolate(h, like.shape[-2:])

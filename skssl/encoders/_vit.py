@@ -1,4 +1,4 @@
-"""A small vision transformer, and images as rows of patches."""
+"""A small vision transformer, and images as sequences of patches."""
 
 from typing import cast
 
@@ -44,7 +44,7 @@ def patchify(x: Tensor, patch_size: int) -> Tensor:
 
 
 def unpatchify(patches: Tensor, patch_size: int, size: tuple[int, int]) -> Tensor:
-    """Put the patches of :func:`patchify` together again.
+    """Assemble images from patches: the inverse of :func:`patchify`.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def unpatchify(patches: Tensor, patch_size: int, size: tuple[int, int]) -> Tenso
 
 
 def grid_of(size: tuple[int, ...], patch_size: int) -> tuple[int, int]:
-    """Return how many patches stand below and beside each other in an image."""
+    """Return the number of rows and columns of patches in an image."""
     height, width = size
     if height % patch_size or width % patch_size:
         raise ValueError(
@@ -85,7 +85,7 @@ def grid_of(size: tuple[int, ...], patch_size: int) -> tuple[int, int]:
 
 
 def choose_patch_size(size: tuple[int, ...]) -> int:
-    """Return the side of a patch of which about 64 make an image, at least 2 pixels.
+    """Return the patch size, at least 2 pixels, at which an image has about 64 patches.
 
     Raises
     ------
@@ -122,26 +122,26 @@ def _what_divides(height: int, width: int) -> str:
 def grid_positions(
     rows: int, columns: int, width: int, span: tuple[int, int] | None = None
 ) -> Tensor:
-    """Return sines and cosines of where each patch of a grid stands.
+    """Return sinusoidal positions of the patches of a grid.
 
     Parameters
     ----------
     rows, columns : int
-        Patches below and beside each other.
+        Number of rows and columns of patches.
     width : int
         Length of a position.
     span : (int, int), default=None
-        Rows and columns of the grid that is the unit: positions of another grid are spread
-        over the same area. None takes the grid itself.
+        Rows and columns of the reference grid; the grid is spread over the same area. None is
+        the grid itself.
 
     Returns
     -------
     positions : Tensor of shape (rows * columns, width)
-        Row by row; the first half tells the row, the second the column.
+        Row by row; the first half encodes the row, the second half the column.
     """
     high, wide = span or (rows, columns)
     n_waves = -(-width // 4)
-    frequency = 100 ** -(torch.arange(n_waves) / n_waves)  # 6 to 600 patches a turn
+    frequency = 100 ** -(torch.arange(n_waves) / n_waves)  # 6 to 600 patches per turn
     halves = []
     for n, unit in ((rows, high), (columns, wide)):
         at = (torch.arange(n) + 0.5) * (unit / n)
@@ -153,32 +153,32 @@ def grid_positions(
 
 
 class ViT(nn.Module):
-    """Vision transformer: patches are tokens, whose mean is the embedding.
+    """Vision transformer: patches are tokens, and the mean of the tokens is the embedding.
 
-    Where a patch stands is told by fixed sines and cosines. Images of another size, such as
-    small crops, have their patches spread over the same area.
+    Positions are fixed sines and cosines. The patches of images of another size, such as small
+    crops, are spread over the same area.
 
     Parameters
     ----------
     n_channels : int
-        Channels of an image.
+        Number of channels of an image.
     size : (int, int)
-        Height and width of the images that it is made for.
+        Height and width of the images.
     patch_size : int, default=None
-        Side of a patch, which divides height and width. None takes one of which about 64
-        make an image: 4 for 28 or 32 pixels, 2 for 8.
+        Side of a patch; must divide height and width. None takes the size at which an image
+        has about 64 patches: 4 for 28 or 32 pixels, 2 for 8.
     width : int, default=192
         Length of a token, and so of the embedding.
     n_layers : int, default=6
         Number of blocks.
     n_heads : int, default=None
-        Attention heads of a block; they divide ``width``. None takes about one for every 64
-        numbers of a token.
+        Number of attention heads; must divide ``width``. None is about one head per 64 numbers
+        of a token.
 
     Raises
     ------
     ValueError
-        If the patch does not divide the sides of an image, or the heads the width.
+        If ``patch_size`` does not divide the sides of an image, or ``n_heads`` the width.
 
     Shape
     -----
@@ -223,17 +223,17 @@ class ViT(nn.Module):
         self.blocks = nn.ModuleList(Block(width, n_heads) for _ in range(n_layers))
         self.norm = nn.LayerNorm(width)
         positions = grid_positions(*self.grid, width)
-        self.register_buffer("positions", positions, persistent=False)  # known from the shape
+        self.register_buffer("positions", positions, persistent=False)  # follow from the shape
 
     def tokens(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Return the patches of each image in the light of each other.
+        """Return the patches of each image contextualised by each other.
 
         Parameters
         ----------
         x : Tensor of shape (n, n_channels, height, width)
             Images.
         keep : int Tensor of shape (n, t), optional
-            The patches of each image that are read, counted row by row; all by default.
+            Indices, row by row, of the patches of each image to read; all by default.
 
         Returns
         -------
@@ -242,7 +242,7 @@ class ViT(nn.Module):
         return self.norm(self._read(x, keep)[-1])
 
     def layers(self, x: Tensor) -> list[Tensor]:
-        """Return the mean token after each block, the last one's being the embedding."""
+        """Return the mean token after each block; the last one is the embedding."""
         *lower, last = self._read(x)
         return [*(tokens.mean(1) for tokens in lower), self.norm(last).mean(1)]
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from skssl.views._batches import uniform
 from skssl.views._colors import color_jitter
-from skssl.views._lists import Compose, View, _spelt
+from skssl.views._lists import Compose, View, _source_of
 from skssl.views._presets import image_views
 
 
@@ -93,7 +93,7 @@ class Alike:
         return self.view(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
 
     def __repr__(self) -> str:
-        return f"Alike({_spelt(self.view)})"
+        return f"Alike({_source_of(self.view)})"
 
 
 def clip_views(preset: str, shape: tuple[int, ...], n_frames: int = 2) -> Compose:

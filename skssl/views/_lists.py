@@ -63,15 +63,15 @@ class Compose:
         return x
 
     def __repr__(self) -> str:
-        return f"Compose({', '.join(map(_spelt, self.functions))})"
+        return f"Compose({', '.join(map(_source_of, self.functions))})"
 
 
-def _spelt(function: Any) -> str:
+def _source_of(function: Any) -> str:
     """Return a function as its call would be written, without its address in memory."""
     if isinstance(function, partial):
         given = [repr(a) for a in function.args]
         given += [f"{name}={value!r}" for name, value in function.keywords.items()]
-        return f"{_spelt(function.func)}({', '.join(given)})"
+        return f"{_source_of(function.func)}({', '.join(given)})"
     return getattr(function, "__name__", None) or repr(function)
 
 
