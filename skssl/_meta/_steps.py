@@ -1,11 +1,13 @@
 """Which transformer a meta-estimator has inside: its default, its last step, its raw columns."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from scipy import sparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 
 from skssl._data import infer_modality, note_columns
@@ -47,25 +49,50 @@ def fit_raw_columns(transformer: Any, passthrough: Any, every: tuple[Any, ...]) 
     return RAW[modality](**parameters_of(RAW[modality], last)).fit(*every)
 
 
-def seen_by_last_step(transformer: Any, X: Any) -> Any:
-    """Return X as the last step of a Pipeline reads it: dates and text are numbers there."""
-    front = unfrozen(transformer)
-    if isinstance(front, Pipeline) and len(front) > 1:
-        return front[:-1].transform(X)
-    return X
-
-
 def check_columns(owner: Any, transformer: Any, X: Any) -> None:
     """Compare the columns of X with those of ``fit``; most transformers do so themselves."""
     if transformer is not None and get_tags(transformer).no_validation:
         note_columns(owner, X, reset=False)
 
 
-def unfrozen(estimator: Any) -> Any:
-    return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+def steps_of(estimator: Any, *, keep_frozen: bool = False) -> list[Any]:
+    """Return the steps of Pipelines, nested or frozen ones too; anything else is one step.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted or not.
+    keep_frozen : bool, default=False
+        Whether a step in a FrozenEstimator, at any level, stands in one of its own, so that it
+        is not fitted again.
+
+    Returns
+    -------
+    steps : list of estimator
+        One at least; no Pipeline and, unless ``keep_frozen``, no FrozenEstimator. Steps that pass
+        rows through are left out.
+    """
+    found = list(_walk(estimator, False)) or [(FunctionTransformer(), False)]
+    return [FrozenEstimator(step) if keep_frozen and frozen else step for step, frozen in found]
+
+
+def _walk(estimator: Any, is_frozen: bool) -> Iterator[tuple[Any, bool]]:
+    if isinstance(estimator, FrozenEstimator):
+        yield from _walk(estimator.estimator, True)
+    elif isinstance(estimator, Pipeline):
+        for _, step in estimator.steps:
+            yield from _walk(step, is_frozen)
+    elif estimator is not None and not isinstance(estimator, str):  # "passthrough"
+        yield estimator, is_frozen
 
 
 def last_step(estimator: Any) -> Any:
-    """Return the last step of a Pipeline, frozen or not; other estimators are their own."""
-    estimator = unfrozen(estimator)
-    return last_step(estimator[-1]) if isinstance(estimator, Pipeline) else estimator
+    """Return the last of the steps of Pipelines, which learns the embedding."""
+    return steps_of(estimator)[-1]
+
+
+def seen_by_last_step(transformer: Any, X: Any) -> Any:
+    """Return X as the last step reads it: dates and text are numbers there."""
+    for step in steps_of(transformer)[:-1]:
+        X = step.transform(X)
+    return X

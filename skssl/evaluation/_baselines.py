@@ -8,11 +8,11 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 
 from skssl._data import infer_modality
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
-from skssl._meta._steps import default_transformer
+from skssl._meta._steps import default_transformer, last_step, steps_of
 from skssl.base._transformer import SSLTransformer
 from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised._base import Pretrained
@@ -23,10 +23,10 @@ def default_baselines(X: Any, model: Pretrained, is_classes: bool) -> dict[str, 
     """Return what pretraining has to beat, before what the first transformer reads."""
     baselines: dict[str, Any] = {}
     first = default_transformer(X) if model.transformer is None else model.transformer
-    *front, last = _steps(first)
+    *front, last = steps_of(first, keep_frozen=True)
     if isinstance(last, SSLTransformer):
         untrained = clone(first)
-        _steps(untrained)[-1].set_params(max_epochs=0)
+        last_step(untrained).set_params(max_epochs=0)
         baselines["untrained encoder"] = clone(model).set_params(transformer=untrained)
     if infer_modality(X, getattr(last, "modality", "auto")) != "table":
         return baselines
@@ -44,14 +44,6 @@ def default_baselines(X: Any, model: Pretrained, is_classes: bool) -> dict[str, 
         "PCA": around(make_pipeline(columns, PCA(0.9)), linear, passthrough=False),
         "extra trees": around(columns, forest, passthrough=False),
     }
-
-
-def _steps(transformer: Any) -> list[Any]:
-    """Return the steps of a Pipeline, nested ones too; another transformer is one step."""
-    if isinstance(transformer, Pipeline):
-        *front, (_, last) = transformer.steps
-        return [step for _, step in front] + _steps(last)
-    return [transformer]
 
 
 class TunedLogisticRegression(ClassifierMixin, BaseEstimator):

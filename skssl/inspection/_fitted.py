@@ -3,12 +3,11 @@
 from typing import Any
 
 import numpy as np
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from skssl._meta._steps import steps_of
 from skssl.base._transformer import SSLTransformer
 from skssl.semi_supervised._base import Pretrained
 
@@ -31,24 +30,20 @@ def unwrap(estimator: Any, X: Any = None) -> tuple[SSLTransformer, Any]:
         If there is no self-supervised transformer where one is looked for.
     """
     check_is_fitted(estimator)
-    outer = estimator
-    while not isinstance(estimator, SSLTransformer):
-        if isinstance(estimator, Pretrained):
-            estimator = estimator.transformer_
-        elif isinstance(estimator, FrozenEstimator):
-            estimator = estimator.estimator
-        elif isinstance(estimator, Pipeline):
-            if X is not None and len(estimator) > 1:
-                X = estimator[:-1].transform(X)
-            estimator = estimator[-1]
-        else:
-            inside = "" if estimator is outer else f", in which is {estimator!r}"
-            raise TypeError(
-                "Expected a self-supervised transformer such as SimCLR(), a PretrainedClassifier "
-                f"or PretrainedRegressor, or a Pipeline that ends in one; got "
-                f"{type(outer).__name__}{inside}. Pass the part that was pretrained."
-            )
-    return estimator, X
+    *front, last = steps_of(estimator)
+    while isinstance(last, Pretrained):
+        *more, last = steps_of(last.transformer_)
+        front += more
+    if not isinstance(last, SSLTransformer):
+        inside = "" if last is estimator else f", in which is {last!r}"
+        raise TypeError(
+            "Expected a self-supervised transformer such as SimCLR(), a PretrainedClassifier "
+            f"or PretrainedRegressor, or a Pipeline that ends in one; got "
+            f"{type(estimator).__name__}{inside}. Pass the part that was pretrained."
+        )
+    for step in front if X is not None else ():
+        X = step.transform(X)
+    return last, X
 
 
 def column_names(transformer: SSLTransformer) -> list[str]:

@@ -22,7 +22,6 @@ from skssl._meta._steps import (
     fit_raw_columns,
     last_step,
     seen_by_last_step,
-    unfrozen,
 )
 from skssl.base._modalities import wrong_modality
 from skssl.base._parameters import CONSTRAINTS
@@ -233,9 +232,10 @@ class ReconstructionOutlierDetector(
     Parameters
     ----------
     transformer : transformer, default=None
-        What predicts back: one with ``reconstruct``, for tables or images. None is
-        :class:`DenoisingAutoencoder` for tables and :class:`MaskedAutoencoder` for images. It
-        is refitted unless it is wrapped in :class:`~sklearn.frozen.FrozenEstimator`.
+        What predicts back: one with ``reconstruct``, for tables or images, or a Pipeline that
+        ends in one. None is :class:`DenoisingAutoencoder` for tables and
+        :class:`MaskedAutoencoder` for images. It is refitted unless it is wrapped in
+        :class:`~sklearn.frozen.FrozenEstimator`.
     contamination : "auto" or float, default="auto"
         As in :class:`EmbeddingOutlierDetector`.
     memory : str or joblib.Memory, default=None
@@ -248,8 +248,8 @@ class ReconstructionOutlierDetector(
     transformer_ : transformer
         The fitted transformer.
     scale_ : ndarray of shape (n_features,)
-        The usual error of each column, or pixel: the mean over the training rows but for the
-        tenth of them with the largest.
+        The usual error of each column, or pixel, that the method reads: the mean over the
+        training rows but for the tenth of them with the largest.
     offset_ : float
         ``decision_function`` is ``score_samples`` minus this.
     n_features_in_ : int
@@ -319,12 +319,12 @@ class ReconstructionOutlierDetector(
         """
 
         def learn(X: Any, random: np.random.RandomState) -> np.ndarray:
-            errors = unfrozen(self.transformer_)._errors(X)
+            errors = self._errors(X)
             self.scale_ = _usual(errors)
             return self._score(errors)
 
         if self.transformer is not None:
-            check_reconstructs(unfrozen(self.transformer))
+            check_reconstructs(last_step(self.transformer))
         return _fit_detector(self, X, y, params, learn)
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -341,7 +341,12 @@ class ReconstructionOutlierDetector(
             The greater, the more normal; at most 0.
         """
         check_is_fitted(self)
-        return self._score(unfrozen(self.transformer_)._errors(X))
+        check_columns(self, self.transformer_, X)
+        return self._score(self._errors(X))
+
+    def _errors(self, X: Any) -> np.ndarray:
+        method = last_step(self.transformer_)
+        return method._errors(seen_by_last_step(self.transformer_, X))
 
     def _default(self, X: Any) -> SSLTransformer:
         modality = infer_modality(X)

@@ -1,18 +1,18 @@
 """Fitted models as ONNX graphs: a file that onnxruntime runs, without Python's packages."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skssl._atomic import replacing
+from skssl._meta._steps import steps_of
 from skssl.base._transformer import SSLTransformer
 from skssl.persistence._onnx_ends import add_end, raw_module
 from skssl.persistence._onnx_graph import Graph, Value
@@ -21,7 +21,6 @@ from skssl.semi_supervised._base import Pretrained
 
 __all__ = ["to_onnx"]
 
-SKIPPED = (None, "passthrough")
 # What skl2onnx raises for estimators and parameters that it has no converter for: its own errors
 # are RuntimeErrors, and its converters trip over what they do not know.
 UNCONVERTED = AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError
@@ -123,27 +122,29 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> Any:
     return made
 
 
-def _inside(model: Any) -> Any:
-    """Return what a frozen estimator or a search holds; others are their own."""
-    if isinstance(model, FrozenEstimator):
-        return _inside(model.estimator)
-    return _inside(model.best_estimator_) if hasattr(model, "best_estimator_") else model
+def _steps(model: Any) -> Iterator[Any]:
+    """Yield the steps of a model, those of what a search has found, too."""
+    for step in steps_of(model):
+        if hasattr(step, "best_estimator_"):
+            yield from _steps(step.best_estimator_)
+        else:
+            yield step
 
 
 def _first(model: Any) -> Any:
     """Return the estimator that reads X."""
-    model = _inside(model)
-    if isinstance(model, Pipeline):
-        steps = [step for _, step in model.steps if step not in SKIPPED]
-        return _first(steps[0]) if steps else model
-    return _first(model.transformer_) if isinstance(model, Pretrained) else model
+    first = next(_steps(model))
+    return _first(first.transformer_) if isinstance(first, Pretrained) else first
 
 
 def _add(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
     """Add a fitted estimator to a graph, and return its outputs."""
-    model = _inside(model)
-    if isinstance(model, Pipeline):
-        return _add_steps(graph, model.steps, X)
+    for step in _steps(model):
+        X = _add_step(graph, step, X)
+    return X
+
+
+def _add_step(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
     if isinstance(model, Pretrained):
         return _add_pretrained(graph, model, X)
     if isinstance(model, SSLTransformer):
@@ -164,21 +165,14 @@ def _add(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
     return [_one_a_row(graph, outputs[0])] if is_regressor(model) else outputs
 
 
-def _add_steps(graph: Graph, steps: list[Any], X: list[Value]) -> list[Value]:
-    for _, step in steps:
-        if step not in SKIPPED:
-            X = _add(graph, step, X)
-    return X
-
-
 def _add_pretrained(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
     """Add transformer, raw columns and what reads both; of images with a fine-tuned half, too."""
-    whole, last = X, _inside(model.transformer_)
-    if isinstance(last, Pipeline):
-        X, last = _add_steps(graph, last.steps[:-1], X), last.steps[-1][1]
+    whole, (*front, last) = X, _steps(model.transformer_)
+    for step in front:
+        X = _add_step(graph, step, X)
     raw = model.raw_columns_
     raw_columns = None if raw is None else raw_module(raw)
-    (z,) = _add(graph, last, X)
+    (z,) = _add_step(graph, last, X)
     if raw_columns is not None:
         beside = _add_module(graph, raw.reader, raw_columns, X, model)
         same = graph.node("Cast", beside.name, to=graph.type_of(z))

@@ -17,6 +17,7 @@ from skssl._compat import HasMethods, take_rows, validate_params
 from skssl._data import infer_modality
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
 from skssl._meta._fitting import seeded
+from skssl._meta._steps import steps_of
 
 LEAST = 0.01  # classes less probable are left out, but for the row where each is most probable
 HIDDEN = (64,)
@@ -126,11 +127,8 @@ def _net(X: Any, has_classes: bool) -> Pipeline:
 
 def _taught(student: Any, model: Any, X: Any) -> Any:
     """Fit a student to what the model says of X; the front of a Pipeline sees each row once."""
-    end, Z = student, X
-    if isinstance(student, Pipeline) and len(student) > 1:
-        front, end = student[:-1], student[-1]
-        Z = front.fit_transform(X)
-        student.steps = [*front.steps, student.steps[-1]]  # a Pipeline with a cache clones them
+    *front, end = steps_of(student, keep_frozen=True)
+    Z = make_pipeline(*front).fit_transform(X) if front else X  # fits the steps where they are
     if hasattr(model, "predict_proba") and has_fit_parameter(end, "sample_weight"):
         proba = np.asarray(model.predict_proba(X))
         rows, classes = np.nonzero(_worth_saying(proba))

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from sklearn import get_config
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
@@ -16,7 +17,7 @@ from skssl._atomic import restored_on_failure
 from skssl._compat import Interval, StrOptions, choose_device, choose_dtype, fit_context, take_rows
 from skssl._data._given import check_weight
 from skssl._data._rows import Rows
-from skssl._meta._steps import check_columns, last_step, seen_by_last_step, unfrozen
+from skssl._meta._steps import check_columns, last_step, seen_by_last_step
 from skssl._training import _loop
 from skssl._training._epoch_end import PARTS
 from skssl._training._loop import Net, Plan, local_seed
@@ -109,7 +110,9 @@ class FineTuned(Pretrained):
             weight = weight / weight.mean()
             routed = routed | {self._end: {"sample_weight": weight}}
         super()._fit(every, few, (), labels, routed, task)
-        self.transformer_ = deepcopy(unfrozen(self.transformer_))  # whose weights change now
+        while isinstance(self.transformer_, FrozenEstimator):
+            self.transformer_ = self.transformer_.estimator
+        self.transformer_ = deepcopy(self.transformer_)  # whose weights change now
         random = check_random_state(self.random_state)
         with local_seed(random.randint(2**31 - 1), self._device()):
             self._fine_tune(few, labels, np.ones(len(labels)) if weight is None else weight)
