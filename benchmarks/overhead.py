@@ -101,21 +101,20 @@ class BareSteps:
         """Build the same net beside the fit's, and the views it will always be given."""
         self.device = choose_device(estimator.device)
         net = copy.deepcopy(estimator._net).to(self.device)
-        if not estimator._alters_raw:
-            x = estimator._scaler(x)
-        x = x.to(self.device)
+        batch = (estimator._scaler(x), x) if estimator._alters_raw else (estimator._scaler(x),)
+        self.batch = [t.to(self.device) for t in batch]
         for part in (m for m in net.modules() if isinstance(m, Net)):  # each task has one
-            part.views = partial(_same, part.views(x))
-        self.net, self.x, self.estimator = net.train(), x, estimator
+            part.views = partial(_same, part.views(self.batch[-1]))
+        self.net, self.estimator = net.train(), estimator
         self.optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
 
     def step(self) -> None:
         """Forward, loss, backward, update."""
         if self.dtype is None:
-            loss = self.estimator._loss(self.net, self.x)
+            loss = self.estimator._loss(self.net, *self.batch)
         else:
             with torch.autocast(self.device.type, dtype=self.dtype):
-                loss = self.estimator._loss(self.net, self.x)
+                loss = self.estimator._loss(self.net, *self.batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -216,7 +215,7 @@ def image_views() -> None:
     for channels, side in ((1, 28), (3, 32), (3, 64), (13, 64)):
         X = images(256, channels, side)
         estimator = SimCLR(batch_size=256, random_state=0).partial_fit(X)
-        x = estimator._net.scaler(estimator._read(X))
+        x = estimator._scaler(estimator._read(X))
         for precision in ("float32", "bfloat16"):
             bare = BareSteps(precision, 1)
             bare.prepare(estimator, estimator._read(X).clone())

@@ -18,7 +18,6 @@ from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.utils.multiclass import type_of_target
 
-from skssl import _ranks
 from skssl._compat import BaseComposition, Interval, StrOptions, validate_params
 from skssl._data._labels import labelled
 from skssl._meta._cache import fit_key
@@ -120,14 +119,13 @@ class Checkpoint(HandedDown):
         self.every = every
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-        """Go on from the file, if there is one of this fit."""
+        """Name the file, from which the fit goes on if there is one of it."""
         if not isinstance(estimator, SSLTransformer) or context.task_name == "epoch":
             return
-        report = estimator._report
-        if report.plan.endless:
+        identity = estimator._report.identity()
+        if identity is None:
             return
-        where = np.array([report.net.step, _ranks.n_started()])
-        key = fit_key(estimator, *report.rows.parts, where)
+        key = fit_key(estimator, *identity)
         if key is None:
             raise ValueError(
                 f"Checkpoint cannot know this fit of {type(estimator).__name__} again. Pass a "
@@ -141,7 +139,7 @@ class Checkpoint(HandedDown):
             raise ValueError(
                 f"There is no folder {path.parent} for the checkpoint {path.name}: make it first."
             )
-        report.keep(CheckpointFile(path, key, self.every))
+        estimator._report.write_to(CheckpointFile(path, key, self.every))
 
     def on_fit_task_end(self, estimator: Any, context: Any) -> None:
         """Do nothing: all callbacks have seen an epoch before it is written."""

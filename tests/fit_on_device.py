@@ -144,8 +144,8 @@ def are_moved_if_few() -> bool:
     """Return whether few rows are moved to a device, and many stay on the CPU."""
     rows, device = _rows.Rows(torch.zeros(3, 2)), choose_device("auto")
     with mock.patch.object(_rows, "BYTES_TO_MOVE", 23):
-        (many,) = rows.placed(device, 1).tensors
-    (few,) = rows.placed(device, 1).tensors
+        (many,) = rows.place_on(device, 1).tensors
+    (few,) = rows.place_on(device, 1).tensors
     return (few.device.type, many.device.type) == (pretend_device.NAME, "cpu")
 
 

@@ -113,13 +113,13 @@ def test_the_greater_penalty_is_within_a_standard_error_of_the_best():
 
 def test_training_starts_from_the_greater_penalty(monkeypatch):
     starts = []
-    train = FineTunedClassifier._train
+    train = FineTunedClassifier._run_epochs
 
     def recorded(self, net, *args):
         starts.append(net.head.weight.detach().abs().sum().item())
         return train(self, net, *args)
 
-    monkeypatch.setattr(FineTunedClassifier, "_train", recorded)
+    monkeypatch.setattr(FineTunedClassifier, "_run_epochs", recorded)
     for greater in (0.1, 100.0):
         fit = LinearClassifier.fit
 

@@ -259,7 +259,7 @@ def test_a_pass_has_each_row_once(batch_size, n_batches, tiny):
     assert {len(batch) for batch in batches} == {batch_size}
     flat = sum(batches, [])
     assert len(set(flat)) == len(flat)
-    assert rows.capped(5000) == len(rows) == N
+    assert rows.cap(5000) == len(rows) == N
 
 
 def test_each_pass_has_another_order_and_generators_repeat_it(tiny, tmp_path):
@@ -286,7 +286,7 @@ def test_a_short_fit_reads_no_more_rows_but_from_as_many_places(n_taken, n_left_
     rows = rows_of(Slices(NUMBERS)).split(n_left_out)[0]
     read, n_read = rows.read, []
     rows = replace(rows, read=lambda block: n_read.append(len(block)) or read(block))
-    rows = rows.placed(torch.device("cpu"), n_taken)
+    rows = rows.place_on(torch.device("cpu"), n_taken)
     some = rows.n_batches(32) * 32 if n_taken == 992 else n_taken
     batches = numbers_of(itertools.islice(rows.batches(32), some // 32))
     assert [len(batch) for batch in batches] == [32] * (some // 32)
@@ -303,7 +303,7 @@ def test_a_short_fit_to_what_one_window_holds_has_whole_batches(tiny, monkeypatc
     for n_left_out, batch_size in [(0, 7), (1, 9), (3, 33), (100, 10)]:
         rows = rows_of(Slices(NUMBERS)).split(n_left_out)[0]
         for n_batches in range(1, rows.n_batches(batch_size) + 1):
-            placed = rows.placed(torch.device("cpu"), n_batches * batch_size)
+            placed = rows.place_on(torch.device("cpu"), n_batches * batch_size)
             sizes = [
                 len(batch) for (batch,) in itertools.islice(placed.batches(batch_size), n_batches)
             ]

@@ -184,7 +184,7 @@ def test_no_batch_has_two_rows_of_a_group(batch_size, share):
     group = torch.from_numpy(np.repeat(np.arange(20), rng.integers(1, 30, 20)))
     shares = torch.from_numpy(rng.uniform(0.3, 1, len(group))) if share else None
     rows = Rows(torch.arange(len(group)), group=group, share=shares)
-    size = rows.capped(batch_size)
+    size = rows.cap(batch_size)
     seen, lengths, generator = [], [], torch.Generator().manual_seed(0)
     for _ in range(30):
         batches = [x for (x,) in rows.batches(size, generator)]
@@ -202,12 +202,12 @@ def test_no_batch_has_two_rows_of_a_group(batch_size, share):
 def test_batches_of_groups_by_hand():
     of = torch.tensor([0, 0, 0, 0, 1, 1, 2, 2, 3, 4])
     rows = Rows(torch.arange(10), group=of)
-    assert rows.capped(8) == 3  # 10² / (16 + 4 + 4 + 1 + 1)
+    assert rows.cap(8) == 3  # 10² / (16 + 4 + 4 + 1 + 1)
     assert [rows.n_batches(size) for size in (2, 3, 5)] == [5, 3, 1]  # a pass of 10, 9, 5 rows
     even = Rows(torch.arange(12), group=torch.arange(12) % 4)
-    assert even.capped(8) == 4 and even.n_batches(4) == 3
+    assert even.cap(8) == 4 and even.n_batches(4) == 3
     alone = Rows(torch.arange(30), group=torch.arange(30))
-    assert alone.capped(8) == 8 and alone.n_batches(8) == 3
+    assert alone.cap(8) == 8 and alone.n_batches(8) == 3
     meetings, generator = torch.zeros(30, 30), torch.Generator().manual_seed(0)
     for _ in range(300):
         for (batch,) in alone.batches(8, generator):

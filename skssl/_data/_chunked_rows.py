@@ -45,6 +45,7 @@ class ChunkedRows:
     numbers: np.ndarray
     left_out: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     n_taken: int | None = None
+    scale: None = None  # not batch by batch: a window holds rows scaled
 
     def __len__(self) -> int:
         """Return the number of rows of a pass."""
@@ -60,16 +61,16 @@ class ChunkedRows:
         """What can be held out, and how much of it there is."""
         return "rows", len(self)
 
-    def mapped(self, function: Callable[[Tensor], Tensor]) -> "ChunkedRows":
-        """Return the rows as a function makes them."""
+    def scale_now(self, function: Callable[[Tensor], Tensor]) -> "ChunkedRows":
+        """Return the rows, each block scaled once it is read."""
         read = self.read
         return replace(self, read=lambda block: function(read(block)), sample=function(self.sample))
 
-    def placed(self, device: torch.device, n_taken: int) -> "ChunkedRows":
+    def place_on(self, device: torch.device, n_taken: int) -> "ChunkedRows":
         """Return the rows for a fit that takes so many of them; they come batch by batch."""
         return replace(self, n_taken=n_taken)
 
-    def capped(self, batch_size: int) -> int:
+    def cap(self, batch_size: int) -> int:
         """Return how many rows a batch has: no more than there are."""
         return min(batch_size, len(self))
 

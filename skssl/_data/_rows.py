@@ -1,17 +1,21 @@
-"""The rows of a fit: how often each stands there, in which group, and batches of them."""
+"""The rows of a fit: how often each counts, its group, how it is scaled, and batches of rows."""
 
 import bisect
+import copy
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 BYTES_TO_MOVE = 2**30  # larger data comes to an accelerator batch by batch
 
 
-class Shuffled(Protocol):
+class RowsLike(Protocol):
     """What a fit asks of its rows, wherever they are; the rows in memory below say what it is."""
+
+    @property
+    def scale(self) -> nn.Module | None: ...
 
     @property
     def parts(self) -> list[Any]: ...
@@ -21,21 +25,21 @@ class Shuffled(Protocol):
 
     def __len__(self) -> int: ...
 
-    def mapped(self, function: Callable[[Tensor], Tensor]) -> "Shuffled": ...
+    def scale_now(self, function: Callable[[Tensor], Tensor]) -> Self: ...
 
-    def placed(self, device: torch.device, n_taken: int) -> "Shuffled": ...
+    def place_on(self, device: torch.device, n_taken: int) -> Self: ...
 
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None
     ) -> Iterator[tuple[Tensor, ...]]: ...
 
-    def capped(self, batch_size: int) -> int: ...
+    def cap(self, batch_size: int) -> int: ...
 
     def n_batches(self, batch_size: int) -> int: ...
 
     def some(self, at_most: int | None = None) -> Tensor: ...
 
-    def split(self, n: int) -> tuple["Shuffled", "Rows"]: ...
+    def split(self, n: int) -> "tuple[RowsLike, Rows]": ...
 
 
 class Rows:
@@ -44,7 +48,10 @@ class Rows:
     Parameters
     ----------
     *tensors : Tensor
-        Tensors of one length, neither copied nor written to.
+        Tensors of one length, neither copied nor written to. The first is what encoders read.
+    scale : Module, default=None
+        What the first tensor of each batch is scaled by when the loop takes it; None where it
+        is scaled already.
     index : Tensor of shape (n,), int64, default=None
         Which of their rows there are, each as often as it stands there; None is each once.
     share : Tensor of shape (n,), float64, default=None
@@ -56,11 +63,12 @@ class Rows:
     def __init__(
         self,
         *tensors: Tensor,
+        scale: nn.Module | None = None,
         index: Tensor | None = None,
         share: Tensor | None = None,
         group: Tensor | None = None,
     ):
-        self.tensors, self.share, self.group = tensors, share, group
+        self.tensors, self.scale, self.share, self.group = tensors, scale, share, group
         self.index = torch.arange(len(tensors[0])) if index is None else index
 
     def __len__(self) -> int:
@@ -85,19 +93,31 @@ class Rows:
         """What can be held out, and how much of it there is."""
         return ("rows", len(self)) if self.group is None else ("groups", len(self.masses))
 
-    def mapped(self, function: Callable[[Tensor], Tensor]) -> "Rows":
-        """Return the same rows of what a function makes of the tensors."""
-        tensors = map(function, self.tensors)
-        return Rows(*tensors, index=self.index, share=self.share, group=self.group)
+    def scale_now(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """Return the rows with their first tensor scaled at once."""
+        return self._with(tensors=(function(self.tensors[0]), *self.tensors[1:]))
 
-    def placed(self, device: torch.device, n_taken: int) -> "Rows":
+    def scale_later(self, scale: nn.Module, *, keeps_raw: bool = False) -> Self:
+        """Return the rows with their first tensor scaled batch by batch.
+
+        With ``keeps_raw`` a batch holds, behind the scaled rows, the same as they were read.
+        """
+        return self._with(tensors=self.tensors[: int(keeps_raw)] + self.tensors, scale=scale)
+
+    def select(self, places: Tensor) -> Self:
+        """Return the rows at some places, not copied."""
+        share = None if self.share is None else self.share[places]
+        group = None if self.group is None else self.group[places].unique(return_inverse=True)[1]
+        return self._with(index=self.index[places], share=share, group=group)
+
+    def place_on(self, device: torch.device, n_taken: int) -> Self:
         """Return the rows as a device reads them best: on it, unless they are many bytes.
 
         How many a fit takes of them, in all its passes, matters to those outside memory only.
         """
         if device.type == "cpu" or sum(t.nbytes for t in self.tensors) > BYTES_TO_MOVE:
             return self
-        return self.mapped(lambda t: t.to(device))
+        return self._with(tensors=tuple(t.to(device) for t in self.tensors))
 
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None
@@ -106,9 +126,9 @@ class Rows:
 
         Of a group that has more rows than there are batches, so many take part as there are.
         """
-        order = self._drawn(generator)
+        order = self._draw(generator)
         if self.group is not None:
-            yield from map(self._take, self._dealt(order, batch_size, generator))
+            yield from map(self._take, self._deal(order, batch_size, generator))
             return
         for rows in order[: n_batches(len(order), batch_size) * batch_size].split(batch_size):
             yield self._take(rows)
@@ -116,12 +136,12 @@ class Rows:
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, ...]]:
         """Yield the rows as they stand, the ragged last batch included; groups are drawn."""
         if self.group is not None:
-            yield from self.batches(self.capped(batch_size))
+            yield from self.batches(self.cap(batch_size))
             return
         for rows in torch.arange(len(self.index)).split(batch_size):
             yield self._take(rows)
 
-    def capped(self, batch_size: int) -> int:
+    def cap(self, batch_size: int) -> int:
         """Return how many rows a batch has: no more than there are, nor than there are groups.
 
         Groups are counted by their sizes, as 1 / the sum of squared shares: one large and many
@@ -145,31 +165,31 @@ class Rows:
         """
         index = self.index
         if self.share is not None:
-            index = index[self._drawn(torch.Generator().manual_seed(0)).sort().values]
+            index = index[self._draw(torch.Generator().manual_seed(0)).sort().values]
         return self.tensors[0][index if at_most is None else index[:: -(-len(index) // at_most)]]
 
-    def split(self, n: int) -> tuple["Rows", "Rows"]:
+    def split(self, n: int) -> tuple[Self, Self]:
         """Return the rows without ``n`` of a pass, and those; with groups, ``n`` whole groups."""
-        drawn = self._drawn()
+        drawn = self._draw()
         held_out = torch.zeros(len(self.index), dtype=torch.bool)
         if self.group is None:
             held_out[drawn[:n]] = True
-            return self._part(~held_out), Rows(*self.tensors, index=self.index[drawn[:n]])
+            return self.select(~held_out), self._with(index=self.index[drawn[:n]], share=None)
         of = self.group[drawn]
         chosen = torch.isin(of, of.unique_consecutive()[:n])
         held_out = torch.isin(self.group, of[chosen])
         rows, group = drawn[chosen], of[chosen].unique(return_inverse=True)[1]
-        return self._part(~held_out), Rows(*self.tensors, index=self.index[rows], group=group)
+        return self.select(~held_out), self._with(index=self.index[rows], share=None, group=group)
 
-    def _part(self, mask: Tensor) -> "Rows":
-        share = None if self.share is None else self.share[mask]
-        group = None if self.group is None else self.group[mask].unique(return_inverse=True)[1]
-        return Rows(*self.tensors, index=self.index[mask], share=share, group=group)
+    def _with(self, **changes: Any) -> Self:
+        new = copy.copy(self)
+        vars(new).update(changes)
+        return new
 
     def _take(self, rows: Tensor) -> tuple[Tensor, ...]:
         return tuple(t[self.index[rows]] for t in self.tensors)
 
-    def _drawn(self, generator: torch.Generator | None = None) -> Tensor:
+    def _draw(self, generator: torch.Generator | None = None) -> Tensor:
         """Return the places in ``index`` of a pass in random order, those of a group together."""
         order = torch.randperm(len(self.index), generator=generator)
         if self.group is not None:
@@ -182,7 +202,7 @@ class Rows:
         passed = (self.share[order].cumsum(0) + start).floor()
         return order[passed.diff(prepend=passed.new_zeros(1)) > 0]
 
-    def _dealt(
+    def _deal(
         self, order: Tensor, batch_size: int, generator: torch.Generator | None
     ) -> Iterator[Tensor]:
         """Deal rows out to batches in turn: one after another those of a group miss no batch."""
@@ -212,7 +232,7 @@ def _n_dealt(sizes: Tensor, batch_size: int) -> int:
     return max(1, bisect.bisect_left(range(1, most + 1), True, key=is_too_many))
 
 
-def hold_out(rows: Shuffled, fraction: float) -> tuple[Shuffled, Rows]:
+def hold_out(rows: RowsLike, fraction: float) -> tuple[RowsLike, Rows]:
     """Return the rows to train on, and those that early stopping looks at."""
     what, n = rows.units
     n_held_out = max(2, round(fraction * n))

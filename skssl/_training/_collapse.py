@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from torch import Tensor
 
-from skssl._training._loop import Net
+from skssl._data._rows import Rows
+from skssl._training._loop import Net, outputs
 
 ROWS = 128  # looked at
 AT_ONCE = 32
@@ -27,15 +27,9 @@ class Look(NamedTuple):
     rank: float
 
 
-@torch.no_grad()
-def look(net: Net, rows: Tensor) -> Look:
+def look(net: Net, rows: Rows) -> Look:
     """Look at the embedding of some rows; what is trained stays as it is."""
-    device = next(net.parameters()).device
-    was_training = net.training
-    net.eval()
-    x = rows[:: -(-len(rows) // ROWS)].to(device)
-    z = torch.cat([net.encoder(net.scaler(part)) for part in x.split(AT_ONCE)]).double().cpu()
-    net.train(was_training)
+    z = outputs(net, rows, lambda net, x, *others: net.encoder(x), AT_ONCE).double()
     z = z.flatten(1).nan_to_num()
     centred = z - z.mean(0)
     values = torch.linalg.svdvals(centred)
@@ -45,10 +39,11 @@ def look(net: Net, rows: Tensor) -> Look:
     return Look(spread, float(torch.special.entr(values / values.sum()).sum().exp()))
 
 
-def warn_of_collapse(estimator: Any, net: Net, rows: Tensor, before: Look) -> None:
+def warn_of_collapse(estimator: Any, net: Net, rows: Rows, before: Look) -> None:
     """Warn if training has made the embeddings of different rows alike."""
     after = look(net, rows)
-    is_constant = after.rank == 0 and bool((rows != rows[:1]).any())
+    x = rows.tensors[0]
+    is_constant = after.rank == 0 and bool((x != x[:1]).any())
     if is_constant or after.spread < LEFT_OF_SPREAD * before.spread:
         found = "rows hardly differ in it"
     elif before.rank >= RANK_TO_LOSE and after.rank < ONE_DIRECTION:

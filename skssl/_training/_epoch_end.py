@@ -1,46 +1,49 @@
-"""What happens at the end of each epoch: early stopping, a printed line, callbacks."""
+"""What happens at the end of each epoch: early stopping, a printed line, callbacks, checkpoints."""
 
 import copy
 import math
 import time
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from skssl import _ranks
-from skssl._data._rows import Rows, Shuffled
+from skssl._data._rows import Rows, RowsLike
 from skssl._training import _loop
 from skssl._training._checkpoint import CheckpointFile
-from skssl._training._collapse import ROWS, look, warn_of_collapse
+from skssl._training._collapse import ROWS, Look, look, warn_of_collapse
 from skssl._training._loop import Net, Patience, Place, Plan
 
 PARTS = ("decoder_", "scorer_")  # what a method may keep beside its encoder
 
 
 class Report:
-    """Called with the loss curve after each epoch; returns whether to stop.
+    """One fit as its epochs, its callbacks and its checkpoints see it.
 
-    Callbacks may draw from torch's generator: training goes on from where it was.
+    A fit calls ``look_untrained``, ``open``, ``resume`` and ``begin_epoch``, trains with the report
+    as ``on_epoch`` (which returns whether to stop), then calls ``restore_best``, takes the
+    ``attributes``, and calls ``close``. Callbacks find the report as ``estimator._report`` and call
+    its ``identity``, ``write_to``, ``note`` and ``watch``.
     """
 
-    @torch.random.fork_rng(devices=[])
     def __init__(
         self,
         estimator: Any,
-        X: Any,
-        y: Any,
+        data: dict[str, Any],
         net: Net,
+        optimizer: torch.optim.Optimizer,
         plan: Plan,
+        rows: RowsLike,
         held_out: Rows | None,
         seed: int,
-        rows: Shuffled,
-        optimizer: torch.optim.Optimizer,
     ):
-        self.estimator, self.data = estimator, {"X": X, "y": y}
-        self.net, self.plan, self.held_out, self.seed = net, plan, held_out, seed
-        self.rows, self.optimizer, self.place = rows, optimizer, Place()
-        self.some = rows.some(ROWS)
+        self.estimator, self.data = estimator, data  # data: X and y, as callbacks are shown them
+        self.net, self.optimizer, self.plan = net, optimizer, plan
+        self.rows, self.held_out, self.seed = rows, held_out, seed
+        self.place = Place()
+        self.sample = Rows(rows.some(ROWS), scale=rows.scale)
         per_epoch = min(rows.n_batches(plan.batch_size), _loop.STEPS_PER_REPORT)
         self.n_epochs = math.ceil(plan.n_steps / per_epoch)
         self.patience = Patience(estimator.n_iter_no_change) if held_out else None
@@ -49,23 +52,42 @@ class Report:
         self.watchers: dict[str, Any] = {}  # whose curves these are
         self.checkpoint: CheckpointFile | None = None
         self.resumed: list[Patience] = []  # of callbacks that have not asked since a break
-        self.untrained = look(net, self.some) if plan.n_steps and not plan.endless else None
+        self.untrained: Look | None = None
         self.start = time.perf_counter()
-        estimator._report = self
-        self.context = estimator._init_callback_context(max_subtasks=self.n_epochs)
-        self.context.call_on_fit_task_begin(estimator=estimator, **self.data)
+
+    def look_untrained(self) -> None:
+        """Look at the embedding that training begins with, unless this is a part of a stream."""
+        if self.plan.n_steps and not self.plan.endless:
+            self.untrained = look(self.net, self.sample)
+
+    def open(self) -> None:
+        """Begin the task of callbacks; a checkpoint among them names its file."""
+        self.estimator._report = self
+        self.context = self.estimator._init_callback_context(max_subtasks=self.n_epochs)
+        self.context.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+
+    def resume(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        if self.checkpoint is not None:
+            self.checkpoint.read(self.restore)
         for _ in self.place.curve:  # epochs of before a break: the next one has its number
             self.context.subcontext(task_name="epoch")
-        if len(self.place.curve) < self.n_epochs and not self.place.stopped:
-            self.task: Any = self._begin_epoch()
+
+    def begin_epoch(self) -> None:
+        """Begin the callbacks' task of the next epoch, unless training is over."""
+        if self.place.stopped or len(self.place.curve) >= self.n_epochs:
+            return
+        task = self.context.subcontext(task_name="epoch")
+        self.task = task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     @torch.random.fork_rng(devices=[])
     def __call__(self, curve: list[float]) -> bool:
+        """End an epoch; callbacks may draw random numbers, and training goes on as it would."""
         self.place.now = _loop.generators(next(self.net.parameters()).device)
         stop = False
         if self.patience is not None and self.held_out is not None:
             held_out = _loop.held_out_loss(
-                self.net, self.held_out, self.estimator._batch_loss, self.plan, self.seed
+                self.net, self.held_out, self.estimator._loss, self.plan, self.seed
             )
             stop = self.patience(self.net, held_out)
         if self.estimator.verbose:
@@ -74,20 +96,15 @@ class Report:
             estimator=self.estimator,
             **self.data,
             # A copy for callbacks may be pickled; what fit is about is no part of it.
-            reconstruction_attributes=lambda: self.learnt(curve, best=False) | {"_report": None},
+            reconstruction_attributes=lambda: self.attributes() | {"_report": None},
         )
         with _ranks.together():
             self.place.stopped = stop = _ranks.agree(bool(stop))
             is_over = stop or len(curve) == self.n_epochs
             if self.checkpoint is not None:
                 self.checkpoint.write(self.state, now=is_over)
-        if not is_over:
-            self.task = self._begin_epoch()
+        self.begin_epoch()
         return stop
-
-    def _begin_epoch(self) -> Any:
-        task = self.context.subcontext(task_name="epoch")
-        return task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     def _print(self, curve: list[float]) -> None:
         spent = time.perf_counter() - self.start
@@ -98,12 +115,14 @@ class Report:
             f"loss {curve[-1]:.4f}{held_out}, {spent:.1f} s, about {left:.0f} s left"
         )
 
-    def learnt(self, curve: list[float], best: bool = True) -> dict[str, Any]:
+    def restore_best(self) -> None:
+        """Give the net the best weights that early stopping saw, if it kept any."""
+        for patience in self._patient():
+            if patience.best:
+                self.net.load_state_dict(patience.best)
+
+    def attributes(self) -> dict[str, Any]:
         """Return the fitted attributes as of now, copied from the net in training."""
-        if best:
-            for patience in self._patient():
-                if patience.best:
-                    self.net.load_state_dict(patience.best)
         scaler = self.estimator._scaler
         kept: Any = [self.net.encoder, self.net.trunk]
         kept += [getattr(self.net, name.removesuffix("_"), None) for name in PARTS]
@@ -111,8 +130,8 @@ class Report:
         attributes = {
             "encoder_": nn.Sequential(scaler, encoder).eval(),
             "views_": self.net.views,
-            "loss_curve_": list(curve),
-            "n_iter_": len(curve),
+            "loss_curve_": list(self.place.curve),
+            "n_iter_": len(self.place.curve),
             "_trunk": trunk,
         }
         attributes |= {
@@ -124,10 +143,15 @@ class Report:
             attributes["probe_curves_"] = {name: list(c) for name, c in self.curves.items()}
         return attributes
 
-    def keep(self, checkpoint: CheckpointFile) -> None:
-        """Write checkpoints from now on, and go on from the one there is."""
+    def identity(self) -> list[Any] | None:
+        """Return arrays that tell this fit from others; None in a stream, which is not resumed."""
+        if self.plan.endless:
+            return None
+        return [*self.rows.parts, np.array([self.net.step, _ranks.n_started()])]
+
+    def write_to(self, checkpoint: CheckpointFile) -> None:
+        """Write checkpoints to a file from now on."""
         self.checkpoint = checkpoint
-        checkpoint.read(self.restore)
 
     def state(self) -> dict[str, Any]:
         """Return all that the rest of the fit depends on, as tensors and plain values."""
@@ -172,9 +196,9 @@ class Report:
             self.watches[watcher] = new
         return self.watches[watcher](self.net, value)
 
-    def end(self) -> None:
-        """Close the fit's task; the estimator is fitted by now."""
+    def close(self) -> None:
+        """End the task of callbacks; the estimator is fitted by now."""
         del self.estimator._report
         if self.untrained is not None:
-            warn_of_collapse(self.estimator, self.net, self.some, self.untrained)
+            warn_of_collapse(self.estimator, self.net, self.sample, self.untrained)
         self.context.call_on_fit_task_end(estimator=self.estimator, **self.data)

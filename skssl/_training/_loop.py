@@ -1,4 +1,4 @@
-"""The training loop: the only place where an optimizer takes a step."""
+"""The training loop: the only place that plans steps, moves batches and takes gradients."""
 
 import contextlib
 import copy
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from skssl import _ranks
-from skssl._data._rows import Rows, Shuffled, n_batches
+from skssl._data._rows import Rows, RowsLike, n_batches
 
 Loss = Callable[..., Tensor]
 
@@ -123,7 +123,7 @@ def constant(warmup: int = 100) -> Callable[[int], float]:
 def make_optimizer(
     net: nn.Module, learning_rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """AdamW over what ``net`` trains; ``net.lr_scale`` sets the pace of parts by their name."""
+    """Return AdamW over what ``net`` trains; ``net.lr_scale`` scales the rate of named parts."""
     scale: dict[str, float] = getattr(net, "lr_scale", {})
     parts: dict[str, list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
@@ -151,6 +151,26 @@ class Plan:
         return torch.autocast(device.type, dtype=self.dtype)
 
 
+def make_plan(
+    rows: RowsLike,
+    batch_size: int,
+    n_epochs: Any,
+    dtype: torch.dtype | None,
+    *,
+    n_places: int = 0,
+    endless: bool = False,
+) -> Plan:
+    """Return the plan of so many passes over the rows; ``"auto"`` is a budget of steps."""
+    batch_size = rows.cap(batch_size)
+    per_pass = rows.n_batches(batch_size)
+    if n_epochs == "auto":
+        n_steps = auto_steps(per_pass * batch_size, batch_size, n_places)
+    else:
+        n_steps = n_epochs * per_pass
+    rate = constant() if endless else one_cycle(n_steps)
+    return Plan(n_steps, batch_size, rate, dtype, endless)
+
+
 @dataclass
 class Place:
     """How far training is, and the states of the generators: what it can be resumed from."""
@@ -162,7 +182,7 @@ class Place:
     stopped: bool = False
 
     def batches(
-        self, rows: Shuffled, batch_size: int, device: torch.device
+        self, rows: RowsLike, batch_size: int, device: torch.device
     ) -> Iterator[tuple[Tensor, ...]]:
         """Yield the batches of one pass after another, those of before a break left out."""
         n_skipped = self.n_taken
@@ -198,7 +218,7 @@ def set_generators(states: list[Tensor], device: torch.device) -> None:
 def train(
     net: Net,
     optimizer: torch.optim.Optimizer,
-    rows: Shuffled,
+    rows: RowsLike,
     loss: Loss,
     plan: Plan,
     on_epoch: Callable[[list[float]], bool],
@@ -214,7 +234,7 @@ def train(
     """
     place = Place() if place is None else place
     device = next(net.parameters()).device
-    rows = rows.placed(device, plan.n_steps * plan.batch_size)
+    rows = rows.place_on(device, plan.n_steps * plan.batch_size)
     per_epoch = min(rows.n_batches(plan.batch_size), STEPS_PER_REPORT)
     batches, curve = place.batches(rows, plan.batch_size, device), place.curve
     end = 0 if place.stopped else plan.n_steps
@@ -228,7 +248,7 @@ def train(
                 net.progress = 0.0 if plan.endless else step / plan.n_steps
                 for group in optimizer.param_groups:
                     group["lr"] = group["peak"] * plan.rate(net.step if plan.endless else step)
-                total += _step(net, optimizer, batch, loss, plan)
+                total += _step(net, optimizer, batch, rows.scale, loss, plan)
             # .item() once an epoch: each waits for the device
             curve.append(_ranks.mean(total).item() / len(steps))
             _check_finite(curve)
@@ -239,13 +259,18 @@ def train(
 
 
 def _step(
-    net: Net, optimizer: torch.optim.Optimizer, batch: tuple[Tensor, ...], loss: Loss, plan: Plan
+    net: Net,
+    optimizer: torch.optim.Optimizer,
+    batch: tuple[Tensor, ...],
+    scale: nn.Module | None,
+    loss: Loss,
+    plan: Plan,
 ) -> Tensor:
     """Take a step down the gradient of a batch and return the loss, of this rank's share."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     device = parameters[0].device
     with plan.autocast(device):
-        value = loss(net, *(_ranks.share(t).to(device, non_blocking=True) for t in batch))
+        value = loss(net, *_take(batch, scale, device))
     optimizer.zero_grad(set_to_none=True)
     value.backward()
     _ranks.average_gradients(parameters)
@@ -253,6 +278,14 @@ def _step(
     optimizer.step()
     net.step += 1
     return value.detach()
+
+
+def _take(
+    batch: tuple[Tensor, ...], scale: nn.Module | None, device: torch.device
+) -> tuple[Tensor, ...]:
+    """Return this rank's share of a batch on the device, its rows scaled."""
+    x, *others = (_ranks.share(t).to(device, non_blocking=True) for t in batch)
+    return x if scale is None else scale.to(device)(x), *others
 
 
 def _check_finite(curve: list[float]) -> None:
@@ -272,10 +305,22 @@ def held_out_loss(net: Net, rows: Rows, loss: Loss, plan: Plan, seed: int) -> fl
     total, n_rows = 0.0, 0
     with local_seed(seed, device), plan.autocast(device):
         for batch in rows.in_order(plan.batch_size):
-            total += loss(net, *(t.to(device) for t in batch)).item() * len(batch[0])
+            total += loss(net, *_take(batch, rows.scale, device)).item() * len(batch[0])
             n_rows += len(batch[0])
     net.train()
     return total / n_rows
+
+
+@torch.no_grad()
+def outputs(net: Net, rows: Rows, function: Loss, at_once: int) -> Tensor:
+    """Return ``function(net, *batch)`` of all rows, in evaluation mode and on the CPU."""
+    device = next(net.parameters()).device
+    was_training = net.training
+    net.eval()
+    batches = rows.in_order(at_once)
+    made = [function(net, *_take(batch, rows.scale, device)) for batch in batches]
+    net.train(was_training)
+    return torch.cat(made).cpu()
 
 
 @dataclass

@@ -216,11 +216,6 @@ MODALITIES = {
 }
 
 
-def scales_batches(method: Any) -> bool:
-    """Return whether rows stay in memory as they were read, and are scaled batch by batch."""
-    return MODALITIES[method._reader.modality].scales_batches or method._alters_raw
-
-
 def rows_a_step(method: Any, x: Tensor) -> int:
     """Return ``batch_size``; ``"auto"`` is the method's default, or follows the size of a row."""
     own = (size for size in (method.batch_size, type(method).batch_size) if size != "auto")

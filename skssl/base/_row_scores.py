@@ -9,7 +9,7 @@ from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skssl._data._rows import Shuffled
+from skssl._data._rows import RowsLike
 from skssl.base._parameters import declares_parameters
 from skssl.base._transformer import _apply
 from skssl.views import original
@@ -120,5 +120,5 @@ class ScoresRows(ThresholdMixin):
         losses: Any = partial(self._row_losses, self.scorer_)
         return -_apply(losses, x).numpy().astype(np.float64)
 
-    def _finish(self, rows: Shuffled) -> None:
+    def _finish(self, rows: RowsLike) -> None:
         self.offset_ = threshold(self._scores(rows.some()), self.contamination)

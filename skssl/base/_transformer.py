@@ -19,7 +19,7 @@ from skssl._compat import choose_device, choose_dtype, compiled, fit_context
 from skssl._data import SAMPLE_ROWS, Source, note_columns, survey
 from skssl._data._chunked_rows import ChunkedRows
 from skssl._data._given import Given, alone, arranged
-from skssl._data._rows import Shuffled, hold_out
+from skssl._data._rows import Rows, RowsLike, hold_out
 from skssl._training import _loop
 from skssl._training._epoch_end import PARTS, Report
 from skssl._training._loop import Net, Plan, local_seed
@@ -29,7 +29,6 @@ from skssl.base._modalities import (
     modality_of,
     opened,
     parameters_of,
-    scales_batches,
     settled,
     wrong_modality,
 )
@@ -104,7 +103,7 @@ class SSLTransformer(
     _auto_encoder: ClassVar[str] = "auto"  # the name of the encoder that "auto" is to a method
     _parameter_constraints = CONSTRAINTS
     _optimizer_state = None
-    _alters_raw: ClassVar[bool] = False  # whether views alter rows as read, before they are scaled
+    _alters_raw: ClassVar[bool] = False  # whether views alter rows as read: _loss(net, x, raw)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -131,7 +130,7 @@ class SSLTransformer(
         """Return at how many places of a sequence a step computes, which the budget counts."""
         return places_of(net.encoder, x)
 
-    def _finish(self, rows: Shuffled) -> None:
+    def _finish(self, rows: RowsLike) -> None:
         """Set what the trained parts tell of the rows they were trained on."""
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -191,7 +190,7 @@ class SSLTransformer(
             again = self.warm_start and hasattr(self, "_net")
             if not again:
                 self._generator = check_random_state(self.random_state)
-            return self._train(
+            return self._fit_rows(
                 X, y, self._read_all(given, reset=not again), again=again, stream=False
             )
 
@@ -230,7 +229,7 @@ class SSLTransformer(
             first = not hasattr(self, "encoder_")
             if first:
                 self._generator = check_random_state(self.random_state)
-            return self._train(
+            return self._fit_rows(
                 X, y, self._read_all(given, reset=first), again=not first, stream=True
             )
 
@@ -276,7 +275,7 @@ class SSLTransformer(
         self._check((self._reader.modality,), X)
         return self._reader.read(X)
 
-    def _read_all(self, given: list[Given], *, reset: bool) -> Shuffled:
+    def _read_all(self, given: list[Given], *, reset: bool) -> RowsLike:
         X, *more = (part.X for part in given)
         if isinstance(alone(X, more), Source):
             return self._survey(X, reset)
@@ -317,18 +316,12 @@ class SSLTransformer(
             note_columns(self, table, reset=reset)
         return modality
 
-    def _train(self, X: Any, y: Any, rows: Shuffled, *, again: bool, stream: bool) -> Self:
+    def _fit_rows(self, X: Any, y: Any, rows: RowsLike, *, again: bool, stream: bool) -> Self:
         """Train on the rows; X and y are what callbacks are shown."""
         device = choose_device(self.device)
         seed = _ranks.seed(self._generator, device)
         with local_seed(seed, device):
-            row = MODALITIES[self._reader.modality]
-            if not again:
-                given = parameters_of(row.scaler, self)
-                at_most = IMAGES_TO_SCALE if scales_batches(self) else SAMPLE_ROWS
-                self._scaler: Any = row.scaler(rows.some(at_most), self._reader.columns, **given)
-            if not scales_batches(self):
-                rows = rows.mapped(partial(_apply, self._scaler))
+            rows = self._scale(rows, reset=not again)
             net = self._make_net(rows, again)
             trained, held_out = rows, None
             if self.n_iter_no_change is not None and not stream:
@@ -339,33 +332,59 @@ class SSLTransformer(
                 # Its moments; learning rates are those of the parameters as they are now.
                 state = {"state": self._optimizer_state["state"]}
                 optimizer.load_state_dict(optimizer.state_dict() | state)
-            report = Report(self, X, y, net, plan, held_out, seed, trained, optimizer)
+            data = {"X": X, "y": y}
+            report = Report(self, data, net, optimizer, plan, trained, held_out, seed)
+            with torch.random.fork_rng(devices=[]):  # callbacks may draw
+                report.look_untrained()
+                report.open()
+                report.resume()
+                report.begin_epoch()
             with _ranks.together(), compiled(net.encoder, self.compile):
-                curve = _loop.train(
-                    net, optimizer, trained, self._batch_loss, plan, report, report.place
-                )
-        # of an earlier fit that had them
-        for name in (*PARTS, "validation_loss_curve_", "probe_curves_"):
-            self.__dict__.pop(name, None)
-        for name, value in report.learnt(curve).items():
-            setattr(self, name, value)
-        if stream or self.warm_start:
-            self._net, self._optimizer_state = net.cpu(), _loop.on_cpu(optimizer.state_dict())
-        else:  # what a stream left is not what partial_fit shall go on from
-            for name in ("_net", "_optimizer_state"):
-                self.__dict__.pop(name, None)
+                _loop.train(net, optimizer, trained, self._loss, plan, report, report.place)
+        report.restore_best()
+        self._keep(report, stream)
         self._finish(rows)
-        report.end()
+        report.close()
         return self
 
-    def _make_net(self, rows: Shuffled, again: bool) -> Net:
+    @property
+    def _scales_batches(self) -> bool:
+        """Whether rows stay in memory as they were read, and are scaled batch by batch."""
+        return MODALITIES[self._reader.modality].scales_batches or self._alters_raw
+
+    def _scale(self, rows: RowsLike, *, reset: bool = False) -> RowsLike:
+        """Return the rows, scaled now or as batches are taken; the only place that decides it."""
+        if reset:
+            make = MODALITIES[self._reader.modality].scaler
+            some = rows.some(IMAGES_TO_SCALE if self._scales_batches else SAMPLE_ROWS)
+            given = parameters_of(make, self)
+            self._scaler: Any = make(some, self._reader.columns, **given)
+        if self._scales_batches:
+            assert isinstance(rows, Rows)  # tables alone are read in parts
+            return rows.scale_later(copy.deepcopy(self._scaler), keeps_raw=self._alters_raw)
+        return rows.scale_now(partial(_apply, self._scaler))
+
+    def _keep(self, report: Report, stream: bool) -> None:
+        """Set what training has learnt, and what a later fit goes on from."""
+        for name in (*PARTS, "validation_loss_curve_", "probe_curves_"):
+            self.__dict__.pop(name, None)  # an earlier fit may have set it
+        for name, value in report.attributes().items():
+            setattr(self, name, value)
+        if stream or self.warm_start:
+            self._net = report.net.cpu()
+            self._optimizer_state = _loop.on_cpu(report.optimizer.state_dict())
+        else:  # partial_fit shall not go on from what a stream left
+            for name in ("_net", "_optimizer_state"):
+                self.__dict__.pop(name, None)
+
+    def _make_net(self, rows: RowsLike, again: bool) -> Net:
         """Return the namespace of encoder, views and heads that the loss works on."""
         if again and hasattr(self, "_net"):
             return copy.deepcopy(self._net)
         row, net = MODALITIES[self._reader.modality], Net()
         net.columns, net.n_rows = self._reader.columns, len(rows)
-        net.scaler = copy.deepcopy(self._scaler) if scales_batches(self) else nn.Identity()
-        x = net.scaler(rows.some(IMAGES_TO_BUILD if scales_batches(self) else SAMPLE_ROWS))
+        x = rows.some(SAMPLE_ROWS if rows.scale is None else IMAGES_TO_BUILD)
+        x = x if rows.scale is None else rows.scale(x)
         net.augment = row.augment(self.views if isinstance(self.views, str) else "auto", x)
         net.views = make_views(self.views, Views(self._views(net.augment)))
         if again:  # after a plain fit: new heads around the encoder
@@ -382,18 +401,15 @@ class SSLTransformer(
         self._n_features_out = width_of(net.encoder, x)
         return net
 
-    def _batch_loss(self, net: Net, x: Tensor) -> Tensor:
-        return self._loss(net, x if self._alters_raw else net.scaler(x))
-
-    def _plan(self, net: Net, rows: Shuffled, device: torch.device, stream: bool) -> Plan:
-        batch_size = rows.capped(_modalities.rows_a_step(self, rows.some(1)))
-        per_pass = rows.n_batches(batch_size)
-        if self.max_epochs == "auto" and not stream:
-            n_steps = _loop.auto_steps(per_pass * batch_size, batch_size, net.n_places)
-        else:
-            n_steps = (1 if stream else self.max_epochs) * per_pass
-        rate = _loop.constant() if stream else _loop.one_cycle(n_steps)
-        return Plan(n_steps, batch_size, rate, choose_dtype(self.precision, device), stream)
+    def _plan(self, net: Net, rows: RowsLike, device: torch.device, stream: bool) -> Plan:
+        return _loop.make_plan(
+            rows,
+            _modalities.rows_a_step(self, rows.some(1)),
+            1 if stream else self.max_epochs,
+            choose_dtype(self.precision, device),
+            n_places=net.n_places,
+            endless=stream,
+        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

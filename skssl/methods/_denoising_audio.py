@@ -1,5 +1,6 @@
 """Cleaning distorted recordings."""
 
+import copy
 from functools import partial
 from typing import Any
 
@@ -67,16 +68,17 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
     def _build(self, net, X):
         check_sequence(net.encoder, X, type(self).__name__, hides=False)
         net.student = net.encoder  # whose frames are read, whatever embeds whole recordings
+        net.spectrogram = copy.deepcopy(self._scaler)
         net.decoder = nn.Linear(width_of(net.encoder, X), X.shape[1])
         nn.init.normal_(net.decoder.weight, std=1e-3)  # at first next to no correction
         nn.init.zeros_(net.decoder.bias)
 
-    def _loss(self, net, x):
+    def _loss(self, net, clean, raw):
         """The squared error of scaled log-mel spectrograms, equation 2 of [1], over all views."""
-        clean, views = net.scaler(x), net.views(x)
+        views = net.views(raw)
         behind = ~steps_of(clean)[:, None]
         n_cells = (~behind).sum() * clean.shape[1]
-        made = [corrected(net.student, net.decoder, net.scaler(view)) for view in views]
+        made = [corrected(net.student, net.decoder, net.spectrogram(view)) for view in views]
         errors = [(z.float() - clean).masked_fill(behind, 0.0).square().sum() for z in made]
         return sum(errors) / n_cells / len(views)
 

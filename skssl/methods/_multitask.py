@@ -72,9 +72,10 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
         return _DEFAULT_TASKS if self.tasks is None else self.tasks
 
     def _told(self) -> list[tuple[str, SSLTransformer, float]]:
-        """Return copies of the tasks that know the sampling rate."""
+        """Return copies of the tasks that know the sampling rate and how rows are scaled."""
         told = [(name, copy.copy(task), weight) for name, task, weight in self._tasks()]
         for _, task, _ in told:
+            task._scaler = self._scaler
             if hasattr(task, "sampling_rate"):
                 task.sampling_rate = self.sampling_rate
         return told
@@ -86,11 +87,9 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
     def _build(self, net, X):
         net.tasks, net.lr_scale = nn.ModuleDict(), {}
         net.shared = SharedEncoder(net.encoder)
-        scaler = Once(net.scaler)
-        made: dict[Any, Once] = {"scaler": scaler}
+        made: dict[Any, Once] = {}
         for name, task, _ in self._told():
             space = net.tasks[name] = Net()
-            space.scaler = scaler
             space.columns, space.encoder = net.columns, net.encoder
             if isinstance(self.views, str):
                 views = task._views(net.augment)
@@ -108,20 +107,17 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
                     net.decoder = space.decoder
         net.made = list(made.values())
 
-    def _batch_loss(self, net, x):
-        return self._loss(net, x)  # as read, if a task alters them before they are scaled
-
-    def _loss(self, net, x):
+    def _loss(self, net, x, *raw):
         """The weighted sum of the tasks' losses."""
         spaces = [space for space in net.tasks.values() if space.encoder is net.shared]
         encoder = net.shared.function  # of which some tasks ask steps, no row as a whole
         whole = [space for space in spaces if getattr(space, "student", None) is not encoder]
-        net.shared.encode([view for space in whole for view in space.views(space.scaler(x))])
+        net.shared.encode([view for space in whole for view in space.views(x)])
         loss = 0.0
         for name, task, weight in self._told():
             space = net.tasks[name]
             space.step, space.progress = net.step, net.progress
-            loss = loss + weight * task._batch_loss(space, x)
+            loss = loss + weight * task._loss(space, x, *(raw if task._alters_raw else ()))
         for memory in (net.shared, *net.made):
             memory.forget()
         return loss

@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -20,29 +20,15 @@ from skssl._data._rows import Rows
 from skssl._meta._steps import check_columns, last_step, seen_by_last_step
 from skssl._training import _loop
 from skssl._training._epoch_end import PARTS
-from skssl._training._loop import Net, Plan, local_seed
-from skssl.base._modalities import MODALITIES, scales_batches
-from skssl.base._transformer import ROWS_AT_ONCE, SSLTransformer, _apply
+from skssl._training._loop import Net, local_seed
+from skssl.base._modalities import MODALITIES
+from skssl.base._transformer import ROWS_AT_ONCE, SSLTransformer
 from skssl.semi_supervised._base import Pretrained
 from skssl.views import original
 
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 200, 3000
 ENOUGH = 300  # labels held out, in all folds together
 ALTERED = ("image", "video", "series", "audio")  # modalities with gentle views
-
-
-class Task(NamedTuple):
-    """What of the labelled rows the loss reads."""
-
-    x: Tensor
-    raw: Tensor
-    target: Tensor
-    weight: Tensor
-
-    def take(self, rows: np.ndarray) -> Rows:
-        """Return some of the rows, for the loop."""
-        chosen = torch.from_numpy(rows)
-        return Rows(*(tensor[chosen] for tensor in self))
 
 
 class Head(nn.Module):
@@ -123,18 +109,18 @@ class FineTuned(Pretrained):
     def _fine_tune(self, few: Any, labels: np.ndarray, weight: np.ndarray) -> None:
         """Find by cross-validation how many epochs do good, and train for so many."""
         linear = getattr(self, f"{self._end}_")
-        task, Z = self._task(few, labels, weight), self._embed(few)
+        rows, Z = self._make_rows(few, labels, weight), self._embed(few)
         folds, outputs, n_epochs = self._folds(labels), [], self._n_epochs(len(labels))
         for train, test in folds:
             part = Z[train], labels[train], weight[train]
-            frozen = refitted(linear, linear.penalty_, *part)
-            start = refitted(linear, linear.greater_penalty_, *part)
-            rows = task.take(train), task.take(test)
-            outputs.append(self._held_out_outputs(frozen, start, *rows, n_epochs))
+            frozen = refit(linear, linear.penalty_, *part)
+            start = refit(linear, linear.greater_penalty_, *part)
+            fold = rows.select(torch.from_numpy(train)), rows.select(torch.from_numpy(test))
+            outputs.append(self._held_out_outputs(frozen, start, *fold, n_epochs))
         self.n_iter_, self.validation_loss_curve_, self.loss_curve_ = 0, [], []
         if folds:
             held_out = np.concatenate([test for _, test in folds])
-            target, counts = task.target[held_out], task.weight[held_out]
+            target, counts = (tensor[held_out] for tensor in rows.tensors[2:])
             by_epoch = [
                 self._held_out_losses(torch.cat(output), target, counts)
                 for output in zip(*outputs, strict=True)
@@ -143,31 +129,29 @@ class FineTuned(Pretrained):
             self.validation_loss_curve_ = losses.mean(1).tolist()
             self.n_iter_ = clearly_best(losses)
         if self.n_iter_:
-            net = self._net(refitted(linear, linear.greater_penalty_, Z, labels, weight))
-            every = task.take(np.arange(len(labels)))
-            self.loss_curve_ = self._train(net, every, self.n_iter_)  # the rate falls to 0 by then
+            net = self._make_net(refit(linear, linear.greater_penalty_, Z, labels, weight))
+            self.loss_curve_ = self._run_epochs(
+                net, rows, self.n_iter_
+            )  # the rate falls to 0 by then
             self._keep(net)
 
-    def _task(self, few: Any, labels: np.ndarray, weight: np.ndarray) -> Task:
-        """Return the labelled rows as tensors."""
+    def _make_rows(self, few: Any, labels: np.ndarray, weight: np.ndarray) -> Rows:
+        """Return the labelled rows: what the encoder reads, raw columns, targets and weights."""
         method, seen = last_step(self.transformer_), seen_by_last_step(self.transformer_, few)
-        x = method._read(seen)
-        if not scales_batches(method):
-            x = _apply(method.encoder_[0], x)
-        raw = torch.empty(len(x), 0)
+        rows = method._scale(Rows(method._read(seen)))
+        raw = torch.empty(len(rows), 0)
         if self.raw_columns_ is not None:
             raw = torch.from_numpy(np.asarray(self.raw_columns_.transform(seen))).float()
         target, counts = self._targets(labels)
-        return Task(x, raw, target, counts * torch.from_numpy(weight).float())
+        counts = counts * torch.from_numpy(weight).float()
+        return Rows(rows.tensors[0], raw, target, counts, scale=rows.scale)
 
-    def _net(self, linear: Any) -> Net:
+    def _make_net(self, linear: Any) -> Net:
         """Return the namespace of what is trained, around a copy of the encoder."""
-        method, net = last_step(self.transformer_), Net()
-        scaler, encoder = deepcopy(tuple(method.encoder_))
-        net.scaler = scaler if scales_batches(method) else nn.Identity()
-        net.encoder, net.head = encoder, self._head(linear)
+        net, method = Net(), last_step(self.transformer_)
+        net.encoder, net.head = deepcopy(method.encoder_[1]), self._head(linear)
         net.lr_scale = {"encoder": self.encoder_lr_scale}  # type: ignore[assignment]
-        return net
+        return net.to(self._device())
 
     def _view(self, x: Tensor) -> Any:
         """Return what alters scaled rows in training."""
@@ -180,9 +164,8 @@ class FineTuned(Pretrained):
             else self.views
         )
 
-    def _outputs(self, net: Net, x: Tensor, raw: Tensor) -> Tensor:
+    def _outputs(self, net: Net, x: Tensor, raw: Tensor, *labels: Tensor) -> Tensor:
         """Return what the head makes of rows, which are altered in training only."""
-        x = net.scaler(x)
         x = self._view(x)(x) if net.training else x
         return net.head(torch.cat([net.encoder(x).float(), raw], 1))
 
@@ -194,20 +177,17 @@ class FineTuned(Pretrained):
         self, frozen: Any, start: Any, rows: Rows, held_out: Rows, n_epochs: int
     ) -> list[Tensor]:
         """Return the outputs of held-out rows without training and after each epoch of it."""
-        device, outputs = self._device(), []
-        net = self._net(frozen).to(device)
 
-        @torch.no_grad()
-        def look(losses: list[float]) -> bool:
-            net.eval()
-            batches = held_out.in_order(ROWS_AT_ONCE)
-            made = [self._outputs(net, x.to(device), raw.to(device)) for x, raw, *_ in batches]
-            outputs.append(torch.cat(made).cpu())
+        def look(net: Net) -> Tensor:
+            return _loop.outputs(net, held_out, self._outputs, ROWS_AT_ONCE)
+
+        outputs, net = [look(self._make_net(frozen))], self._make_net(start)
+
+        def on_epoch(losses: list[float]) -> bool:
+            outputs.append(look(net))
             return False
 
-        look([])
-        net = self._net(start).to(device)
-        self._train(net, rows, n_epochs, look)
+        self._run_epochs(net, rows, n_epochs, on_epoch)
         return outputs
 
     def _n_epochs(self, n_labels: int) -> int:
@@ -216,14 +196,13 @@ class FineTuned(Pretrained):
         per_epoch = _loop.n_batches(n_labels, self.batch_size)
         return min(max(EPOCHS, -(-FEWEST_STEPS // per_epoch)), -(-MOST_STEPS // per_epoch))
 
-    def _train(
+    def _run_epochs(
         self, net: Net, rows: Rows, n_epochs: int, on_epoch: Any = lambda losses: False
     ) -> list[float]:
-        device, batch_size = self._device(), min(self.batch_size, len(rows))
-        dtype = choose_dtype(last_step(self.transformer_).precision, device)
-        n_steps = n_epochs * _loop.n_batches(len(rows), batch_size)
-        plan = Plan(n_steps, batch_size, _loop.one_cycle(max(1, n_steps)), dtype)
-        optimizer = _loop.make_optimizer(net.to(device), self.learning_rate, self.weight_decay)
+        """Train for some epochs and return the loss of each."""
+        dtype = choose_dtype(last_step(self.transformer_).precision, self._device())
+        plan = _loop.make_plan(rows, self.batch_size, n_epochs, dtype)
+        optimizer = _loop.make_optimizer(net, self.learning_rate, self.weight_decay)
         return _loop.train(net, optimizer, rows, self._loss, plan, on_epoch)
 
     def _keep(self, net: Net) -> None:
@@ -259,16 +238,16 @@ class FineTuned(Pretrained):
             linear = deepcopy(getattr(self, f"{self._end}_"))
             random = check_random_state(self.random_state)
             with local_seed(random.randint(2**31 - 1), self._device()):
-                net, task = self._net(linear), self._task(few, labels, np.ones(len(labels)))
-                rows = task.take(np.arange(len(labels)))
-                self.loss_curve_ = self.loss_curve_ + self._train(net, rows, 1)
+                net = self._make_net(linear)
+                rows = self._make_rows(few, labels, np.ones(len(labels)))
+                self.loss_curve_ = self.loss_curve_ + self._run_epochs(net, rows, 1)
                 self.n_iter_ = len(self.loss_curve_)
             setattr(self, f"{self._end}_", linear)
             self._keep(net)
             return self
 
 
-def refitted(linear: Any, penalty: float, Z: Any, labels: np.ndarray, weight: np.ndarray) -> Any:
+def refit(linear: Any, penalty: float, Z: Any, labels: np.ndarray, weight: np.ndarray) -> Any:
     """Return the linear model with a penalty that is given, fitted to other rows."""
     return clone(linear).set_params(penalty=penalty).fit(Z, labels, sample_weight=weight)
 
