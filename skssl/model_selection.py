@@ -237,6 +237,8 @@ class FewLabelsKFold(BaseCrossValidator):
         training set, which then holds every label.
     """
 
+    _saved_as = "FewLabelsKFold"
+
     def __init__(
         self,
         n_splits: int = 5,

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import random
+import re
 
 import joblib
 import numpy as np
@@ -221,6 +222,7 @@ def saved(estimator, folder):
     """Return an estimator saved and loaded without pickle."""
     path = folder / "estimator.skssl"
     skssl.save(estimator, path)
+    assert not re.search(rb'"(class|path)\\?": \\?"[^"]*\._', path.read_bytes())  # private modules
     loaded = skssl.load(path)
     path.unlink()
     assert os.listdir(folder) == []

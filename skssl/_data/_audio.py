@@ -27,6 +27,7 @@ class AudioReader:
         Samples a second.
     """
 
+    _saved_as = "AudioReader"
     modality = "audio"
     columns = None
 

@@ -16,6 +16,7 @@ class Columns:
         Number of categories of each column; 0 for a column of numbers.
     """
 
+    _saved_as = "Columns"
     cardinality: tuple[int, ...]
 
     @property

@@ -34,6 +34,7 @@ class BagReader:
         What the d columns of the tensor mean.
     """
 
+    _saved_as = "BagReader"
     modality = "bags"
     columns: Columns
 

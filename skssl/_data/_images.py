@@ -38,6 +38,7 @@ class ImageReader:
         Whether these were bytes.
     """
 
+    _saved_as = "ImageReader"
     modality = "image"
     columns = None
     shape: tuple[int, ...]
@@ -143,6 +144,7 @@ class VideoReader(ImageReader):
         Shape of one frame as ``fit`` saw it, channels first.
     """
 
+    _saved_as = "VideoReader"
     modality = "video"
     _lead = 2
 

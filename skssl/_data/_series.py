@@ -22,6 +22,7 @@ class SeriesReader:
         Channels of the series that ``fit`` saw. Lengths may differ from one call to the next.
     """
 
+    _saved_as = "SeriesReader"
     modality = "series"
     columns = None
     n_channels: int

@@ -47,6 +47,7 @@ class TableReader:
         Column names, for messages.
     """
 
+    _saved_as = "TableReader"
     modality = "table"
     columns: Columns
     levels: list[list[Any] | None]

@@ -35,6 +35,7 @@ class TokenReader:
         How many tokens there are, and how frequent each is.
     """
 
+    _saved_as = "TokenReader"
     modality = "tokens"
     columns: Vocabulary
 
@@ -119,6 +120,7 @@ class TextReader:
         How many tokens there are, and how frequent each is.
     """
 
+    _saved_as = "TextReader"
     modality = "text"
 
     def __init__(self, tokenizer: Any = "auto"):
@@ -159,6 +161,8 @@ class TextReader:
 
 class AutoTokenizer:
     """Words with the usual settings, for texts that come without a tokenizer."""
+
+    _saved_as = "AutoTokenizer"
 
     def fit(self, texts: list[str]) -> "AutoTokenizer":
         """Learn the words."""

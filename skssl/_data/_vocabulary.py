@@ -22,6 +22,7 @@ class Vocabulary:
         How many documents there were.
     """
 
+    _saved_as = "Vocabulary"
     document_frequency: Tensor
     n_documents: int
 

@@ -31,6 +31,8 @@ class Words:
         What the ids from 257 on stand for.
     """
 
+    _saved_as = "Words"
+
     def __init__(self, vocab_size: int, lowercase: bool):
         self.vocab_size = vocab_size
         self.lowercase = lowercase

@@ -25,6 +25,8 @@ class ColumnsAsNumbers(TransformerMixin, BaseEstimator):
         As in the transformers.
     """
 
+    _saved_as = "ColumnsAsNumbers"
+
     def __init__(self, categorical_features: Any = "from_dtype"):
         self.categorical_features = categorical_features
 

@@ -44,6 +44,8 @@ class RawColumns:
         As in the transformers.
     """
 
+    _saved_as = "RawColumns"
+
     def __init__(self, categorical_features: Any = "from_dtype"):
         self.categorical_features = categorical_features
 
@@ -71,6 +73,8 @@ class Components:
     would be as loud as the first.
     """
 
+    _saved_as = "Components"
+
     def fit(self, x: np.ndarray) -> Self:
         """Learn the components of rows (n, d)."""
         self.n_outputs = min(N_COMPONENTS, *x.shape)
@@ -94,6 +98,8 @@ class RawPixels:
     image_shape, channel_axis : default=None and "auto"
         As in the transformers.
     """
+
+    _saved_as = "RawPixels"
 
     def __init__(self, image_shape: Any = None, channel_axis: Any = "auto"):
         self.image_shape = image_shape
@@ -121,6 +127,8 @@ class RawSeries:
     What :class:`skssl.encoders.RandomKernels` makes of them, standardised column by column. Never
     fitted on labels.
     """
+
+    _saved_as = "RawSeries"
 
     def fit(self, X: Any, *more: Any) -> Self:
         """Learn thresholds, means and deviations from X and from ``more`` series."""
@@ -154,6 +162,8 @@ class RawBands:
         Samples a second.
     """
 
+    _saved_as = "RawBands"
+
     def __init__(self, sampling_rate: Any = 16_000):
         self.sampling_rate = sampling_rate
 
@@ -183,6 +193,7 @@ class RawWords:
     never on labels.
     """
 
+    _saved_as = "RawWords"
     words: Any = staticmethod(texts_of)
     analyzer: Any = "word"
     token_pattern: Any = r"\w+|[^\w\s]"
@@ -218,9 +229,11 @@ class RawTokens(RawWords):
         As in the transformers.
     """
 
+    _saved_as = "RawTokens"
+
     def __init__(self, pad_token: Any = 0):
         self.reader = TokenReader(pad_token)
-        self.analyzer, self.token_pattern = _as_they_are, None
+        self.analyzer, self.token_pattern = list, None  # tokens as they are
 
     def fit(self, X: Any, *more: Any) -> Self:
         """Learn tokens and components from X and from ``more`` rows."""
@@ -230,10 +243,6 @@ class RawTokens(RawWords):
     def words(self, X: Any) -> list[list[int]]:
         """Return the tokens of each row that ``fit`` saw."""
         return [row[row >= N_SPECIAL].tolist() for row in self.reader.read(X)]
-
-
-def _as_they_are(tokens: list[int]) -> list[int]:
-    return tokens
 
 
 RAW = {

@@ -63,6 +63,7 @@ class Net(nn.Module):
         Optional: factors of the learning rate of parts, by their name.
     """
 
+    _saved_as = "Net"
     step: int = 0
     n_rows: int = 0
     n_places: int = 0

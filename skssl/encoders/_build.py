@@ -191,6 +191,8 @@ class Steps(nn.Module):
     (n, ...) -> (n, t, width)
     """
 
+    _saved_as = "Steps"
+
     def __init__(self, encoder: nn.Module):
         super().__init__()
         if not hasattr(encoder, "sequence"):

@@ -9,6 +9,8 @@ PIXELS = 10_000  # random pixels that are clustered into colours
 class Lightness(nn.Module):
     """The mean of three channels, repeated three times, for nets that read three channels."""
 
+    _saved_as = "Lightness"
+
     def forward(self, x: Tensor) -> Tensor:
         return x.mean(1, keepdim=True).expand_as(x)
 
@@ -27,6 +29,7 @@ class Colors(nn.Module):
         In between, shares are mixed with equal ones. The mean weight over pixels is 1.
     """
 
+    _saved_as = "Colors"
     centers: Tensor
     weight: Tensor
 

@@ -143,6 +143,8 @@ class PatchPredictor(nn.Module):
     tokens (n, t, width) of the patches ``seen`` (n, t), and ``wanted`` (n, m) -> (n, m, dim)
     """
 
+    _saved_as = "PatchPredictor"
+
     def __init__(self, width: int, grid: tuple[int, int], dim: int, n_layers: int):
         super().__init__()
         self.grid = grid
@@ -193,6 +195,7 @@ class PatchDecoder(nn.Module):
         The pixels that :meth:`fill` predicts.
     """
 
+    _saved_as = "PatchDecoder"
     hidden: Tensor
     unseen: Tensor
     seen: Tensor

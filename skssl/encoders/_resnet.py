@@ -115,6 +115,8 @@ class Residual(nn.Module):
     (n, n_in, height, width) -> (n, n_out, height / stride, width / stride), rounded up
     """
 
+    _saved_as = "Residual"
+
     def __init__(self, n_in: int, n_out: int, stride: int):
         super().__init__()
         self.first = convolution(n_in, n_out, 3, stride)

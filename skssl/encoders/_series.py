@@ -169,6 +169,8 @@ class TemporalConvNet(nn.Module):
 
 
 class _Block(nn.Module):
+    _saved_as = "ConvBlock"
+
     def __init__(self, width: int, dilation: int):
         super().__init__()
         self.first = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
@@ -222,6 +224,8 @@ def places_of(encoder: Any, X: Tensor) -> int:
 
 class MissingAsZeros(nn.Module):
     """A user's module that reads zeros, the mean, instead of missing values."""
+
+    _saved_as = "WithoutHoles"
 
     def __init__(self, body: nn.Module):
         super().__init__()

@@ -225,6 +225,8 @@ class VocabularyHead(nn.Module):
         Whether the vectors of the tokens are passed at every call instead of learned here.
     """
 
+    _saved_as = "VocabularyHead"
+
     def __init__(self, width: int, n_tokens: int, is_tied: bool = True):
         super().__init__()
         self.change = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))

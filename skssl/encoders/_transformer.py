@@ -35,6 +35,7 @@ class Tokenizer(nn.Module):
     (n, d) -> (n, d, width)
     """
 
+    _saved_as = "TableTokenizer"
     levels: Tensor
     first: Tensor
 
@@ -79,6 +80,8 @@ class Block(nn.Module):
     -----
     (n, t, width) -> (n, t, width)
     """
+
+    _saved_as = "TransformerBlock"
 
     def __init__(self, width: int, n_heads: int):
         super().__init__()

@@ -49,6 +49,8 @@ def default_baselines(X: Any, model: Pretrained, is_classes: bool) -> dict[str, 
 class TunedLogisticRegression(ClassifierMixin, BaseEstimator):
     """Logistic regression whose ``C`` is chosen by accuracy, wherever labels can be held out."""
 
+    _saved_as = "TunedLogisticRegression"
+
     def fit(self, X: Any, y: Any) -> Self:
         """Choose ``C`` and fit."""
         self.model_ = LogisticRegression(max_iter=2000)

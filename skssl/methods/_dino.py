@@ -86,6 +86,8 @@ class DINO(ReadsAll, SSLTransformer):
 class Head(nn.Module):
     """Projection to the unit sphere, and cosines to prototypes there."""
 
+    _saved_as = "DINOHead"
+
     def __init__(self, width: int, n_prototypes: int):
         super().__init__()
         self.projector = MLP(width, 512, 128)

@@ -85,6 +85,8 @@ class ICL(ScoresRows, ReadsTables, SSLTransformer):
 class MeanOverRests(nn.Module):
     """Mean embedding of what windows leave of a row."""
 
+    _saved_as = "MeanOverRests"
+
     def __init__(self, front: nn.Module, body: nn.Module, width: int, n_windows: int):
         super().__init__()
         self.front, self.body = front, body
@@ -101,6 +103,8 @@ class MeanOverRests(nn.Module):
 
 class WindowsAndRests(nn.Module):
     """What is compared: embeddings of windows and of rests, (n, m, 128) each."""
+
+    _saved_as = "WindowsAndRests"
 
     def __init__(self, encoder: nn.Module, window: nn.Module, rest: nn.Module):
         super().__init__()

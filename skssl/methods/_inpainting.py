@@ -78,6 +78,7 @@ class Inpainting(ReconstructionMixin, ReadsImages, SSLTransformer):
 class Inpainter(Decoder):
     """A decoder that knows which block to hide of images that are shown to a user."""
 
+    _saved_as = "Inpainter"
     hidden: Tensor
 
     def __init__(self, width: int, X: Tensor, mask_ratio: float):

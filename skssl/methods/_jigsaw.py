@@ -90,5 +90,7 @@ class Jigsaw(ReadsImages, SSLTransformer):
 class Standardized(nn.Module):
     """Each image on its own, standardised as tiles are."""
 
+    _saved_as = "Standardized"
+
     def forward(self, x: Tensor) -> Tensor:
         return standardized(x)

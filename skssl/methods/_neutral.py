@@ -76,6 +76,8 @@ class NeuTraL(ScoresRows, ReadsTables, SSLTransformer):
 class Masks(nn.Module):
     """Rows multiplied by learned masks, (n, d) -> (n, k, d); a net without biases makes each."""
 
+    _saved_as = "Masks"
+
     def __init__(self, k: int, d: int):
         super().__init__()
         self.inner = nn.Parameter(torch.randn(k, d, HIDDEN) * (2 / d) ** 0.5)
@@ -88,6 +90,8 @@ class Masks(nn.Module):
 
 class Transformed(nn.Module):
     """Embeddings that are compared: of each row, then of its transformations, (n, 1 + k, width)."""
+
+    _saved_as = "Transformed"
 
     def __init__(self, front: nn.Module, body: nn.Module, masks: nn.Module):
         super().__init__()

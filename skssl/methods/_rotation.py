@@ -76,6 +76,8 @@ class RotationPrediction(ReadsImages, SSLTransformer):
 class OneLayer(nn.Module):
     """One layer of an encoder."""
 
+    _saved_as = "OneLayer"
+
     def __init__(self, encoder: nn.Module, index: int):
         super().__init__()
         self.encoder = encoder

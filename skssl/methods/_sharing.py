@@ -12,6 +12,8 @@ from skssl.encoders import encode
 class Once:
     """A function that answers once for each input, until it is told to forget."""
 
+    _saved_as = "Once"
+
     def __init__(self, function: Callable[[Tensor], Any]):
         self.function = function
         self.answers: list[tuple[Tensor, Any]] = []
@@ -31,6 +33,8 @@ class Once:
 
 class SharedEncoder(Once):
     """An encoder that embeds each view of a batch once, all new ones in one pass."""
+
+    _saved_as = "SharedEncoder"
 
     def encode(self, views: list[Tensor]) -> list[Tensor]:
         """Embed the views, as :func:`skssl.encoders.encode` does."""

@@ -96,6 +96,7 @@ class SubTab(ReconstructionMixin, ReadsTables, SSLTransformer):
 class MeanOverSubsets(nn.Module):
     """Mean embedding of a row's subsets; ``inside``, bool (n_subsets, d), has their columns."""
 
+    _saved_as = "MeanOverSubsets"
     inside: Tensor
 
     def __init__(self, encoder: nn.Module, inside: Tensor):

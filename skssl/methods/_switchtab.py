@@ -80,6 +80,8 @@ class SwitchDecoder(nn.Module):
     An embedding without a partner, (n, width), is its own.
     """
 
+    _saved_as = "SwitchDecoder"
+
     def __init__(self, width: int, n_outputs: int):
         super().__init__()
         self.mutual = nn.Linear(width, width)

@@ -70,6 +70,7 @@ class Queue(nn.Module):
         Their width.
     """
 
+    _saved_as = "Queue"
     rows: Tensor
     place: Tensor
 

@@ -38,6 +38,7 @@ OF_VIEWS: dict[str, Callable[[np.ndarray], float]] = {
 class Scorer:
     """What :func:`label_free_scorer` returns."""
 
+    _saved_as = "LabelFreeScorer"
     metric: str
     max_samples: int = 1000
     n_views: int = 4

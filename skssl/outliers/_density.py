@@ -33,6 +33,8 @@ class Density:
         all.
     """
 
+    _saved_as = "Density"
+
     def __init__(
         self,
         scorer: str,
@@ -92,6 +94,8 @@ class Neighbours:
         The several k; with fewer rows, the last neighbour there is.
     """
 
+    _saved_as = "Neighbours"
+
     def __init__(self, ranks: tuple[int, ...]):
         self.ranks = ranks
 
@@ -112,6 +116,8 @@ class Neighbours:
 
 class Length:
     """Minus the logarithm of the distance to the origin, where the mean is."""
+
+    _saved_as = "Length"
 
     def fit(self, Z: np.ndarray) -> Self:
         """Learn what length is usual among the rows (n, d)."""

@@ -19,6 +19,7 @@ from skssl._compat import (
     TreePredictor,
 )
 
+TREES = {"Tree": Tree, "TreePredictor": TreePredictor}
 NEIGHBOURS = {"KDTree": KDTree, "BallTree": BallTree}
 METRICS = {
     "EuclideanDistance64": "euclidean",
@@ -30,7 +31,13 @@ SPARSE = {
     kind.__name__: kind
     for kind in (sparse.csr_array, sparse.csr_matrix, sparse.csc_array, sparse.csc_matrix)
 }
+KINDS = {kind: name for name, kind in (TREES | NEIGHBOURS | SPARSE).items()}
 NO_CHILD = -1
+
+
+def kind_of(value: Any) -> str:
+    """Return what files call a tree or sparse matrix."""
+    return KINDS[type(value)]
 
 
 def parts_of(value: Any) -> dict[str, Any] | None:

@@ -1,102 +1,215 @@
-"""Which classes and functions a saved file may name, and how they are found.
+"""Which classes and functions a saved file may name, by which ids, and how they are found.
 
-Nothing is imported because a file names it. A class is looked up in modules of skssl, torch and
-scikit-learn that are loaded already, or are among those that the package itself lists, and must be
-defined there; a function is one of a few that compute and do nothing else. ``save`` asks the same
-questions, so that it refuses what ``load`` would.
+An id is a public name, by which anybody may import the class or function: ``skssl.SCARF``,
+``skssl.views.flip``, ``torch.nn.Linear``, ``sklearn.linear_model.LogisticRegression``. A class of
+ours that is not public, and is a part of fitted models all the same, says its id itself:
+``_saved_as = "TableReader"`` in its body makes it ``skssl.parts.TableReader``. Those of
+scikit-learn and torch stand in ``PARTS``. No id says in which module a class is defined, so that it
+may move.
+
+Nothing is imported because a file names it: only modules of skssl, and those listed here, are.
+``save`` asks the same questions as ``load``, so that it refuses what ``load`` would.
 """
 
 import importlib
 import pkgutil
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterator
+from itertools import takewhile
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
-import sklearn.metrics
-import sklearn.utils
 import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
+from skssl.persistence._changes import MOVED
+
 PACKAGE = __name__.partition(".")[0]
-# Of scikit-learn, classes beside estimators that hold plain attributes and nothing else.
-PLAIN = {
-    "sklearn.calibration",
-    "sklearn.gaussian_process.kernels",
-    "sklearn.metrics._scorer",
-    "sklearn.model_selection._split",
-    "sklearn.neural_network._stochastic_optimizers",
-    "sklearn.utils._metadata_requests",
+OWN = f"{PACKAGE}.parts."  # what is in front of _saved_as
+BASES = f"{PACKAGE}.base"
+KERNELS = "sklearn.gaussian_process.kernels"
+SKLEARN = (
+    "calibration cluster compose covariance cross_decomposition decomposition "
+    "discriminant_analysis dummy ensemble feature_extraction feature_extraction.image "
+    "feature_extraction.text feature_selection frozen gaussian_process impute isotonic "
+    "kernel_approximation kernel_ridge linear_model manifold mixture model_selection multiclass "
+    "multioutput naive_bayes neighbors neural_network pipeline preprocessing random_projection "
+    "semi_supervised svm tree"
+).split()
+# What is not public, or not at once, by id, and where it is today: the place follows the class.
+PARTS = {
+    "sklearn.parts.AdamOptimizer": "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.parts.BinMapper": "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "sklearn.parts.BinaryGaussianProcessClassifier": (
+        "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace"
+    ),
+    "sklearn.parts.CalibratedClassifier": "sklearn.calibration._CalibratedClassifier",
+    "sklearn.parts.ConstantPredictor": "sklearn.multiclass._ConstantPredictor",
+    "sklearn.parts.CurveScorer": "sklearn.metrics._scorer._CurveScorer",
+    "sklearn.parts.IdentityClassifier": "sklearn.linear_model._ridge._IdentityClassifier",
+    "sklearn.parts.IdentityRegressor": "sklearn.linear_model._ridge._IdentityRegressor",
+    "sklearn.parts.IterableSplits": "sklearn.model_selection._split._CVIterableWrapper",
+    "sklearn.parts.MetadataRequest": "sklearn.utils._metadata_requests.MetadataRequest",
+    "sklearn.parts.MethodMetadataRequest": "sklearn.utils._metadata_requests.MethodMetadataRequest",
+    "sklearn.parts.MultimetricScorer": "sklearn.metrics._scorer._MultimetricScorer",
+    "sklearn.parts.PassthroughScorer": "sklearn.metrics._scorer._PassthroughScorer",
+    "sklearn.parts.RidgeGCV": "sklearn.linear_model._ridge._RidgeGCV",
+    "sklearn.parts.SGDOptimizer": "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.parts.Scorer": "sklearn.metrics._scorer._Scorer",
+    "sklearn.parts.SigmoidCalibration": "sklearn.calibration._SigmoidCalibration",
+    "sklearn.parts.TemperatureScaling": "sklearn.calibration._TemperatureScaling",
+    "sklearn.impute.IterativeImputer": "sklearn.impute._iterative.IterativeImputer",
+    "sklearn.model_selection.HalvingGridSearchCV": (
+        "sklearn.model_selection._search_successive_halving.HalvingGridSearchCV"
+    ),
+    "sklearn.model_selection.HalvingRandomSearchCV": (
+        "sklearn.model_selection._search_successive_halving.HalvingRandomSearchCV"
+    ),
+    "torch.parts.NonDynamicallyQuantizableLinear": (
+        "torch.nn.modules.linear.NonDynamicallyQuantizableLinear"
+    ),
 }
 ACTIVATIONS = ("elu", "gelu", "leaky_relu", "mish", "relu", "selu", "sigmoid", "silu", "tanh")
-FUNCTIONS: dict[str, tuple[Any, Collection[str]]] = {  # and those of skssl.views
-    "torch.nn.functional": (torch.nn.functional, ACTIVATIONS),
-    "sklearn.metrics": (sklearn.metrics, sklearn.metrics.__all__),
-    "sklearn.utils": (sklearn.utils, ("check_array",)),  # boosted trees have it in a step
+UFUNCS = tuple(name for name, value in vars(np).items() if isinstance(value, np.ufunc))
+# Functions that compute and do nothing else; None is all that the module exports.
+FUNCTIONS: dict[str, tuple[str, ...] | None] = {
+    f"{PACKAGE}.views": None,
+    "numpy": UFUNCS,
+    "sklearn.metrics": None,
+    "sklearn.utils": ("check_array",),  # boosted trees have it in a step
+    "torch.nn.functional": ACTIVATIONS,
 }
-BUILTINS = {kind.__name__: kind for kind in (bool, int, float, str, object)}
+BUILTINS = {kind.__name__: kind for kind in (bool, int, float, str, list, object)}
+
+
+def _is_module(cls: type) -> bool:
+    return issubclass(cls, nn.Module)
+
+
+def _is_estimator(cls: type) -> bool:
+    """Tell whether a class is an estimator or a splitter."""
+    return issubclass(cls, BaseEstimator) or hasattr(cls, "get_n_splits")
+
+
+def _is_any(cls: type) -> bool:
+    return True
+
+
+# Modules that export what files may name, and of which of it they may have instances.
+HOMES: dict[str, Callable[[type], bool]] = {
+    PACKAGE: _is_estimator,
+    f"{PACKAGE}.encoders": _is_module,
+    f"{PACKAGE}.views": _is_any,
+    "torch.nn": _is_module,
+    **{f"sklearn.{name}": _is_estimator for name in SKLEARN},
+    KERNELS: _is_any,
+}
+_found: dict[str, type] = {}  # parts of ours, by id
 
 
 def path_of(thing: Any) -> str:
-    """Return the module and the name of a class or function."""
+    """Return the module and the name of a class or function, for messages."""
     name = getattr(thing, "__qualname__", type(thing).__name__)
     return f"{getattr(thing, '__module__', None)}.{name}"
 
 
-def find_class(path: str) -> type | None:
-    """Return the class of that path if a file may have instances of it, or None."""
-    found = _loaded(path)
-    if found is None and path.startswith("sklearn."):
-        sklearn.utils.all_estimators()  # loads all of scikit-learn, by its own list
-        found = _loaded(path)
-    if found is None and path.startswith(f"{PACKAGE}."):
+def class_id(cls: type) -> str | None:
+    """Return the id by which files name a class, or None if they may not have instances of it."""
+    return next((id for id in _candidates(cls) if find_class(id) is cls), None)
+
+
+def find_class(id: str) -> type | None:
+    """Return the class of that id if a file may have instances of it, or None."""
+    id = MOVED.get(id, id)
+    home, _, name = id.rpartition(".")
+    if id in PARTS:
+        found = _at(*PARTS[id].rsplit(".", 1))
+    elif id.startswith(OWN):
+        return _part(id)
+    else:
+        found = _exported(home, name) if home in HOMES else None
+        found = found if isinstance(found, type) and HOMES[home](found) else None
+    return found if isinstance(found, type) else None
+
+
+def ids_of(cls: type) -> list[str]:
+    """Return the ids of a class of ours and of what it inherits from, bases first."""
+    ids = []
+    for base in reversed(cls.__mro__):
+        if base.__module__.partition(".")[0] == PACKAGE:
+            is_public = _exported(BASES, base.__name__) is base
+            ids.append(f"{BASES}.{base.__name__}" if is_public else class_id(base))
+    return [id for id in ids if id is not None]
+
+
+def _candidates(cls: type) -> Iterator[str]:
+    """Yield the ids that a class may have."""
+    if "_saved_as" in vars(cls):
+        yield OWN + vars(cls)["_saved_as"]
+    path, name = path_of(cls), cls.__name__
+    yield from (id for id, place in PARTS.items() if place == path)
+    package, *inner = cls.__module__.split(".")
+    if package == "sklearn":
+        public = takewhile(lambda part: not part.startswith("_"), inner)
+        yield ".".join([package, *public, name])
+    yield from (f"{home}.{name}" for home in HOMES if not home.startswith("sklearn."))
+
+
+def _part(id: str) -> type | None:
+    """Return the class of ours that says it has an id, or None."""
+    if id not in _found:
+        _look_around()
+    if id not in _found:
         for module in pkgutil.walk_packages(sys.modules[PACKAGE].__path__, f"{PACKAGE}."):
             importlib.import_module(module.name)  # by ours
-        found = _loaded(path)
-    return found if found is not None and _is_allowed(found) else None
+        _look_around()
+    return _found.get(id)
 
 
-def is_known(cls: type) -> bool:
-    """Tell whether a file may have instances of a class."""
-    return _is_allowed(cls) and _loaded(path_of(cls)) is cls
+def _look_around() -> None:
+    """Find what modules of ours that are loaded define under ids of their own."""
+    for path, module in list(sys.modules.items()):
+        if path.startswith(f"{PACKAGE}."):
+            for value in list(vars(module).values()):
+                if isinstance(value, type) and "_saved_as" in vars(value):
+                    _found[OWN + vars(value)["_saved_as"]] = value
 
 
-def _loaded(path: str) -> type | None:
-    """Return the class of that path, from a module that is loaded and defines it."""
-    module, _, name = path.rpartition(".")
-    found = vars(sys.modules[module]).get(name) if module in sys.modules else None
-    return found if isinstance(found, type) and path_of(found) == path else None
-
-
-def _is_allowed(cls: type) -> bool:
-    package = cls.__module__.partition(".")[0]
-    if package == "torch":
-        return cls.__module__.startswith("torch.nn.modules.") and issubclass(cls, nn.Module)
-    if package == "sklearn":
-        return issubclass(cls, BaseEstimator) or cls.__module__ in PLAIN
-    return package == PACKAGE
-
-
-def function_path(function: Any) -> str | None:
-    """Return the path that a file may name a function by, or None."""
-    name = getattr(function, "__name__", "")
-    candidates = [path_of(function), *(f"{module}.{name}" for module in FUNCTIONS)]
-    return next((path for path in candidates if find_function(path) is function), None)
-
-
-def find_function(path: str) -> Callable[..., Any] | None:
-    """Return the function of that path if a file may name it, or None."""
-    module, _, name = path.rpartition(".")
-    if module in FUNCTIONS:
-        package, names = FUNCTIONS[module]
-        found = getattr(package, name) if name in names else None
-    elif module.startswith("skssl.views.") and module in sys.modules:
-        found = vars(sys.modules[module]).get(name)
-    else:
+def _at(module: str, name: str) -> Any:
+    """Return what stands in a module, or None if this version has no such thing."""
+    try:
+        return getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError:
         return None
-    return found if isinstance(found, FunctionType | BuiltinFunctionType) else None
+
+
+def _exported(module: str, name: str) -> Any:
+    """Return what a module exports under a name, or None."""
+    package = importlib.import_module(module)
+    lists = torch.nn.modules if package is nn else package
+    if hasattr(lists, "__all__"):
+        return getattr(package, name, None) if name in lists.__all__ else None
+    found = vars(package).get(name)
+    is_own = getattr(found, "__module__", None) == module
+    return found if is_own and not name.startswith("_") else None
+
+
+def function_id(function: Any) -> str | None:
+    """Return the id by which files name a function, or None if they may not."""
+    ids = (f"{home}.{getattr(function, '__name__', '')}" for home in FUNCTIONS)
+    return next((id for id in ids if find_function(id) is function), None)
+
+
+def find_function(id: str) -> Callable[..., Any] | None:
+    """Return the function of that id if a file may name it, or None."""
+    home, _, name = MOVED.get(id, id).rpartition(".")
+    if home not in FUNCTIONS:
+        return None
+    names = FUNCTIONS[home]
+    found = _exported(home, name) if names is None else _at(home, name) if name in names else None
+    return found if isinstance(found, FunctionType | BuiltinFunctionType | np.ufunc) else None
 
 
 def find_type(name: str) -> type | None:

@@ -12,8 +12,8 @@ from sklearn.utils import Bunch
 from torch import Tensor, nn
 
 from skssl._compat import import_skops
-from skssl.persistence._compiled import parts_of
-from skssl.persistence._names import find_type, function_path, is_known, path_of
+from skssl.persistence._compiled import kind_of, parts_of
+from skssl.persistence._names import class_id, find_type, function_id, path_of
 
 HOOKS = {name for name in vars(nn.Module()) if name.endswith("_hooks")} | {
     "_forward_hooks_always_called",
@@ -63,7 +63,7 @@ class Packer:
         for kinds, pack in PACKERS:
             if type(value) in kinds:
                 return pack(self, value, where)
-        if isinstance(value, FunctionType | BuiltinFunctionType):
+        if isinstance(value, FunctionType | BuiltinFunctionType) or function_id(value) is not None:
             return self._function(value, where)
         if isinstance(value, np.random.RandomState):
             return self._random_state(value, where)
@@ -76,11 +76,9 @@ class Packer:
             return {"is": kind, "name": str(value).removeprefix("torch.")}
         if isinstance(value, type) and find_type(value.__name__) is value:
             return {"is": "type", "name": value.__name__}
-        if is_known(type(value)) and isinstance(value, tuple):
-            items = [self.pack(part, *where, str(i)) for i, part in enumerate(value)]
-            return {"is": "named", "class": path_of(type(value)), "items": items}
-        if is_known(type(value)) and not isinstance(value, BUILTINS):
-            return self._instance(value, where)
+        id = class_id(type(value))
+        if id is not None and not isinstance(value, BUILTINS):
+            return {"is": "instance", "class": id, "state": self._instance(value, where)}
         if isinstance(value, nn.Module):
             return self._given_module(value, where)
         if type(value).__module__.partition(".")[0] == "tokenizers":
@@ -128,6 +126,10 @@ class Packer:
         entry = {"is": "raw", "holds": value.dtype.str, "of": list(value.shape)}
         return entry | self._store(raw, where)
 
+    def _masked(self, value: np.ma.MaskedArray, where: tuple[str, ...]) -> dict[str, Any]:
+        parts = (value.data, np.ma.getmaskarray(value), value.fill_value)
+        return {"is": "masked", "items": [self.pack(part, *where) for part in parts]}
+
     def _store(self, tensor: Tensor, where: tuple[str, ...]) -> dict[str, Any]:
         """Keep a tensor, its axes in the order in which they lie in memory, for equal bits."""
         strides = tensor.stride()
@@ -161,6 +163,9 @@ class Packer:
             return self._of_others(value, where)
         return {"is": "random_state", "items": [self.pack(part, *where) for part in state]}
 
+    def _generator(self, value: np.random.Generator, where: tuple[str, ...]) -> dict[str, Any]:
+        return {"is": "generator", "state": self.pack(value.bit_generator.state, *where)}
+
     def _instance(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
         state = dict(value.__getstate__() or {})
         state.pop("_skl_callbacks", None)  # they are about fits, and hold whatever they like
@@ -168,22 +173,21 @@ class Packer:
             hooks = [name for name in HOOKS & set(state) if state.pop(name)]
             if hooks or state.pop("_compiled_call_impl", None):
                 raise _refused(value, where, "It is compiled, or has hooks: remove them first.")
-        path = path_of(type(value))
-        attributes = {name: self.pack(part, *where, name) for name, part in state.items()}
-        return {"is": "instance", "class": path, "state": attributes}
+        return self._state(state, where)
+
+    def _state(self, state: dict[str, Any], where: tuple[str, ...]) -> dict[str, Any]:
+        return {name: self.pack(part, *where, name) for name, part in state.items()}
 
     def _given_module(self, value: nn.Module, where: tuple[str, ...]) -> dict[str, Any]:
         """Pack the weights of a module whose class load may not look up."""
-        state = {
-            name: self.pack(tensor, *where, name) for name, tensor in value.state_dict().items()
-        }
+        state = self._state(value.state_dict(), where)
         path = path_of(type(value))
         return {"is": "given", "class": path, "state": state, "training": value.training}
 
     def _function(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
-        path = function_path(value)
-        if path is not None:
-            return {"is": "function", "path": path}
+        id = function_id(value)
+        if id is not None:
+            return {"is": "function", "path": id}
         for name in GIVEN:
             if any(part.strip("_") == name for part in where):
                 return {"is": "given", "parameter": name, "path": path_of(value)}
@@ -195,8 +199,7 @@ class Packer:
             raise _refused(value, where, "Set what holds it to something else first.")
         parts = parts_of(value)
         if parts is not None:
-            packed = {name: self.pack(part, *where, name) for name, part in parts.items()}
-            return {"is": "compiled", "kind": type(value).__name__, "parts": packed}
+            return {"is": "compiled", "kind": kind_of(value), "parts": self._state(parts, where)}
         skops = import_skops()
         try:
             data = skops.dumps(value)
@@ -218,6 +221,8 @@ PACKERS: list[tuple[tuple[type, ...], Any]] = [
     ((partial,), Packer._partial),
     ((Tensor, nn.Parameter), Packer._tensor),
     ((np.ndarray,), Packer._array),
+    ((np.ma.MaskedArray,), Packer._masked),
+    ((np.random.Generator,), Packer._generator),
 ]
 
 

@@ -8,21 +8,25 @@ digest is no signature: whoever alters a file can make another.
 
 Of ``entries`` the first is the estimator. An entry says what it ``is``:
 
-- ``instance``: a class, and the attributes that an instance of it has, as pickle would take them;
+- ``instance``: the id of a class, and the attributes of the instance, as pickle would take them;
 - ``dict``, ``list``, ``tuple``, ``set``, ``slice``, ``float`` (one that JSON lacks), ``objects``
   (an array of them) and the like: their items. Text, integers, booleans and None stand in place,
   and ``[n]`` stands for entry n, so that what two attributes share is shared again;
 - ``tensor`` and ``array``: name, dtype and shape of a tensor of the file, and in which order its
   axes lie in memory if that is unusual. ``raw`` are text, times and complex numbers as bytes;
-- ``function``, ``type``, ``dtype``, ``partial``, ``random_state``: a name, or the parts;
+- ``function``, ``type``, ``dtype``, ``partial``, ``masked``, ``random_state``, ``generator``: a
+  name, or the parts;
 - ``compiled``: what compiled code of scikit-learn and scipy keeps, such as trees, as arrays;
 - ``tokenizer``: the JSON of the ``tokenizers`` package;
-- ``skops``: whatever else numpy, scipy and scikit-learn keep inside, as bytes of skops;
+- ``skops``: whatever else numpy, scipy and scikit-learn keep inside, such as the losses of boosted
+  trees, as bytes of skops, which alone name modules of scikit-learn that are not public;
 - ``given``: what ``load`` is given again, with its weights.
 
-Names are looked up in skssl, torch and scikit-learn, as :mod:`skssl.persistence._names` says;
-nothing is imported because a file names it, and nothing is called but ``__new__`` and
-``__setstate__`` of classes found there, and what makes trees and sparse matrices of arrays.
+Classes and functions are named by ids, which stay when they move: which there are, and where they
+lead, :mod:`skssl.persistence._names` says. Nothing is imported because a file names it, and nothing
+is called but ``__new__`` and ``__setstate__`` of classes found there, what makes trees and sparse
+matrices of arrays, and what brings attributes of older formats up to date: how these are read,
+:mod:`skssl.persistence._changes` says.
 """
 
 import hashlib
@@ -40,12 +44,12 @@ from torch import Tensor
 
 from skssl._atomic import replacing
 from skssl._compat import import_safetensors
+from skssl.persistence import _changes
 from skssl.persistence._pack import Packer
 from skssl.persistence._unpack import Unpacker
 
 __all__ = ["load", "save"]
 
-FORMAT = 1
 MOST_TEXT = 2**26  # safetensors reads headers of up to 100 MB
 
 
@@ -110,7 +114,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
             f"vocabularies; at most {MOST_TEXT / 1e6:.0f} MB can be saved. Learn a smaller one."
         )
     metadata = {
-        "skssl_format": str(FORMAT),
+        "skssl_format": str(_changes.FORMAT),
         "model": text,
         "digest": _digest(text, packer.tensors),
     }
@@ -153,20 +157,21 @@ def load(path: str | os.PathLike[str], *, encoder: Any = None, views: Any = None
 
     Notes
     -----
-    What scikit-learn saved in another version it warns of (``InconsistentVersionWarning``).
+    Files of older versions of skssl load. Of estimators that another version of scikit-learn
+    fitted, scikit-learn warns (``InconsistentVersionWarning``).
     """
     import_safetensors()
     data = Path(path).read_bytes()
     try:
-        text, tensors = _read(data)
-        model = _unpacked(text, tensors, {"encoder": encoder, "views": views})
+        text, tensors, of = _read(data)
+        model = _unpacked(text, tensors, {"encoder": encoder, "views": views}, of)
     except ImportError:
         raise
     except Exception as error:  # of whatever kind: the file may hold anything
         reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
         raise ValueError(
             f"{os.fspath(path)!r} cannot be loaded: {reason}. Expected a file of skssl.save, whole "
-            f"and of format {FORMAT}."
+            f"and of format {_changes.FORMAT} or older."
         ) from error
     return model
 
@@ -190,26 +195,26 @@ def _digest(text: str, tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _read(data: bytes) -> tuple[str, dict[str, Tensor]]:
-    """Return the text and the tensors of a file, checked against its digest."""
+def _read(data: bytes) -> tuple[str, dict[str, Tensor], int]:
+    """Return the text, the tensors and the format of a file, checked against its digest."""
     found = import_safetensors().load(data)  # it checks the header: lengths, offsets, dtypes
     length = int.from_bytes(data[:8], "little")
     metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
     if "skssl_format" not in metadata:
         raise ValueError("it is of safetensors, but has no estimator in it")
     of = metadata["skssl_format"]
-    if of != str(FORMAT):
+    if of not in map(str, range(1, _changes.FORMAT + 1)):
         raise ValueError(f"it is of format {of!r}, which another version of skssl reads")
     tensors = {name: tensor.clone() for name, tensor in found.items()}  # aligned, for equal bits
     if _digest(metadata["model"], tensors) != metadata["digest"]:
         raise ValueError("its content is not what was saved: it is damaged")
-    return metadata["model"], tensors
+    return metadata["model"], tensors, int(of)
 
 
-def _unpacked(text: str, tensors: dict[str, Tensor], given: dict[str, Any]) -> Any:
+def _unpacked(text: str, tensors: dict[str, Tensor], given: dict[str, Any], of: int) -> Any:
     content = json.loads(text)
     try:
-        unpacker = Unpacker(content["entries"], tensors, given)
+        unpacker = Unpacker(content["entries"], tensors, given, of)
         model = unpacker.unpack([0])
     except ValueError as error:
         saved, here = content["versions"], _versions()

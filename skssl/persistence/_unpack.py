@@ -4,6 +4,7 @@ import copy
 import inspect
 from collections.abc import Callable
 from functools import partial
+from inspect import Parameter
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,22 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from skssl._compat import import_skops, read_tokenizer
+from skssl.persistence import _changes
 from skssl.persistence._compiled import check_features, rebuilt
-from skssl.persistence._names import find_class, find_function, find_type, path_of
+from skssl.persistence._names import find_class, find_function, find_type, ids_of
 from skssl.persistence._pack import DICTS, SEQUENCES
 
 PENDING: Any = object()  # stands for what is being made
+BIT_GENERATORS = {
+    kind.__name__: kind
+    for kind in (
+        np.random.MT19937,
+        np.random.PCG64,
+        np.random.PCG64DXSM,
+        np.random.Philox,
+        np.random.SFC64,
+    )
+}
 
 
 class Unpacker:
@@ -30,12 +42,18 @@ class Unpacker:
         What the entries name.
     given : dict of str to object or None
         What the user gives again: ``encoder`` and ``views``.
+    format : int
+        The file's, from which attributes are brought up to date.
     """
 
     def __init__(
-        self, entries: list[dict[str, Any]], tensors: dict[str, Tensor], given: dict[str, Any]
+        self,
+        entries: list[dict[str, Any]],
+        tensors: dict[str, Tensor],
+        given: dict[str, Any],
+        format: int,
     ):
-        self.entries, self.tensors, self.given = entries, tensors, given
+        self.entries, self.tensors, self.given, self.format = entries, tensors, given, format
         self.made: dict[int, Any] = {}
         self.used: set[str] = set()  # of what was given
 
@@ -102,6 +120,10 @@ class Unpacker:
     def _scalar(self, entry: dict[str, Any], n: int) -> Any:
         return self.unpack(entry["array"])[()]
 
+    def _masked(self, entry: dict[str, Any], n: int) -> Any:
+        data, mask, fill_value = map(self.unpack, entry["items"])
+        return np.ma.MaskedArray(data, mask, fill_value=fill_value)
+
     def _stored(self, entry: dict[str, Any]) -> Tensor:
         name = entry["name"]
         if name not in self.tensors:
@@ -122,6 +144,12 @@ class Unpacker:
         made = np.random.RandomState()
         made.set_state(tuple(map(self.unpack, entry["items"])))
         return made
+
+    def _generator(self, entry: dict[str, Any], n: int) -> np.random.Generator:
+        state = self.unpack(entry["state"])
+        bits = BIT_GENERATORS[state["bit_generator"]]()
+        bits.state = state
+        return np.random.Generator(bits)
 
     def _dtype(self, entry: dict[str, Any], n: int) -> np.dtype:
         return np.dtype(entry["name"])
@@ -149,24 +177,29 @@ class Unpacker:
             )
         return found
 
-    def _named(self, entry: dict[str, Any], n: int) -> Any:
-        make: Any = self._found(find_class, entry["class"])
-        return make._make(map(self.unpack, entry["items"]))
-
     def _instance(self, entry: dict[str, Any], n: int) -> Any:
         cls = self._found(find_class, entry["class"])
         made = self.made[n] = cls.__new__(cls)
         if isinstance(made, nn.Module):
             nn.Module.__init__(made)  # what it always has, and is not saved
-        state = {name: self.unpack(part) for name, part in entry["state"].items()}
+        state = self._state(entry, cls)
         if isinstance(made, BaseEstimator):
-            _check_parameters(cls, state)
+            state = _with_all_parameters(cls, state)
         if hasattr(made, "__setstate__"):
             made.__setstate__(state)
         else:
             vars(made).update(state)
         check_features(made)
         return made
+
+    def _state(self, entry: dict[str, Any], cls: type) -> dict[str, Any]:
+        """Return the attributes that an instance has, under the names of today."""
+        state = {name: self.unpack(part) for name, part in entry["state"].items()}
+        for n in range(self.format, _changes.FORMAT):
+            changes = _changes.CHANGES.get(n, {})
+            for id in ids_of(cls):
+                changes.get(id, dict)(state)
+        return state
 
     def _given(self, entry: dict[str, Any], n: int) -> Any:
         if "parameter" in entry:
@@ -175,9 +208,8 @@ class Unpacker:
         state = {name: self.unpack(part) for name, part in entry["state"].items()}
         modules = given.modules() if isinstance(given, nn.Module) else []
         for module in modules:
-            if path_of(type(module)) == entry["class"] and _shapes(module.state_dict()) == _shapes(
-                state
-            ):
+            is_such = type(module).__name__ == entry["class"].rpartition(".")[2]  # wherever it is
+            if is_such and _shapes(module.state_dict()) == _shapes(state):
                 made = copy.deepcopy(module).cpu()
                 made.load_state_dict(state)
                 return made.train(entry["training"])
@@ -219,14 +251,15 @@ MAKERS: dict[str, Callable[[Unpacker, dict[str, Any], int], Any]] = {
     "raw": Unpacker._raw,
     "objects": Unpacker._objects,
     "scalar": Unpacker._scalar,
+    "masked": Unpacker._masked,
     "random_state": Unpacker._random_state,
+    "generator": Unpacker._generator,
     "dtype": Unpacker._dtype,
     "torch_dtype": Unpacker._torch_dtype,
     "torch_device": Unpacker._torch_device,
     "type": Unpacker._type,
     "function": Unpacker._function,
     "instance": Unpacker._instance,
-    "named": Unpacker._named,
     "given": Unpacker._given,
     "compiled": Unpacker._compiled,
     "tokenizer": Unpacker._tokenizer,
@@ -234,12 +267,15 @@ MAKERS: dict[str, Callable[[Unpacker, dict[str, Any], int], Any]] = {
 }
 
 
-def _check_parameters(cls: type, state: dict[str, Any]) -> None:
-    """Raise unless an estimator gets all the parameters that its class has now."""
-    arguments = inspect.signature(cls).parameters.values()
-    missing = {a.name for a in arguments if a.kind is not a.VAR_KEYWORD} - set(state)
-    if missing:
-        raise ValueError(f"its {cls.__name__} has no {', '.join(sorted(missing))}")
+def _with_all_parameters(cls: type, state: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes of an estimator, with defaults of parameters that are new since."""
+    known = inspect.signature(cls).parameters.values()
+    named = [p for p in known if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    missing = {p.name: p.default for p in named if p.name not in state}
+    without = sorted(name for name, default in missing.items() if default is Parameter.empty)
+    if without:
+        raise ValueError(f"its {cls.__name__} has no {', '.join(without)}")
+    return state | missing
 
 
 def _shapes(state: dict[str, Tensor]) -> dict[str, str]:

@@ -147,6 +147,8 @@ class TextTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 class BytePairs:
     """Byte pairs with the interface of :class:`skssl._data._words.Words`; 0 is padding."""
 
+    _saved_as = "BytePairs"
+
     def __init__(self, vocab_size: int, lowercase: bool):
         self.vocab_size = vocab_size
         self.lowercase = lowercase

@@ -24,6 +24,8 @@ class BlockScaler(TransformerMixin, BaseEstimator):
         a share is left out. Without one of the blocks the other gets it all.
     """
 
+    _saved_as = "BlockScaler"
+
     def __init__(self, n_first: int, second_share: float = 0.5):
         self.n_first = n_first
         self.second_share = second_share
@@ -55,6 +57,8 @@ class BlockScaler(TransformerMixin, BaseEstimator):
 
 class Span(TransformerMixin, BaseEstimator):
     """Coordinates in the span of some rows: all that a penalised linear model sees of others."""
+
+    _saved_as = "Span"
 
     def fit(self, X: np.ndarray, y: Any = None) -> Self:
         """Find an orthonormal basis of what the rows of X span around their mean."""

@@ -12,7 +12,8 @@ weighs as much as if ``PRIOR_LABELS`` labels had chosen it.
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
@@ -45,9 +46,11 @@ N_FOLDS = 5
 N_ROUNDS = 20
 
 
-class Member(NamedTuple):
+@dataclass(frozen=True)
+class Member:
     """An estimator, the key of the features it reads, and whether it is in the prior."""
 
+    _saved_as = "EnsembleMember"
     features: tuple[str, float]
     estimator: Any
     in_prior: bool = False
@@ -83,8 +86,11 @@ class Ensemble(BaseEstimator):
         library = list(self._library(features, len(y), check_random_state(self.random_state)))
         weights = self._weigh(library, read, y, folds)
         self.members_ = [
-            (weight, Member(key, clone(estimator).fit(read[key], y), in_prior))
-            for weight, (key, estimator, in_prior) in zip(weights, library, strict=True)
+            (
+                weight,
+                replace(member, estimator=clone(member.estimator).fit(read[member.features], y)),
+            )
+            for weight, member in zip(weights, library, strict=True)
             if weight > 0
         ]
         used = {member.features for _, member in self.members_}
@@ -154,11 +160,16 @@ class Ensemble(BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         read = {key: feature.transform(X) for key, feature in self.features_.items()}
-        return sum(weight * predict(model, read[key]) for weight, (key, model, _) in self.members_)
+        return sum(
+            weight * predict(member.estimator, read[member.features])
+            for weight, member in self.members_
+        )
 
 
 class EnsembleClassifier(ClassifierMixin, Ensemble):
     """A weighted mean of class probabilities, chosen by log loss."""
+
+    _saved_as = "EnsembleClassifier"
 
     def fit(self, X: Any, y: Any, X_unlabeled: Any = None) -> Self:
         """Choose and fit members to the embedding, with raw columns behind it, of labelled rows.
@@ -226,6 +237,8 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):
 class EnsembleRegressor(RegressorMixin, Ensemble):
     """A weighted mean of predictions, chosen by squared error."""
 
+    _saved_as = "EnsembleRegressor"
+
     def fit(self, X: Any, y: Any, X_unlabeled: Any = None) -> Self:
         """Choose and fit members to the embedding, with raw columns behind it, of labelled rows.
 
@@ -281,6 +294,8 @@ class LeastSquares(ClassifierMixin, BaseEstimator):
     all labelled rows have a say, not only those near the border.
     """
 
+    _saved_as = "LeastSquares"
+
     def __init__(self, regression: Any):
         self.regression = regression
 
@@ -299,6 +314,8 @@ class LeastSquares(ClassifierMixin, BaseEstimator):
 
 class Sharpened(ClassifierMixin, BaseEstimator):
     """A classifier whose probabilities are raised to a power: trees and such are too modest."""
+
+    _saved_as = "Sharpened"
 
     def __init__(self, classifier: Any, power: int = 2):
         self.classifier = classifier

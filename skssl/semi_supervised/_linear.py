@@ -89,6 +89,8 @@ class LinearClassifier(ClassifierMixin, Linear):
         Weights of the classes.
     """
 
+    _saved_as = "LinearClassifier"
+
     def __init__(self, penalty: float | None = None, class_weight: Any = None):
         super().__init__(penalty)
         self.class_weight = class_weight
@@ -130,6 +132,8 @@ class LinearRegressor(RegressorMixin, Linear):
     target_scale_ : (float, float)
         Mean and standard deviation of the targets.
     """
+
+    _saved_as = "LinearRegressor"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit rows (n_samples, n_features), their targets and their weights (n_samples,)."""

@@ -31,6 +31,8 @@ class NeighborGraph(TransformerMixin, BaseEstimator):
         Gaussian weights of neighbours, symmetric, normalised by the degrees of both.
     """
 
+    _saved_as = "NeighborGraph"
+
     def __init__(self, n_neighbors: int = 10):
         self.n_neighbors = n_neighbors
 
@@ -76,6 +78,8 @@ class PropagatedClassifier(ClassifierMixin, BaseEstimator):
         How much a node heeds its neighbours rather than its own label.
     """
 
+    _saved_as = "PropagatedClassifier"
+
     def __init__(self, spread: sparse.csr_array, alpha: float = 0.9):
         self.spread = spread
         self.alpha = alpha
@@ -109,6 +113,8 @@ class PropagatedRegressor(RegressorMixin, BaseEstimator):
     alpha : float, default=0.9
         How much a node heeds its neighbours rather than its own target.
     """
+
+    _saved_as = "PropagatedRegressor"
 
     def __init__(self, spread: sparse.csr_array, alpha: float = 0.9):
         self.spread = spread
