@@ -556,6 +556,7 @@ def gain(seed):
     return trained - untrained, trained - probe(columns.fillna(0), y)
 
 
+@pytest.mark.learns("CoLES")
 def test_it_beats_its_own_untrained_encoder_and_aggregates():
     gains = np.mean([gain(seed) for seed in (0, 1)], 0)
     assert gains[0] > MARGIN and gains[1] > 20

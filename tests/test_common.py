@@ -1,12 +1,14 @@
 """The contract of every public estimator, found by walking ``skssl.__all__``."""
 
 import copy
+import importlib
 import inspect
 import io
 import os
 import pickle
 import random
 import re
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -251,6 +253,17 @@ def test_every_estimator_is_in_a_suite():
         assert modalities and set(modalities) <= {"table", *SAMPLES}
         # check_estimator only warns and returns where this is false
         assert get_tags(estimator).input_tags.two_d_array == ("table" in modalities)
+
+
+def test_every_method_has_a_learning_test():
+    """Tests marked ``learns`` name the methods that they hold to beat their untrained encoder."""
+    learning = set()
+    for file in sorted(Path(__file__).parent.glob("test_*.py")):
+        for test in vars(importlib.import_module(file.stem)).values():
+            marks = getattr(test, "pytestmark", [])
+            for mark in marks if isinstance(marks, list) else []:
+                learning |= set(mark.args) if mark.name == "learns" else set()
+    assert learning == {name_of(e) for e in EVERY if isinstance(e, SSLTransformer)}
 
 
 @every_transformer

@@ -86,6 +86,7 @@ def probe(estimator, seed):
     return model.fit(Z[few], LABELS[few]).score(Z[test], LABELS[test])
 
 
+@pytest.mark.learns(*MARGIN)
 @every_method
 def test_it_beats_its_own_untrained_encoder(name):
     gains = [

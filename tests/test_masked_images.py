@@ -380,6 +380,7 @@ def test_rounded_training(method):
 SMALL = {**CHEAP, "encoder": small, "batch_size": 128, "max_epochs": 30}
 
 
+@pytest.mark.learns("MaskedAutoencoder", "IJEPA")
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [MaskedAutoencoder, IJEPA])
 def test_a_fit_beats_the_untrained_encoder(method):

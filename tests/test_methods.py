@@ -156,6 +156,7 @@ MARGIN = {
 }
 
 
+@pytest.mark.learns(*(name.partition("-")[0] for name in MARGIN))
 @every_method
 def test_it_beats_its_own_untrained_encoder(method):
     gains = [100 * (probe(learnt(method, s)) - probe(untrained(method, s))) for s in (0, 1)]

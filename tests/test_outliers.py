@@ -376,6 +376,7 @@ def auc(detector, train, rows, is_rare):
     return roc_auc_score(is_rare, -detector.fit(train).score_samples(rows))
 
 
+@pytest.mark.learns("ICL", "NeuTraL")
 @pytest.mark.parametrize(("cls", "margin"), [(ICL, 0.1), (NeuTraL, 0.3)])
 def test_training_tells_digits_apart(cls, margin):
     """0 is normal, 8 is not: over two seeds ICL rises by .18, NeuTraL from .08 to .51."""

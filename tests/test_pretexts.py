@@ -386,6 +386,7 @@ def probe(estimator, X, y):
     return np.mean(scores)
 
 
+@pytest.mark.learns(*LEARNS)
 @every_method
 def test_training_beats_the_untrained_encoder(name):
     X, y = rows_of(name)

@@ -446,6 +446,7 @@ MARGIN = {
 }
 
 
+@pytest.mark.learns(*MARGIN)
 @pytest.mark.parametrize("name", MARGIN)
 def test_it_beats_its_own_untrained_encoder(name):
     X, y = load_digits(return_X_y=True)

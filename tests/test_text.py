@@ -671,6 +671,7 @@ def gain(name, seed):
     )
 
 
+@pytest.mark.learns(*MARGIN)
 @pytest.mark.parametrize("name", LEARNING)
 def test_it_beats_its_own_untrained_encoder(name):
     assert np.mean([gain(name, seed) for seed in (0, 1)]) > MARGIN[name]

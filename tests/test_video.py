@@ -306,6 +306,7 @@ def test_it_predicts_better_than_a_copy_of_the_last_frame(seed):
     assert made < 0.7 * copied
 
 
+@pytest.mark.learns("NextFrame")
 def test_its_embedding_knows_where_digits_go():
     gains = [probe(learnt(12, seed)) - probe(learnt(0, seed)) for seed in (0, 1)]
     assert np.mean(gains) > 0.1
