@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # One thread a process: torch's threads wait for each other wherever processes share the cores.
 export OMP_NUM_THREADS = 1
 
-.PHONY: demo test test-slow test-processors lint docs bench-data help FORCE
+.PHONY: demo test test-slow test-processors lint docs dist bench-data help FORCE
 help:
 	@echo "make demo        label budgets on two data sets, and a picture (demo.png)"
 	@echo "make test        style, types, tests, doctests and the README's code"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-processors  all tests with the kernels of other processors, margins with 30 seeds"
 	@echo "make lint        style and types only"
 	@echo "make docs        the documentation, into docs/_build/html"
+	@echo "make dist        sdist and wheel, into dist/, checked and tried in an empty environment"
 	@echo "make bench-data  fetch the public tables that benchmarks/ reads"
 
 demo: $(VENV)/.demo
@@ -40,6 +41,17 @@ lint: $(VENV)/.test
 docs: $(VENV)/.docs
 	@$(BIN)/python -m sphinx -W --keep-going -q -j 1 -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+# The wheel is made from the sdist, and tried where nothing but its core dependencies is.
+dist: $(VENV)/.test
+	@rm -rf dist build
+	@$(BIN)/python -m build --outdir dist . > /dev/null
+	@$(BIN)/python .ci/check_dist.py dist
+	@$(PYTHON) -m venv build/alone
+	@build/alone/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	@build/alone/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	@build/alone/bin/python -I .ci/smoke.py
+	@rm -rf build
 
 bench-data: $(VENV)/.test
 	@$(BIN)/python benchmarks/tables.py --fetch
