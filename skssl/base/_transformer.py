@@ -131,7 +131,7 @@ class SSLTransformer(
         return places_of(net.encoder, x)
 
     def _finish(self, rows: RowsLike) -> None:
-        """Set what the trained parts tell of the rows they were trained on."""
+        """Set attributes computed from the training rows."""
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
