@@ -20,14 +20,20 @@ from torch import nn
 from skssl import SCARF, VIME, _compat
 from skssl._data._rows import Rows
 from skssl._training import _loop
+from skssl._training._epoch_end import Report
 from skssl._training._loop import (
+    Net,
     Patience,
     auto_batch,
     auto_steps,
     constant,
+    held_out_loss,
     local_seed,
     make_optimizer,
+    make_plan,
     one_cycle,
+    outputs,
+    train,
 )
 from skssl.base._transformer import SSLTransformer
 from skssl.encoders import width_of
@@ -149,6 +155,74 @@ def test_batches_follow_a_generator():
     rows = Rows(torch.arange(40))
     draws = [list(rows.batches(10, torch.Generator().manual_seed(3))) for _ in range(2)]
     assert all(torch.equal(a, b) for (a,), (b,) in zip(*draws, strict=True))
+
+
+class Halved(nn.Module):
+    """Scales bytes to floats."""
+
+    def forward(self, x):
+        return x.float() / 2
+
+
+@pytest.mark.parametrize("keeps_raw", [False, True])
+def test_rows_are_scaled_when_the_loop_takes_them(keeps_raw):
+    x = torch.arange(12, dtype=torch.uint8)[:, None]
+    rows = Rows(x, torch.arange(12)).scale_later(Halved(), keeps_raw=keeps_raw)
+    assert all(batch[0].dtype == torch.uint8 for batch in rows.batches(4))
+    assert all(tensor.data_ptr() == x.data_ptr() for tensor in rows.tensors[:-1])  # no copy
+    seen, net = [], Net()
+    net.encoder = nn.Linear(1, 1)
+
+    def loss(net, *batch):
+        seen.append([t.flatten().float() for t in batch])
+        return net.encoder(batch[0]).mean()
+
+    rows, held_out = rows.split(4)
+    plan = make_plan(rows, 4, 1, None)
+    train(net, make_optimizer(net, 1e-3, 0.0), rows, loss, plan, lambda curve: False)
+    held_out_loss(net, held_out, loss, plan, 0)
+    outputs(net, held_out, lambda *batch: loss(*batch)[None], 4)
+    assert len(seen) == 4  # two steps, and two looks at the rows held out
+    for scaled, *raw, number in seen:
+        assert torch.equal(scaled, number / 2) and len(raw) == keeps_raw
+        assert all(torch.equal(t, number) for t in raw)
+
+
+def test_rows_scaled_now_and_later_are_alike():
+    rows = Rows(torch.arange(12, dtype=torch.uint8)[:, None], torch.arange(12))
+    now, later = rows.scale_now(Halved()), rows.scale_later(Halved())
+    assert now.scale is None and torch.equal(now.tensors[0], later.scale(later.tensors[0]))
+    assert torch.equal(now.tensors[1], later.tensors[1])
+
+
+def test_selected_rows_keep_what_belongs_to_them():
+    rows = Rows(
+        torch.arange(10), share=torch.arange(1, 11) / 10, group=torch.arange(10) // 2
+    ).scale_later(Halved())
+    some = rows.select(torch.tensor([7, 2, 3]))
+    assert some.index.tolist() == [7, 2, 3] and some.scale is rows.scale
+    assert some.share.tolist() == rows.share[[7, 2, 3]].tolist()
+    assert some.group.tolist() == [1, 0, 0]
+    assert some.tensors[0] is rows.tensors[0]
+
+
+def test_a_plan_of_passes_and_of_a_budget():
+    rows = Rows(torch.arange(100))
+    assert make_plan(rows, 30, 4, None).n_steps == 12
+    assert make_plan(rows, 30, "auto", None).n_steps == auto_steps(90, 30)
+    assert make_plan(rows, 500, 2, None).batch_size == 100
+    assert make_plan(rows, 30, 1, None, endless=True).rate(10**6) == 1
+
+
+def test_outputs_leave_the_net_in_its_mode():
+    net = Net()
+    net.encoder = nn.Dropout(0.5)
+    net.head = nn.Linear(1, 1)
+    rows = Rows(torch.ones(10, 1))
+    for mode in (True, False):
+        net.train(mode)
+        out = outputs(net, rows, lambda net, x: net.encoder(x), 3)
+        assert torch.equal(out, torch.ones(10, 1)) and net.training == mode
 
 
 def test_rows_in_order():
@@ -645,3 +719,31 @@ def test_compiling_asks_for_a_compiler(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ValueError, match="needs a C.. compiler.*compile=False"):
         SCARF(compile=True, max_epochs=1).fit(X_IRIS)
+
+
+def test_making_a_report_does_nothing():
+    rows = Rows(torch.arange(20.0)[:, None])
+    estimator = SCARF().set_callbacks(Failing())
+    before, state = dict(vars(estimator)), torch.get_rng_state()
+    plan = make_plan(rows, 5, 3, None)
+    report = Report(estimator, {}, Untouchable(), None, plan, rows, None, 0)
+    assert vars(estimator) == before and torch.equal(torch.get_rng_state(), state)
+    assert report.n_epochs == 3 and not report.place.curve and report.untrained is None
+
+
+class Untouchable(Net):
+    """A net that nobody may run or move."""
+
+    def forward(self, *batch):
+        raise AssertionError("The net was run.")
+
+    parameters = state_dict = train = forward
+
+
+class Failing:
+    """A callback that nobody may open."""
+
+    def setup(self, estimator, context):
+        raise AssertionError("The callbacks were opened.")
+
+    teardown = on_fit_task_begin = on_fit_task_end = setup

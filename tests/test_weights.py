@@ -31,7 +31,7 @@ from skssl import (
     UnlabeledKFold,
 )
 from skssl._compat import take_rows
-from skssl._data._given import Given, arranged, hashes
+from skssl._data._given import Given, hashes, make_rows
 from skssl._data._rows import Rows
 
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)
@@ -148,7 +148,7 @@ def test_hashes_are_of_values_alone():
 
 
 def test_fractions_give_expected_counts():
-    rows = arranged(INDEX[:, None].float(), [Given.of(INDEX, FRACTIONS, None)])
+    rows = make_rows(INDEX[:, None].float(), [Given.of(INDEX, FRACTIONS, None)])
     counts, generator = [], torch.Generator().manual_seed(0)
     for _ in range(400):
         rows_of_pass = torch.cat([x for (x,) in rows.batches(1, generator)])[:, 0].long()

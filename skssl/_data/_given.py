@@ -45,7 +45,7 @@ class Given:
         kept = np.flatnonzero(weight)
         return cls(take_rows(X, kept), weight[kept], None if groups is None else groups[kept])
 
-    def repeated(self) -> Any:
+    def repeat(self) -> Any:
         """Return each row as often as its weight says, rounded, but at least once."""
         if self.weight is None or (self.weight == 1).all():
             return self.X
@@ -53,8 +53,8 @@ class Given:
         return take_rows(self.X, np.arange(len(times)).repeat(times))
 
 
-def alone(X: Any, more: list[Any]) -> Any:
-    """Return the rows of a fit, where they are read in parts; those cannot be joined to others."""
+def refuse_to_join(X: Any, more: list[Any]) -> Any:
+    """Return X; raise if it is read in parts and other rows were given too."""
     if more and any(isinstance(part, Source) for part in (X, *more)):
         raise ValueError(
             "X or X_unlabeled is larger than memory shall hold, and is read in parts: pass all "
@@ -95,7 +95,7 @@ def _check_groups(groups: Any, n: int, name: str) -> np.ndarray | None:
     return array
 
 
-def arranged(x: Tensor, parts: list[Given]) -> Rows:
+def make_rows(x: Tensor, parts: list[Given]) -> Rows:
     """Return rows in an order that is theirs, whatever the order they were given in.
 
     Parameters
@@ -111,8 +111,8 @@ def arranged(x: Tensor, parts: list[Given]) -> Rows:
         A row of weight 2.3 stands there twice, and once with a share of 0.3. Equal rows stand
         together, so that a row of weight 2 is a row given twice.
     """
-    weight = _joined([part.weight for part in parts], parts, 1.0)
-    groups = _joined([part.groups for part in parts], parts, None)
+    weight = _join([part.weight for part in parts], parts, 1.0)
+    groups = _join([part.groups for part in parts], parts, None)
     order, share = hashes(x).argsort(kind="stable"), None
     if weight is not None:
         order = np.lexsort((weight, hashes(x)))
@@ -132,7 +132,7 @@ def arranged(x: Tensor, parts: list[Given]) -> Rows:
     return rows
 
 
-def _joined(given: list[Any], parts: list[Given], default: Any) -> np.ndarray | None:
+def _join(given: list[Any], parts: list[Given], default: Any) -> np.ndarray | None:
     """Return the weights or groups of all parts, the default where one has none."""
     if all(array is None for array in given):
         return None

@@ -73,7 +73,7 @@ class Source:
             return self.in_order()
         return chain.from_iterable(piece.blocks() for piece in self.pieces)
 
-    def settled(self) -> Any:
+    def read_if_small(self) -> Any:
         """Return all rows as one array or frame if they are few enough, else the source."""
         if self.is_once:
             raise ValueError(

@@ -117,7 +117,7 @@ class Report:
 
     def restore_best(self) -> None:
         """Give the net the best weights that early stopping saw, if it kept any."""
-        for patience in self._patient():
+        for patience in self._patiences():
             if patience.best:
                 self.net.load_state_dict(patience.best)
 
@@ -160,7 +160,7 @@ class Report:
             "step": self.net.step,
             "optimizer": self.optimizer.state_dict(),
             "place": vars(self.place) | {"now": _ranks.every(self.place.now)},
-            "patience": list(map(vars, self._patient())),
+            "patience": list(map(vars, self._patiences())),
             "curves": self.curves,
         }
 
@@ -176,7 +176,7 @@ class Report:
         if self.patience is not None:
             self.patience = self.resumed.pop(0)
 
-    def _patient(self) -> list[Patience]:
+    def _patiences(self) -> list[Patience]:
         own = [] if self.patience is None else [self.patience]
         return [*own, *self.watches.values(), *self.resumed]
 

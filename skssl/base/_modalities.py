@@ -245,7 +245,7 @@ def modality_of(X: Any, estimator: Any) -> str:
     return found
 
 
-def opened(X: Any, estimator: Any) -> Any:
+def open_if_outside(X: Any, estimator: Any) -> Any:
     """Return X, or what reads it part by part where it is a table outside memory."""
     if not lies_outside(X) or "table" not in getattr(estimator, "_modalities", ()):
         return X
@@ -254,10 +254,10 @@ def opened(X: Any, estimator: Any) -> Any:
     return open_source(X) if is_said or (estimator.modality == "auto" and not is_other) else X
 
 
-def settled(X: Any, estimator: Any) -> Any:
+def read_if_small(X: Any, estimator: Any) -> Any:
     """Return X, read whole where it is outside memory but small enough, as ``fit`` wants it."""
-    source = opened(X, estimator)
-    return source.settled() if isinstance(source, Source) else source
+    source = open_if_outside(X, estimator)
+    return source.read_if_small() if isinstance(source, Source) else source
 
 
 def _shape(X: Any) -> tuple[int, ...]:

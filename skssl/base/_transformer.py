@@ -18,7 +18,7 @@ from skssl._atomic import restored_on_failure
 from skssl._compat import choose_device, choose_dtype, compiled, fit_context
 from skssl._data import SAMPLE_ROWS, Source, note_columns, survey
 from skssl._data._chunked_rows import ChunkedRows
-from skssl._data._given import Given, alone, arranged
+from skssl._data._given import Given, make_rows, refuse_to_join
 from skssl._data._rows import Rows, RowsLike, hold_out
 from skssl._training import _loop
 from skssl._training._epoch_end import PARTS, Report
@@ -27,9 +27,9 @@ from skssl.base import _modalities
 from skssl.base._modalities import (
     MODALITIES,
     modality_of,
-    opened,
+    open_if_outside,
     parameters_of,
-    settled,
+    read_if_small,
     wrong_modality,
 )
 from skssl.base._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
@@ -177,8 +177,8 @@ class SSLTransformer(
         self : object
             The fitted transformer.
         """
-        given = [Given.of(settled(X, self), sample_weight, groups)]
-        more = settled(X_unlabeled, self), sample_weight_unlabeled, groups_unlabeled
+        given = [Given.of(read_if_small(X, self), sample_weight, groups)]
+        more = read_if_small(X_unlabeled, self), sample_weight_unlabeled, groups_unlabeled
         if X_unlabeled is not None:
             given.append(Given.of(*more, "_unlabeled"))
         elif any(argument is not None for argument in more):
@@ -218,9 +218,9 @@ class SSLTransformer(
         self : object
             The transformer, trained further.
         """
-        source = opened(X, self)
+        source = open_if_outside(X, self)
         is_once = isinstance(source, Source) and source.is_once
-        given = [Given.of(source if is_once else settled(X, self), sample_weight, groups)]
+        given = [Given.of(source if is_once else read_if_small(X, self), sample_weight, groups)]
         with restored_on_failure(self):
             if is_once:
                 for part in source.windows():
@@ -249,7 +249,7 @@ class SSLTransformer(
             it, one for each token, step or frame: (n_samples, length, n_components).
         """
         check_is_fitted(self)
-        source, embedder = opened(X, self), self._embedder()
+        source, embedder = open_if_outside(X, self), self._embedder()
         blocks = source.blocks() if isinstance(source, Source) else [X]
         with torch.inference_mode():
             parts = [_apply(embedder, self._read(block)).numpy() for block in blocks]
@@ -277,7 +277,7 @@ class SSLTransformer(
 
     def _read_all(self, given: list[Given], *, reset: bool) -> RowsLike:
         X, *more = (part.X for part in given)
-        if isinstance(alone(X, more), Source):
+        if isinstance(refuse_to_join(X, more), Source):
             return self._survey(X, reset)
         modality = self._check(
             self._modalities if reset else (self._reader.modality,), X, reset=reset
@@ -286,12 +286,13 @@ class SSLTransformer(
             self._check((modality,), other)
         if reset:
             reader = MODALITIES[modality].reader
-            repeated = (part.repeated() for part in given)
-            self._reader: Any = reader(**parameters_of(reader, self)).fit(*repeated)
+            self._reader: Any = reader(**parameters_of(reader, self)).fit(
+                *(part.repeat() for part in given)
+            )
         x = self._reader.read(X, ensure_min_samples=1 if more else 2)
         for other in more:
             x = self._reader.join(x, self._reader.read(other))
-        return arranged(x, given)
+        return make_rows(x, given)
 
     def _survey(self, source: Source, reset: bool) -> ChunkedRows:
         """Return rows outside memory, once the reader knows their categories."""

@@ -71,24 +71,24 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
     def _tasks(self) -> list[tuple[str, SSLTransformer, float]]:
         return _DEFAULT_TASKS if self.tasks is None else self.tasks
 
-    def _told(self) -> list[tuple[str, SSLTransformer, float]]:
+    def _copy_tasks(self) -> list[tuple[str, SSLTransformer, float]]:
         """Return copies of the tasks that know the sampling rate and how rows are scaled."""
-        told = [(name, copy.copy(task), weight) for name, task, weight in self._tasks()]
-        for _, task, _ in told:
+        copies = [(name, copy.copy(task), weight) for name, task, weight in self._tasks()]
+        for _, task, _ in copies:
             task._scaler = self._scaler
             if hasattr(task, "sampling_rate"):
                 task.sampling_rate = self.sampling_rate
-        return told
+        return copies
 
     def _views(self, augment):
-        _checked(self._tasks())
-        return max((task._views(augment) for _, task, _ in self._told()), key=len)
+        _check_tasks(self._tasks())
+        return max((task._views(augment) for _, task, _ in self._copy_tasks()), key=len)
 
     def _build(self, net, X):
         net.tasks, net.lr_scale = nn.ModuleDict(), {}
         net.shared = SharedEncoder(net.encoder)
         made: dict[Any, Once] = {}
-        for name, task, _ in self._told():
+        for name, task, _ in self._copy_tasks():
             space = net.tasks[name] = Net()
             space.columns, space.encoder = net.columns, net.encoder
             if isinstance(self.views, str):
@@ -114,7 +114,7 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
         whole = [space for space in spaces if getattr(space, "student", None) is not encoder]
         net.shared.encode([view for space in whole for view in space.views(x)])
         loss = 0.0
-        for name, task, weight in self._told():
+        for name, task, weight in self._copy_tasks():
             space = net.tasks[name]
             space.step, space.progress = net.step, net.progress
             loss = loss + weight * task._loss(space, x, *(raw if task._alters_raw else ()))
@@ -151,7 +151,7 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
         return self
 
 
-def _checked(tasks: list[Any]) -> list[tuple[str, SSLTransformer, float]]:
+def _check_tasks(tasks: list[Any]) -> None:
     """Raise unless each task is a uniquely named method with a weight and no shared settings."""
     names = set()
     for task in tasks or [()]:
@@ -180,7 +180,6 @@ def _checked(tasks: list[Any]) -> list[tuple[str, SSLTransformer, float]]:
                     f"{name!r}."
                 )
         method._validate_params()
-    return tasks
 
 
 def _same(value: Any, default: Any) -> bool:
