@@ -106,7 +106,10 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     packer = Packer()
     packer.pack(model)
     text = json.dumps(
-        {"versions": _versions(), "entries": packer.entries}, allow_nan=False, check_circular=False
+        {"versions": _versions(), "entries": packer.entries},
+        allow_nan=False,
+        check_circular=False,
+        separators=(",", ":"),
     )
     if len(text) > MOST_TEXT:
         raise ValueError(
