@@ -22,7 +22,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skssl import SCARF, CoLES, MultiTask, PretrainedClassifier, UnlabeledKFold, to_bags
 from skssl._compat import take_rows
-from skssl._data import BagReader, infer_modality
+from skssl._data import BagReader
+from skssl.base._modality_of import infer_modality
 from skssl.encoders import EventScaler, MeanState
 from skssl.losses import margin_contrastive
 from skssl.preprocessing import BagArray, BagDtype

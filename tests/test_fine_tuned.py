@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,12 +28,11 @@ from skssl import (
     TS2Vec,
     UnlabeledKFold,
 )
-from skssl._meta._steps import DEFAULTS
+from skssl.base._modalities import MODALITIES
 from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised import _fine_tuning
 from skssl.semi_supervised._fine_tuning import ENOUGH, Head, clearly_best
 from skssl.semi_supervised._linear import N_FOLDS, PENALTIES, LinearClassifier, LinearRegressor
-from skssl.semi_supervised._pretrained import LABELS_TO_FINE_TUNE
 
 X, Y = load_digits(return_X_y=True)
 ORDER = np.random.default_rng(0).permutation(len(X))
@@ -387,14 +387,14 @@ class Quick(LogisticRegression):
 
 
 def test_the_default_on_images_is_fine_tuned_from_some_hundred_labels(monkeypatch):
-    monkeypatch.setitem(PretrainedClassifier._fit.__globals__, "LABELS_TO_FINE_TUNE", 50)
-    monkeypatch.setitem(DEFAULTS, "image", lambda: SimCLR(**CHEAP))
+    assert MODALITIES["image"].labels_to_fine_tune == 300
+    row = replace(MODALITIES["image"], labels_to_fine_tune=50, method_parameters=CHEAP)
+    monkeypatch.setitem(MODALITIES, "image", row)
     monkeypatch.setattr(PretrainedClassifier, "_default_end", lambda self, n: Quick())
     monkeypatch.setattr(_fine_tuning, "EPOCHS", 3)
     monkeypatch.setattr(_fine_tuning, "FEWEST_STEPS", 3)
     images = X[:120].reshape(-1, 8, 8).astype(np.uint8)
     few, many = (np.where(np.arange(120) < n, Y[:120] % 3, -1) for n in (49, 60))
-    assert LABELS_TO_FINE_TUNE == 300
     assert PretrainedClassifier(random_state=0).fit(images, few).fine_tuned_ is None
     model = PretrainedClassifier(random_state=0).fit(images, many)
     proba = model.predict_proba(images)

@@ -11,9 +11,10 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from skssl import BYOL, MultiTask, PretrainedClassifier, SimCLR
-from skssl._data import ImageReader, infer_modality
+from skssl._data import ImageReader
 from skssl._meta._raw_columns import RawPixels
 from skssl._training import _loop
+from skssl.base._modality_of import infer_modality
 
 BYTES = load_digits().images[:20].astype(np.uint8)  # (20, 8, 8)
 CHEAP = {
@@ -60,7 +61,7 @@ def test_what_is_an_image(X, modality):
 
 
 def test_rows_of_pixels_are_images_where_their_shape_is_given():
-    assert infer_modality(BYTES.reshape(20, -1), is_flat_image=True) == "image"
+    assert infer_modality(BYTES.reshape(20, -1), told=["image"]) == "image"
     reader = ImageReader(image_shape=(8, 8)).fit(BYTES.reshape(20, -1))
     assert torch.equal(reader.read(BYTES.reshape(20, -1)), torch.from_numpy(BYTES)[:, None])
     assert torch.equal(reader.read(BYTES), torch.from_numpy(BYTES)[:, None])

@@ -1,6 +1,7 @@
 """Imports point one way, and `import skssl` stays light."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -25,6 +26,7 @@ FLOORS = (
     {"metrics"},
     {"callbacks"},
 )
+NAMES_ROOMS_ABOVE = "skssl.base._modalities"  # a modality is one row, whatever floor it touches
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 AT_MOST = {"rooms": 26, "floors": 11, "arrows": 110}
 OPTIONAL = {"matplotlib", "polars", "pyarrow", "rich", "IPython", "skops", "tokenizers"} | {
@@ -78,14 +80,28 @@ def our_imports(name):
     return {found for found in imported(name) if found in MODULES} - {"skssl", name}
 
 
+def our_names(name):
+    """Return the skssl modules that strings of a module name: what is looked up when used."""
+    strings = {
+        node.value
+        for node in nodes_that_run(ast.parse(MODULES[name].read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    found = {string for string in strings if re.fullmatch(r"skssl(\.\w+)+", string)}
+    modules = {string if string in MODULES else string.rpartition(".")[0] for string in found}
+    assert modules <= set(MODULES), f"{name} names what is not there: {modules - set(MODULES)}"
+    return modules - {"skssl", name}
+
+
 def room_of(name):
     """Return the room of a module; the package's own ``__init__`` has none."""
     return name.split(".")[1] if "." in name else None
 
 
 def arrows():
-    """Return the pairs of rooms of which one imports from the other."""
-    pairs = {(room_of(name), room_of(other)) for name in MODULES for other in our_imports(name)}
+    """Return the pairs of rooms of which one imports from the other, or looks it up by name."""
+    used = {name: our_imports(name) | our_names(name) for name in MODULES}
+    pairs = {(room_of(name), room_of(other)) for name in MODULES for other in used[name]}
     return {tuple(sorted(pair)) for pair in pairs if None not in pair and len(set(pair)) == 2}
 
 
@@ -99,6 +115,18 @@ def test_imports_point_one_way(name):
     others = {room_of(other) for other in our_imports(name)} - {room, None}
     above = {other for other in others if FLOOR[other] >= FLOOR[room]}
     assert not above, f"{name} must not import from {above}"
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) - {"skssl", NAMES_ROOMS_ABOVE}))
+def test_only_the_table_of_modalities_names_rooms_above(name):
+    above = {other for other in our_names(name) if FLOOR[room_of(other)] > FLOOR[room_of(name)]}
+    assert not above, f"{name} must not look up {above}"
+
+
+def test_names_in_the_table_of_modalities_are_arrows():
+    rooms = {room_of(other) for other in our_names(NAMES_ROOMS_ABOVE)}
+    assert {"methods", "_meta", "persistence"} <= rooms
+    assert {tuple(sorted(("base", room))) for room in rooms} <= arrows()
 
 
 def test_the_house_stays_small():

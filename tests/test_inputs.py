@@ -17,7 +17,8 @@ from numpy.testing import assert_array_equal
 from pandas.testing import assert_frame_equal
 from scipy import sparse
 
-from skssl._data import Columns, TableReader, infer_modality
+from skssl._data import Columns, TableReader
+from skssl.base._modality_of import infer_modality
 
 nan = np.nan
 WHOLE, HOLES = [3, 1, 4, 2], [3, 1, None, 2]

@@ -299,7 +299,7 @@ def test_what_has_no_views_to_draw_is_said():
     events = pd.DataFrame({"who": np.repeat(range(6), 8), "when": list(range(8)) * 6, "what": 1.0})
     bags = to_bags(events, "who", "when")
     coles = CoLES(**SHORT).fit(bags)
-    with pytest.raises(ValueError, match="series and tables; CoLES was fitted on bags"):
+    with pytest.raises(ValueError, match="series or waveforms; CoLES was fitted on bags"):
         ViewsDisplay.from_estimator(coles, bags)
     assert EmbeddingDisplay.from_estimator(coles, bags).positions.shape == (6, 2)
 

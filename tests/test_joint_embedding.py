@@ -124,7 +124,7 @@ def test_one_view_is_too_few(name):
 
 @pytest.mark.parametrize("cls", [SimCLR, SCARF, MultiTask])
 def test_views_of_images_are_none_of_tables(cls):
-    message = "views='strong' are views of images, clips and series; X is something else"
+    message = "views='strong' are views of images, clips, series or waveforms; X is something else"
     with pytest.raises(ValueError, match=message):
         cls(views="strong", **CHEAP).fit(DIGITS[:60].reshape(60, -1))
 

@@ -54,8 +54,8 @@ from torch import nn
 import skssl
 from skssl import SCARF, PretrainedClassifier, PretrainedRegressor, SimCLR, to_onnx
 from skssl._data import ImageReader, TableReader, TokenReader
-from skssl._meta._raw_columns import RAW
 from skssl._training import _loop
+from skssl.base._modalities import MODALITIES, look_up
 from skssl.base._transformer import SSLTransformer
 from skssl.encoders import VideoEncoder
 from skssl.persistence._onnx_ends import Mixture, forest_of, raw_module
@@ -216,7 +216,7 @@ def test_padding_is_moved_to_the_end_as_the_reader_does():
 def test_raw_columns_are_what_they_were(modality):
     X = mixed_frame() if modality == "table" else SAMPLES[modality]()
     given = {"sampling_rate": 8000} if modality == "audio" else {}
-    raw = RAW[modality](**given).fit(X)
+    raw = look_up(MODALITIES[modality].raw_columns)(**given).fit(X)
     with torch.no_grad():
         found = raw_module(raw)(raw.reader.read(X))
     np.testing.assert_allclose(found, raw.transform(X), rtol=1e-4, atol=1e-5)

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -37,6 +38,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
 from skssl._meta import _cache
+from skssl.base._modalities import MODALITIES
 from skssl.methods import SCARF, MultiTask, TS2Vec
 from skssl.model_selection import UnlabeledKFold
 from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor, _ensemble
@@ -580,8 +582,7 @@ def test_default_ends_learn_from_unlabelled_rows():
 
 def test_the_default_transformer_is_multitask(frame, monkeypatch):
     X, y, y_partly = frame
-    cheap = lambda: MultiTask(**CHEAP)  # noqa: E731
-    monkeypatch.setattr("skssl._meta._steps.MultiTask", cheap)
+    monkeypatch.setitem(MODALITIES, "table", replace(MODALITIES["table"], method_parameters=CHEAP))
     model = PretrainedClassifier(random_state=0).fit(X, y_partly)
     assert isinstance(model.transformer_, MultiTask)
     assert model.score(X, y) > 0.8

@@ -14,9 +14,10 @@ from sklearn.preprocessing import StandardScaler
 
 import skssl
 from skssl import CPC, NextStep, PretrainedClassifier, SimCLR, TS2Vec
-from skssl._data import SeriesReader, infer_modality
+from skssl._data import SeriesReader
 from skssl._meta._raw_columns import RawSeries
 from skssl._training import _loop
+from skssl.base._modality_of import infer_modality
 from skssl.encoders import (
     CausalGRU,
     RandomKernels,

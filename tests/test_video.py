@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skssl import NextFrame, SimCLR
-from skssl._data import VideoReader, infer_modality
-from skssl.base._modalities import modality_of
+from skssl._data import VideoReader
+from skssl.base._modality_of import infer_modality, modality_of
 from skssl.datasets import make_moving_digits
 from skssl.encoders import FramePredictor, ResNet, VideoEncoder, video_encoder
 from skssl.losses import gradient_difference

@@ -151,6 +151,15 @@ def _open_pandas(X: Any) -> Table:
     return Table(X.shape, names, kinds, cells, order)
 
 
+def is_frame(X: Any) -> bool:
+    """Tell whether X is a dataframe or a sparse matrix, which hold tables."""
+    if isinstance(X, np.ndarray):
+        return False
+    frames = nw.dependencies
+    is_one = issparse(X) or frames.is_into_dataframe(nw.to_native(X, pass_through=True))
+    return is_one or frames.is_polars_lazyframe(X)
+
+
 def _pandas_kind(X: Any, i: int, dtype: Any, label: str) -> str:
     plain = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", None)
     if plain is not None and plain.kind in "fiub":

@@ -41,6 +41,7 @@ class ImageReader:
     _saved_as = "ImageReader"
     modality = "image"
     columns = None
+    _noun, _make = "images", MAKE_IMAGES
     shape: tuple[int, ...]
     is_bytes: bool
     _lead: ClassVar[int] = 1  # axes before those of an image
@@ -71,7 +72,7 @@ class ImageReader:
                 "fit. Resize or crop them, and keep the channels where they were."
             )
         check_n_samples(array.shape, ensure_min_samples)
-        x = torch.from_numpy(_numbers(array, self.modality))
+        x = torch.from_numpy(_numbers(array, self._noun, self._make))
         if self.axis is None:
             return x.unsqueeze(self._lead)
         return x.movedim(self.axis, self._lead)
@@ -146,6 +147,7 @@ class VideoReader(ImageReader):
 
     _saved_as = "VideoReader"
     modality = "video"
+    _noun, _make = "clips", MAKE_CLIPS
     _lead = 2
 
     def __init__(self, channel_axis: Any = "auto"):
@@ -199,7 +201,7 @@ def _others(shape: tuple[int, ...], axis: int | None, lead: int = 1) -> list[int
     return [n for i, n in enumerate(shape) if i >= lead and i != axis]
 
 
-def _numbers(array: np.ndarray, modality: str) -> np.ndarray:
+def _numbers(array: np.ndarray, noun: str, make: str) -> np.ndarray:
     """Return bytes as they are, and any other numbers as finite float32; always writable."""
     kind = array.dtype.kind
     if kind == "b" or array.dtype == np.uint8:
@@ -208,7 +210,6 @@ def _numbers(array: np.ndarray, modality: str) -> np.ndarray:
     if kind == "c":
         raise ValueError("Complex data not supported. Pass magnitude and phase as two channels.")
     if kind not in "fiuO":
-        make = MAKE_IMAGES if modality == "image" else MAKE_CLIPS
         raise TypeError(f"Expected numbers in images, got dtype {array.dtype}. {make}")
     out = np.array(array, dtype=np.float32)
     with np.errstate(invalid="ignore"):  # infinity less infinity
@@ -216,9 +217,8 @@ def _numbers(array: np.ndarray, modality: str) -> np.ndarray:
     if not is_finite:
         bad = np.flatnonzero(~np.isfinite(out.reshape(len(out), -1)).all(1))
         what = "NaN" if np.isnan(out[bad[0]]).any() else "infinity"
-        things = "images" if modality == "image" else "clips"
         raise ValueError(
-            f"Input X contains {what}: {len(bad)} of {len(out)} {things}, the first in row "
-            f"{bad[0]}. Expected finite pixels; leave these {things} out, or fill them in."
+            f"Input X contains {what}: {len(bad)} of {len(out)} {noun}, the first in row "
+            f"{bad[0]}. Expected finite pixels; leave these {noun} out, or fill them in."
         )
     return out

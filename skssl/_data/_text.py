@@ -205,3 +205,9 @@ def texts_of(X: Any) -> list[str]:
                 "missing one."
             )
     return texts
+
+
+def is_text(X: Any) -> bool:
+    """Tell whether a column is of texts, or of objects that are all missing, as texts may be."""
+    first = next((value for value in X if not is_missing(value)), None)
+    return isinstance(first, str) or (first is None and X.dtype == object and len(X) > 0)

@@ -243,13 +243,3 @@ class RawTokens(RawWords):
     def words(self, X: Any) -> list[list[int]]:
         """Return the tokens of each row that ``fit`` saw."""
         return [row[row >= N_SPECIAL].tolist() for row in self.reader.read(X)]
-
-
-RAW = {
-    "table": RawColumns,
-    "image": RawPixels,
-    "series": RawSeries,
-    "audio": RawBands,
-    "text": RawWords,
-    "tokens": RawTokens,
-}

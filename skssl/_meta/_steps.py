@@ -1,7 +1,6 @@
 """Which transformer a meta-estimator has inside: its default, its last step, its raw columns."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from scipy import sparse
@@ -10,24 +9,16 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 
-from skssl._data import infer_modality, note_columns
-from skssl._meta._raw_columns import RAW
-from skssl.base._modalities import modality_of, nouns, parameters_of
+from skssl._data import note_columns
+from skssl.base._modalities import MODALITIES, look_up, modalities_with, nouns, parameters_of
+from skssl.base._modality_of import infer_modality, modality_of
 from skssl.base._transformer import SSLTransformer
-from skssl.methods import MultiTask, SimCLR, TextContrast, TS2Vec
-
-# of other modalities MultiTask
-DEFAULTS: dict[str, Any] = {
-    "image": partial(SimCLR, n_components=512),
-    "video": SimCLR,
-    "series": TS2Vec,
-    "text": TextContrast,
-}
 
 
 def default_transformer(X: Any) -> SSLTransformer:
-    """Return what learns the embedding of data of the modality of X, where nothing was said."""
-    return DEFAULTS.get(infer_modality(X), MultiTask)()
+    """Return the method that learns the embedding of X where none is given, by its modality."""
+    row = MODALITIES[infer_modality(X)]
+    return look_up(row.method)(**row.method_parameters)
 
 
 def fit_raw_columns(transformer: Any, passthrough: Any, every: tuple[Any, ...]) -> Any:
@@ -39,14 +30,16 @@ def fit_raw_columns(transformer: Any, passthrough: Any, every: tuple[Any, ...]) 
     if passthrough == "auto" and sparse.issparse(every[0]):
         return None
     modality = modality_of(every[0], last)
-    if modality not in RAW:
+    name = MODALITIES[modality].raw_columns
+    if not name:
         if passthrough == "auto":
             return None
         raise ValueError(
-            f"passthrough=True joins the raw columns of {nouns(RAW)}; X looks "
-            f"like modality={modality!r}. Pass passthrough='auto'."
+            f"passthrough=True joins the raw columns of {nouns(modalities_with('raw_columns'))}; X "
+            f"looks like modality={modality!r}. Pass passthrough='auto'."
         )
-    return RAW[modality](**parameters_of(RAW[modality], last)).fit(*every)
+    raw_columns = look_up(name)
+    return raw_columns(**parameters_of(raw_columns, last)).fit(*every)
 
 
 def check_columns(owner: Any, transformer: Any, X: Any) -> None:

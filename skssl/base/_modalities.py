@@ -1,11 +1,13 @@
-"""What each modality takes: its reader, its scaler, its encoder. The one place that says so."""
+"""What each modality is: one row a modality, and nothing about modalities anywhere else."""
 
 import inspect
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from skssl._data import (
@@ -20,15 +22,15 @@ from skssl._data import (
     BagReader,
     ImageReader,
     SeriesReader,
-    Source,
     TableReader,
     TextReader,
     TokenReader,
     VideoReader,
     event_columns,
-    infer_modality,
-    lies_outside,
-    open_source,
+    is_bags,
+    is_frame,
+    is_ragged,
+    is_text,
 )
 from skssl._training._loop import auto_batch
 from skssl.encoders import (
@@ -56,17 +58,31 @@ from skssl.views import (
 )
 
 
-@dataclass(frozen=True)
+def _never(X: Any, is_told: bool) -> bool:
+    return False
+
+
+def _unchanged(x: Tensor) -> Tensor:
+    return x
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.movedim(-3, -1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Modality:
-    """How data of one modality becomes a tensor, and then an embedding.
+    """How data of one modality are recognised, read, embedded, altered, named and drawn.
+
+    What is defined in a room above this one is given by its name, such as
+    ``"skssl.methods.MultiTask"``, and looked up by :func:`look_up` when it is used; ``""`` is none.
 
     Parameters
     ----------
-    noun : str
-        What such data are called, for error messages.
     reader : class
-        Its instances have ``fit(X, *more)``, ``read(X, ensure_min_samples)``, ``columns`` and
-        ``modality``. Its optional arguments are the estimator's parameters of those names.
+        Its instances have ``fit(X, *more)``, ``read(X, ensure_min_samples)`` and ``columns``; its
+        ``modality`` is the name of the modality. Its optional arguments are the estimator's
+        parameters of those names.
     scaler : callable
         From the tensor read and its columns to a module; optional arguments as above.
     encoder : callable
@@ -76,26 +92,83 @@ class Modality:
         From X to the array or frame whose columns scikit-learn shall count and name, or None.
     augment : callable
         From the name that ``views`` has, and scaled data, to a random alteration.
+    noun : str
+        What such data are called, for error messages.
     make : str
         How to come by such data, for error messages.
     read_by : str, default=""
         Who reads such data, for error messages.
+    tags : tuple of str, default=()
+        The input tags of scikit-learn that are true of estimators that read such data.
+    is_table : bool, default=False
+        Whether a row is made of the cells of columns, which mean something each.
+    is_container, is_array : callable, default=never
+        Whether X holds such data, by its type alone, and by its dimensions and dtype if it is an
+        array. Both get X and whether ``told_by`` says that this is the modality.
+    told_by : str, default=""
+        The parameter of estimators that, where it is not None, says that X is such data.
+    also : str, default=""
+        The modality that X may be as well, for estimators that do not read this one.
+    altered : bool, default=False
+        Whether methods that ask nothing but random alterations of the data read it.
+    gentle : str, default=""
+        The name of the views that fine-tuning takes by default; "" is none.
     scales_batches : bool, default=False
         Whether data stays in memory as it is read and is scaled batch by batch.
     has_places : bool, default=False
         Whether rows are so long that a default fit is bounded by the places it reads of them.
+    method, method_parameters : str and dict, default="skssl.methods.MultiTask" and {}
+        The method that meta-estimators take where none is given, and its parameters.
+    outlier_method : str, default=""
+        The method that detectors of outliers take in place of that, if any.
+    reconstruction_method : str, default=""
+        The method that outlier detection by reconstruction takes, where there is one.
+    raw_columns : str, default=""
+        What encodes the raw columns that are joined to the embedding, where there are any.
+    labels_to_fine_tune : int or None, default=None
+        From so many labels on the default classifier is fine-tuned as well.
+    onnx : str, default=""
+        How an ONNX graph reads such data, where it can.
+    no_onnx : str, default=""
+        Why it cannot, and what to do.
+    n_views_shown, n_reconstructions_shown : int, default=0
+        How many rows the Displays draw where nobody says; 0 draws none.
+    as_drawn : callable, default=unchanged
+        From a batch in its own units to the layout of the Displays.
+    has_thumbnails : bool, default=False
+        Whether a row is a picture, which may lie on a map of the embedding.
     """
 
-    noun: str
-    reader: Callable[..., Any]
+    reader: type[Any]
     scaler: Callable[..., nn.Module]
     encoder: Callable[..., nn.Module]
     table: Callable[[Any], Any]
     augment: Callable[[str, Tensor], View]
+    noun: str
     make: str
     read_by: str = ""
+    tags: tuple[str, ...] = ()
+    is_table: bool = False
+    is_container: Callable[[Any, bool], bool] = _never
+    is_array: Callable[[Any, bool], bool] = _never
+    told_by: str = ""
+    also: str = ""
+    altered: bool = False
+    gentle: str = ""
     scales_batches: bool = False
     has_places: bool = False
+    method: str = "skssl.methods.MultiTask"
+    method_parameters: Mapping[str, Any] = field(default_factory=dict)
+    outlier_method: str = ""
+    reconstruction_method: str = ""
+    raw_columns: str = ""
+    labels_to_fine_tune: int | None = None
+    onnx: str = ""
+    no_onnx: str = ""
+    n_views_shown: int = 0
+    n_reconstructions_shown: int = 0
+    as_drawn: Callable[[Tensor], Tensor] = _unchanged
+    has_thumbnails: bool = False
 
 
 def _two_dimensional(X: Any) -> Any:
@@ -106,14 +179,24 @@ def _no_columns(X: Any) -> None:
     """Lengths may differ from one call to the next."""
 
 
+def _of_dimensions(n: int) -> Callable[[Any, bool], bool]:
+    return lambda X, is_told: len(X.shape) == n
+
+
+def _is_images(X: Any, is_told: bool) -> bool:
+    """Tell images, of bytes where there are no channels; rows of pixels have to be told."""
+    n = len(X.shape)
+    return n == 4 or (n == 3 and X.dtype == np.uint8) or (n in (2, 3) and is_told)
+
+
 def _only_auto(view: View) -> Callable[[str, Tensor], View]:
     """Return an ``augment`` that knows one alteration."""
 
     def augment(name: str, x: Tensor) -> View:
         if name != "auto":
             raise ValueError(
-                f"views={name!r} are views of images, clips and series; X is something else. Pass "
-                "views='auto', or a function that maps a batch to an altered one."
+                f"views={name!r} are views of {nouns(modalities_with('gentle'))}; X is something "
+                "else. Pass views='auto', or a function that maps a batch to an altered one."
             )
         return view
 
@@ -125,95 +208,164 @@ def _preset(views: Callable[..., View]) -> Callable[[str, Tensor], View]:
     return lambda name, x: views("strong" if name == "auto" else name, tuple(x.shape[1:]))
 
 
-MODALITIES = {
-    "table": Modality(
-        noun="tables",
+_ROWS = (
+    Modality(
         reader=TableReader,
         scaler=QuantileScaler,
         encoder=table_encoder,
         table=_two_dimensional,
         augment=_only_auto(partial(swap_cells, p=0.3)),
+        noun="tables",
         make="Pass 2-D data or a DataFrame with one row per sample, or flatten each sample to a "
         "row.",
+        tags=("two_d_array", "allow_nan", "categorical"),
+        is_table=True,
+        is_container=lambda X, is_told: is_frame(X),
+        is_array=_of_dimensions(2),
+        also=TokenReader.modality,
+        altered=True,
+        outlier_method="skssl.methods.DenoisingAutoencoder",
+        reconstruction_method="skssl.methods.DenoisingAutoencoder",
+        raw_columns="skssl._meta._raw_columns.RawColumns",
+        onnx="skssl.persistence._onnx_inputs.TableInput",
+        n_views_shown=30,
+        n_reconstructions_shown=500,
     ),
-    "bags": Modality(
-        noun="bags",
+    Modality(
         reader=BagReader,
         scaler=EventScaler,
         encoder=event_encoder,
         table=event_columns,
         augment=_only_auto(random_slice),
+        noun="bags",
         make=MAKE_BAGS,
         read_by="CoLES reads bags.",
+        is_container=lambda X, is_told: is_bags(X),
+        no_onnx="Each of its rows is a table of events of its own length. Save it with skssl.save.",
     ),
-    "image": Modality(
-        noun="images",
+    Modality(
         reader=ImageReader,
         scaler=ImageScaler,
         encoder=image_encoder,
         table=_two_dimensional,
         augment=_preset(image_views),
+        noun="images",
         make=MAKE_IMAGES,
         read_by="SimCLR and the methods beside it read images.",
+        tags=("three_d_array",),
+        is_array=_is_images,
+        told_by="image_shape",
+        also=VideoReader.modality,
+        altered=True,
+        gentle="weak",
         scales_batches=True,
+        method="skssl.methods.SimCLR",
+        method_parameters={"n_components": 512},
+        reconstruction_method="skssl.methods.MaskedAutoencoder",
+        raw_columns="skssl._meta._raw_columns.RawPixels",
+        labels_to_fine_tune=300,  # fewer are better off with a frozen encoder
+        onnx="skssl.persistence._onnx_inputs.ImageInput",
+        n_views_shown=8,
+        n_reconstructions_shown=8,
+        as_drawn=_channels_last,
+        has_thumbnails=True,
     ),
-    "video": Modality(
-        noun="clips",
+    Modality(
         reader=VideoReader,
         scaler=video_scaler,
         encoder=video_encoder,
         table=_no_columns,
         augment=_preset(clip_views),
+        noun="clips",
         make=MAKE_CLIPS,
         read_by="NextFrame, SimCLR and the methods beside it read clips.",
+        is_array=_of_dimensions(5),
+        altered=True,
+        gentle="weak",
         scales_batches=True,
         has_places=True,
+        method="skssl.methods.SimCLR",
+        onnx="skssl.persistence._onnx_inputs.ImageInput",
+        n_views_shown=3,
+        as_drawn=_channels_last,
     ),
-    "text": Modality(
-        noun="texts",
-        reader=TextReader,
-        scaler=nn.Identity,
-        encoder=token_encoder,
-        table=_no_columns,
-        augment=_only_auto(random_chunk),
-        make=MAKE_TEXT,
-        read_by="TextContrast and MaskedLanguageModel read texts.",
-        scales_batches=True,
-    ),
-    "tokens": Modality(
-        noun="tokens",
-        reader=TokenReader,
-        scaler=nn.Identity,
-        encoder=token_encoder,
-        table=_no_columns,
-        augment=_only_auto(random_chunk),
-        make=MAKE_TOKENS,
-        read_by="MaskedLanguageModel, NextToken and TextContrast read tokens.",
-        scales_batches=True,
-    ),
-    "series": Modality(
-        noun="series",
+    Modality(
         reader=SeriesReader,
         scaler=SeriesScaler,
         encoder=series_encoder,
         table=_no_columns,
         augment=_preset(lambda preset, shape: series_views(preset)),
+        noun="series",
         make=MAKE_SERIES,
         read_by="SimCLR, TS2Vec and the methods beside them read series.",
+        tags=("three_d_array",),
+        is_container=lambda X, is_told: is_ragged(X),
+        is_array=lambda X, is_told: len(X.shape) == 3 and X.dtype.kind == "f",
+        altered=True,
+        gentle="weak",
         has_places=True,
+        method="skssl.methods.TS2Vec",
+        raw_columns="skssl._meta._raw_columns.RawSeries",
+        onnx="skssl.persistence._onnx_inputs.SeriesInput",
+        n_views_shown=5,
     ),
-    "audio": Modality(
-        noun="waveforms",
+    Modality(
         reader=AudioReader,
         scaler=AudioScaler,
         encoder=series_encoder,
         table=_no_columns,
         augment=_preset(lambda preset, shape: series_views(preset)),
+        noun="waveforms",
         make=MAKE_AUDIO,
         read_by="HiddenUnit, CPC and SimCLR read waveforms, given their sampling_rate.",
+        is_container=lambda X, is_told: is_told,
+        told_by="sampling_rate",
+        altered=True,
+        gentle="weak",
         has_places=True,
+        raw_columns="skssl._meta._raw_columns.RawBands",
+        onnx="skssl.persistence._onnx_inputs.AudioInput",
+        n_views_shown=4,
+        as_drawn=lambda x: x.flip(1)[..., None],  # spectrograms, low bands below
     ),
-}
+    Modality(
+        reader=TextReader,
+        scaler=nn.Identity,
+        encoder=token_encoder,
+        table=_no_columns,
+        augment=_only_auto(random_chunk),
+        noun="texts",
+        make=MAKE_TEXT,
+        read_by="TextContrast and MaskedLanguageModel read texts.",
+        tags=("string",),
+        is_array=lambda X, is_told: len(X.shape) == 1 and is_text(X),
+        scales_batches=True,
+        method="skssl.methods.TextContrast",
+        raw_columns="skssl._meta._raw_columns.RawWords",
+        no_onnx="ONNX has no tokenizer. Put a TextTokenizer in front of the encoder when you fit, "
+        "and export what follows it: to_onnx(pipeline[1:]).",
+    ),
+    Modality(
+        reader=TokenReader,
+        scaler=nn.Identity,
+        encoder=token_encoder,
+        table=_no_columns,
+        augment=_only_auto(random_chunk),
+        noun="tokens",
+        make=MAKE_TOKENS,
+        read_by="MaskedLanguageModel, NextToken and TextContrast read tokens.",
+        scales_batches=True,
+        raw_columns="skssl._meta._raw_columns.RawTokens",
+        onnx="skssl.persistence._onnx_inputs.TokenInput",
+    ),
+)
+MODALITIES: dict[str, Modality] = {row.reader.modality: row for row in _ROWS}
+
+
+def look_up(name: str) -> Any:
+    """Return what a row names: it stands in a room above this one."""
+    module, _, attribute = name.rpartition(".")
+    return getattr(import_module(module), attribute)
 
 
 def rows_a_step(method: Any, x: Tensor) -> int:
@@ -229,51 +381,12 @@ def parameters_of(function: Callable[..., Any], estimator: Any) -> dict[str, Any
     return {name: getattr(estimator, name) for name in optional if hasattr(estimator, name)}
 
 
-ALSO = {"table": "tokens", "image": "video"}  # what data of so many dimensions may be, too
-
-
-def modality_of(X: Any, estimator: Any) -> str:
-    """Return the modality of X for an estimator whose parameters, or modalities, may say it."""
-    is_flat_image = getattr(estimator, "image_shape", None) is not None
-    modality = getattr(estimator, "modality", "auto")
-    if modality == "auto" and getattr(estimator, "sampling_rate", None) is not None:
-        return "audio"
-    found = infer_modality(X, modality, is_flat_image=is_flat_image)
-    wanted = getattr(estimator, "_modalities", ())
-    if modality == "auto" and found not in wanted and ALSO.get(found) in wanted:
-        return ALSO[found]
-    return found
-
-
-def open_if_outside(X: Any, estimator: Any) -> Any:
-    """Return X, or what reads it part by part where it is a table outside memory."""
-    if not lies_outside(X) or "table" not in getattr(estimator, "_modalities", ()):
-        return X
-    is_said = estimator.modality == "table"
-    is_other = getattr(estimator, "image_shape", None) is not None or len(_shape(X)) != 2
-    return open_source(X) if is_said or (estimator.modality == "auto" and not is_other) else X
-
-
-def read_if_small(X: Any, estimator: Any) -> Any:
-    """Return X, read whole where it is outside memory but small enough, as ``fit`` wants it."""
-    source = open_if_outside(X, estimator)
-    return source.read_if_small() if isinstance(source, Source) else source
-
-
-def _shape(X: Any) -> tuple[int, ...]:
-    return getattr(X, "shape", (0, 0))  # files, datasets and batches are tables
+def modalities_with(field: str) -> list[str]:
+    """Return the modalities whose row says something in a field."""
+    return [modality for modality, row in MODALITIES.items() if getattr(row, field)]
 
 
 def nouns(modalities: Iterable[str]) -> str:
-    """Return what data of some modalities are called."""
-    return " or ".join(MODALITIES[modality].noun for modality in modalities)
-
-
-def wrong_modality(estimator: Any, wanted: tuple[str, ...], found: str) -> ValueError:
-    """Return the error of an estimator that reads other modalities."""
-    hints = [MODALITIES[modality].make for modality in wanted]
-    hints += [MODALITIES[found].read_by] if MODALITIES[found].read_by else []
-    return ValueError(
-        f"{type(estimator).__name__} reads {nouns(wanted) or 'nothing'}; X looks like "
-        f"modality={found!r}. {' '.join(hints)}"
-    )
+    """Return what data of some modalities are called, such as "tables, images or clips"."""
+    *first, last = (MODALITIES[modality].noun for modality in modalities)
+    return f"{', '.join(first)} or {last}" if first else last

@@ -8,10 +8,9 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 import torch
 
 from skssl._compat import HasMethods, Interval, Options, StrOptions
+from skssl.base._modalities import MODALITIES, modalities_with
 
 T = TypeVar("T")
-
-MODALITIES = {"auto", "table", "bags", "image", "series", "audio", "text", "tokens", "video"}
 
 ENCODERS = {"auto", "ft_transformer", "resnet18", "vit", "transformer", "causal", "bag", "gru"}
 
@@ -19,7 +18,7 @@ CONSTRAINTS: dict[str, Any] = {
     "n_components": [Interval(Integral, 1, None, closed="left")],
     "encoder": [StrOptions(ENCODERS), callable],
     "views": [StrOptions({"auto", "weak", "strong", "no_flip", "rotations"}), callable],
-    "modality": [StrOptions(MODALITIES)],
+    "modality": [StrOptions({"auto", *MODALITIES})],
     "max_epochs": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -266,7 +265,7 @@ class ReadsAll(ReadsTables, ReadsImages):
 
     sampling_rate: int | None = None
 
-    _modalities: ClassVar[tuple[str, ...]] = ("table", "image", "video", "series", "audio")
+    _modalities: ClassVar[tuple[str, ...]] = tuple(modalities_with("altered"))
 
 
 @declares_parameters

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skssl._data._columns import blocks
+from skssl.base._modalities import MODALITIES, modalities_with, nouns
 from skssl.base._transformer import _apply
 from skssl.losses import cell_errors
 
@@ -35,9 +36,13 @@ class ReconstructionMixin:
     def _reconstructs(self) -> bool:
         return True
 
+    def _reads_table(self) -> bool:
+        return MODALITIES[self._reader.modality].is_table
+
     def _imputes(self) -> bool:
         modalities = (self._reader.modality,) if hasattr(self, "_reader") else self._modalities
-        return "table" in modalities and self._reconstructs()
+        is_table = any(MODALITIES[modality].is_table for modality in modalities)
+        return is_table and self._reconstructs()
 
     @available_if(lambda self: self._reconstructs())
     def reconstruct(self, X: Any) -> Any:
@@ -59,7 +64,7 @@ class ReconstructionMixin:
             array of the layout and dtype of X.
         """
         check_is_fitted(self)
-        predict = self._predict_pixels if self._reader.modality == "image" else self._predict_cells
+        predict = self._predict_cells if self._reads_table() else self._predict_pixels
         return self._reader.restore(predict(self._read(X)), X)
 
     @available_if(lambda self: self._imputes())
@@ -98,7 +103,7 @@ class ReconstructionMixin:
         Numbers' and pixels' are squared and in scaled units, categories' are cross-entropies.
         """
         x = self._read(X)
-        if self._reader.modality == "image":
+        if not self._reads_table():
             scaler, predict = self.encoder_[0], self._scaled_pixels
             errors: Any = lambda x: (predict(x) - scaler(x)).square().flatten(1)  # noqa: E731
             return _apply(errors, x).double().numpy()
@@ -121,8 +126,9 @@ class ReconstructionMixin:
 def check_reconstructs(method: Any) -> None:
     """Raise unless a method predicts back what it read."""
     if not (isinstance(method, ReconstructionMixin) and method._reconstructs()):
+        can = nouns(modalities_with("reconstruction_method"))
         raise ValueError(
-            "transformer= must be a method that has reconstruct, for tables or images; "
+            f"transformer= must be a method that has reconstruct, for {can}; "
             f"{type(method).__name__} has none. Pass DenoisingAutoencoder(), or take "
             "EmbeddingOutlierDetector."
         )

@@ -22,6 +22,10 @@ class PredictsTokens:
     _reader: Any
     _read: Any
 
+    def _reads_texts(self) -> bool:
+        """Tell whether the reader makes tokens of texts, and finds masks in them."""
+        return hasattr(self._reader, "read_masked")
+
     def _score(self, h: Tensor) -> Tensor:
         """Return the score of every token, from vectors at some places; of specials -inf."""
         vectors = vectors_of(self.encoder_[1], self._reader.columns.size, h.shape[1])
@@ -58,7 +62,7 @@ class FillsMasks(PredictsTokens):
             If the model was fitted to token arrays: their ids are no words.
         """
         check_is_fitted(self)
-        if self._reader.modality != "text":
+        if not self._reads_texts():
             raise ValueError(
                 f"fill_mask reads texts, but this {type(self).__name__} was fitted to token ids. "
                 "Fit it to texts, with tokenizer= if they need one of their own."
@@ -133,7 +137,7 @@ class ContinuesTokens(PredictsTokens):
                 "temperature and n_tokens must not be negative; got "
                 f"temperature={temperature!r}, n_tokens={n_tokens!r}."
             )
-        is_text = self._reader.modality == "text"
+        is_text = self._reads_texts()
         is_one = isinstance(prompt, str) if is_text else np.ndim(prompt) == 1
         many = [prompt] if is_one else prompt
         x = self._read(many)

@@ -24,14 +24,8 @@ from skssl._training import _loop
 from skssl._training._epoch_end import PARTS, Report
 from skssl._training._loop import Net, Plan, local_seed
 from skssl.base import _modalities
-from skssl.base._modalities import (
-    MODALITIES,
-    modality_of,
-    open_if_outside,
-    parameters_of,
-    read_if_small,
-    wrong_modality,
-)
+from skssl.base._modalities import MODALITIES, parameters_of
+from skssl.base._modality_of import check_modality, open_if_outside, read_if_small
 from skssl.base._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
 from skssl.encoders import places_of, width_of
 from skssl.encoders._build import Steps
@@ -309,9 +303,7 @@ class SSLTransformer(
 
     def _check(self, modalities: tuple[str, ...], X: Any, *, reset: bool = False) -> str:
         """Return the modality of X, one of ``modalities``; its columns are those ``fit`` saw."""
-        modality = modality_of(X, self)
-        if modality not in modalities:
-            raise wrong_modality(self, modalities, modality)
+        modality = check_modality(X, self, modalities)
         table = MODALITIES[modality].table(X)
         if table is not None:
             note_columns(self, table, reset=reset)
@@ -414,11 +406,10 @@ class SSLTransformer(
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = "table" in self._modalities
-        tags.input_tags.three_d_array = not {"image", "series"}.isdisjoint(self._modalities)
-        tags.input_tags.string = "text" in self._modalities
-        tags.input_tags.allow_nan = "table" in self._modalities
-        tags.input_tags.categorical = "table" in self._modalities
+        tags.input_tags.two_d_array = False
+        for modality in self._modalities:
+            for name in MODALITIES[modality].tags:
+                setattr(tags.input_tags, name, True)
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 

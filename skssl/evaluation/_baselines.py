@@ -10,9 +10,10 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from skssl._data import infer_modality
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
 from skssl._meta._steps import default_transformer, last_step, steps_of
+from skssl.base._modalities import MODALITIES
+from skssl.base._modality_of import infer_modality
 from skssl.base._transformer import SSLTransformer
 from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised._base import Pretrained
@@ -28,7 +29,7 @@ def default_baselines(X: Any, model: Pretrained, is_classes: bool) -> dict[str, 
         untrained = clone(first)
         last_step(untrained).set_params(max_epochs=0)
         baselines["untrained encoder"] = clone(model).set_params(transformer=untrained)
-    if infer_modality(X, getattr(last, "modality", "auto")) != "table":
+    if not MODALITIES[infer_modality(X, getattr(last, "modality", "auto"))].is_table:
         return baselines
     categories = getattr(last, "categorical_features", "from_dtype")
     columns = make_pipeline(*front, ColumnsAsNumbers(categories))

@@ -79,7 +79,7 @@ def label_budget_report(
         those of a group with test rows.
     transformers : dict of str to transformer, default=None
         What to compare, by name. None is what they take for
-        data of the kind of X, such as ``{"MultiTask": MultiTask()}`` for tables. A
+        data of the modality of X, such as ``{"MultiTask": MultiTask()}`` for tables. A
         :class:`PretrainedClassifier` or :class:`PretrainedRegressor` in its place brings
         its own estimator at the end. What is wrapped in
         :class:`~sklearn.frozen.FrozenEstimator` is used as it is, and should not have seen

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from skssl.base._modalities import MODALITIES
 from skssl.inspection._drawing import axes_or_new, to_colors
 from skssl.inspection._fitted import channels_last, draw_seed, unwrap
 from skssl.inspection._map import apart, draw_images, draw_points, project, read_labels
@@ -130,7 +131,7 @@ class EmbeddingDisplay:
         Z = transformer.transform(X)
         positions, axis_names = project(np.asarray(Z), method, draw_seed(random_state))
         images = None
-        if transformer._reader.modality == "image" and n_thumbnails:
+        if n_thumbnails and MODALITIES[transformer._reader.modality].has_thumbnails:
             images = channels_last(transformer._read(X))
         display = cls(
             positions,

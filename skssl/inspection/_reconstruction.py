@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from skssl._compat import count_rows, import_pyplot, take_rows
+from skssl.base._modalities import MODALITIES
 from skssl.inspection._drawing import draw_rows, shown, to_colors
 from skssl.inspection._fitted import channels_last, column_names, spread, unwrap
 from skssl.inspection._panels import draw_cells
@@ -124,10 +125,11 @@ class ReconstructionDisplay:
                 "that has reconstruct(X), such as DenoisingAutoencoder for tables."
             )
         n = count_rows(X)
-        rows = spread(n, n_samples or (8 if reader.modality == "image" else 500))
+        row = MODALITIES[reader.modality]
+        rows = spread(n, n_samples or row.n_reconstructions_shown)
         X = X if len(rows) == n else take_rows(X, rows)
         parts = reader.read(X), reader.read(transformer.reconstruct(X))
-        if reader.modality == "image":
+        if not row.is_table:
             hidden = getattr(transformer.decoder_, "hidden", None)
             hidden = None if hidden is None else hidden.numpy()
             return cls(*map(channels_last, parts), channels=channels, hidden=hidden).plot(ax=ax)

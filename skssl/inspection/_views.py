@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from skssl._training._loop import local_seed
-from skssl.base._modalities import rows_a_step
+from skssl.base._modalities import MODALITIES, modalities_with, nouns, rows_a_step
 from skssl.inspection._drawing import check_channels, draw_rows, shown, to_colors
 from skssl.inspection._fitted import column_names, draw_seed, spread, unwrap
 from skssl.inspection._heat_map import draw_changes
 from skssl.inspection._lines import draw_lines
 
-AT_ONCE = {"image": 8, "table": 30, "video": 3, "series": 5, "audio": 4}  # rows to show
 CLIPPED = (1, 99)  # percent of the pixels that are darker than black, and than white
 
 
@@ -131,12 +130,12 @@ class ViewsDisplay:
             If X is texts, tokens or bags, or the method makes no views.
         """
         transformer, X = unwrap(estimator, X)
-        modality, method = transformer._reader.modality, type(transformer).__name__
-        if modality not in AT_ONCE:
+        row, method = MODALITIES[transformer._reader.modality], type(transformer).__name__
+        if not row.n_views_shown:
+            can = nouns(modalities_with("n_views_shown"))
             raise ValueError(
-                "ViewsDisplay draws views of images, clips, recordings, series and tables; "
-                f"{method} was fitted on {modality}. Call its views_ on a batch to see what it "
-                "returns."
+                f"ViewsDisplay draws views of {can}; {method} was fitted on {row.noun}. Call its "
+                "views_ on a batch to see what it returns."
             )
         x = transformer._read(X)
         x = x[spread(len(x), rows_a_step(transformer, x))]
@@ -144,15 +143,14 @@ class ViewsDisplay:
             x, views = transformer._views_of(x)
         if not views:
             raise ValueError(f"{method} compares no altered copies: it has no views to draw.")
-        rows = spread(len(x), n_samples or AT_ONCE[modality])
+        rows = spread(len(x), n_samples or row.n_views_shown)
         parts = [part[rows] for part in (x, *views)]
-        if modality == "table":
+        if row.is_table:
             first, *others = (part.numpy() for part in parts)
             return cls(first, others, columns=column_names(transformer)).plot(ax=ax)
         _check_alike(parts, method)
-        first, *others = (
-            _as_shown(modality, transformer.encoder_[0].inverse(part)) for part in parts
-        )
+        inverse = transformer.encoder_[0].inverse
+        first, *others = (row.as_drawn(inverse(part)).numpy() for part in parts)
         return cls(first, others, channels=channels).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
@@ -203,12 +201,3 @@ def _check_alike(parts: Sequence[Tensor], method: str) -> None:
                 f"ViewsDisplay draws views that are {what} of {x.shape[axis]} channels like X; "
                 f"{method} makes one of shape {tuple(part.shape)}."
             )
-
-
-def _as_shown(modality: str, x: Tensor) -> np.ndarray:
-    """Return a batch in its own units as ``ViewsDisplay`` has it."""
-    if modality == "series":
-        return x.numpy()
-    if modality == "audio":
-        return x.flip(1)[..., None].numpy()
-    return x.movedim(-3, -1).numpy()

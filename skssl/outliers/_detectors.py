@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skssl._atomic import restored_on_failure
 from skssl._compat import HasMethods, Interval, StrOptions, fit_context
-from skssl._data import infer_modality, note_columns
+from skssl._data import note_columns
 from skssl._meta._fitting import RoutesFit, fit_transformer, part_of
 from skssl._meta._steps import (
     check_columns,
@@ -23,17 +23,17 @@ from skssl._meta._steps import (
     last_step,
     seen_by_last_step,
 )
-from skssl.base._modalities import wrong_modality
+from skssl.base._modalities import MODALITIES, look_up, modalities_with
+from skssl.base._modality_of import infer_modality, wrong_modality
 from skssl.base._parameters import CONSTRAINTS
 from skssl.base._reconstruction import check_reconstructs
 from skssl.base._row_scores import ThresholdMixin, threshold
 from skssl.base._transformer import SSLTransformer
-from skssl.methods import DenoisingAutoencoder, MaskedAutoencoder
+from skssl.methods import DenoisingAutoencoder
 from skssl.outliers._density import Density
 
 RAW_SHRINKAGE = 0.1  # how much columns that mean something are decorrelated: nearly wholly
 SHRINKAGE = 1.0  # of an embedding, many of whose directions say little, by half
-RECONSTRUCTING = {"table": DenoisingAutoencoder, "image": MaskedAutoencoder}
 
 _SHARED_CONSTRAINTS: dict[str, list[Any]] = {
     "transformer": [HasMethods(["fit", "transform"]), None],
@@ -199,7 +199,8 @@ class EmbeddingOutlierDetector(
         return self._score(self._parts(X))
 
     def _default(self, X: Any) -> SSLTransformer:
-        return DenoisingAutoencoder() if infer_modality(X) == "table" else default_transformer(X)
+        name = MODALITIES[infer_modality(X)].outlier_method
+        return look_up(name)() if name else default_transformer(X)
 
     def _parts(self, X: Any) -> list[np.ndarray]:
         """Return what is scored: the embedding and, where they are, the raw columns."""
@@ -350,9 +351,10 @@ class ReconstructionOutlierDetector(
 
     def _default(self, X: Any) -> SSLTransformer:
         modality = infer_modality(X)
-        if modality not in RECONSTRUCTING:
-            raise wrong_modality(self, tuple(RECONSTRUCTING), modality)
-        return RECONSTRUCTING[modality]()
+        name = MODALITIES[modality].reconstruction_method
+        if not name:
+            raise wrong_modality(self, modalities_with("reconstruction_method"), modality)
+        return look_up(name)()
 
     def _score(self, errors: np.ndarray) -> np.ndarray:
         present = ~np.isnan(errors)

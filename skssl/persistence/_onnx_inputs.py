@@ -1,22 +1,19 @@
 """What whoever runs an ONNX graph hands in, and how the graph reads it as a reader does."""
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skssl._data import ImageReader, TableReader, TokenReader
+from skssl._data import ImageReader, SeriesReader, TableReader, TokenReader
 from skssl._data._vocabulary import N_SPECIAL, PAD, UNKNOWN
+from skssl.base._modalities import MODALITIES, look_up
 from skssl.base._transformer import SSLTransformer
 from skssl.persistence._onnx_graph import Graph, Value
 
 NO_TEXT = ("", "None", "nan", "NaN", "NaT", "<NA>")  # a hole, as text or as onnxruntime spells it
-REFUSED = {
-    "text": "ONNX has no tokenizer. Put a TextTokenizer in front of the encoder when you fit, and "
-    "export what follows it: to_onnx(pipeline[1:]).",
-    "bags": "Each of its rows is a table of events of its own length. Save it with skssl.save.",
-}
 
 
 def inputs_of(first: Any) -> list[Value]:
@@ -44,32 +41,11 @@ def inputs_of(first: Any) -> list[Value]:
                 "Export the steps behind it: to_onnx(pipeline[1:])."
             )
         return [Value("X", np.dtype(np.float64), (None, first.n_features_in_))]
-    reader: Any = first._reader
-    if reader.modality in REFUSED:
-        what = f"{type(first).__name__} fitted on modality={reader.modality!r}"
-        raise ValueError(f"{what} cannot be exported to ONNX: {REFUSED[reader.modality]}")
-    if isinstance(reader, TableReader):
-        return _columns_of(reader)
-    if isinstance(reader, ImageReader):
-        shape = (*(None,) * reader._lead, *reader.layout)
-        if reader.modality == "image" and hasattr(first, "n_features_in_"):
-            shape = (None, first.n_features_in_)
-        return [Value("X", np.dtype(np.uint8 if reader.is_bytes else np.float32), shape)]
-    if isinstance(reader, TokenReader):
-        return [Value("X", np.dtype(np.int64), (None, None))]
-    if reader.modality == "series":
-        return [Value("X", np.dtype(np.float32), (None, reader.n_channels, None), 2**14)]
-    return [Value("X", np.dtype(np.float32), (None, None), 2**21)]
-
-
-def _columns_of(reader: TableReader) -> list[Value]:
-    if not any(_is_text(levels) for levels in reader.levels):
-        return [Value("X", np.dtype(np.float64), (None, len(reader.levels)))]
-    names = reader.names or []
-    if not names or not all(isinstance(name, str) and name for name in names):
-        names = [f"x{i}" for i in range(len(reader.levels))]
-    dtypes = [np.dtype(object if _is_text(levels) else np.float64) for levels in reader.levels]
-    return [Value(name, dtype, (None, 1)) for name, dtype in zip(names, dtypes, strict=True)]
+    row = MODALITIES[first._reader.modality]
+    if not row.onnx:
+        what = f"{type(first).__name__} fitted on modality={first._reader.modality!r}"
+        raise ValueError(f"{what} cannot be exported to ONNX: {row.no_onnx}")
+    return look_up(row.onnx).inputs(first._reader, hasattr(first, "n_features_in_"))
 
 
 def read(graph: Graph, reader: Any, X: list[Value]) -> tuple[Value, nn.Module]:
@@ -79,30 +55,97 @@ def read(graph: Graph, reader: Any, X: list[Value]) -> tuple[Value, nn.Module]:
     ----------
     graph : Graph
         Gets what torch cannot say: the codes of text and of tokens.
-    reader : TableReader, ImageReader, VideoReader, SeriesReader, AudioReader or TokenReader
-        Fitted.
+    reader : object
+        The fitted reader of a modality that ONNX takes.
     X : list of Value
         What there is to be read; several are the columns of a table.
     """
-    if isinstance(reader, TableReader):
+    return look_up(MODALITIES[reader.modality].onnx).read(graph, reader, X)
+
+
+class TableInput:
+    """One input of numbers, or one for each column of a table with text."""
+
+    @staticmethod
+    def inputs(reader: TableReader, has_columns: bool) -> list[Value]:
+        """Return the inputs of a graph."""
+        if not any(_is_text(levels) for levels in reader.levels):
+            return [Value("X", np.dtype(np.float64), (None, len(reader.levels)))]
+        names = reader.names or []
+        if not names or not all(isinstance(name, str) and name for name in names):
+            names = [f"x{i}" for i in range(len(reader.levels))]
+        dtypes = [np.dtype(object if _is_text(levels) else np.float64) for levels in reader.levels]
+        return [Value(name, dtype, (None, 1)) for name, dtype in zip(names, dtypes, strict=True)]
+
+    @staticmethod
+    def read(graph: Graph, reader: TableReader, X: list[Value]) -> tuple[Value, nn.Module]:
+        """Return the columns side by side, and the module that makes codes of the rest."""
         return _joined(graph, reader, X), NumericCodes(reader)
-    (x,) = X
-    if isinstance(reader, ImageReader):
-        return x, ChannelsFirst(reader)
-    if not isinstance(reader, TokenReader):
-        return x, nn.Identity()
-    pad = reader.pad_token
-    ids = [*reader.ids.tolist(), *([] if pad is None else [pad])]
-    codes = [*range(N_SPECIAL, N_SPECIAL + len(reader.ids)), *([] if pad is None else [PAD])]
-    coded = graph.node(
-        "LabelEncoder",
-        x.name,
-        domain="ai.onnx.ml",
-        keys_int64s=ids,
-        values_int64s=codes,
-        default_int64=UNKNOWN,
-    )
-    return x._replace(name=coded), nn.Identity() if pad is None else PaddingLast()
+
+
+class ImageInput:
+    """One input of images or clips as they were laid out in ``fit``, or of rows of pixels."""
+
+    @staticmethod
+    def inputs(reader: ImageReader, has_columns: bool) -> list[Value]:
+        """Return the inputs of a graph."""
+        shape = (*(None,) * reader._lead, *reader.layout)
+        if has_columns and reader._lead == 1:
+            shape = (None, math.prod(reader.layout))
+        return [Value("X", np.dtype(np.uint8 if reader.is_bytes else np.float32), shape)]
+
+    @staticmethod
+    def read(graph: Graph, reader: ImageReader, X: list[Value]) -> tuple[Value, nn.Module]:
+        """Return the images, and the module that puts their channels first."""
+        return X[0], ChannelsFirst(reader)
+
+
+class TokenInput:
+    """One input of token ids, of any length."""
+
+    @staticmethod
+    def inputs(reader: TokenReader, has_columns: bool) -> list[Value]:
+        """Return the inputs of a graph."""
+        return [Value("X", np.dtype(np.int64), (None, None))]
+
+    @staticmethod
+    def read(graph: Graph, reader: TokenReader, X: list[Value]) -> tuple[Value, nn.Module]:
+        """Return the codes of the tokens, and the module that moves padding to the end."""
+        (x,), pad = X, reader.pad_token
+        ids = [*reader.ids.tolist(), *([] if pad is None else [pad])]
+        codes = [*range(N_SPECIAL, N_SPECIAL + len(reader.ids)), *([] if pad is None else [PAD])]
+        coded = graph.node(
+            "LabelEncoder",
+            x.name,
+            domain="ai.onnx.ml",
+            keys_int64s=ids,
+            values_int64s=codes,
+            default_int64=UNKNOWN,
+        )
+        return x._replace(name=coded), nn.Identity() if pad is None else PaddingLast()
+
+
+class SeriesInput:
+    """One input of series, of any length, which are read as they are."""
+
+    @staticmethod
+    def inputs(reader: SeriesReader, has_columns: bool) -> list[Value]:
+        """Return the inputs of a graph."""
+        return [Value("X", np.dtype(np.float32), (None, reader.n_channels, None), 2**14)]
+
+    @staticmethod
+    def read(graph: Graph, reader: Any, X: list[Value]) -> tuple[Value, nn.Module]:
+        """Return the series, and a module that leaves them alone."""
+        return X[0], nn.Identity()
+
+
+class AudioInput(SeriesInput):
+    """One input of waveforms, of any length, which are read as they are."""
+
+    @staticmethod
+    def inputs(reader: Any, has_columns: bool) -> list[Value]:
+        """Return the inputs of a graph."""
+        return [Value("X", np.dtype(np.float32), (None, None), 2**21)]
 
 
 def _joined(graph: Graph, reader: TableReader, X: list[Value]) -> Value:

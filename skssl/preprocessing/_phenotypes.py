@@ -21,7 +21,7 @@ from skssl._data import bags_of, check_time, note_columns
 from skssl._data._bags import BagArray, BagDtype, to_bags
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
 from skssl._meta._fitting import RoutesFit, fit_as_task, part_of
-from skssl.base._modalities import modality_of, wrong_modality
+from skssl.base._modality_of import check_modality
 
 __all__ = ["BagArray", "BagDtype", "PhenotypeTransformer", "to_bags"]
 
@@ -103,6 +103,7 @@ class PhenotypeTransformer(
     """
 
     _routes_to = ("transformer", "clusterer")
+    _modalities = ("bags",)
 
     _parameter_constraints: dict[str, list[Any]] = {
         "transformer": [HasMethods(["fit", "transform"]), None],
@@ -196,9 +197,7 @@ class PhenotypeTransformer(
 
     def _check(self, X: Any, *, reset: bool) -> BagArray:
         """Return the bags, with no other part than their own; their columns are those of fit."""
-        modality = modality_of(X, self)
-        if modality != "bags":
-            raise wrong_modality(self, ("bags",), modality)
+        check_modality(X, self, self._modalities)
         bags = bags_of(X).compact()
         note_columns(self, bags.events.frame, reset=reset)
         if not reset:

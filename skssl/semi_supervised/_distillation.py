@@ -14,10 +14,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skssl._compat import HasMethods, take_rows, validate_params
-from skssl._data import infer_modality
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
 from skssl._meta._fitting import seeded
 from skssl._meta._steps import steps_of
+from skssl.base._modalities import MODALITIES
+from skssl.base._modality_of import infer_modality
 
 LEAST = 0.01  # classes less probable are left out, but for the row where each is most probable
 HIDDEN = (64,)
@@ -112,7 +113,7 @@ def distill(model: Any, X: Any, student: Any = None, *, random_state: Any = None
 
 def _net(X: Any, has_classes: bool) -> Pipeline:
     modality = infer_modality(X)
-    if modality != "table":
+    if not MODALITIES[modality].is_table:
         raise ValueError(
             f"student=None reads tables; X looks like modality={modality!r}. Pass a student that "
             "reads it, such as a Pipeline that makes columns of it."

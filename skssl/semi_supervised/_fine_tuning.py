@@ -28,7 +28,6 @@ from skssl.views import original
 
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 200, 3000
 ENOUGH = 300  # labels held out, in all folds together
-ALTERED = ("image", "video", "series", "audio")  # modalities with gentle views
 
 
 class Head(nn.Module):
@@ -155,14 +154,11 @@ class FineTuned(Pretrained):
 
     def _view(self, x: Tensor) -> Any:
         """Return what alters scaled rows in training."""
-        modality = last_step(self.transformer_)._reader.modality
-        if self.views == "auto":
-            return MODALITIES[modality].augment("weak", x) if modality in ALTERED else original
-        return (
-            MODALITIES[modality].augment(self.views, x)
-            if isinstance(self.views, str)
-            else self.views
-        )
+        row = MODALITIES[last_step(self.transformer_)._reader.modality]
+        views = row.gentle if self.views == "auto" else self.views
+        if not views:
+            return original
+        return row.augment(views, x) if isinstance(views, str) else views
 
     def _outputs(self, net: Net, x: Tensor, raw: Tensor, *labels: Tensor) -> Tensor:
         """Return what the head makes of rows, which are altered in training only."""

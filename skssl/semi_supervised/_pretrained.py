@@ -5,7 +5,8 @@ from typing import Any
 from sklearn.frozen import FrozenEstimator
 
 from skssl._compat import HasMethods
-from skssl._data import infer_modality
+from skssl.base._modalities import MODALITIES
+from skssl.base._modality_of import infer_modality
 from skssl.semi_supervised._base import Pretrained, WithClasses, WithTargets
 from skssl.semi_supervised._ensemble import EnsembleClassifier, EnsembleRegressor, decision
 from skssl.semi_supervised._fine_tuned import FineTunedClassifier, FineTunedRegressor
@@ -16,8 +17,6 @@ __all__ = [
     "PretrainedClassifier",
     "PretrainedRegressor",
 ]
-
-LABELS_TO_FINE_TUNE = 300  # of images; fewer are better off with a frozen encoder
 
 
 class PretrainedClassifier(WithClasses):
@@ -122,7 +121,8 @@ class PretrainedClassifier(WithClasses):
         super()._fit(every, few, others, labels, routed, task)
         self.fine_tuned_ = None
         all_default = self.transformer is None and self.classifier is None
-        if all_default and len(labels) >= LABELS_TO_FINE_TUNE and infer_modality(few) == "image":
+        enough = MODALITIES[infer_modality(few)].labels_to_fine_tune if all_default else None
+        if enough is not None and len(labels) >= enough:
             tuned = FineTunedClassifier(
                 FrozenEstimator(self.transformer_),
                 passthrough=False,
