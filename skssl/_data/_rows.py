@@ -115,9 +115,11 @@ class Rows:
 
         How many a fit takes of them, in all its passes, matters to those outside memory only.
         """
-        if device.type == "cpu" or sum(t.nbytes for t in self.tensors) > BYTES_TO_MOVE:
+        different = {id(t): t for t in self.tensors}  # rows kept raw stand there twice
+        if device.type == "cpu" or sum(t.nbytes for t in different.values()) > BYTES_TO_MOVE:
             return self
-        return self._with(tensors=tuple(t.to(device) for t in self.tensors))
+        moved = {key: t.to(device) for key, t in different.items()}
+        return self._with(tensors=tuple(moved[id(t)] for t in self.tensors))
 
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None

@@ -129,9 +129,8 @@ class FineTuned(Pretrained):
             self.n_iter_ = clearly_best(losses)
         if self.n_iter_:
             net = self._make_net(refit(linear, linear.greater_penalty_, Z, labels, weight))
-            self.loss_curve_ = self._run_epochs(
-                net, rows, self.n_iter_
-            )  # the rate falls to 0 by then
+            # the rate falls to 0 by the last epoch
+            self.loss_curve_ = self._run_epochs(net, rows, self.n_iter_)
             self._keep(net)
 
     def _make_rows(self, few: Any, labels: np.ndarray, weight: np.ndarray) -> Rows:
