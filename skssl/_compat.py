@@ -54,6 +54,7 @@ __all__ = [
     "import_skl2onnx",
     "import_skops",
     "is_pandas_na",
+    "loss_classes",
     "read_tokenizer",
     "refuse_unrouted",
     "rows_of",
@@ -131,6 +132,21 @@ def train_byte_pairs(texts: Iterable[str], vocab_size: int) -> Any:
 def rows_of(neighbors: Any) -> Any:
     """Return the rows that a NearestNeighbors was fitted on."""
     return neighbors._fit_X
+
+
+def loss_classes() -> dict[str, type]:
+    """Return the losses that boosted and linear models of scikit-learn keep, by name."""
+    from sklearn._loss import _loss, loss
+    from sklearn.linear_model import _sgd_fast
+
+    modules = {
+        loss: "AbsoluteError ExponentialLoss HalfBinomialLoss HalfGammaLoss HalfMultinomialLoss "
+        "HalfPoissonLoss HalfSquaredError HalfTweedieLoss HalfTweedieLossIdentity HuberLoss "
+        "PinballLoss",
+        _loss: "CyHalfBinomialLoss CyHalfSquaredError CyHuberLoss",
+        _sgd_fast: "EpsilonInsensitive Hinge ModifiedHuber SquaredEpsilonInsensitive SquaredHinge",
+    }
+    return {name: getattr(of, name) for of, names in modules.items() for name in names.split()}
 
 
 def choose_device(device: Any) -> torch.device:

@@ -13,6 +13,7 @@ from unittest import mock
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -234,6 +235,7 @@ def fitted(name):
     """Return the rows of a model, as arrays, and the model fitted to them."""
     make, read, fit = MODELS[name]
     rows = make(np.random.default_rng(0))
+    torch.manual_seed(0)  # of encoders that are given as modules
     with mock.patch("skssl.semi_supervised._ensemble.N_TREES", 4):  # for small files
         return rows, fit(read(rows))
 

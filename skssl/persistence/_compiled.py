@@ -4,6 +4,7 @@ Compiled code follows what such arrays say without looking, so everything is che
 back: a file must not make it read somewhere else in memory.
 """
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from skssl._compat import (
     BaseHistGradientBoosting,
     Tree,
     TreePredictor,
+    loss_classes,
 )
 
 TREES = {"Tree": Tree, "TreePredictor": TreePredictor}
@@ -31,17 +33,19 @@ SPARSE = {
     kind.__name__: kind
     for kind in (sparse.csr_array, sparse.csr_matrix, sparse.csc_array, sparse.csc_matrix)
 }
-KINDS = {kind: name for name, kind in (TREES | NEIGHBOURS | SPARSE).items()}
+LOSSES = loss_classes()
+OF_LOSSES = ("n_classes", "quantile", "delta", "power")  # parameters, of those that have them
+KINDS = {kind: name for name, kind in (TREES | NEIGHBOURS | SPARSE | LOSSES).items()}
 NO_CHILD = -1
 
 
 def kind_of(value: Any) -> str:
-    """Return what files call a tree or sparse matrix."""
+    """Return what files call a tree, a sparse matrix or a loss."""
     return KINDS[type(value)]
 
 
 def parts_of(value: Any) -> dict[str, Any] | None:
-    """Return what ``rebuilt`` makes a tree or sparse matrix of, or None for anything else."""
+    """Return what ``rebuilt`` makes a tree, sparse matrix or loss of; None for anything else."""
     if type(value) is Tree:
         _, (n_features, n_classes, n_outputs), state = value.__reduce__()
         nodes = _fields(state["nodes"])
@@ -58,7 +62,7 @@ def parts_of(value: Any) -> dict[str, Any] | None:
     if type(value) in SPARSE.values():
         names = ("data", "indices", "indptr", "shape")
         return {name: getattr(value, name) for name in names}
-    return None
+    return _loss_parts(value) if type(value) in LOSSES.values() else None
 
 
 def rebuilt(kind: str, parts: dict[str, Any]) -> Any:
@@ -80,12 +84,31 @@ def rebuilt(kind: str, parts: dict[str, Any]) -> Any:
         order = {"p": parts["p"]} if metric == "minkowski" else {}
         given = {"leaf_size": parts["leaf_size"], "metric": metric, **order}
         return NEIGHBOURS[kind](data, sample_weight=parts["weight"], **given)
+    if kind in LOSSES:
+        return _loss(LOSSES[kind], **parts)
     if kind not in SPARSE:
         raise ValueError(f"there is nothing called {kind!r} to rebuild")
     made = SPARSE[kind](
         (parts["data"], parts["indices"], parts["indptr"]), shape=tuple(parts["shape"])
     )
     made.check_format(full_check=True)
+    return made
+
+
+def _loss_parts(value: Any) -> dict[str, Any]:
+    """Return what a loss is made with; those of compiled code alone have no names for it."""
+    if not hasattr(value, "closs"):
+        return {"made_of": list(value.__reduce__()[1])}
+    known = inspect.signature(type(value)).parameters
+    made_of = [name for name in OF_LOSSES if name in known]
+    given = {name: getattr(value, name, getattr(value.closs, name, None)) for name in made_of}
+    return given | {"constant_hessian": value.constant_hessian}
+
+
+def _loss(cls: Any, made_of: Any = (), constant_hessian: Any = None, **given: Any) -> Any:
+    made = cls(*made_of, **given)
+    if constant_hessian is not None:
+        made.constant_hessian = constant_hessian
     return made
 
 

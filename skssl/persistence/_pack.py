@@ -195,11 +195,11 @@ class Packer:
 
     def _of_others(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
         """Pack an object of numpy, scipy or scikit-learn that is no estimator, such as a tree."""
-        if type(value).__module__.partition(".")[0] not in ("numpy", "scipy", "sklearn"):
-            raise _refused(value, where, "Set what holds it to something else first.")
         parts = parts_of(value)
         if parts is not None:
             return {"is": "compiled", "kind": kind_of(value), "parts": self._state(parts, where)}
+        if type(value).__module__.partition(".")[0] not in ("numpy", "scipy", "sklearn"):
+            raise _refused(value, where, "Set what holds it to something else first.")
         skops = import_skops()
         try:
             data = skops.dumps(value)

@@ -16,10 +16,11 @@ Of ``entries`` the first is the estimator. An entry says what it ``is``:
   axes lie in memory if that is unusual. ``raw`` are text, times and complex numbers as bytes;
 - ``function``, ``type``, ``dtype``, ``partial``, ``masked``, ``random_state``, ``generator``: a
   name, or the parts;
-- ``compiled``: what compiled code of scikit-learn and scipy keeps, such as trees, as arrays;
+- ``compiled``: what compiled code of scikit-learn and scipy keeps, such as trees and losses, as
+  arrays and numbers;
 - ``tokenizer``: the JSON of the ``tokenizers`` package;
-- ``skops``: whatever else numpy, scipy and scikit-learn keep inside, such as the losses of boosted
-  trees, as bytes of skops, which alone name modules of scikit-learn that are not public;
+- ``skops``: whatever else numpy, scipy and scikit-learn keep inside, which is little, as bytes of
+  skops; these alone may name modules of scikit-learn that are not public;
 - ``given``: what ``load`` is given again, with its weights.
 
 Classes and functions are named by ids, which stay when they move: which there are, and where they
