@@ -398,7 +398,7 @@ def test_the_default_on_images_is_fine_tuned_from_some_hundred_labels(monkeypatc
     assert PretrainedClassifier(random_state=0).fit(images, few).fine_tuned_ is None
     model = PretrainedClassifier(random_state=0).fit(images, many)
     proba = model.predict_proba(images)
-    frozen = model.classifier_.predict_proba(model._embed(images))
+    frozen = model.classifier_.predict_proba(model._join(model._see(images)))
     np.testing.assert_allclose(
         proba, (frozen + model.fine_tuned_.predict_proba(images)) / 2, atol=1e-6
     )

@@ -32,7 +32,7 @@ from skssl import (
     ReconstructionOutlierDetector,
     ViewsDisplay,
 )
-from skssl._meta._steps import last_step, seen_by_last_step, steps_of
+from skssl._meta._steps import last_step, steps_of
 from skssl.callbacks import EarlyStopping
 from skssl.curation import column_influence
 from skssl.metrics import label_free_scorer
@@ -279,4 +279,4 @@ def test_steps_are_found_in_order():
 
 def test_a_pipeline_that_does_nothing_is_a_step():
     (step,) = steps_of(Pipeline([("none", "passthrough")]))
-    assert step.transform(X) is X and seen_by_last_step(make_pipeline("passthrough"), X) is X
+    assert step.transform(X) is X

@@ -74,6 +74,8 @@ class TableReader:
         vars(self).pop("_codes", None)
         return self
 
+    open = staticmethod(open_table)  # ``fit`` and ``read`` take what it returns, too
+
     def asks(self, X: Any) -> list[int]:
         """Return the columns of which ``fit`` has to see all values, by the dtypes of X."""
         table = open_table(X)

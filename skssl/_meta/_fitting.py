@@ -13,7 +13,9 @@ from sklearn.utils.validation import check_is_fitted, check_memory, has_fit_para
 
 from skssl._compat import refuse_unrouted
 from skssl._meta._cache import fit_key
-from skssl.base._transformer import SSLTransformer
+from skssl._meta._reading import Reading
+from skssl._meta._steps import last_step
+from skssl.base._transformer import SSLTransformer, handing_over
 
 
 def seeded(estimator: Any, random: np.random.RandomState) -> Any:
@@ -102,7 +104,7 @@ def fit_as_task(owner: Any, part: Any, task: Any, X: Any, y: Any, fit: Callable[
 
 def fit_transformer(
     owner: Any, transformer: Any, every: tuple[Any, ...], metadata: dict[str, Any], task: Any
-) -> Any:
+) -> tuple[Any, Reading]:
     """Fit a transformer to all rows, once for each key of the cache.
 
     Parameters
@@ -122,20 +124,25 @@ def fit_transformer(
     -------
     transformer : estimator
         The fitted transformer.
+    rows : Reading
+        The rows, with what a self-supervised transformer has read of them in its fit.
     """
     if isinstance(transformer, FrozenEstimator):
         fit_as_task(owner, transformer, task, every[0], None, lambda: check_is_fitted(transformer))
-        return transformer
+        return transformer, Reading(transformer, every)
+
+    read: list[Any] = []
 
     def fit() -> Any:
-        fit_as_task(
-            owner,
-            transformer,
-            task,
-            every[0],
-            None,
-            lambda: _fit_to_all(transformer, *every, **metadata),
-        )
+        with handing_over(last_step(transformer), read):
+            fit_as_task(
+                owner,
+                transformer,
+                task,
+                every[0],
+                None,
+                lambda: _fit_to_all(transformer, *every, **metadata),
+            )
         return transformer
 
     memory = check_memory(owner.memory)
@@ -143,11 +150,11 @@ def fit_transformer(
     can_keep = is_caching and _only_watched(owner, transformer)
     key = fit_key(transformer, *every, **metadata) if can_keep else None
     if key is None:
-        return fit()
+        return fit(), Reading(transformer, every, *read)
     fitted = memory.cache(_call, ignore=["fit"])(key, fit)
     if fitted is not transformer:  # found in the cache: the task is over at once
         fit_as_task(owner, None, task, every[0], None, lambda: None)
-    return fitted
+    return fitted, Reading(fitted, every, *read)
 
 
 def _call(key: str, fit: Callable[[], Any]) -> Any:

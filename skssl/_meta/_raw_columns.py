@@ -1,6 +1,7 @@
 """What a model without pretraining would see of X, to be joined to the embedding."""
 
-from typing import Any, Self
+from functools import reduce
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -30,7 +31,56 @@ N_TOPICS = 100  # of texts
 MOST_WORDS = 50_000
 
 
-class RawColumns:
+class Raw:
+    """What the encoders of raw columns share: how they come by the tensor that they read.
+
+    A subclass has ``_make_reader()``, ``learn(x, scaler)``, where the scaler may be None, and
+    ``encode(x)``.
+
+    Attributes
+    ----------
+    reader : object
+        What turns rows into the tensor: the reader of the transformer, or one of its own.
+    is_shared : bool
+        Whether it is the transformer's, so that rows are read once for both.
+    n_outputs : int
+        Number of columns.
+    """
+
+    reads_as_transformer: ClassVar[bool] = True  # whether it makes do with the tensor of that
+    is_shared = False
+    reader: Any
+    n_outputs: int
+    _make_reader: ClassVar[Any]
+    learn: ClassVar[Any]
+    encode: ClassVar[Any]
+
+    def share(self, method: Any, x: Any) -> Self:
+        """Learn from rows that the reader of a fitted transformer has read."""
+        self.reader, self.is_shared = method._reader, True
+        return self.learn(x, method._scaler)
+
+    def fit(self, X: Any, *more: Any) -> Self:
+        """Learn from X and from ``more`` rows, with a reader of its own."""
+        self.fit_read(X, *more)
+        return self
+
+    def fit_read(self, *every: Any) -> Any:
+        """Learn from all rows, with a reader of its own, and return what it has read."""
+        self.reader = self._make_reader()
+        every = tuple(map(getattr(self.reader, "open", _as_it_is), every))
+        self.reader.fit(*every)
+        first, *more = map(self.reader.read, every)
+        x = reduce(self.reader.join, more, first)
+        self.learn(x, None)
+        return x
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the columns, (n_samples, n_outputs), float32."""
+        return self.encode(self.reader.read(X))
+
+
+class RawColumns(Raw):
     """The columns themselves as floats: what a linear model on the raw table would see.
 
     Numbers come twice: quantile-to-normal scaled, and standardised, at most 5 standard
@@ -49,21 +99,22 @@ class RawColumns:
     def __init__(self, categorical_features: Any = "from_dtype"):
         self.categorical_features = categorical_features
 
-    def fit(self, X: Any, *more: Any) -> Self:
-        """Learn quantiles and categories from X and from ``more`` rows."""
-        self.reader = TableReader(self.categorical_features).fit(X, *more)
-        x = torch.cat([self.reader.read(part) for part in (X, *more)])
+    def _make_reader(self) -> TableReader:
+        return TableReader(self.categorical_features)
+
+    def learn(self, x: torch.Tensor, scaler: Any) -> Self:
+        """Learn means, deviations and missing cells, and quantiles unless a scaler has them."""
         columns = self.reader.columns
-        scaler = QuantileScaler(x, columns)
+        scaler = QuantileScaler(x, columns) if scaler is None else scaler
         with local_seed(0, torch.device("cpu")):
             front = TableFront(scaler(x), columns, one_hot_limit=100)
         self.module = SideBySide(nn.Sequential(scaler, front), Standardizer(x, columns)).eval()
         self.n_outputs = front.n_features_out + len(columns.numeric)
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def encode(self, x: torch.Tensor) -> np.ndarray:
         """Return the encoded columns, (n_samples, n_outputs), float32."""
-        return _apply(self.module, self.reader.read(X)).numpy()
+        return _apply(self.module, x).numpy()
 
 
 class Components:
@@ -88,7 +139,7 @@ class Components:
         return self.pca.transform(x).astype(np.float32) / self.scale
 
 
-class RawPixels:
+class RawPixels(Raw):
     """The :class:`Components` of the pixels: what a linear model on small images would see.
 
     Fitted on at most 10 000 images; never on labels.
@@ -105,23 +156,22 @@ class RawPixels:
         self.image_shape = image_shape
         self.channel_axis = channel_axis
 
-    def fit(self, X: Any, *more: Any) -> Self:
-        """Learn the components from X and from ``more`` images."""
-        self.reader = ImageReader(self.image_shape, self.channel_axis).fit(X)
-        x = torch.cat([self._pixels(part) for part in (X, *more)])
-        self.components = Components().fit(x[:: -(-len(x) // IMAGES_FOR_COMPONENTS)].numpy())
+    def _make_reader(self) -> ImageReader:
+        return ImageReader(self.image_shape, self.channel_axis)
+
+    def learn(self, x: torch.Tensor, scaler: Any) -> Self:
+        """Learn the components."""
+        some = x[:: -(-len(x) // IMAGES_FOR_COMPONENTS)]
+        self.components = Components().fit(some.flatten(1).float().numpy())
         self.n_outputs = self.components.n_outputs
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def encode(self, x: torch.Tensor) -> np.ndarray:
         """Return the components, (n_samples, n_outputs), float32."""
-        return self.components.transform(self._pixels(X).numpy())
-
-    def _pixels(self, X: Any) -> torch.Tensor:
-        return self.reader.read(X).flatten(1).float()
+        return self.components.transform(x.flatten(1).float().numpy())
 
 
-class RawSeries:
+class RawSeries(Raw):
     """How often fixed kernels exceed thresholds: what a linear model on series would see.
 
     What :class:`skssl.encoders.RandomKernels` makes of them, standardised column by column. Never
@@ -130,13 +180,12 @@ class RawSeries:
 
     _saved_as = "RawSeries"
 
-    def fit(self, X: Any, *more: Any) -> Self:
-        """Learn thresholds, means and deviations from X and from ``more`` series."""
-        self.reader = SeriesReader().fit(X)
-        x = self.reader.read(X)
-        for part in more:
-            x = self.reader.join(x, self.reader.read(part))
-        scaler = SeriesScaler(x)
+    def _make_reader(self) -> SeriesReader:
+        return SeriesReader()
+
+    def learn(self, x: torch.Tensor, scaler: Any) -> Self:
+        """Learn thresholds, means and deviations."""
+        scaler = SeriesScaler(x) if scaler is None else scaler
         with local_seed(0, torch.device("cpu")):
             kernels = RandomKernels(scaler(x), n_features=N_KERNEL_FEATURES)
         self.module = nn.Sequential(scaler, kernels).eval()
@@ -144,13 +193,13 @@ class RawSeries:
         self.n_outputs = int(self.scaler.n_features_in_)
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def encode(self, x: torch.Tensor) -> np.ndarray:
         """Return the columns, (n_samples, n_outputs), float32."""
-        shares = _apply(self.module, self.reader.read(X)).numpy()
+        shares = _apply(self.module, x).numpy()
         return self.scaler.transform(shares).astype(np.float32)
 
 
-class RawBands:
+class RawBands(Raw):
     """Mean and standard deviation of each log-mel band over the frames of a recording.
 
     What a linear model on spectrograms would see, standardised column by column. Never fitted on
@@ -167,25 +216,44 @@ class RawBands:
     def __init__(self, sampling_rate: Any = 16_000):
         self.sampling_rate = sampling_rate
 
-    def fit(self, X: Any, *more: Any) -> Self:
-        """Learn the means and deviations of the columns from X and from ``more`` waveforms."""
-        self.reader = AudioReader(self.sampling_rate).fit(X)
+    def _make_reader(self) -> AudioReader:
+        return AudioReader(self.sampling_rate)
+
+    def learn(self, x: torch.Tensor, scaler: Any) -> Self:
+        """Learn the means and deviations of the columns."""
         self.front = LogMel(self.sampling_rate)
-        self.scaler = StandardScaler()
-        self.scaler.fit(np.concatenate([self._statistics(part) for part in (X, *more)]))
+        self.scaler = StandardScaler().fit(self._statistics(x))
         self.n_outputs = int(self.scaler.n_features_in_)
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def encode(self, x: torch.Tensor) -> np.ndarray:
         """Return the columns, (n_samples, n_outputs), float32."""
-        return self.scaler.transform(self._statistics(X)).astype(np.float32)
+        return self.scaler.transform(self._statistics(x)).astype(np.float32)
 
-    def _statistics(self, X: Any) -> np.ndarray:
-        bands = _apply(self.front, self.reader.read(X)).double().numpy()
+    def _statistics(self, x: torch.Tensor) -> np.ndarray:
+        bands = _apply(self.front, x).double().numpy()
         return np.concatenate([np.nanmean(bands, 2), np.nanstd(bands, 2)], 1)
 
 
-class RawWords:
+class Texts:
+    """A reader that leaves texts as they are."""
+
+    _saved_as = "Texts"
+
+    def fit(self, X: Any, *more: Any) -> Self:
+        """Do nothing."""
+        return self
+
+    def read(self, X: Any) -> np.ndarray:
+        """Return texts as an array of str."""
+        return np.array(texts_of(X), dtype=object)
+
+    def join(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Return the texts of two arrays as one."""
+        return np.concatenate([first, second])
+
+
+class RawWords(Raw):
     """Latent semantic analysis: what a linear model on word counts would see, in few columns.
 
     Words are weighed by TF-IDF, the matrix is cut to its largest singular values, and all columns
@@ -194,13 +262,16 @@ class RawWords:
     """
 
     _saved_as = "RawWords"
-    words: Any = staticmethod(texts_of)
+    reads_as_transformer = False  # whose reader knows its vocabulary alone, and pieces of words
+    reader: Any = Texts()
     analyzer: Any = "word"
     token_pattern: Any = r"\w+|[^\w\s]"
 
-    def fit(self, X: Any, *more: Any) -> Self:
-        """Learn words and components from X and from ``more`` texts."""
-        texts = [text for part in (X, *more) for text in self.words(part)]
+    def _make_reader(self) -> Any:
+        return Texts()
+
+    def learn(self, x: Any, scaler: Any) -> Self:
+        """Learn words and components."""
         self.tfidf = TfidfVectorizer(
             analyzer=self.analyzer,
             token_pattern=self.token_pattern,
@@ -208,16 +279,20 @@ class RawWords:
             max_features=MOST_WORDS,
             dtype=np.float32,
         )
-        counted = self.tfidf.fit_transform(texts)
+        counted = self.tfidf.fit_transform(self.words(x))
         self.n_outputs = min(N_TOPICS, *counted.shape)
         self.svd = TruncatedSVD(self.n_outputs, random_state=0)
         self.scale = float(np.sqrt(self.svd.fit_transform(counted).var(0).mean())) or 1.0
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def encode(self, x: Any) -> np.ndarray:
         """Return the components, (n_samples, n_outputs), float32."""
-        topics = self.svd.transform(self.tfidf.transform(self.words(X)))
+        topics = self.svd.transform(self.tfidf.transform(self.words(x)))
         return (topics / self.scale).astype(np.float32)
+
+    def words(self, x: Any) -> list[Any]:
+        """Return the texts, as the vectorizer takes them."""
+        return x.tolist()
 
 
 class RawTokens(RawWords):
@@ -230,16 +305,19 @@ class RawTokens(RawWords):
     """
 
     _saved_as = "RawTokens"
+    reads_as_transformer = True
 
     def __init__(self, pad_token: Any = 0):
-        self.reader = TokenReader(pad_token)
+        self.pad_token = pad_token
         self.analyzer, self.token_pattern = list, None  # tokens as they are
 
-    def fit(self, X: Any, *more: Any) -> Self:
-        """Learn tokens and components from X and from ``more`` rows."""
-        self.reader.fit(X, *more)
-        return super().fit(X, *more)
+    def _make_reader(self) -> TokenReader:
+        return TokenReader(self.pad_token)
 
-    def words(self, X: Any) -> list[list[int]]:
-        """Return the tokens of each row that ``fit`` saw."""
-        return [row[row >= N_SPECIAL].tolist() for row in self.reader.read(X)]
+    def words(self, x: torch.Tensor) -> list[list[int]]:
+        """Return the tokens of each row that the reader knows."""
+        return [row[row >= N_SPECIAL].tolist() for row in x]
+
+
+def _as_it_is(thing: Any) -> Any:
+    return thing

@@ -1,17 +1,16 @@
-"""Which transformer a meta-estimator has inside: its default, its last step, its raw columns."""
+"""Which transformer a meta-estimator has inside: its default, the steps of its Pipelines."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from scipy import sparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 
 from skssl._data import note_columns
-from skssl.base._modalities import MODALITIES, look_up, modalities_with, nouns, parameters_of
-from skssl.base._modality_of import infer_modality, modality_of
+from skssl.base._modalities import MODALITIES, look_up
+from skssl.base._modality_of import infer_modality
 from skssl.base._transformer import SSLTransformer
 
 
@@ -19,27 +18,6 @@ def default_transformer(X: Any) -> SSLTransformer:
     """Return the method that learns the embedding of X where none is given, by its modality."""
     row = MODALITIES[infer_modality(X)]
     return look_up(row.method)(**row.method_parameters)
-
-
-def fit_raw_columns(transformer: Any, passthrough: Any, every: tuple[Any, ...]) -> Any:
-    """Fit what encodes the raw columns, where they are to stand beside the embedding."""
-    if passthrough is False:
-        return None
-    last = last_step(transformer)
-    every = tuple(seen_by_last_step(transformer, X) for X in every)
-    if passthrough == "auto" and sparse.issparse(every[0]):
-        return None
-    modality = modality_of(every[0], last)
-    name = MODALITIES[modality].raw_columns
-    if not name:
-        if passthrough == "auto":
-            return None
-        raise ValueError(
-            f"passthrough=True joins the raw columns of {nouns(modalities_with('raw_columns'))}; X "
-            f"looks like modality={modality!r}. Pass passthrough='auto'."
-        )
-    raw_columns = look_up(name)
-    return raw_columns(**parameters_of(raw_columns, last)).fit(*every)
 
 
 def check_columns(owner: Any, transformer: Any, X: Any) -> None:
@@ -82,10 +60,3 @@ def _walk(estimator: Any, is_frozen: bool) -> Iterator[tuple[Any, bool]]:
 def last_step(estimator: Any) -> Any:
     """Return the last of the steps of Pipelines, which learns the embedding."""
     return steps_of(estimator)[-1]
-
-
-def seen_by_last_step(transformer: Any, X: Any) -> Any:
-    """Return X as the last step reads it: dates and text are numbers there."""
-    for step in steps_of(transformer)[:-1]:
-        X = step.transform(X)
-    return X

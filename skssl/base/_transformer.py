@@ -1,6 +1,8 @@
 """The base class of every self-supervised transformer."""
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, ClassVar, Self, dataclass_transform
@@ -266,6 +268,8 @@ class SSLTransformer(
 
     def _read(self, X: Any) -> Tensor:
         """Return X as the tensor ``encoder_`` reads, checked against what ``fit`` saw."""
+        if isinstance(X, Read):
+            return X.x
         self._check((self._reader.modality,), X)
         return self._reader.read(X)
 
@@ -280,12 +284,18 @@ class SSLTransformer(
             self._check((modality,), other)
         if reset:
             reader = MODALITIES[modality].reader
-            self._reader: Any = reader(**parameters_of(reader, self)).fit(
-                *(part.repeat() for part in given)
-            )
-        x = self._reader.read(X, ensure_min_samples=1 if more else 2)
-        for other in more:
+            self._reader: Any = reader(**parameters_of(reader, self))
+        open_part = getattr(self._reader, "open", None)  # tables, once for both passes over them
+        parts = [part.X if open_part is None else open_part(part.X) for part in given]
+        if reset:
+            repeated = (part.repeat() for part in given)
+            pairs = zip(parts, repeated, given, strict=True)
+            self._reader.fit(*(opened if same is g.X else same for opened, same, g in pairs))
+        x = self._reader.read(parts[0], ensure_min_samples=1 if more else 2)
+        for other in parts[1:]:
             x = self._reader.join(x, self._reader.read(other))
+        if (wanted := self.__dict__.pop("_read_by_fit", None)) is not None:
+            wanted.append(x)
         return make_rows(x, given)
 
     def _survey(self, source: Source, reset: bool) -> ChunkedRows:
@@ -420,6 +430,24 @@ SSLTransformer.__doc__ = document(
     ATTRIBUTE_DOCS,
     {field.name for field in fields(SSLTransformer)},
 )
+
+
+@dataclass(frozen=True)
+class Read:
+    """Rows as the tensor that a transformer has read: ``transform`` takes them in place of X."""
+
+    x: Tensor
+
+
+@contextlib.contextmanager
+def handing_over(transformer: Any, read: list[Tensor]) -> Iterator[None]:
+    """Let the next ``fit`` of a transformer put the tensor of its rows into a list."""
+    if isinstance(transformer, SSLTransformer):
+        transformer.__dict__["_read_by_fit"] = read
+    try:
+        yield
+    finally:
+        transformer.__dict__.pop("_read_by_fit", None)
 
 
 @torch.no_grad()

@@ -16,12 +16,11 @@ from skssl._atomic import restored_on_failure
 from skssl._compat import HasMethods, Interval, StrOptions, fit_context
 from skssl._data import note_columns
 from skssl._meta._fitting import RoutesFit, fit_transformer, part_of
+from skssl._meta._reading import Reading, Seen, embedding_and_raw, see
 from skssl._meta._steps import (
     check_columns,
     default_transformer,
-    fit_raw_columns,
     last_step,
-    seen_by_last_step,
 )
 from skssl.base._modalities import MODALITIES, look_up, modalities_with
 from skssl.base._modality_of import infer_modality, wrong_modality
@@ -167,9 +166,9 @@ class EmbeddingOutlierDetector(
             The fitted detector.
         """
 
-        def learn(X: Any, random: np.random.RandomState) -> np.ndarray:
-            self.raw_columns_ = fit_raw_columns(self.transformer_, self.passthrough, (X,))
-            parts = self._parts(X)
+        def learn(rows: Reading, random: np.random.RandomState) -> np.ndarray:
+            self.raw_columns_ = rows.fit_raw_columns(self.passthrough)
+            parts = self._parts(rows.all_of_X())
             seed = random.randint(2**31 - 1)
             fraction = self.support_fraction
             self._densities = [
@@ -196,19 +195,17 @@ class EmbeddingOutlierDetector(
         """
         check_is_fitted(self)
         check_columns(self, self.transformer_, X)
-        return self._score(self._parts(X))
+        return self._score(self._parts(see(self.transformer_, self.raw_columns_, X)))
 
     def _default(self, X: Any) -> SSLTransformer:
         name = MODALITIES[infer_modality(X)].outlier_method
         return look_up(name)() if name else default_transformer(X)
 
-    def _parts(self, X: Any) -> list[np.ndarray]:
+    def _parts(self, rows: Seen) -> list[np.ndarray]:
         """Return what is scored: the embedding and, where they are, the raw columns."""
-        Z = self.transformer_.transform(X)
-        parts = [Z.toarray() if sparse.issparse(Z) else np.asarray(Z)]
-        if self.raw_columns_ is not None:
-            parts.append(self.raw_columns_.transform(seen_by_last_step(self.transformer_, X)))
-        return [part.astype(np.float64) for part in parts]
+        parts = embedding_and_raw(self.transformer_, self.raw_columns_, rows)
+        dense = (part.toarray() if sparse.issparse(part) else np.asarray(part) for part in parts)
+        return [part.astype(np.float64) for part in dense]
 
     def _score(self, parts: list[np.ndarray]) -> np.ndarray:
         scores = [density.score(Z) for density, Z in zip(self._densities, parts, strict=True)]
@@ -319,8 +316,8 @@ class ReconstructionOutlierDetector(
             If the transformer does not reconstruct, or if X is neither a table nor images.
         """
 
-        def learn(X: Any, random: np.random.RandomState) -> np.ndarray:
-            errors = self._errors(X)
+        def learn(rows: Reading, random: np.random.RandomState) -> np.ndarray:
+            errors = last_step(self.transformer_)._errors(rows.all_of_X().shown)
             self.scale_ = _usual(errors)
             return self._score(errors)
 
@@ -343,11 +340,8 @@ class ReconstructionOutlierDetector(
         """
         check_is_fitted(self)
         check_columns(self, self.transformer_, X)
-        return self._score(self._errors(X))
-
-    def _errors(self, X: Any) -> np.ndarray:
-        method = last_step(self.transformer_)
-        return method._errors(seen_by_last_step(self.transformer_, X))
+        rows = see(self.transformer_, None, X)
+        return self._score(last_step(self.transformer_)._errors(rows.shown))
 
     def _default(self, X: Any) -> SSLTransformer:
         modality = infer_modality(X)
@@ -370,7 +364,7 @@ def _fit_detector(
     X: Any,
     y: Any,
     params: dict[str, Any],
-    learn: Callable[[Any, np.random.RandomState], np.ndarray],
+    learn: Callable[[Reading, np.random.RandomState], np.ndarray],
 ) -> Any:
     """Fit the transformer, then what ``learn`` does, which returns the scores of the rows."""
     with restored_on_failure(owner):
@@ -382,8 +376,8 @@ def _fit_detector(
         random = check_random_state(owner.random_state)
         transformer = part_of(owner, owner.transformer, lambda: owner._default(X), random)
         subtask = task.subcontext(task_name="fit-transformer")
-        owner.transformer_ = fit_transformer(owner, transformer, (X,), metadata, subtask)
-        owner.offset_ = threshold(learn(X, random), owner.contamination)
+        owner.transformer_, rows = fit_transformer(owner, transformer, (X,), metadata, subtask)
+        owner.offset_ = threshold(learn(rows, random), owner.contamination)
         task.call_on_fit_task_end(estimator=owner, X=X, y=y, reconstruction_attributes={})
         return owner
 

@@ -19,12 +19,11 @@ from skssl._compat import HasMethods, StrOptions, count_rows, fit_context, take_
 from skssl._data import note_columns
 from skssl._data._labels import labelled
 from skssl._meta._fitting import RoutesFit, fit_as_task, fit_transformer, part_of
+from skssl._meta._reading import Seen, embedding_and_raw, see
 from skssl._meta._steps import (
     check_columns,
     default_transformer,
-    fit_raw_columns,
     last_step,
-    seen_by_last_step,
 )
 from skssl.base._transformer import SSLTransformer
 from skssl.methods import MultiTask
@@ -115,50 +114,53 @@ class Pretrained(
             rows = np.flatnonzero(mask)
             few = X if mask.all() else take_rows(X, rows)
             routed[self._end] = take_metadata(X, routed[self._end], rows)
-            self._fit(every, few, _some_unlabelled(every, mask), labels, routed, task)
+            self._fit(every, rows, _some_unlabelled(every, mask), labels, routed, task)
             task.call_on_fit_task_end(estimator=self, X=few, y=labels, reconstruction_attributes={})
             return self
 
     def _fit(
         self,
         every: tuple[Any, ...],
-        few: Any,
-        others: tuple[Any, ...],
+        few: np.ndarray,
+        others: np.ndarray,
         labels: np.ndarray,
         routed: dict[str, dict[str, Any]],
         task: Any,
-    ) -> None:
+    ) -> Seen:
         """Fit the transformer to every row, then the estimator at the end to the labelled few.
 
         The default end sees some of the others, the rows without labels, too. ``routed`` are
-        further arguments of both fits.
+        further arguments of both fits. The labelled rows are returned as they were read.
         """
         random = check_random_state(self.random_state)
         transformer = part_of(self, self.transformer, lambda: default_transformer(every[0]), random)
         subtask = task.subcontext(task_name="fit-transformer")
-        self.transformer_ = fit_transformer(
+        self.transformer_, rows = fit_transformer(
             self, transformer, every, routed["transformer"], subtask
         )
-        self.raw_columns_ = fit_raw_columns(self.transformer_, self.passthrough, every)
-        Z = self._embed(few)
+        self.raw_columns_ = rows.fit_raw_columns(self.passthrough)
+        (labelled_rows,) = rows.take(few)
+        Z = self._join(labelled_rows)
 
         given = getattr(self, self._end)
         n_raw = 0 if self.raw_columns_ is None else self.raw_columns_.n_outputs
         end = part_of(self, given, lambda: self._default_end(Z.shape[1] - n_raw), random)
         subtask = task.subcontext(task_name=f"fit-{self._end}")
         more = dict(routed[self._end])
-        if given is None and others:
-            more["X_unlabeled"] = np.vstack([self._embed(rows) for rows in others])
+        if given is None and len(others):
+            more["X_unlabeled"] = np.vstack([self._join(part) for part in rows.take(others)])
         shown = None if given is None else end
         fit_as_task(self, shown, subtask, Z, labels, lambda: end.fit(Z, labels, **more))
         setattr(self, f"{self._end}_", end)
+        return labelled_rows
 
-    def _embed(self, X: Any) -> Any:
+    def _see(self, X: Any) -> Seen:
+        return see(self.transformer_, self.raw_columns_, X)
+
+    def _join(self, rows: Seen) -> Any:
         """Return the embedding, with the raw columns behind it where they are joined."""
-        Z = self.transformer_.transform(X)
-        if self.raw_columns_ is not None:
-            Z = Z.toarray() if sparse.issparse(Z) else np.asarray(Z)
-            Z = np.hstack([Z, self.raw_columns_.transform(seen_by_last_step(self.transformer_, X))])
+        parts = embedding_and_raw(self.transformer_, self.raw_columns_, rows)
+        Z = parts[0] if len(parts) == 1 else np.hstack(parts)
         if getattr(self, self._end) is None and not sparse.issparse(Z):
             return np.asarray(Z, dtype=np.float64)  # sums of float32 vary with the batch
         return Z
@@ -167,7 +169,10 @@ class Pretrained(
         """Return what a method of the estimator at the end says of X."""
         check_is_fitted(self)
         check_columns(self, self.transformer_, X)
-        return getattr(getattr(self, f"{self._end}_"), method)(self._embed(X))
+        return self._ask_of(method, self._see(X))
+
+    def _ask_of(self, method: str, rows: Seen) -> Any:
+        return getattr(getattr(self, f"{self._end}_"), method)(self._join(rows))
 
     def _labelled_part(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, Any]:
         """Return the labelled rows of what is to be scored."""
@@ -228,8 +233,9 @@ class WithClasses(ClassifierMixin, Pretrained):
                 "classes are needed, rows with a sample_weight of 0 aside. -1 means unlabelled in "
                 "numeric labels: if it is a class of yours, rename it, to 0 for example."
             )
-        super()._fit(every, few, others, labels, routed, task)
+        labelled_rows = super()._fit(every, few, others, labels, routed, task)
         self.classes_ = getattr(self.classifier_, "classes_", np.unique(labels))
+        return labelled_rows
 
     @available_if(end_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -329,11 +335,8 @@ class WithTargets(RegressorMixin, Pretrained):
         return super().score(*self._labelled_part(X, y, sample_weight))
 
 
-def _some_unlabelled(every: tuple[Any, ...], mask: np.ndarray) -> tuple[Any, ...]:
-    """Return at most ``MAX_UNLABELLED`` of the rows without labels, drawn alike at every call."""
-    unlabelled = [np.flatnonzero(~mask), *(np.arange(count_rows(X)) for X in every[1:])]
-    part = np.repeat(np.arange(len(every)), [len(rows) for rows in unlabelled])
-    row = np.concatenate(unlabelled)
-    drawn = np.sort(np.random.RandomState(0).permutation(len(row))[:MAX_UNLABELLED])
-    chosen = [row[drawn][part[drawn] == i] for i in range(len(every))]
-    return tuple(take_rows(X, rows) for X, rows in zip(every, chosen, strict=True) if len(rows))
+def _some_unlabelled(every: tuple[Any, ...], mask: np.ndarray) -> np.ndarray:
+    """Return at most ``MAX_UNLABELLED`` numbers of rows without labels, drawn alike each time."""
+    n = sum(map(count_rows, every[1:]))
+    row = np.flatnonzero(np.concatenate([~mask, np.ones(n, dtype=bool)]))
+    return row[np.sort(np.random.RandomState(0).permutation(len(row))[:MAX_UNLABELLED])]

@@ -14,10 +14,11 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from skssl._atomic import restored_on_failure
-from skssl._compat import Interval, StrOptions, choose_device, choose_dtype, fit_context, take_rows
+from skssl._compat import Interval, StrOptions, choose_device, choose_dtype, fit_context
 from skssl._data._given import check_weight
 from skssl._data._rows import Rows
-from skssl._meta._steps import check_columns, last_step, seen_by_last_step
+from skssl._meta._reading import Seen
+from skssl._meta._steps import check_columns, last_step
 from skssl._training import _loop
 from skssl._training._epoch_end import PARTS
 from skssl._training._loop import Net, local_seed
@@ -91,24 +92,25 @@ class FineTuned(Pretrained):
         )
         if weight is not None:
             kept = np.flatnonzero(weight)
-            few, labels, weight = take_rows(few, kept), labels[kept], weight[kept]
+            few, labels, weight = few[kept], labels[kept], weight[kept]
             weight = weight / weight.mean()
             routed = routed | {self._end: {"sample_weight": weight}}
-        super()._fit(every, few, (), labels, routed, task)
+        rows = super()._fit(every, few, others[:0], labels, routed, task)
         while isinstance(self.transformer_, FrozenEstimator):
             self.transformer_ = self.transformer_.estimator
         self.transformer_ = deepcopy(self.transformer_)  # whose weights change now
         random = check_random_state(self.random_state)
         with local_seed(random.randint(2**31 - 1), self._device()):
-            self._fine_tune(few, labels, np.ones(len(labels)) if weight is None else weight)
+            self._fine_tune(rows, labels, np.ones(len(labels)) if weight is None else weight)
+        return rows
 
     def _device(self) -> torch.device:
         return choose_device(last_step(self.transformer_).device)
 
-    def _fine_tune(self, few: Any, labels: np.ndarray, weight: np.ndarray) -> None:
+    def _fine_tune(self, few: Seen, labels: np.ndarray, weight: np.ndarray) -> None:
         """Find by cross-validation how many epochs do good, and train for so many."""
         linear = getattr(self, f"{self._end}_")
-        rows, Z = self._make_rows(few, labels, weight), self._embed(few)
+        rows, Z = self._make_rows(few, labels, weight), self._join(few)
         folds, outputs, n_epochs = self._folds(labels), [], self._n_epochs(len(labels))
         for train, test in folds:
             part = Z[train], labels[train], weight[train]
@@ -133,13 +135,13 @@ class FineTuned(Pretrained):
             self.loss_curve_ = self._run_epochs(net, rows, self.n_iter_)
             self._keep(net)
 
-    def _make_rows(self, few: Any, labels: np.ndarray, weight: np.ndarray) -> Rows:
+    def _make_rows(self, few: Seen, labels: np.ndarray, weight: np.ndarray) -> Rows:
         """Return the labelled rows: what the encoder reads, raw columns, targets and weights."""
-        method, seen = last_step(self.transformer_), seen_by_last_step(self.transformer_, few)
-        rows = method._scale(Rows(method._read(seen)))
+        method = last_step(self.transformer_)
+        rows = method._scale(Rows(method._read(few.shown)))
         raw = torch.empty(len(rows), 0)
         if self.raw_columns_ is not None:
-            raw = torch.from_numpy(np.asarray(self.raw_columns_.transform(seen))).float()
+            raw = torch.from_numpy(self.raw_columns_.encode(few.raw)).float()
         target, counts = self._targets(labels)
         counts = counts * torch.from_numpy(weight).float()
         return Rows(rows.tensors[0], raw, target, counts, scale=rows.scale)
@@ -234,7 +236,7 @@ class FineTuned(Pretrained):
             random = check_random_state(self.random_state)
             with local_seed(random.randint(2**31 - 1), self._device()):
                 net = self._make_net(linear)
-                rows = self._make_rows(few, labels, np.ones(len(labels)))
+                rows = self._make_rows(self._see(few), labels, np.ones(len(labels)))
                 self.loss_curve_ = self.loss_curve_ + self._run_epochs(net, rows, 1)
                 self.n_iter_ = len(self.loss_curve_)
             setattr(self, f"{self._end}_", linear)

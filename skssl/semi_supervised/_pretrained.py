@@ -4,7 +4,7 @@ from typing import Any
 
 from sklearn.frozen import FrozenEstimator
 
-from skssl._compat import HasMethods
+from skssl._compat import HasMethods, take_rows
 from skssl.base._modalities import MODALITIES
 from skssl.base._modality_of import infer_modality
 from skssl.semi_supervised._base import Pretrained, WithClasses, WithTargets
@@ -118,10 +118,10 @@ class PretrainedClassifier(WithClasses):
     _default_end: Any = EnsembleClassifier
 
     def _fit(self, every, few, others, labels, routed, task):
-        super()._fit(every, few, others, labels, routed, task)
+        labelled_rows = super()._fit(every, few, others, labels, routed, task)
         self.fine_tuned_ = None
         all_default = self.transformer is None and self.classifier is None
-        enough = MODALITIES[infer_modality(few)].labels_to_fine_tune if all_default else None
+        enough = MODALITIES[infer_modality(every[0])].labels_to_fine_tune if all_default else None
         if enough is not None and len(labels) >= enough:
             tuned = FineTunedClassifier(
                 FrozenEstimator(self.transformer_),
@@ -129,12 +129,14 @@ class PretrainedClassifier(WithClasses):
                 label_smoothing=0.1,
                 random_state=self.random_state,
             )
-            self.fine_tuned_ = tuned.fit(few, labels)
+            self.fine_tuned_ = tuned.fit(take_rows(every[0], few), labels)
+        return labelled_rows
 
-    def _ask_end(self, method, X):
+    def _ask_of(self, method, rows):
         if getattr(self, "fine_tuned_", None) is None:
-            return super()._ask_end(method, X)
-        proba = super()._ask_end("predict_proba", X) + self.fine_tuned_.predict_proba(X)
+            return super()._ask_of(method, rows)
+        proba = super()._ask_of("predict_proba", rows)
+        proba = proba + self.fine_tuned_._ask_of("predict_proba", rows)
         if method == "predict":
             return self.classes_[proba.argmax(1)]
         return proba / 2 if method == "predict_proba" else decision(proba / 2)

@@ -1,0 +1,135 @@
+"""Rows as a transformer and the raw columns beside it read them: each once a call."""
+
+from functools import cached_property, reduce
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from skssl._compat import count_rows, take_rows
+from skssl._meta._steps import steps_of
+from skssl.base._modalities import MODALITIES, look_up, modalities_with, nouns, parameters_of
+from skssl.base._modality_of import modality_of
+from skssl.base._transformer import Read, SSLTransformer
+
+
+class Seen(NamedTuple):
+    """Rows as the last step of a transformer sees them, and as its raw columns read them."""
+
+    shown: Any
+    raw: Any = None
+
+
+class Reading:
+    """The rows of a fit, behind the steps that stand before the last.
+
+    Parameters
+    ----------
+    transformer : estimator
+        Fitted.
+    every : tuple of array-like or dataframe
+        X, and X_unlabeled if it was given.
+    x : Tensor or None
+        All of these rows as the last step has read them in its fit, if it has.
+    """
+
+    def __init__(self, transformer: Any, every: tuple[Any, ...], x: Any = None):
+        *self.front, self.last = steps_of(transformer)
+        self.every: tuple[Any, ...] = every
+        self.raw: Any = None
+        is_whole = x is not None and len(x) == sum(map(count_rows, every))
+        self.x: Any = x if is_whole else None  # rows of weight 0 were not read
+
+    @cached_property
+    def shown(self) -> tuple[Any, ...]:
+        """All rows behind the steps before the last."""
+        return tuple(_through(self.front, X) for X in self.every)
+
+    def fit_raw_columns(self, passthrough: Any) -> Any:
+        """Fit what encodes the raw columns, where they are to stand beside the embedding."""
+        modality = None if passthrough is False else self._modality(passthrough)
+        name = MODALITIES[modality].raw_columns if modality is not None else None
+        if not name:
+            if passthrough is not True:
+                return None
+            known = nouns(modalities_with("raw_columns"))
+            raise ValueError(
+                f"passthrough=True joins the raw columns of {known}; X looks like "
+                f"modality={modality!r}. Pass passthrough='auto'."
+            )
+        make = look_up(name)
+        raw = make(**parameters_of(make, self.last))
+        if not (raw.reads_as_transformer and isinstance(self.last, SSLTransformer)):
+            self.raw = raw.fit_read(*self.shown)
+            return raw
+        if self.x is None:
+            first, *more = map(self.last._read, self.shown)
+            self.x = reduce(self.last._reader.join, more, first)
+        self.raw = self.x
+        return raw.share(self.last, self.x)
+
+    def _modality(self, passthrough: Any) -> str | None:
+        if isinstance(self.last, SSLTransformer):
+            return self.last._reader.modality
+        if passthrough == "auto" and sparse.issparse(self.shown[0]):
+            return None
+        return modality_of(self.shown[0], self.last)
+
+    def take(self, rows: np.ndarray) -> list[Seen]:
+        """Return some rows, given by their numbers in rising order: those of X, and of the others.
+
+        Rows that were not read before are read now.
+        """
+        found, start = [], 0
+        for i, X in enumerate(self.every):
+            end = start + count_rows(X)
+            part = rows[(start <= rows) & (rows < end)]
+            if len(part):
+                raw = None if self.raw is None else _rows_of(self.raw, part)
+                found.append(Seen(self._shown(i, part, start), raw))
+            start = end
+        return found
+
+    def all_of_X(self) -> Seen:
+        """Return the rows of X."""
+        (rows,) = self.take(np.arange(count_rows(self.every[0])))
+        return rows
+
+    def _shown(self, i: int, rows: np.ndarray, start: int) -> Any:
+        if self.x is not None:
+            return Read(_rows_of(self.x, rows))
+        if "shown" in vars(self):
+            shown = take_rows(self.shown[i], rows - start)
+        else:
+            shown = _through(self.front, take_rows(self.every[i], rows - start))
+        return Read(self.last._read(shown)) if isinstance(self.last, SSLTransformer) else shown
+
+
+def see(transformer: Any, raw: Any, X: Any) -> Seen:
+    """Return rows to predict: read, unless only the transformer reads them."""
+    *front, last = steps_of(transformer)
+    shown = _through(front, X)
+    if raw is None:
+        return Seen(shown)
+    if not raw.is_shared:
+        return Seen(shown, raw.reader.read(shown))
+    x = last._read(shown)
+    return Seen(Read(x), x)
+
+
+def embedding_and_raw(transformer: Any, raw: Any, seen: Seen) -> list[Any]:
+    """Return the embedding of rows and, where they are joined, their raw columns."""
+    Z = steps_of(transformer)[-1].transform(seen.shown)
+    if raw is None:
+        return [Z]
+    return [Z.toarray() if sparse.issparse(Z) else np.asarray(Z), raw.encode(seen.raw)]
+
+
+def _rows_of(x: Any, rows: np.ndarray) -> Any:
+    return x if len(rows) == len(x) else x[rows]  # all of them are not copied
+
+
+def _through(front: list[Any], X: Any) -> Any:
+    for step in front:
+        X = step.transform(X)
+    return X
