@@ -11,14 +11,14 @@ from skssl.methods._projections import mean_over_pairs, projections
 
 
 class BarlowTwins(ReadsAll, SSLTransformer):
-    """Reduce redundancy: features agree across views, and no two features say the same.
+    """Reduce redundancy: features agree across views, and no two features are redundant.
 
     Parameters
     ----------
     lambd : float, default=5e-3
         Weight of the correlations between different features.
     scale : float, default=0.1
-        Multiplies the loss, so that gradients have the size that the learning rate expects.
+        Factor of the loss, which brings gradients to the size that suits the learning rate.
     projection_dim : int, default=512
         Width of the projections that the loss compares.
 

@@ -13,25 +13,25 @@ from skssl.views import swap_cells
 
 
 class BinningPretext(ReconstructionMixin, ReadsTables, SSLTransformer):
-    """Predict for each number of a row in which quantile bin of its column it lies.
+    """Predict the quantile bin of each number of a row.
 
-    Bins see no outliers and no units, weigh all columns alike, and have the steps that
-    trees cut at. Categories are predicted as they are.
+    Bins ignore outliers and units, weigh all columns alike, and have steps such as those at which
+    trees split. Categories are predicted themselves.
 
     Parameters
     ----------
     n_bins : int, default=10
-        At most so many bins a column.
+        Greatest number of bins per column.
     loss : {"squared_error", "log_loss"}, default="squared_error"
-        Of the standardised index of the bin, or cross-entropy over the bins.
+        Squared error of the standardised bin index, or cross-entropy over the bins.
     p : float, default=0.3
-        Probability that a cell the encoder sees is swapped with another row's; 0 shows it
-        the row as it is.
+        Probability that a cell of the encoder's input is swapped with that of another row; 0
+        leaves the row unchanged.
 
     Attributes
     ----------
     decoder_ : torch.nn.Module
-        Maps the embedding to a prediction of every cell, by the means of the bins.
+        Maps the embedding to predictions of all cells; numbers are interpolated bin means.
 
     References
     ----------

@@ -15,14 +15,14 @@ from skssl.methods._teachers import follow, rising, teacher_of
 
 
 class BYOL(ReadsAll, SSLTransformer):
-    """Predict what a slowly moving teacher makes of another view; no negatives.
+    """Predict a teacher's projection of another view; no negatives.
 
-    The teacher is a mean over the encoder's past weights.
+    The teacher's weights are a moving average of the encoder's weights.
 
     Parameters
     ----------
     momentum : float, default=0.99
-        Share of itself that the teacher keeps a step; rises to 1.
+        Share of its weights that the teacher keeps per step; it rises to 1 during the fit.
     projection_dim : int, default=128
         Width of the projections that the loss compares.
 

@@ -15,23 +15,23 @@ from skssl.views import random_slice
 
 
 class CoLES(ReadsEvents, SSLTransformer):
-    """Recognise a customer by any stretch of the events: purchases, clicks, prescriptions.
+    """Recognise a customer by any slice of the events: purchases, clicks, prescriptions.
 
-    X holds bags of events, one a customer, as :func:`skssl.to_bags` makes them of a long
-    table. Random slices of one customer's events are drawn together, and the most similar
-    slices of other customers pushed apart. A recurrent net reads the events: numbers,
-    categories and holes as in tables, and the time since the previous event.
+    X holds event sequences, one per customer, as made by :func:`skssl.to_bags` from a long table.
+    Random slices of one customer's events are pulled together, and the most similar slices of
+    other customers are pushed apart. A recurrent net reads the events: numbers, categories and
+    missing values as in tables, and the time since the previous event.
 
     Parameters
     ----------
     n_slices : int, default=5
-        Slices of each customer in a batch.
+        Number of slices of each customer in a batch.
     slice_range : tuple of two floats, default=(0.25, 0.75)
         Shortest and longest slice, as shares of the customer's events.
     margin : float, default=0.5
-        Distance on the unit sphere beyond which slices of other customers are left alone.
+        Distance on the unit sphere beyond which slices of other customers are ignored.
     n_negatives : int, default=5
-        Each slice is pushed away from so many nearest slices of others in the batch.
+        Number of nearest slices of other customers that each slice is pushed away from.
     n_components : int, default=64
         Width of the embedding, and of the state of the recurrent net.
     batch_size : "auto" or int, default=64
@@ -39,16 +39,16 @@ class CoLES(ReadsEvents, SSLTransformer):
 
     See Also
     --------
-    skssl.to_bags : Makes the bags.
+    skssl.to_bags : Turns a long table of events into X.
 
     Notes
     -----
     The embedding is the mean of the recurrent net's states over the events. [1]_ takes the last
-    state, which gave less where both were measured.
+    state, which was worse where both were measured.
 
-    Memory is what ``n_customers * longest * n_columns`` floats take, ``longest`` being the
-    most events a customer has, or ``max_events``. The date itself is not read, only the time
-    between events: add columns such as the hour or the weekday where they matter.
+    The data takes ``n_customers * longest * n_columns`` floats in memory, where ``longest`` is the
+    largest number of events of a customer, or ``max_events``. The date itself is not read, only the
+    time between events: add columns such as the hour or the weekday if they matter.
 
     References
     ----------

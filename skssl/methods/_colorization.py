@@ -16,18 +16,17 @@ from skssl.views import original
 class Colorization(ReadsImages, SSLTransformer):
     """Predict the colours of an image from its lightness.
 
-    Lightness is the mean of the three standardised channels. What is left of a pixel, two
-    opponent colours, falls into one of several bins, which a decoder tells from the embedding
-    at a quarter of the resolution. ``transform`` reads the lightness only: put the colours
-    beside it where they matter.
+    Lightness is the mean of the three standardised channels. The rest of a pixel, two opponent
+    colours, falls into one of several bins, which a decoder predicts from the embedding at a
+    quarter of the resolution. ``transform`` reads the lightness only: if colours matter, add
+    them as features of your own.
 
     Parameters
     ----------
     n_bins : int, default=32
         Number of bins, found by k-means.
     rebalance : float, default=0.5
-        How much rare colours count: from 0, as often as they occur, to 1, where all bins count
-        alike.
+        Weight of rare colours: with 0 all pixels have the same weight, with 1 all bins have.
 
     References
     ----------

@@ -14,20 +14,19 @@ from skssl.views import original
 
 
 class CPC(ReadsSeries, SSLTransformer):
-    """Tell what comes next from what does not: contrastive predictive coding.
+    """Contrastive predictive coding: tell the true future from other futures.
 
-    A recurrent net has read a series up to some place. From its state, what the local encoder
-    makes of each of the following stretches must be found among those of other places and
-    series.
+    A recurrent net reads a series up to some place. From its state, the local encoding of each of
+    the following stretches must be found among those of other places and series.
 
     Parameters
     ----------
     prediction_steps : int, default=12
-        Number of following stretches to find, each by a linear map of its own; fewer if the
-        series have fewer.
+        Number of following stretches to find, each with its own linear map; fewer if the
+        series are shorter.
     n_places : int, default=256
-        Places of a batch that are compared with each other, drawn at random for every
-        following stretch.
+        Number of places of a batch that are compared with each other, drawn at random for
+        each of the following stretches.
     batch_size : "auto" or int, default=64
         Rows per step; all of them if there are fewer. A last ragged batch is left out.
     encoder : "auto", "gru", torch.nn.Module or callable, default="auto"
@@ -63,7 +62,7 @@ class CPC(ReadsSeries, SSLTransformer):
 
     def _build(self, net, X):
         width, n_components, length = check_causal(net.encoder, X, type(self).__name__)
-        net.student = net.encoder  # whose states are read, whatever embeds whole series
+        net.student = net.encoder  # keeps its states when net.encoder is wrapped
         n_steps = min(self.prediction_steps, length - 1)
         net.predictors = nn.ModuleList(nn.Linear(n_components, width) for _ in range(n_steps))
 
@@ -80,5 +79,5 @@ class CPC(ReadsSeries, SSLTransformer):
             some = torch.randperm(len(row))[: self.n_places]
             row, place = row[some], place[some]
             predicted, future = predictor(states[row, place]), local[row, place + ahead]
-            # Of a batch of short series there may be none so far ahead: no error to lower.
+            # A batch of short series may have no stretch that far ahead, and so no loss.
             yield find_future(predicted, future) if len(row) else predicted.sum()

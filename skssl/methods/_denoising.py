@@ -13,7 +13,7 @@ from skssl.views import swap_cells
 
 
 class DenoisingAutoencoder(ReconstructionMixin, ReadsTables, SSLTransformer):
-    """Reconstruct each row from a copy in which random cells were swapped with other rows'.
+    """Reconstruct each row from a copy in which random cells are swapped with other rows.
 
     Numbers are reconstructed by squared error, categories by cross-entropy.
 
@@ -22,15 +22,15 @@ class DenoisingAutoencoder(ReconstructionMixin, ReadsTables, SSLTransformer):
     noise : float, default=0.15
         Probability that a cell is swapped.
     layers : {"last", "all"}, default="last"
-        Whether the embedding is the encoder's output, or the activations of all its layers
-        side by side (a "deep stack"), which is wider than ``n_components``.
+        Whether the embedding is the output of the encoder or the concatenated outputs of all its
+        layers (a "deep stack"), which is wider than ``n_components``.
     target : {"values", "bins"}, default="values"
-        What to predict of a number: itself, or the index of its quantile bin.
+        Prediction target of a number: its value, or the index of its quantile bin.
 
     Attributes
     ----------
     decoder_ : torch.nn.Module
-        Maps the embedding to a prediction of every cell.
+        Maps the embedding to predictions of all cells.
 
     References
     ----------

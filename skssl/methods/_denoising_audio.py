@@ -1,4 +1,4 @@
-"""Cleaning distorted recordings."""
+"""Denoising of distorted audio."""
 
 import copy
 from functools import partial
@@ -17,28 +17,29 @@ from skssl.views import Compose, add_hiss, clip_peaks, lose_band, reverberate
 
 
 class DenoisingAudio(ReadsAudio, SSLTransformer):
-    """Predict the spectrogram of a clean recording from a distorted copy of it.
+    """Predict the spectrogram of a clean waveform from a distorted copy.
 
-    Copies are clipped, lose a band, get noise or echoes at random. The net corrects each band.
+    At random, copies are clipped, lose a band, and get noise and echoes. The net predicts a
+    correction of each band.
 
     Parameters
     ----------
     sampling_rate : int, default=16_000
-        Samples a second.
+        Samples per second.
     n_components : int, default=128
         Width of the embedding made by the default encoder.
     batch_size : "auto" or int, default=32
         Rows per step; all of them if there are fewer.
     views : "auto" or callable, default="auto"
-        ``"auto"`` distorts as above. A callable maps waveforms (n, time), NaN behind their
-        end, to distorted ones, or to a list of such.
+        ``"auto"`` distorts as above. A callable maps waveforms (n, time), padded with NaN, to
+        distorted waveforms, or to a list of them.
     encoder : "auto", torch.nn.Module or callable, default="auto"
         Reads scaled log-mel spectrograms. One of your own needs ``sequence(x)``.
 
     Attributes
     ----------
     decoder_ : torch.nn.Module
-        From what the encoder makes of each frame to the correction of its bands.
+        Maps the encoder's output for each frame to the correction of its bands.
 
     References
     ----------
@@ -67,10 +68,10 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
 
     def _build(self, net, X):
         check_sequence(net.encoder, X, type(self).__name__, hides=False)
-        net.student = net.encoder  # whose frames are read, whatever embeds whole recordings
+        net.student = net.encoder  # keeps its frames when net.encoder is wrapped
         net.spectrogram = copy.deepcopy(self._scaler)
         net.decoder = nn.Linear(width_of(net.encoder, X), X.shape[1])
-        nn.init.normal_(net.decoder.weight, std=1e-3)  # at first next to no correction
+        nn.init.normal_(net.decoder.weight, std=1e-3)  # almost no correction at first
         nn.init.zeros_(net.decoder.bias)
 
     def _loss(self, net, clean, raw):
@@ -83,7 +84,7 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         return sum(errors) / n_cells / len(views)
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """Return the log-mel spectrograms that clean recordings are predicted to have.
+        """Predict the log-mel spectrograms of the clean waveforms.
 
         Parameters
         ----------
@@ -93,16 +94,16 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         Returns
         -------
         mel : ndarray of shape (n_samples, n_mels, n_frames)
-            Logarithms of power, as :func:`skssl.preprocessing._audio.log_mel` has them.
+            Logarithm of power, as returned by :func:`skssl.preprocessing.log_mel`.
         """
         check_is_fitted(self)
         predict: Any = self._predict
         return self._scaler.inverse(_apply(predict, self._read(X))).numpy()
 
     def enhance(self, X: Any) -> np.ndarray:
-        """Return recordings of which every band is turned down to be no louder than a clean one's.
+        """Attenuate each band of the waveforms to its predicted clean level.
 
-        What is lost, such as a whole band, is not made up: ``reconstruct`` predicts it.
+        Lost parts, such as a whole band, are not restored: ``reconstruct`` predicts them.
 
         Parameters
         ----------
@@ -112,7 +113,7 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         Returns
         -------
         waveforms : ndarray of shape (n_samples, time)
-            In the units and the dtype of X; of a ragged list float32, NaN behind each end.
+            In the units and the dtype of X; for a ragged list float32, padded with NaN.
         """
         check_is_fitted(self)
         clean: Any = lambda x: self._scaler.amplified(x, self._predict(x))  # noqa: E731

@@ -16,10 +16,10 @@ from skssl.methods._teachers import follow, rising, teacher_of
 
 
 class DINO(ReadsAll, SSLTransformer):
-    """Distil without labels: agree with a slowly moving teacher on which soft class a row is.
+    """Self-distillation without labels: predict the teacher's soft class of another view.
 
-    The teacher's outputs are centred and sharpened, so that it neither prefers one class nor
-    finds all alike.
+    The teacher's weights are a moving average of the encoder's weights. Its outputs are centred and
+    sharpened, so that it neither prefers one class nor finds all classes equally likely.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ class DINO(ReadsAll, SSLTransformer):
     student_temperature : float, default=0.1
         Divides the student's outputs.
     teacher_temperature : float, default=0.04
-        Divides the teacher's, which are to be sharper.
+        Divides the teacher's outputs; lower, so that they are sharper.
     momentum : float, default=0.99
-        Share of itself that the teacher keeps a step; rises to 1.
+        Share of its weights that the teacher keeps per step; it rises to 1 during the fit.
 
     References
     ----------
@@ -84,7 +84,7 @@ class DINO(ReadsAll, SSLTransformer):
 
 
 class Head(nn.Module):
-    """Projection to the unit sphere, and cosines to prototypes there."""
+    """Projection to the unit sphere and cosine similarity to prototypes there."""
 
     _saved_as = "DINOHead"
 

@@ -18,29 +18,29 @@ FRAMES_TO_CLUSTER = 20_000
 
 
 class HiddenUnit(ReadsAudio, SSLTransformer):
-    """Tell the unit of hidden frames of a recording from what is heard around them (HuBERT).
+    """Predict the units of masked frames of a waveform from the frames around them (HuBERT).
 
-    Units are clusters of log-mel frames that k-means finds once, before training: rough
+    Units are clusters of log-mel frames that k-means finds once before training: roughly
     phones. Spans of frames are hidden from the encoder, which predicts their units.
 
     Parameters
     ----------
     n_units : int, default=50
-        Number of clusters; fewer where there are fewer different frames.
+        Number of clusters; fewer if there are fewer distinct frames.
     mask_prob : float, default=0.08
         Share of the frames at which a hidden span begins; spans may overlap.
     mask_length : int, default=10
-        Frames of a span, of 10 ms each.
+        Number of frames in a span; a frame is 10 ms.
     sampling_rate : int, default=16_000
-        Samples a second.
+        Samples per second.
     n_components : int, default=128
         Width of the embedding made by the default encoder.
     batch_size : "auto" or int, default=32
         Rows per step; all of them if there are fewer. A last ragged batch is left out.
     views : str or callable, default="auto"
-        ``"auto"`` leaves recordings as they are; other names are views of series, and a
-        callable maps scaled log-mel spectrograms (n, n_mels, n_frames) to altered ones. Units
-        are those of the recording as it was.
+        ``"auto"`` leaves waveforms unchanged; other names are views of series, and a callable
+        maps scaled log-mel spectrograms (n, n_mels, n_frames) to altered ones. Units are always
+        those of the unaltered waveform.
     encoder : "auto", torch.nn.Module or callable, default="auto"
         Reads scaled log-mel spectrograms. One of your own needs ``sequence(x, keep=None)``, as
         :class:`skssl.encoders.TemporalConvNet` has it.
@@ -79,7 +79,7 @@ class HiddenUnit(ReadsAudio, SSLTransformer):
 
     def _build(self, net, X):
         check_sequence(net.encoder, X, type(self).__name__)
-        net.student = net.encoder  # whose frames are read, whatever embeds whole recordings
+        net.student = net.encoder  # keeps its frames when net.encoder is wrapped
         frames = X.transpose(1, 2)[steps_of(X)].nan_to_num(0.0)
         frames = frames[torch.randperm(len(frames))[:FRAMES_TO_CLUSTER]].double().numpy()
         n_units = min(self.n_units, len(np.unique(frames, axis=0)))

@@ -15,28 +15,28 @@ from skssl.views import column_windows
 
 
 class ICL(ScoresRows, ReadsTables, SSLTransformer):
-    """Find each window of a row's columns by the rest of the row, among the row's windows.
+    """Find each window of a row's columns, given the rest of the row, among all its windows.
 
-    No row is compared with another, and the nets are not told where a window lies: what they
-    learn is how the columns of a normal row go together. A row whose windows are not found is
-    an outlier. The embedding is the mean over windows of what the encoder makes of the rest.
+    Rows are not compared with each other, and the nets do not know the position of a window: they
+    learn how the columns of a normal row go together. A row whose windows are not found is an
+    outlier. The embedding is the mean, over windows, of the encoder's output for the rest.
 
     Parameters
     ----------
     window : "auto" or int, default="auto"
-        Number of neighbouring columns in a window; a category counts as one for each of its
-        levels. ``"auto"`` is 2 below 40 columns, 10 up to 160, and all but 150 above.
+        Number of neighbouring columns in a window; a category counts as one column per
+        level. ``"auto"`` is 2 below 40 columns, 10 up to 160, and all but 150 above.
     n_windows : int, default=16
-        At most so many windows, evenly spaced, where there would be more.
+        Greatest number of windows; they are evenly spaced.
     temperature : float, default=0.01
-        Divides the similarities: the lower, the more similar windows weigh.
+        Divides the similarities: the lower, the more weight similar windows have.
     batch_size : "auto" or int, default=64
-        Rows per step, each of which comes once a window; all of them if there are fewer.
+        Rows per step, each of which is embedded once per window; all of them if there are fewer.
 
     Attributes
     ----------
     scorer_ : torch.nn.Module
-        Maps scaled rows to the embeddings of windows and rests that are compared.
+        Maps scaled rows to the embeddings of windows and rests, which the loss compares.
     offset_ : float
         ``decision_function`` is ``score_samples`` minus this.
 
@@ -83,7 +83,7 @@ class ICL(ScoresRows, ReadsTables, SSLTransformer):
 
 
 class MeanOverRests(nn.Module):
-    """Mean embedding of what windows leave of a row."""
+    """Mean embedding, over windows, of the rest of a row."""
 
     _saved_as = "MeanOverRests"
 
@@ -102,7 +102,7 @@ class MeanOverRests(nn.Module):
 
 
 class WindowsAndRests(nn.Module):
-    """What is compared: embeddings of windows and of rests, (n, m, 128) each."""
+    """Embeddings of windows and of rests, (n, m, 128) each, which the loss compares."""
 
     _saved_as = "WindowsAndRests"
 

@@ -26,25 +26,25 @@ CONTEXT = (0.85, 1.0), (1.0, 1.0)
 
 
 class IJEPA(ReadsImages, SSLTransformer):
-    """Predict what a teacher makes of some blocks of an image from the rest of it.
+    """Predict a teacher's tokens of some blocks of an image from the rest of the image.
 
-    Not the pixels of a block are predicted but the tokens of a slowly moving mean of the
-    encoder, which has seen the whole image. No views are needed.
+    The teacher's weights are a moving average of the encoder's weights, and it reads the whole
+    image. The predictor predicts the teacher's tokens, not pixels. No views are needed.
 
-    The tokens are compared less the mean, over the batch, of those at the same place, and their
-    features are scaled to unit variance. Those of [1], normalised one by one, let a small
-    encoder collapse: it says where a patch stands and nothing of the image.
+    Before they are compared, the mean over the batch of the tokens at the same position is
+    subtracted and features are scaled to unit variance. With the tokens of [1]_, normalised one by
+    one, a small encoder collapses: its tokens encode the position of a patch and nothing else.
 
     Parameters
     ----------
     n_targets : int, default=4
-        Number of blocks that are predicted, each by itself.
+        Number of blocks that are predicted, each separately.
     momentum : float, default=0.998
-        Share of itself that the teacher keeps a step; rises to 1.
+        Share of its weights that the teacher keeps per step; it rises to 1 during the fit.
     predictor_embed_dim : int, default=64
         Width of the predictor, a small transformer.
     predictor_depth : int, default=2
-        Number of its blocks.
+        Number of blocks of the predictor.
     n_components : int, default=128
         Width of the embedding made by the default encoder.
     batch_size : "auto" or int, default=128
@@ -90,7 +90,7 @@ class IJEPA(ReadsImages, SSLTransformer):
     def _build(self, net, X):
         width = check_patches(net.encoder, X, type(self).__name__)
         grid = grid_of(X.shape[2:], net.encoder.patch_size)
-        net.student = net.encoder  # whose tokens are read, whatever embeds whole images
+        net.student = net.encoder  # keeps its tokens when net.encoder is wrapped
         net.teacher = teacher_of(net.encoder)
         net.predictor = PatchPredictor(width, grid, self.predictor_embed_dim, self.predictor_depth)
         net.head = nn.Linear(self.predictor_embed_dim, width)

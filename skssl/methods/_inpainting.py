@@ -16,20 +16,21 @@ from skssl.views import erase
 
 
 class Inpainting(ReconstructionMixin, ReadsImages, SSLTransformer):
-    """Reconstruct what a block hides of each image, from the embedding of the rest.
+    """Reconstruct a masked block of each image from the embedding of the rest.
 
-    The block has a random place and shape. ``reconstruct`` hides the middle of each image,
+    The block has a random position and shape. ``reconstruct`` masks the middle of each image,
     where ``decoder_.hidden``, of shape (height, width), is True, and returns the images with
-    what the rest of them predicts there. The adversarial loss of [1]_, which makes sharper
-    pictures, is left out: nothing is added here that only pictures need.
+    the prediction there. The adversarial loss of [1]_ is left out: it makes pictures sharper but
+    does not serve the embedding.
 
     Parameters
     ----------
     mask_ratio : float, default=0.25
-        Share of an image's area that the block hides, by setting it to the mean of all images.
+        Share of an image's area that the block covers. Its pixels are set to the mean of all
+        images.
     views : "auto" or callable, default="auto"
-        ``"auto"`` hides a block. A callable maps a batch of scaled images (n, channels, height,
-        width) to one with pixels altered, or to a list of such; these pixels are predicted.
+        ``"auto"`` masks a block. A callable maps a batch of scaled images (n, channels, height,
+        width) to a batch with altered pixels, or to a list of them; these pixels are predicted.
 
     Attributes
     ----------
@@ -76,7 +77,7 @@ class Inpainting(ReconstructionMixin, ReadsImages, SSLTransformer):
 
 
 class Inpainter(Decoder):
-    """A decoder that knows which block to hide of images that are shown to a user."""
+    """A decoder that keeps the block which ``reconstruct`` masks."""
 
     _saved_as = "Inpainter"
     hidden: Tensor

@@ -14,25 +14,25 @@ from skssl.encoders import MLP, width_of
 from skssl.views import original
 from skssl.views._tiles import distant_permutations, random_tiles, standardized
 
-ORDERS = 4  # of each image a step: they share the embeddings of its tiles, nearly all the cost
+ORDERS = 4  # per image and step: they share its tiles' embeddings, nearly all of the cost
 
 
 class Jigsaw(ReadsImages, SSLTransformer):
-    """Tell in which order the tiles of an image were laid.
+    """Predict the permutation of the shuffled tiles of an image.
 
-    Each tile is standardised and embedded on its own; a head reads all embeddings, in the order
-    laid, and tells the permutation. ``transform`` embeds whole images, standardised like tiles,
-    so that batch normalisation meets what it knows from training.
+    Each tile is standardised and embedded separately; a head reads the embeddings in shuffled order
+    and predicts the permutation. ``transform`` embeds whole images, standardised like tiles, so
+    that batch normalisation sees the statistics of training.
 
     Parameters
     ----------
     n_tiles : "auto" or int, default="auto"
-        Tiles along each side; ``"auto"`` is 3 for images of at least 18 pixels, else 2.
+        Number of tiles along each side; ``"auto"`` is 3 for images of at least 18 pixels, else 2.
     n_permutations : int, default=100
-        Number of orders to choose from, each far from all others; at most all there are.
+        Number of permutations to choose from, far from each other; at most all that exist.
     gap : float, default=0.15
-        Share of a tile's side that is left out, at random, between it and the next: edges that
-        fit would give the order away. Tiles stay at least 4 pixels wide.
+        Share of a tile's side that is left out, at random, between neighbouring tiles: matching
+        edges would reveal the permutation. Tiles are at least 4 pixels wide.
 
     References
     ----------
@@ -75,7 +75,7 @@ class Jigsaw(ReadsImages, SSLTransformer):
         net.encoder = nn.Sequential(Standardized(), net.encoder)
 
     def _loss(self, net, x):
-        """The cross-entropy of telling the order, section 3 of [1], over all views."""
+        """The cross-entropy of the permutation, section 3 of [1], over all views."""
         views = net.views(x)
         return sum(self._puzzles(net, view) for view in views) / len(views)
 
@@ -88,7 +88,7 @@ class Jigsaw(ReadsImages, SSLTransformer):
 
 
 class Standardized(nn.Module):
-    """Each image on its own, standardised as tiles are."""
+    """An encoder of images that are standardised one by one, as tiles are."""
 
     _saved_as = "Standardized"
 

@@ -11,18 +11,18 @@ from skssl.methods._projections import projections
 
 
 class LeJEPA(ReadsAll, SSLTransformer):
-    """Views predict their common centre, while all embeddings are kept normally distributed.
+    """Views predict their common mean, and all embeddings are kept normally distributed.
 
-    One weight, and no teacher, queue, predictor or stopped gradient.
+    It has one weight to set, and needs no teacher, queue, predictor or stopped gradient.
 
     Parameters
     ----------
     lambd : float, default=0.05
-        Weight of being normal; the prediction has the rest.
+        Weight of the normality term; the prediction error has weight ``1 - lambd``.
     n_slices : int, default=256
-        Random directions along which normality is tested, drawn anew each step.
+        Number of random directions along which normality is tested; new ones at every step.
     projection_dim : int, default=64
-        Width of the projections that are to be normal.
+        Width of the projections that the loss keeps normal.
 
     References
     ----------

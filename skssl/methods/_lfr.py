@@ -15,22 +15,22 @@ from skssl.encoders import encode, width_of
 from skssl.losses import barlow_twins
 from skssl.views import original
 
-POOL = 10  # so many random networks are drawn for each that is kept
+POOL = 10  # random networks drawn for each one that is kept
 
 
 class LFR(ReadsAll, SSLTransformer):
-    """Learn from randomness: predict what several random networks make of a row.
+    """Learn from randomness: predict the outputs of several random networks for a row.
 
-    The networks have the architecture of the encoder and weights that are never trained;
-    those whose outputs differ most are picked out of ten times as many. No row is altered,
-    so nothing has to be known about which alterations leave its meaning alone.
+    The networks have the architecture of the encoder, and their weights are never trained; those
+    whose outputs differ most are chosen from ten times as many. Rows are not altered, so you need
+    not know which alterations would keep their meaning.
 
     Parameters
     ----------
     n_projectors : int, default=6
-        Number of random networks. Each costs a pass of the encoder, without gradients, a step.
+        Number of random networks. Each costs a forward pass of the encoder per step.
     lambd : float, default=0.01
-        Weight of telling the rows of a batch apart beside that of predicting each well.
+        Weight of telling the rows of a batch apart; predicting each row has weight 1.
 
     References
     ----------
@@ -54,7 +54,7 @@ class LFR(ReadsAll, SSLTransformer):
         "table",
         "image",
         "series",
-    )  # of clips every frame would be read, by every network
+    )  # no clips: every network would read every frame
     _constants = {"projectors": "random networks, which the paper never trains"}
     _parameter_constraints = {
         "n_projectors": [Interval(Integral, 1, None, closed="left")],
@@ -74,14 +74,14 @@ class LFR(ReadsAll, SSLTransformer):
         net.predictors = nn.ModuleList(nn.Linear(width, width) for _ in chosen)
 
     def _loss(self, net, x):
-        """The batch-wise Barlow Twins loss of [1]: rows in the place of features."""
+        """The batch-wise Barlow Twins loss of [1]: rows take the place of features."""
         loss = 0.0
         targets = [projector(x).T for projector in net.projectors]
         embeddings = encode(net.encoder, net.views(x))
         for z in embeddings:
             for predictor, target in zip(net.predictors, targets, strict=True):
                 predicted = predictor(z).T
-                with _ranks.apart():  # rows of others are no features of these
+                with _ranks.apart():  # the features here are the rows of this rank only
                     loss = loss + barlow_twins(predicted, target, self.lambd)
         return loss / (len(embeddings) * len(targets) * len(x))
 
@@ -89,7 +89,7 @@ class LFR(ReadsAll, SSLTransformer):
 def _random_copy(encoder: nn.Module, seed: int) -> nn.Module:
     """Return a frozen copy of the encoder with the entries of every weight shuffled.
 
-    Shuffled random weights are random weights of the same scale, whatever the module is.
+    Shuffled random weights are random weights of the same scale, for any module.
     """
     generator = torch.Generator().manual_seed(seed)
     twin = copy.deepcopy(encoder).requires_grad_(False)
@@ -100,7 +100,7 @@ def _random_copy(encoder: nn.Module, seed: int) -> nn.Module:
 
 
 def _outlook(z: Tensor) -> Tensor:
-    """Return how similar a network finds any two rows, as one unit vector."""
+    """Return the similarities of all pairs of rows in a network's output, as a unit vector."""
     z = F.normalize(z.double(), dim=1)
     return F.normalize((z @ z.T).flatten(), dim=0)
 
@@ -108,7 +108,7 @@ def _outlook(z: Tensor) -> Tensor:
 def most_diverse(kernel: Tensor, k: int) -> list[int]:
     """Choose k items whose similarity matrix has a large determinant, greedily.
 
-    This is the most likely set of size k under a determinantal point process, nearly.
+    The result is close to the most likely set of size k of a determinantal point process.
     """
     chosen: list[int] = []
     for _ in range(k):

@@ -17,28 +17,27 @@ from skssl.views import original
 
 
 class MaskedAutoencoder(ReconstructionMixin, ReadsImages, SSLTransformer):
-    """Predict the pixels of hidden patches from the few patches that the encoder sees.
+    """Predict the pixels of masked patches from the few visible ones.
 
-    The encoder is a vision transformer that never reads what is hidden, which makes a step
-    cheap; a small decoder puts a mask token in its place. The embedding is better where it is
-    fine-tuned than frozen under a linear model.
+    The encoder is a vision transformer that reads the visible patches only, which makes a step
+    cheap; a small decoder adds mask tokens. The embedding is better fine-tuned than frozen under
+    a linear model.
 
-    ``reconstruct`` hides one random choice of patches, the same of every image, and returns
-    the images with those patches as predicted from the others; ``decoder_.hidden``, of shape
-    (height, width), is True there.
+    ``reconstruct`` masks one random choice of patches, the same in every image, and returns the
+    images with the predictions there; ``decoder_.hidden``, of shape (height, width), is True
+    there.
 
     Parameters
     ----------
     mask_ratio : float, default=0.75
-        Share of the patches that are hidden; at least one is, and at least one is not.
+        Share of the patches that are masked: at least one patch, and not all.
     norm_pix_loss : bool, default=True
-        Whether the pixels of each patch are standardised before they are predicted. What
-        ``reconstruct`` shows are then predictions of plain pixels from the same decoder, which
-        train nothing but their own last layer.
+        Whether to predict the standardised pixels of each patch. ``reconstruct`` then shows
+        predictions of plain pixels by a last layer of its own, which does not train the rest.
     decoder_embed_dim : int, default=64
         Width of the decoder.
     decoder_depth : int, default=2
-        Number of its blocks.
+        Number of blocks of the decoder.
     n_components : int, default=128
         Width of the embedding made by the default encoder.
     batch_size : "auto" or int, default=128
@@ -50,7 +49,7 @@ class MaskedAutoencoder(ReconstructionMixin, ReadsImages, SSLTransformer):
     Attributes
     ----------
     decoder_ : torch.nn.Module
-        Predicts hidden patches from the tokens of the others.
+        Predicts masked patches from the tokens of the visible ones.
 
     References
     ----------
@@ -88,7 +87,7 @@ class MaskedAutoencoder(ReconstructionMixin, ReadsImages, SSLTransformer):
     def _build(self, net, X):
         width = check_patches(net.encoder, X, type(self).__name__)
         patch_size, dim = net.encoder.patch_size, self.decoder_embed_dim
-        net.student = net.encoder  # whose tokens are read, whatever embeds whole images
+        net.student = net.encoder  # keeps its tokens when net.encoder is wrapped
         net.decoder = PatchDecoder(width, X, patch_size, dim, self.decoder_depth, self.mask_ratio)
         net.head = nn.Linear(dim, net.decoder.pixels.out_features)
 

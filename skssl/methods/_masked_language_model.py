@@ -14,18 +14,18 @@ from skssl.views import mask_tokens, random_chunk
 
 
 class MaskedLanguageModel(FillsMasks, ReadsTokens, SSLTransformer):
-    """Fill in the blanks: predict masked words from those before and behind them (BERT).
+    """Predict masked tokens from the tokens before and after them (BERT).
 
     Reads texts, or arrays of token ids: any sequence of symbols. The embedding of a document is
-    the mean of its tokens', which ``pooling=None`` returns one by one.
+    the mean of its tokens' embeddings, which ``pooling=None`` returns one by one.
 
     Parameters
     ----------
     mask_ratio : float, default=0.15
-        Share of the tokens that are predicted. Of these 80 % are masked, 10 % replaced at
-        random and 10 % left as they are.
+        Share of the tokens that are predicted. Of these, 80 % are masked, 10 % replaced at
+        random and 10 % unchanged.
     chunk_length : int, default=128
-        Train on random runs of so many tokens, if documents are longer.
+        Number of tokens in the random runs that longer documents are trained on.
     n_components : int, default=128
         Width of the embedding made by the default encoder.
     batch_size : "auto" or int, default=32
@@ -34,7 +34,7 @@ class MaskedLanguageModel(FillsMasks, ReadsTokens, SSLTransformer):
     Attributes
     ----------
     decoder_ : torch.nn.Module
-        Predicts the token from the vector at a place.
+        Predicts the token at a place from the embedding there.
 
     References
     ----------
@@ -68,7 +68,7 @@ class MaskedLanguageModel(FillsMasks, ReadsTokens, SSLTransformer):
 
     def _build(self, net, X):
         width, n_tokens = token_width(net.encoder, X, type(self).__name__), net.columns.size
-        net.reader = net.encoder  # whose tokens are read, whatever embeds whole documents
+        net.reader = net.encoder  # keeps its tokens when net.encoder is wrapped
         is_tied = vectors_of(net.reader, n_tokens, width) is not None
         net.decoder = VocabularyHead(width, n_tokens, is_tied)
 

@@ -13,14 +13,14 @@ from skssl.views import original
 
 
 class MaskedSeries(ReadsSeries, SSLTransformer):
-    """Predict hidden patches of a series from the others: PatchTST's pretraining.
+    """Predict masked patches of a series from the others: the pretraining of PatchTST.
 
-    Series are standardised one by one, so that shapes are predicted rather than levels.
+    Series are standardised one by one, so that shapes are predicted instead of levels.
 
     Parameters
     ----------
     mask_ratio : float, default=0.4
-        Share of the patches that are hidden; at least one is, and at least one is not.
+        Share of the patches that are masked: at least one patch, and not all.
     n_components : int, default=128
         Width of the embedding made by the default encoder.
     batch_size : "auto" or int, default=64
@@ -55,7 +55,7 @@ class MaskedSeries(ReadsSeries, SSLTransformer):
 
     def _build(self, net, X):
         width, n_numbers = check_series_patches(net.encoder, X, type(self).__name__)
-        net.student = net.encoder  # whose tokens are read, whatever embeds whole series
+        net.student = net.encoder  # keeps its tokens when net.encoder is wrapped
         net.head = nn.Linear(width, n_numbers)
 
     def _loss(self, net, x):

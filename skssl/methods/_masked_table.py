@@ -1,4 +1,4 @@
-"""Masked cells, read by a transformer."""
+"""Masked cells of tables, predicted by a transformer."""
 
 from functools import partial
 from numbers import Real
@@ -14,27 +14,27 @@ from skssl.views import altered, mask_cells
 
 
 class MaskedTable(ReconstructionMixin, ReadsTables, SSLTransformer):
-    """Fill masked cells from the other cells of their row.
+    """Predict masked cells from the other cells of their row.
 
-    The encoder is a transformer whose tokens are the cells; a masked cell shows a learned
-    mask token, and so does a missing one, which makes ``impute`` the very task it was
-    trained for. Numbers are predicted by squared error, categories by cross-entropy.
+    The encoder is a transformer whose tokens are the cells. Masked and missing cells have the
+    same learned mask token, so ``impute`` is the task it was trained for. Numbers are predicted
+    by squared error, categories by cross-entropy.
 
     Parameters
     ----------
     p : float, default=0.4
         Probability that a cell is masked.
     target : {"values", "bins"}, default="values"
-        What to predict of a number: itself, or the index of its quantile bin.
+        Prediction target of a number: its value, or the index of its quantile bin.
     encoder : "ft_transformer", "auto", torch.nn.Module or callable, default="ft_transformer"
-        ``"ft_transformer"`` has a mask token; others read 0 where a number is masked. Its
-        cost grows with the square of the number of columns: beyond about 100 of them take
-        ``"auto"``, a fully connected net.
+        ``"ft_transformer"`` has a mask token; other encoders read 0 in place of a masked number.
+        Its cost grows with the square of the number of columns: with more than about 100
+        columns use ``"auto"``, a fully connected net.
 
     Attributes
     ----------
     decoder_ : torch.nn.Module
-        Maps the embedding to a prediction of every cell.
+        Maps the embedding to predictions of all cells.
 
     References
     ----------
@@ -69,7 +69,7 @@ class MaskedTable(ReconstructionMixin, ReadsTables, SSLTransformer):
         net.target, net.predict, net.decoder = cell_heads(width, X, net.columns, self.target)
 
     def _loss(self, net, x):
-        """The error of masked cells, whose tokens are replaced as in [2], by type of column."""
+        """The error of masked cells by type of column; their tokens are replaced as in [2]."""
         views, target = net.views(x), net.target(x)
         errors = [
             cell_error(net.predict(z), target, net.columns, altered(x, view).float())

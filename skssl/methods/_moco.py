@@ -15,18 +15,19 @@ from skssl.methods._teachers import Queue, follow, rising, teacher_of
 
 
 class MoCo(ReadsAll, SSLTransformer):
-    """Contrast each view with a queue of past rows, as a slowly moving teacher sees them.
+    """Contrast each view with a queue of a teacher's embeddings of past rows.
 
-    The queue makes negatives many whatever the batch size.
+    The teacher's weights are a moving average of the encoder's weights. The queue gives many
+    negatives at any batch size.
 
     Parameters
     ----------
     temperature : float, default=0.2
         Divides the similarities.
     queue_size : int, default=32768
-        Past rows to contrast with; at most half of the rows of X.
+        Number of past rows to contrast with; at most half of the rows of X.
     momentum : float, default=0.99
-        Share of itself that the teacher keeps a step; rises to 1.
+        Share of its weights that the teacher keeps per step; it rises to 1 during the fit.
     projection_dim : int, default=128
         Width of the projections that the loss compares.
 
@@ -69,7 +70,7 @@ class MoCo(ReadsAll, SSLTransformer):
         net.queue = Queue(max(1, min(self.queue_size, net.n_rows // 2)), self.projection_dim)
 
     def _loss(self, net, x):
-        """Algorithm 1 of [1], for each of the first two views as the key of all others."""
+        """Algorithm 1 of [1]; each of the first two views is the key of all other views."""
         if net.training:
             follow(net.teacher, net.student, rising(self.momentum, net.progress))
         views = net.views(x)

@@ -1,4 +1,4 @@
-"""Several methods on one encoder."""
+"""Several methods that train one encoder."""
 
 import copy
 import math
@@ -22,21 +22,21 @@ from skssl.views import Views
 class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
     """Train one encoder on the weighted sum of several methods' losses.
 
-    Each method keeps its own heads. Views that several methods alter in the same way are
-    made and encoded once a step. On tables, predicting swapped cells and contrasting rows
-    together is better than either.
+    Each method has its own heads. Views that several methods share are made and encoded once per
+    step. On tables, predicting swapped cells and contrasting rows together is better than either
+    alone.
 
     Parameters
     ----------
     tasks : list of (str, transformer, float), default=None
-        Name, method and weight of each task. What methods share (encoder, epochs, batch
-        size, views, device, seed ...) is set here, not on them. None is
+        Name, method and weight of each task. Shared parameters (encoder, epochs, batch size,
+        views, device, seed ...) are set here, not on the tasks. None is
         ``[("vime", VIME(p=0.3), 1.0), ("scarf", SCARF(corruption=0.3, temperature=0.2), 0.2)]``.
 
     Attributes
     ----------
     decoder_ : torch.nn.Module
-        The decoder of the first task that reconstructs; only if there is one.
+        The decoder of the first task that has one; absent if none has.
 
     Examples
     --------
@@ -99,7 +99,7 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
             task._build(space, X)
             scales = getattr(space, "lr_scale", {})
             net.lr_scale.update({f"tasks.{name}.{part}": s for part, s in scales.items()})
-            if space.encoder is net.encoder:  # not so if the task reads other layers of it
+            if space.encoder is net.encoder:  # false if the task reads other layers of the encoder
                 del space.encoder
                 space.encoder = net.shared
                 reconstructs = isinstance(task, ReconstructionMixin) and hasattr(space, "decoder")
@@ -110,7 +110,7 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
     def _loss(self, net, x, *raw):
         """The weighted sum of the tasks' losses."""
         spaces = [space for space in net.tasks.values() if space.encoder is net.shared]
-        encoder = net.shared.function  # of which some tasks ask steps, no row as a whole
+        encoder = net.shared.function  # some tasks need its steps, not its pooled output
         whole = [space for space in spaces if getattr(space, "student", None) is not encoder]
         net.shared.encode([view for space in whole for view in space.views(x)])
         loss = 0.0
@@ -123,7 +123,7 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
         return loss
 
     def _reconstructs(self) -> bool:
-        if hasattr(self, "encoder_"):  # a task that reads all layers leaves no decoder_
+        if hasattr(self, "encoder_"):  # tasks that read all layers leave no decoder_
             return hasattr(self, "decoder_")
         parts = (part for task in self._tasks() if isinstance(task, tuple | list) for part in task)
         return any(isinstance(part, ReconstructionMixin) for part in parts)
@@ -132,7 +132,7 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
     def _named_tasks(self) -> list[tuple[str, Any]]:
         try:
             return [(name, task) for name, task, _ in self.tasks or []]
-        except (TypeError, ValueError):  # not a list of tasks: fit will say so
+        except (TypeError, ValueError):  # not a list of tasks: fit raises
             return []
 
     @_named_tasks.setter
@@ -142,11 +142,11 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
         ]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, those of the tasks as ``name__parameter``."""
+        """Return all parameters; those of a task as ``name__parameter``."""
         return self._get_params("_named_tasks", deep=deep)
 
     def set_params(self, **params: Any) -> "MultiTask":
-        """Set parameters; ``name=method`` replaces a task, ``name__parameter`` sets one of it."""
+        """Set parameters; ``name=method`` replaces a task, ``name__parameter`` one of its own."""
         self._set_params("_named_tasks", **params)
         return self
 

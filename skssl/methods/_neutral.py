@@ -12,29 +12,30 @@ from skssl.base._transformer import SSLTransformer
 from skssl.encoders import front_and_body
 from skssl.losses import deterministic_contrast
 
-HIDDEN = 64  # units of the net that makes a mask
+HIDDEN = 64  # units of each mask's net
 
 
 class NeuTraL(ScoresRows, ReadsTables, SSLTransformer):
-    """Learn transformations of rows that leave them recognisable and differ from each other.
+    """Learn transformations that keep rows recognisable and differ from each other.
 
-    Each transformation multiplies the columns by a mask between 0 and 1, which a net of its own
-    makes of the row. The encoder must find a transformed row more like the row itself than like
-    its other transformations. What was learnt on normal rows fails on outliers.
+    Each transformation multiplies the columns by a mask between 0 and 1, the output of a net of its
+    own for the row. In the embedding, a transformed row must be more similar to the row itself than
+    to its other transformations. This is learned on normal rows and fails on outliers.
 
     Parameters
     ----------
     n_transformations : int, default=11
-        Number of transformations; each is one more row to embed.
+        Number of transformations; each costs one more embedding per row.
     temperature : float, default=0.1
-        Divides the similarities: the lower, the more similar transformations weigh.
+        Divides the similarities: the lower, the more weight similar transformations have.
     batch_size : "auto" or int, default=64
-        Rows per step, each of which comes once a transformation; all of them if there are fewer.
+        Rows per step, each of which is embedded once per transformation; all of them if there
+        are fewer.
 
     Attributes
     ----------
     scorer_ : torch.nn.Module
-        Maps scaled rows to the embeddings of each row and its transformations.
+        Maps scaled rows to the embeddings of each row and of its transformations.
     offset_ : float
         ``decision_function`` is ``score_samples`` minus this.
 
@@ -74,7 +75,7 @@ class NeuTraL(ScoresRows, ReadsTables, SSLTransformer):
 
 
 class Masks(nn.Module):
-    """Rows multiplied by learned masks, (n, d) -> (n, k, d); a net without biases makes each."""
+    """Multiply rows by learned masks, (n, d) -> (n, k, d); each mask is a net without biases."""
 
     _saved_as = "Masks"
 
@@ -89,7 +90,7 @@ class Masks(nn.Module):
 
 
 class Transformed(nn.Module):
-    """Embeddings that are compared: of each row, then of its transformations, (n, 1 + k, width)."""
+    """Embeddings of each row, then of its transformations, (n, 1 + k, width)."""
 
     _saved_as = "Transformed"
 

@@ -1,4 +1,4 @@
-"""Predicting the next frame of a clip."""
+"""Next-frame prediction."""
 
 from numbers import Integral, Real
 from typing import Any
@@ -17,33 +17,33 @@ from skssl.views import original, random_run
 
 
 class NextFrame(ReadsVideo, SSLTransformer):
-    """Predict the next frame of a clip from the few before it.
+    """Predict the next frame of a clip from the few frames before it.
 
-    A U-shaped net predicts by how much the next frame differs from the last; the embedding is
-    what lies at its bottom, pooled over all runs of ``context`` frames.
+    A U-net predicts the difference between the next frame and the last one; the embedding is its
+    innermost feature map, pooled over all runs of ``context`` frames.
 
     Parameters
     ----------
     context : int, default=4
-        Frames that a prediction is made from.
+        Number of frames that a prediction is based on.
     lambda_gdl : float, default=0.1
-        Weight of the differences of edges [1]_ beside the squared error.
+        Weight of the gradient difference loss [1]_; the squared error has weight 1.
     alpha : float, default=1.0
-        Power of these differences, at least 1.
+        Exponent of the gradient differences, at least 1.
     batch_size : "auto" or int, default=32
-        Clips per step; of each, one random run is read.
+        Clips per step; one random run of each is read.
     views : "auto" or callable, default="auto"
-        ``"auto"`` leaves clips as they are. A callable maps a batch of scaled clips (n, time,
+        ``"auto"`` leaves clips unchanged. A callable maps a batch of scaled clips (n, time,
         channels, height, width) to an altered one, such as ``skssl.views.Alike(flip)``.
     encoder : "auto", "resnet18", torch.nn.Module or callable, default="auto"
-        An encoder of images that reads the frames of a run as channels. A module of your own
-        needs ``maps(x)``: its feature maps of runs (n, context, channels, height, width), the
+        An image encoder that reads the frames of a run as channels. A module of your own needs
+        ``maps(x)``: its feature maps of runs (n, context, channels, height, width), the
         largest first.
 
     Attributes
     ----------
     decoder_ : torch.nn.Module
-        From a scaled run of frames and the encoder's maps of it to the next frame.
+        Maps a scaled run of frames and its feature maps to the next frame.
 
     References
     ----------
@@ -80,7 +80,7 @@ class NextFrame(ReadsVideo, SSLTransformer):
         net.decoder = FramePredictor(maps_of(net.encoder, run), run)
 
     def _loss(self, net, x):
-        """Equation 8 of [1] without its adversary: squared errors, and those of edges."""
+        """Equation 8 of [1] without the adversary: squared error plus gradient differences."""
         loss, views = 0.0, net.views(x)
         for view in views:
             run, target = random_run(view, self.context + 1).split([self.context, 1], 1)
@@ -95,14 +95,15 @@ class NextFrame(ReadsVideo, SSLTransformer):
         Parameters
         ----------
         X : array-like of shape (n_samples, time, height, width[, channels])
-            Clips laid out as in ``fit``, of at least ``context`` frames.
+            Clips of at least ``context`` frames, laid out as in ``fit``.
         n_frames : int, default=1
-            How many frames to predict, each from those before it, predicted ones included.
+            Number of frames to predict, each from the frames before it, including predicted
+            ones.
 
         Returns
         -------
         frames : ndarray of shape (n_samples, n_frames, height, width[, channels])
-            In the units, the layout and the dtype of X; of integers other than bytes, float32.
+            In the units, layout and dtype of X; float32 for integers other than bytes.
         """
         check_is_fitted(self)
         x = self._read(X)

@@ -13,13 +13,12 @@ from skssl.views import original
 
 
 class NextStep(ReadsSeries, SSLTransformer):
-    """Predict the values that follow each place of a series from all before it.
+    """Predict the values that follow each place of a series from all values before it.
 
     Parameters
     ----------
     horizon : int, default=8
-        Number of following steps that are predicted, in all channels; at most half of a
-        series.
+        Number of following steps to predict, in all channels; at most half of a series.
     batch_size : "auto" or int, default=64
         Rows per step; all of them if there are fewer. A last ragged batch is left out.
     encoder : "auto", "gru", torch.nn.Module or callable, default="auto"
@@ -51,12 +50,12 @@ class NextStep(ReadsSeries, SSLTransformer):
 
     def _build(self, net, X):
         _, n_components, _ = check_causal(net.encoder, X, type(self).__name__)
-        net.student = net.encoder  # whose states are read, whatever embeds whole series
+        net.student = net.encoder  # keeps its states when net.encoder is wrapped
         net.horizon = max(1, min(self.horizon, X.shape[2] // 2))
         net.predictor = nn.Linear(n_components, X.shape[1] * net.horizon)
 
     def _loss(self, net, x):
-        """The mean squared error of all values that there are, over all views."""
+        """The mean squared error of all known values, over all views."""
         views = net.views(x)
         return sum(self._error(net, view) for view in views) / len(views)
 

@@ -14,20 +14,20 @@ from skssl.base._transformer import SSLTransformer
 from skssl.encoders._tokens import VocabularyHead, token_width, vectors_of
 from skssl.views import random_chunk
 
-SCORES_AT_ONCE = 2**22  # a step predicts no more tokens than make so many scores
+SCORES_AT_ONCE = 2**22  # per step, which bounds the number of predicted tokens
 
 
 class NextToken(ContinuesTokens, ReadsTokens, SSLTransformer):
-    """Predict each token from those before it (GPT), and go on with a text: ``generate``.
+    """Predict each token from the tokens before it (GPT); ``generate`` continues a text.
 
     Reads texts, or arrays of token ids: any sequence of symbols. The embedding of a document is
-    the mean of its tokens', each of which knows what came before it.
+    the mean of its tokens' embeddings, each of which encodes the tokens before it.
 
     Parameters
     ----------
     chunk_length : int, default=128
-        Train on random runs of so many tokens, if documents are longer; ``generate`` looks back
-        as far.
+        Number of tokens in the random runs that longer documents are trained on, and that
+        ``generate`` looks back.
     encoder : "causal", "auto", torch.nn.Module or callable, default="auto"
         ``"auto"`` is ``"causal"``, a transformer. Another one needs ``sequence(x)``, which maps
         tokens (n, length) to (n, length, width), and must not look ahead.
@@ -39,12 +39,12 @@ class NextToken(ContinuesTokens, ReadsTokens, SSLTransformer):
     Attributes
     ----------
     decoder_ : torch.nn.Module
-        Predicts the next token from the vector at a place.
+        Predicts the next token from the embedding at a place.
 
     Notes
     -----
-    With a large vocabulary a step predicts a random part of the tokens, about 500, since
-    the scores of 8000 words at each of 4000 places would take most of the time.
+    With a large vocabulary a step predicts a random part of the tokens, about 500, because the
+    scores of 8000 words at each of 4000 places would take most of the time.
 
     References
     ----------
@@ -75,9 +75,9 @@ class NextToken(ContinuesTokens, ReadsTokens, SSLTransformer):
 
     def _build(self, net, X):
         width, n_tokens = token_width(net.encoder, X, type(self).__name__), net.columns.size
-        # An empty row, where all is padding, would see its only token.
+        # An empty row, all padding, would see its only token.
         _check_causal(net.encoder, X[(X != PAD).sum(1).argsort(descending=True)[:2]])
-        net.reader = net.encoder  # whose tokens are read, whatever embeds whole documents
+        net.reader = net.encoder  # keeps its tokens when net.encoder is wrapped
         is_tied = vectors_of(net.reader, n_tokens, width) is not None
         net.decoder = VocabularyHead(width, n_tokens, is_tied)
 
@@ -88,7 +88,7 @@ class NextToken(ContinuesTokens, ReadsTokens, SSLTransformer):
 
     def _error(self, net, x):
         n_tokens = net.columns.size
-        before = F.pad(x[:, :-1], (1, 0), value=MASK)  # the mask is where every sequence begins
+        before = F.pad(x[:, :-1], (1, 0), value=MASK)  # every sequence begins with the mask token
         known = ((x != PAD) & (x != UNKNOWN)).flatten().nonzero()[:, 0]
         some = known[torch.randperm(len(known))[: max(1, SCORES_AT_ONCE // n_tokens)]]
         h = net.reader.sequence(before).flatten(0, 1)[some]

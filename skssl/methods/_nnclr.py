@@ -18,14 +18,14 @@ from skssl.methods._teachers import Queue
 class NNCLR(ReadsAll, SSLTransformer):
     """Contrast each view with its nearest neighbour in a queue of past rows.
 
-    Neighbours are positives that no alteration of the row itself could make.
+    A neighbour is a positive that no alteration of the row itself could produce.
 
     Parameters
     ----------
     temperature : float, default=0.1
         Divides the similarities.
     queue_size : int, default=32768
-        Past rows among which neighbours are looked for; at most half of the rows of X.
+        Number of past rows among which neighbours are searched; at most half of the rows of X.
     projection_dim : int, default=256
         Width of the projections that the loss compares.
 

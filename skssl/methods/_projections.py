@@ -1,4 +1,4 @@
-"""Functions of methods that compare projections of a row's views."""
+"""Helpers of methods that compare the projections of a row's views."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
@@ -16,14 +16,14 @@ def projections(net: Net, views: Sequence[Tensor]) -> Tensor:
     Parameters
     ----------
     net : Net
-        With an ``encoder`` and a ``projector``.
+        Has an ``encoder`` and a ``projector``.
     views : list of Tensor of shape (n, ...)
         Altered batches, as ``net.views`` returns them.
 
     Returns
     -------
     projections : Tensor of shape (n_views * n, width)
-        ``projections.split(n)`` has one part for each view.
+        ``projections.split(n)`` has one part per view.
     """
     return net.projector(torch.cat(encode(net.encoder, views)))
 
@@ -48,9 +48,9 @@ def mean_over_pairs(loss: Callable[[Tensor, Tensor], Tensor], views: Sequence[Te
 
 
 def targets_and_views(n_views: int) -> list[tuple[int, int]]:
-    """Return (target, view) for each of the first two views and each other view.
+    """Return the pairs (target, view) of each of the first two views and each other view.
 
-    The first two are the large crops where there are small ones as well: what a teacher sees.
+    If there are large and small crops, the first two views are large: those that a teacher sees.
 
     Parameters
     ----------

@@ -15,18 +15,18 @@ from skssl.views import original
 
 
 class RotationPrediction(ReadsImages, SSLTransformer):
-    """Tell which of the four quarter turns an image was given (RotNet).
+    """Predict which of the four quarter turns an image was rotated by (RotNet).
 
-    Whoever can tell has found out what is in the image and which way up it stands. Of use for
-    square images that have an upright position; of none for cells or satellites.
+    Predicting it requires recognising the object and its orientation. Useful for square images that
+    have an upright position, useless for cells or satellite images.
 
     Parameters
     ----------
     layer : "last", "middle" or int, default="last"
         Layer of the encoder that is the embedding; negative numbers count from the last, -1.
-        The last layers of deep nets know of turns and of little else [1]_: try ``"middle"``
-        with those. Other layers than the last have widths of their own, whatever
-        ``n_components`` is. An encoder without ``layers(x)`` has its output only.
+        The last layers of deep nets encode rotations and little else [1]_: try ``"middle"``
+        for them. Layers other than the last have their own width, independent of
+        ``n_components``. An encoder without ``layers(x)`` has only its output.
 
     References
     ----------
@@ -95,7 +95,7 @@ def _n_layers(encoder: nn.Module, x: Tensor) -> int:
 
 
 def _index(layer: Any, n_layers: int) -> int:
-    """Return the index of the layer asked for."""
+    """Return the index of the requested layer."""
     if layer == "middle":
         return n_layers // 2
     if not -n_layers <= layer < n_layers:

@@ -14,17 +14,17 @@ from skssl.views import original, swap_cells
 
 
 class SCARF(ReadsTables, SSLTransformer):
-    """Contrast each row with a copy of it in which random cells come from other rows.
+    """Contrast each row with a copy in which random cells come from other rows.
 
-    Row and corrupted row must recognise each other among all rows of the batch, so the
-    encoder learns which cells go together. Made for tables.
+    A row must recognise its corrupted copy among those of all rows of the batch, so the encoder
+    learns which cells go together. Made for tables.
 
     Parameters
     ----------
     corruption : float, default=0.6
         Probability that a cell of the copy is replaced by a draw from its column.
     temperature : float, default=1.0
-        Divides the similarities: the lower, the more the loss dwells on similar rows.
+        Divides the similarities: the lower, the more weight similar rows have.
 
     References
     ----------

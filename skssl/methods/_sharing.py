@@ -1,4 +1,4 @@
-"""What several tasks on one encoder compute alike is computed once a step."""
+"""Caches that let several tasks on one encoder share computations within a step."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,7 +10,7 @@ from skssl.encoders import encode
 
 
 class Once:
-    """A function that answers once for each input, until it is told to forget."""
+    """A function that caches its result for each input until ``forget`` is called."""
 
     _saved_as = "Once"
 
@@ -27,12 +27,12 @@ class Once:
         return answer
 
     def forget(self) -> None:
-        """Drop what was computed for the batch."""
+        """Drop the cached results of the batch."""
         self.answers.clear()
 
 
 class SharedEncoder(Once):
-    """An encoder that embeds each view of a batch once, all new ones in one pass."""
+    """An encoder that embeds each view of a batch once, and all new views in one pass."""
 
     _saved_as = "SharedEncoder"
 
@@ -45,10 +45,10 @@ class SharedEncoder(Once):
 
 
 def once(shared: dict[Any, Once], function: Any, before: Sequence[Any] = ()) -> Once:
-    """Return the one ``Once`` of a function; partials with equal arguments are one function.
+    """Return the shared ``Once`` of a function; partials with equal arguments are one function.
 
-    A task that has the function several times means several draws of it: ``before`` holds what
-    stands before it in the task's list.
+    A task that lists a function several times wants several draws of it: ``before`` holds the
+    functions before it in the task's list.
     """
     key = _key(function)
     n_before = sum(_key(other) == key for other in before)

@@ -13,14 +13,14 @@ from skssl.methods._projections import mean_over_pairs, projections
 class SimCLR(ReadsAll, SSLTransformer):
     """Contrast: the views of a row must recognise each other among all views of the batch.
 
-    Works on images, altered at random, and on tables, whose cells are swapped.
+    Views of images are random crops and colours, views of tables have swapped cells.
 
     Parameters
     ----------
     temperature : float, default=0.2
-        Divides the similarities: the lower, the more the loss dwells on similar rows.
+        Divides the similarities: the lower, the more weight similar rows have.
     decoupled : bool, default=False
-        Whether the positive pair is left out of the denominator (DCL [2]_), which helps small
+        Whether to drop the positive pair from the denominator (DCL [2]_), which helps small
         batches.
     projection_dim : int, default=128
         Width of the projections that the loss compares.

@@ -14,10 +14,10 @@ from skssl.methods._projections import projections
 
 
 class SimSiam(ReadsAll, SSLTransformer):
-    """Predict the projection of the other views, whose gradient is stopped; nothing else.
+    """Predict the projection of the other view, through which no gradient flows.
 
-    With more than two views the target is the mean of the others' projections, which is less
-    noisy and learns faster (FastSiam [2]_): pass ``views`` that make several.
+    With more than two views the target is the mean of the other views' projections, which is less
+    noisy and learns faster (FastSiam [2]_): pass ``views`` that return several views.
 
     Parameters
     ----------

@@ -17,24 +17,25 @@ from skssl.views import altered, swap_columns
 
 
 class STUNT(ReadsTables, SSLTransformer):
-    """Classify rows, from one example a class, into classes that hidden columns define.
+    """Classify rows, from one example per class, into classes that hidden columns define.
 
-    A task is made from a batch: random columns are swapped among rows, what they held is
-    clustered into pseudo-classes, and the rest of the row has to tell which. One row of each
-    class is the example; all others go to the nearest. So the nearest labelled mean,
-    :class:`~skssl.PrototypeClassifier`, is the classifier to put behind it.
+    A task is made from a batch: the values of random columns are clustered into pseudo-classes, and
+    these columns are shuffled among rows, so that the rest of a row must reveal its class. One row
+    per class is the example; all other rows are assigned to the nearest example. The matching
+    classifier for the embedding is the nearest labelled mean, :class:`~skssl.PrototypeClassifier`.
 
     Parameters
     ----------
     min_columns : float, default=0.2
-        Least share of the columns that a task hides; it is at least one column.
+        Least share of the columns that a task hides; at least one column.
     max_columns : float, default=0.5
-        Largest share of the columns that a task hides.
+        Greatest share of the columns that a task hides.
     n_clusters : int, default=50
-        Number of pseudo-classes of a task; at most half of the rows of a batch. The paper's
-        10 of all rows are too few here, where a task is made from a batch.
+        Number of pseudo-classes of a task; at most half of the rows of a batch. The paper uses
+        10 for all rows, which is too few for a task made from a batch.
     n_tasks : int, default=2
-        Tasks a step, each on the whole batch: together they cover the range of shares.
+        Number of tasks per step, each on the whole batch; together they cover the range of
+        shares.
     temperature : float, default=0.5
         Divides the mean squared difference between a row's embedding and a prototype.
 
@@ -72,10 +73,10 @@ class STUNT(ReadsTables, SSLTransformer):
         return tuple(partial(swap_columns, low=low, high=high) for low, high in pairs)
 
     def _build(self, net, X):
-        net.front = TableFront(X, net.columns)  # in whose output numbers and categories compare
+        net.front = TableFront(X, net.columns)  # makes numbers and categories comparable
 
     def _loss(self, net, x):
-        """Algorithm 1 of [1], one task a view: its classes come from the columns it altered."""
+        """Algorithm 1 of [1], one task per view: its classes come from the columns it altered."""
         loss = 0.0
         views = net.views(x)
         n_clusters = max(1, min(self.n_clusters, len(x) // 2))
@@ -89,16 +90,16 @@ class STUNT(ReadsTables, SSLTransformer):
 
 @torch.no_grad()
 def k_means(x: Tensor, n_clusters: int, n_iter: int = 10) -> Tensor:
-    """Cluster rows by Lloyd's algorithm, started from the first rows.
+    """Cluster rows by Lloyd's algorithm; the first rows are the initial centres.
 
     Parameters
     ----------
     x : Tensor of shape (n, d)
         Rows in random order, as batches are.
     n_clusters : int
-        At most n; of equal rows some clusters stay empty.
+        Number of clusters, at most n; with equal rows some clusters stay empty.
     n_iter : int, default=10
-        Number of times that rows are assigned anew.
+        Number of iterations.
 
     Returns
     -------

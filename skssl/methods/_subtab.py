@@ -21,26 +21,27 @@ from skssl.views import swap_cells
 class SubTab(ReconstructionMixin, ReadsTables, SSLTransformer):
     """Reconstruct each row from overlapping subsets of its columns, which must agree.
 
-    The encoder sees one subset at a time, the other columns missing. From each, the whole row
-    must be predicted, and the row's other subsets recognised. The embedding is their mean.
+    The encoder reads one subset at a time; the other columns are missing. Each subset must predict
+    the whole row and recognise the other subsets of the row. The embedding is the mean over
+    subsets.
 
     Parameters
     ----------
     n_subsets : int, default=4
         Number of subsets, which are runs of neighbouring columns.
     overlap : float, default=0.75
-        Columns that a subset takes beyond its equal share, as a fraction of that share.
+        Number of columns that a subset has beyond its equal share, as a fraction of that share.
     noise : float, default=0.2
-        Probability, in training, that a cell is swapped with another row's.
+        Probability, in training, that a cell is swapped with that of another row.
     temperature : float, default=0.1
         Divides the similarities of subsets: the lower, the more similar rows weigh.
     contrast : float, default=0.2
-        Weight of the agreement of subsets beside the error of the cells.
+        Weight of the contrast between subsets; the error of the cells has weight 1.
 
     Attributes
     ----------
     decoder_ : torch.nn.Module
-        Maps the embedding to a prediction of every cell.
+        Maps the embedding to predictions of all cells.
 
     References
     ----------
@@ -94,7 +95,7 @@ class SubTab(ReconstructionMixin, ReadsTables, SSLTransformer):
 
 
 class MeanOverSubsets(nn.Module):
-    """Mean embedding of a row's subsets; ``inside``, bool (n_subsets, d), has their columns."""
+    """Mean embedding of a row's subsets; ``inside``, bool (n_subsets, d), marks their columns."""
 
     _saved_as = "MeanOverSubsets"
     inside: Tensor
@@ -114,7 +115,7 @@ class MeanOverSubsets(nn.Module):
 
 
 def column_subsets(n_columns: int, n_subsets: int, overlap: float) -> Tensor:
-    """Return which columns each subset has: evenly spaced runs of one length, round the end."""
+    """Return the columns of each subset: evenly spaced runs of one length that wrap around."""
     width = min(n_columns, math.ceil((1 + overlap) * n_columns / n_subsets))
     start = torch.arange(n_subsets)[:, None] * n_columns // n_subsets
     return (torch.arange(n_columns) - start) % n_columns < width

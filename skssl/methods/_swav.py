@@ -14,21 +14,21 @@ from skssl.methods._projections import projections
 
 
 class SwAV(ReadsAll, SSLTransformer):
-    """Predict the cluster of a row from another view of it; clusters are learned on the way.
+    """Predict the cluster of a row from another view of it, and learn the clusters as well.
 
-    Each batch is spread evenly over the clusters, so they cannot all become one.
+    Each batch is spread evenly over the clusters, so they cannot collapse into one.
 
     Parameters
     ----------
     n_prototypes : int, default=128
         Number of clusters.
     temperature : float, default=0.2
-        Divides the similarities to the clusters' centres. With the paper's 0.1 learning starts
+        Divides the similarities to the cluster centres. With the paper's 0.1, learning starts
         much later on small data.
     epsilon : float, default=0.05
-        Sharpness of the assignments: the lower, the nearer to one cluster a row.
+        Sharpness of the assignments: the lower, the closer each row is to a single cluster.
     projection_dim : int, default=128
-        Width of the projections, in whose space the clusters lie.
+        Width of the projections that are clustered.
 
     References
     ----------
@@ -66,7 +66,7 @@ class SwAV(ReadsAll, SSLTransformer):
         net.prototypes = nn.Linear(self.projection_dim, self.n_prototypes, bias=False)
 
     def _loss(self, net, x):
-        """Algorithm 1 of [1]: the first two views' assignments are all others' targets."""
+        """Algorithm 1 of [1]: the assignments of the first two views are the others' targets."""
         z = projections(net, net.views(x))
         centres = F.normalize(net.prototypes.weight.float(), dim=1)
         scores = (F.normalize(z.float(), dim=1) @ centres.T).float().split(len(x))

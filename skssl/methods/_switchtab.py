@@ -16,23 +16,22 @@ from skssl.views import swap_cells
 
 
 class SwitchTab(ReconstructionMixin, ReadsTables, SSLTransformer):
-    """Split embeddings into what rows share and what is a row's own, by switching the former.
+    """Split embeddings into a mutual part that rows share and a salient part of their own.
 
-    Each embedding is projected to a mutual and a salient part. A decoder must predict the
-    row from its own two parts, and as well from its salient part and the mutual part of
-    another row.
+    A decoder must predict the row from its own two parts, and also from its salient part and the
+    mutual part of another row.
 
     Parameters
     ----------
     corruption : float, default=0.3
-        Probability that a cell the encoder sees is swapped with another row's.
+        Probability that a cell of the encoder's input is swapped with that of another row.
     alpha : float, default=1.0
-        Weight of the rows with switched parts beside those with their own.
+        Weight of rows decoded from a switched mutual part; the others have weight 1.
 
     Attributes
     ----------
     decoder_ : torch.nn.Module
-        Maps the embedding to a prediction of every cell.
+        Maps the embedding to predictions of all cells.
 
     References
     ----------
@@ -75,9 +74,9 @@ class SwitchTab(ReconstructionMixin, ReadsTables, SSLTransformer):
 
 
 class SwitchDecoder(nn.Module):
-    """Predict cells from the salient part of an embedding and the mutual part of a partner.
+    """Predict cells from the salient part of an embedding and the mutual part of another.
 
-    An embedding without a partner, (n, width), is its own.
+    Without a partner, both parts come from the same embedding (n, width).
     """
 
     _saved_as = "SwitchDecoder"

@@ -1,4 +1,4 @@
-"""The memory of methods: teachers that follow a student, and queues."""
+"""State of methods that outlives a step: teachers that follow a student, and queues."""
 
 import copy
 import math
@@ -15,26 +15,26 @@ def teacher_of(student: nn.Module) -> nn.Module:
     Parameters
     ----------
     student : module
-        What :func:`follow` will move the teacher towards.
+        Module that :func:`follow` moves the teacher towards.
 
     Returns
     -------
     teacher : module
-        Its parameters need no gradient.
+        The copy; its parameters require no gradient.
     """
     return copy.deepcopy(student).requires_grad_(False)
 
 
 @torch.no_grad()
 def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
-    """Move a teacher's weights towards its student's: the share ``momentum`` stays.
+    """Move the weights of a teacher towards those of its student.
 
     Parameters
     ----------
     teacher, student : module
-        Of one architecture.
+        Modules of the same architecture.
     momentum : float
-        The share of itself that each weight keeps.
+        Share that each weight keeps; the rest comes from the student.
     """
     ours: list[Tensor] = list(teacher.parameters())
     theirs: list[Tensor] = list(student.parameters())
@@ -47,27 +47,27 @@ def rising(start: float, progress: float) -> float:
     Parameters
     ----------
     start : float
-        Momentum at the beginning of the fit.
+        Momentum at the start of the fit.
     progress : float
         From 0 to 1: ``net.progress``.
 
     Returns
     -------
     momentum : float
-        What :func:`follow` takes.
+        The momentum for :func:`follow`.
     """
     return 1 - (1 - start) * (1 + math.cos(math.pi * progress)) / 2
 
 
 class Queue(nn.Module):
-    """The last rows that passed, oldest overwritten first; random directions to begin with.
+    """A queue of past rows; the oldest are overwritten first. It starts with random directions.
 
     Parameters
     ----------
     size : int
         Number of rows kept.
     width : int
-        Their width.
+        Width of the rows.
     """
 
     _saved_as = "Queue"
@@ -81,7 +81,7 @@ class Queue(nn.Module):
 
     @torch.no_grad()
     def push(self, z: Tensor) -> None:
-        """Keep the rows of z, scaled to unit length."""
+        """Add the rows of z, scaled to unit length."""
         z = nn.functional.normalize(gather(z).to(self.rows), dim=1)[-len(self.rows) :]
         where = (self.place + torch.arange(len(z), device=z.device)) % len(self.rows)
         self.rows[where] = z

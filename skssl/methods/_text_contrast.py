@@ -14,25 +14,25 @@ from skssl.views import Compose, drop_tokens, random_chunk
 
 
 class TextContrast(ReadsTokens, SSLTransformer):
-    """Recognise a document by any part of it: chunks of one attract, those of others repel.
+    """Contrast chunks: two chunks of a document recognise each other among other documents.
 
-    One chunk lies in the first half of the document and one in the second: no word is in both,
-    so that what they share is what the document is about. Reads texts, or arrays of token ids.
+    One chunk lies in the first half of the document and the other in the second. They have no
+    token in common, so what they share is the topic. Reads texts, or arrays of token ids.
 
-    The default encoder is a bag of words, the rare ones weighing more, whose vectors are learned.
-    It trains in seconds and knows topics, but not the order of words.
+    The default encoder is a bag of words with learned vectors, in which rare words weigh more. It
+    trains in seconds and encodes topics, but not the order of words.
 
     Parameters
     ----------
     temperature : float, default=0.05
-        Divides the similarities: the lower, the more the loss dwells on similar documents.
+        Divides the similarities: the lower, the more weight similar documents have.
     chunk_range : tuple of two floats, default=(0.5, 1.0)
         Shortest and longest chunk, as shares of the tokens of its half.
     dropout : float, default=0.1
-        Probability that a token of a chunk is left out.
+        Probability that a token of a chunk is dropped.
     encoder : "bag", "transformer", "auto", torch.nn.Module or callable, default="auto"
-        ``"auto"`` is ``"bag"``, :class:`skssl.encoders.BagOfTokens`. ``"transformer"`` reads the
-        order of words as well and takes minutes: set ``batch_size=64`` and
+        ``"auto"`` is ``"bag"``, :class:`skssl.encoders.BagOfTokens`. ``"transformer"`` also reads
+        the order of words and takes minutes: set ``batch_size=64`` and
         ``learning_rate=1e-3``.
     learning_rate : float, default=3e-3
         Peak learning rate of AdamW, after a linear warm-up and before a cosine decay.

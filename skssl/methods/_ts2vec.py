@@ -13,22 +13,23 @@ from skssl.views import original, overlapping_crops
 
 
 class TS2Vec(ReadsSeries, SSLTransformer):
-    """Recognise each step of a series in another context: among its series and among others.
+    """Recognise each step of a series in another context, within the series and across series.
 
-    Two overlapping stretches of a series are read with half of their steps left out. What the
-    encoder makes of a shared step must agree, at every time scale.
+    Two overlapping stretches of a series are read with half of their steps masked. The embeddings
+    of a shared step must agree, at every time scale.
 
     Parameters
     ----------
     alpha : float, default=0.5
-        Weight of telling series apart; that of telling steps apart has the rest.
+        Weight of telling series apart; telling steps apart has weight ``1 - alpha``.
     keep : float, default=0.5
-        Share of the steps that the encoder is shown in training.
+        Share of the steps that the encoder sees in training.
     max_length : int, default=256
-        Longest stretch of a series that a step of training reads: its time grows faster than that.
+        Greatest length of series that a training step reads; the time of a step grows faster
+        than linearly with it.
     pooling : {"mean", "max"} or None, default="max"
-        How ``transform`` makes one row of the steps of a series; None keeps them, and the
-        embedding is of shape (n_samples, n_steps, n_components).
+        How ``transform`` pools the steps of a series to one row; None keeps them, and the
+        embedding has shape (n_samples, n_steps, n_components).
     batch_size : "auto" or int, default=16
         Rows per step; all of them if there are fewer. A last ragged batch is left out.
 
@@ -63,7 +64,7 @@ class TS2Vec(ReadsSeries, SSLTransformer):
 
     def _build(self, net, X):
         check_sequence(net.encoder, X, type(self).__name__)
-        net.student = net.encoder  # whose steps are read, whatever embeds whole series
+        net.student = net.encoder  # keeps its steps when net.encoder is wrapped
 
     def _places(self, net, x):
         return min(super()._places(net, x), self.max_length)

@@ -11,9 +11,9 @@ from skssl.methods._projections import mean_over_pairs, projections
 
 
 class VICReg(ReadsAll, SSLTransformer):
-    """Variance, invariance, covariance: views agree, features vary, none repeats another.
+    """Variance, invariance, covariance: views agree, features vary and are decorrelated.
 
-    No negatives, teacher or queue, and little sensitivity to the batch size.
+    It needs no negatives, teacher or queue, and depends little on the batch size.
 
     Parameters
     ----------

@@ -15,24 +15,24 @@ from skssl.views import altered, swap_cells
 
 
 class VIME(ReconstructionMixin, ReadsTables, SSLTransformer):
-    """Find out which cells of a row were swapped with other rows', and what they were.
+    """Predict which cells of a row were swapped with other rows, and their original values.
 
-    The encoder sees the altered row; from its embedding one head predicts the mask, the
-    other the original cells: numbers by squared error, categories by cross-entropy.
+    The encoder reads the altered row. From its embedding, one head predicts the mask and the other
+    the original cells: numbers by squared error, categories by cross-entropy.
 
     Parameters
     ----------
     p : float, default=0.3
         Probability that a cell is swapped.
     alpha : float, default=2.0
-        Weight of the error of the cells beside that of the mask.
+        Weight of the error of the cells; the error of the mask has weight 1.
     target : {"values", "bins"}, default="values"
-        What to predict of a number: itself, or the index of its quantile bin.
+        Prediction target of a number: its value, or the index of its quantile bin.
 
     Attributes
     ----------
     decoder_ : torch.nn.Module
-        Maps the embedding to a prediction of every cell.
+        Maps the embedding to predictions of all cells.
 
     References
     ----------

@@ -11,15 +11,16 @@ from skssl.methods._projections import projections
 
 
 class WMSE(ReadsAll, SSLTransformer):
-    """Whiten a batch of projections, then draw the views of each row together.
+    """Whiten a batch of projections, then pull the views of each row together.
 
-    Whitening spreads the batch over every direction, so nothing can collapse and no negatives
-    are needed.
+    Whitening spreads the batch over all directions, so nothing can collapse and no negatives are
+    needed.
 
     Parameters
     ----------
     n_whitened : int, default=128
-        Rows that are whitened together; at least twice ``projection_dim`` is advisable.
+        Number of rows that are whitened together; at least twice ``projection_dim`` is
+        advisable.
     projection_dim : int, default=64
         Width of the projections that the loss compares.
 
