@@ -75,9 +75,10 @@ class Net(nn.Module):
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
-        encoder: nn.Module
-        trunk: nn.Module
+        encoder: Any
+        trunk: Any
 
 
 def auto_batch(n_numbers: int) -> int:

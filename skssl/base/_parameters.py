@@ -260,7 +260,7 @@ class ReadsAudio:
     """
 
     pooling: str | None = "mean"
-    sampling_rate: int | None = 16_000
+    sampling_rate: int = 16_000
 
     _modalities: ClassVar[tuple[str, ...]] = ("audio",)
 

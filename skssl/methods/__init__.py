@@ -27,7 +27,7 @@ from skssl.methods._next_frame import NextFrame
 from skssl.methods._next_step import NextStep
 from skssl.methods._next_token import NextToken
 from skssl.methods._nnclr import NNCLR
-from skssl.methods._projections import mean_over_pairs, projections, targets_and_views
+from skssl.methods._projections import average, mean_over_pairs, projections, targets_and_views
 from skssl.methods._rotation import RotationPrediction
 from skssl.methods._scarf import SCARF
 from skssl.methods._simclr import SimCLR
@@ -91,4 +91,5 @@ __all__ = [
     "rising",
     "targets_and_views",
     "teacher_of",
+    "average",
 ]

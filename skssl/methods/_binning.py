@@ -2,14 +2,15 @@
 
 from functools import partial
 from numbers import Integral, Real
+from typing import Literal
 
-from skssl._compat import Interval, StrOptions
-from skssl.base._parameters import ReadsTables
-from skssl.base._reconstruction import ReconstructionMixin
-from skssl.base._transformer import SSLTransformer
+from torch import Tensor
+
+from skssl.base import Interval, Net, ReadsTables, ReconstructionMixin, SSLTransformer, StrOptions
 from skssl.encoders import MLP, Bins, Unbinned, encode, width_of
 from skssl.losses import cell_error
-from skssl.views import swap_cells
+from skssl.methods._projections import average
+from skssl.views import View, swap_cells
 
 
 class BinningPretext(ReconstructionMixin, ReadsTables, SSLTransformer):
@@ -49,7 +50,7 @@ class BinningPretext(ReconstructionMixin, ReadsTables, SSLTransformer):
     """
 
     n_bins: int = 10
-    loss: str = "squared_error"
+    loss: Literal["squared_error", "log_loss"] = "squared_error"
     p: float = 0.3
 
     _parameter_constraints = {
@@ -58,16 +59,16 @@ class BinningPretext(ReconstructionMixin, ReadsTables, SSLTransformer):
         "p": [Interval(Real, 0, 1, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (partial(swap_cells, p=self.p),)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         net.bins = Bins(X, net.columns, self.n_bins, classes=self.loss == "log_loss")
         net.predict = MLP(width_of(net.encoder, X), 256, net.bins.columns.n_outputs)
         net.decoder = Unbinned(net.predict, net.bins)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """BinRecon of [1], or BinXent, with one error per type of column."""
         embeddings, bins = encode(net.encoder, net.views(x)), net.bins(x)
         errors = [cell_error(net.predict(z), bins, net.bins.columns) for z in embeddings]
-        return sum(errors) / len(errors)
+        return average(errors)

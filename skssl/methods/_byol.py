@@ -3,15 +3,14 @@
 from numbers import Integral, Real
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsAll
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsAll, SSLTransformer
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import cosine_error
-from skssl.methods._projections import projections, targets_and_views
+from skssl.methods._projections import average, projections, targets_and_views
 from skssl.methods._teachers import follow, rising, teacher_of
+from skssl.views import View
 
 
 class BYOL(ReadsAll, SSLTransformer):
@@ -50,16 +49,16 @@ class BYOL(ReadsAll, SSLTransformer):
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return augment, augment
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
         net.predictor = MLP(self.projection_dim, 512, self.projection_dim)
         net.student = nn.Sequential(net.encoder, net.projector)
         net.teacher = teacher_of(net.student)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Equation 2 of [1]: each view predicts the teacher's projection of another."""
         if net.training:
             follow(net.teacher, net.student, rising(self.momentum, net.progress))
@@ -69,4 +68,4 @@ class BYOL(ReadsAll, SSLTransformer):
         z = projections(net, views)
         prediction = net.predictor(z).split(len(x))
         pairs = targets_and_views(len(views))
-        return sum(cosine_error(prediction[v], target[t]) for t, v in pairs) / len(pairs)
+        return average(cosine_error(prediction[v], target[t]) for t, v in pairs)

@@ -2,16 +2,14 @@
 
 from functools import partial
 from numbers import Integral, Real
-from typing import Any
 
 import torch
+from torch import Tensor
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsEvents
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsEvents, SSLTransformer
 from skssl.encoders import encode
 from skssl.losses import margin_contrastive
-from skssl.views import random_slice
+from skssl.views import View, random_slice
 
 
 class CoLES(ReadsEvents, SSLTransformer):
@@ -70,7 +68,7 @@ class CoLES(ReadsEvents, SSLTransformer):
     """
 
     n_slices: int = 5
-    slice_range: Any = (0.25, 0.75)
+    slice_range: tuple[float, float] = (0.25, 0.75)
     margin: float = 0.5
     n_negatives: int = 5
     n_components: int = 64
@@ -83,7 +81,7 @@ class CoLES(ReadsEvents, SSLTransformer):
         "n_negatives": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         low, high = self.slice_range
         if not 0 <= low <= high <= 1:
             raise ValueError(
@@ -92,7 +90,7 @@ class CoLES(ReadsEvents, SSLTransformer):
             )
         return (partial(random_slice, low=low, high=high),) * self.n_slices
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Algorithm 1 of [1], and its contrastive loss with hard negatives."""
         views = net.views(x)
         z = torch.cat(encode(net.encoder, views))

@@ -3,14 +3,12 @@
 from numbers import Integral, Real
 
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsImages
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsImages, SSLTransformer
 from skssl.encoders import Decoder, encode, width_of
 from skssl.encoders._colors import Colors, Lightness, chroma
-from skssl.views import original
+from skssl.views import View, original
 
 
 class Colorization(ReadsImages, SSLTransformer):
@@ -52,24 +50,24 @@ class Colorization(ReadsImages, SSLTransformer):
         "rebalance": [Interval(Real, 0, 1, closed="both")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (original if self.views == "auto" else augment,)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         if X.shape[1] != 3 or chroma(X).abs().max() < 1e-4:
             found = f"{X.shape[1]} channels" if X.shape[1] != 3 else "3 that are all alike"
             raise ValueError(
                 f"Colorization predicts colours: expected images with red, green and blue, got "
                 f"{found}. For others there are RotationPrediction, Jigsaw and Inpainting."
             )
-        size = tuple(max(1, side // 4) for side in X.shape[2:])
+        size = max(1, X.shape[2] // 4), max(1, X.shape[3] // 4)
         net.colors = Colors(F.adaptive_avg_pool2d(X, size), self.n_bins, self.rebalance)
         net.encoder = nn.Sequential(Lightness(), net.encoder)
         net.painter = Decoder(width_of(net.encoder, X), len(net.colors.weight), size)
 
-    def _loss(self, net, x):
-        """Equations 2 and 4 of [1], for one bin a pixel, over all views."""
-        loss, views = 0.0, net.views(x)
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
+        """Equations 2 and 4 of [1], for one bin per pixel, over all views."""
+        loss, views = x.new_zeros(()), net.views(x)
         for view, z in zip(views, encode(net.encoder, views), strict=True):
             logits = net.painter(z).float()
             bins = net.colors(F.adaptive_avg_pool2d(view, logits.shape[2:]))

@@ -1,16 +1,16 @@
 """CPC."""
 
+from collections.abc import Iterator
 from numbers import Integral
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsSeries
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsSeries, SSLTransformer
 from skssl.encoders import check_causal
 from skssl.losses import find_future
-from skssl.views import original
+from skssl.methods._projections import average
+from skssl.views import View, original
 
 
 class CPC(ReadsSeries, SSLTransformer):
@@ -57,21 +57,21 @@ class CPC(ReadsSeries, SSLTransformer):
         "n_places": [Interval(Integral, 2, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (original if self.views == "auto" else augment,)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         width, n_components, length = check_causal(net.encoder, X, type(self).__name__)
         net.student = net.encoder  # keeps its states when net.encoder is wrapped
         n_steps = min(self.prediction_steps, length - 1)
         net.predictors = nn.ModuleList(nn.Linear(n_components, width) for _ in range(n_steps))
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Equation 4 of [1] for each number of stretches ahead, over all views."""
         losses = [loss for view in net.views(x) for loss in self._losses(net, view)]
-        return sum(losses) / len(losses)
+        return average(losses)
 
-    def _losses(self, net, x):
+    def _losses(self, net: Net, x: Tensor) -> Iterator[Tensor]:
         local, steps = net.student.local(x), net.student.steps(x)
         states = net.student.context(local)
         for ahead, predictor in enumerate(net.predictors, 1):

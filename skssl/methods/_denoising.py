@@ -2,14 +2,15 @@
 
 from functools import partial
 from numbers import Real
+from typing import Literal
 
-from skssl._compat import Interval, StrOptions
-from skssl.base._parameters import ReadsTables
-from skssl.base._reconstruction import ReconstructionMixin
-from skssl.base._transformer import SSLTransformer
+from torch import Tensor
+
+from skssl.base import Interval, Net, ReadsTables, ReconstructionMixin, SSLTransformer, StrOptions
 from skssl.encoders import AllLayers, cell_heads, encode, width_of
 from skssl.losses import cell_error
-from skssl.views import swap_cells
+from skssl.methods._projections import average
+from skssl.views import View, swap_cells
 
 
 class DenoisingAutoencoder(ReconstructionMixin, ReadsTables, SSLTransformer):
@@ -48,8 +49,8 @@ class DenoisingAutoencoder(ReconstructionMixin, ReadsTables, SSLTransformer):
     """
 
     noise: float = 0.15
-    layers: str = "last"
-    target: str = "values"
+    layers: Literal["last", "all"] = "last"
+    target: Literal["values", "bins"] = "values"
 
     _parameter_constraints = {
         "noise": [Interval(Real, 0, 1, closed="left")],
@@ -57,17 +58,17 @@ class DenoisingAutoencoder(ReconstructionMixin, ReadsTables, SSLTransformer):
         "target": [StrOptions({"values", "bins"})],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (partial(swap_cells, p=self.noise),)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         if self.layers == "all":
             net.encoder = AllLayers(net.encoder)
         width = width_of(net.encoder, X)
         net.target, net.predict, net.decoder = cell_heads(width, X, net.columns, self.target)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Equation 5 of [1], with one error per type of column."""
         embeddings = encode(net.encoder, net.views(x))
         errors = [cell_error(net.predict(z), net.target(x), net.columns) for z in embeddings]
-        return sum(errors) / len(errors)
+        return average(errors)

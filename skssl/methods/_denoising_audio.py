@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
+from torch import Tensor, nn
 
-from skssl._compat import StrOptions
-from skssl.base._parameters import ReadsAudio
-from skssl.base._transformer import SSLTransformer, _apply
+from skssl.base import Net, ReadsAudio, SSLTransformer, StrOptions
+from skssl.base._transformer import _apply
 from skssl.encoders import check_sequence, steps_of, width_of
 from skssl.encoders._audio import corrected
-from skssl.views import Compose, add_hiss, clip_peaks, lose_band, reverberate
+from skssl.views import Compose, View, add_hiss, clip_peaks, lose_band, reverberate
 
 
 class DenoisingAudio(ReadsAudio, SSLTransformer):
@@ -62,11 +61,11 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
     _alters_raw = True
     _parameter_constraints = {"views": [StrOptions({"auto"}), callable]}
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         room = (0.05 * self.sampling_rate, 0.5 * self.sampling_rate)  # samples
         return (Compose((partial(reverberate, decay=room), add_hiss, lose_band, clip_peaks)),)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         check_sequence(net.encoder, X, type(self).__name__, hides=False)
         net.student = net.encoder  # keeps its frames when net.encoder is wrapped
         net.spectrogram = copy.deepcopy(self._scaler)
@@ -74,7 +73,7 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         nn.init.normal_(net.decoder.weight, std=1e-3)  # almost no correction at first
         nn.init.zeros_(net.decoder.bias)
 
-    def _loss(self, net, clean, raw):
+    def _loss(self, net: Net, clean: Tensor, raw: Tensor) -> Tensor:  # type: ignore[override]
         """The squared error of scaled log-mel spectrograms, equation 2 of [1], over all views."""
         views = net.views(raw)
         behind = ~steps_of(clean)[:, None]
@@ -119,5 +118,5 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         clean: Any = lambda x: self._scaler.amplified(x, self._predict(x))  # noqa: E731
         return self._reader.restore(_apply(clean, self._read(X)).numpy(), X)
 
-    def _predict(self, x):
+    def _predict(self, x: Tensor) -> Tensor:
         return corrected(self.encoder_[1], self.decoder_, self._scaler(x))

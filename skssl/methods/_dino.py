@@ -4,15 +4,14 @@ from numbers import Integral, Real
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from skssl import _ranks
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsAll
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsAll, SSLTransformer
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import dino
 from skssl.methods._teachers import follow, rising, teacher_of
+from skssl.views import View
 
 
 class DINO(ReadsAll, SSLTransformer):
@@ -59,16 +58,16 @@ class DINO(ReadsAll, SSLTransformer):
         "momentum": [Interval(Real, 0, 1, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return augment, augment
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         net.head = Head(width_of(net.encoder, X), self.n_prototypes)
         net.student = nn.Sequential(net.encoder, net.head)
         net.teacher = teacher_of(net.student)
         net.register_buffer("center", torch.zeros(self.n_prototypes))
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Algorithm 1 of [1]; the teacher sees the first two views."""
         if net.training:
             follow(net.teacher, net.student, rising(self.momentum, net.progress))
@@ -93,6 +92,6 @@ class Head(nn.Module):
         self.projector = MLP(width, 512, 128)
         self.prototypes = nn.Linear(128, n_prototypes, bias=False)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         z = F.normalize(self.projector(x).float(), dim=1)
         return F.linear(z, F.normalize(self.prototypes.weight.float(), dim=1))

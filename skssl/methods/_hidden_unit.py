@@ -6,13 +6,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.cluster import KMeans
-from torch import nn
+from torch import Tensor, nn
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsAudio
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsAudio, SSLTransformer
 from skssl.encoders import check_sequence, steps_of, width_of
-from skssl.views import original, random_spans
+from skssl.views import View, original, random_spans
 
 FRAMES_TO_CLUSTER = 20_000
 
@@ -74,24 +72,24 @@ class HiddenUnit(ReadsAudio, SSLTransformer):
         "mask_length": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (original if self.views == "auto" else augment,)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         check_sequence(net.encoder, X, type(self).__name__)
         net.student = net.encoder  # keeps its frames when net.encoder is wrapped
-        frames = X.transpose(1, 2)[steps_of(X)].nan_to_num(0.0)
-        frames = frames[torch.randperm(len(frames))[:FRAMES_TO_CLUSTER]].double().numpy()
+        every = X.transpose(1, 2)[steps_of(X)].nan_to_num(0.0)
+        frames = every[torch.randperm(len(every))[:FRAMES_TO_CLUSTER]].double().numpy()
         n_units = min(self.n_units, len(np.unique(frames, axis=0)))
         seed = int(torch.randint(2**31 - 1, ()))
         centers = KMeans(n_units, n_init=1, random_state=seed).fit(frames).cluster_centers_
         net.register_buffer("centers", torch.from_numpy(centers).float())
         net.head = nn.Linear(width_of(net.encoder, X), n_units)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """The cross-entropy of hidden frames, section II.B of [1], over all views."""
         units, steps, views = self._units(net, x), steps_of(x), net.views(x)
-        loss = 0.0
+        loss = x.new_zeros(())
         for view in views:
             hidden = random_spans(steps, self.mask_prob, self.mask_length)
             logits = net.head(net.student.sequence(view, keep=~hidden))
@@ -99,7 +97,7 @@ class HiddenUnit(ReadsAudio, SSLTransformer):
         return loss / len(views)
 
     @staticmethod
-    def _units(net, x):
+    def _units(net: Net, x: Tensor) -> Tensor:
         """Return the nearest centre of each frame, (n, n_frames)."""
         frames = x.detach().transpose(1, 2).nan_to_num(0.0).float()
         with torch.autocast(x.device.type, enabled=False):

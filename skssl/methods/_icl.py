@@ -1,14 +1,11 @@
 """Internal contrastive learning."""
 
 from numbers import Integral, Real
-from typing import Any
+from typing import Literal
 
 from torch import Tensor, nn
 
-from skssl._compat import Interval, StrOptions
-from skssl.base._parameters import ReadsTables
-from skssl.base._row_scores import ScoresRows
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsTables, ScoresRows, SSLTransformer, StrOptions
 from skssl.encoders import MLP, front_and_body, width_of
 from skssl.losses import internal_contrast
 from skssl.views import column_windows
@@ -55,7 +52,7 @@ class ICL(ScoresRows, ReadsTables, SSLTransformer):
     ((150, 8), (150,))
     """
 
-    window: Any = "auto"
+    window: int | Literal["auto"] = "auto"
     n_windows: int = 16
     temperature: float = 0.01
     batch_size: int = 64
@@ -66,20 +63,21 @@ class ICL(ScoresRows, ReadsTables, SSLTransformer):
         "temperature": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         front, body = front_and_body(net.encoder)
         width = self._width(front.n_features_out)
         net.encoder = MeanOverRests(front, body, width, self.n_windows)
         rest = MLP(width_of(net.encoder, X), 256, 128)
         net.scorer = WindowsAndRests(net.encoder, MLP(width, 256, 128), rest)
 
-    def _width(self, d):
+    def _width(self, d: int) -> int:
         auto = 2 if d < 40 else 10 if d <= 160 else d - 150
         return max(1, min(auto if self.window == "auto" else self.window, d - 1))
 
-    def _row_losses(self, scorer, x):
+    def _row_losses(self, scorer: nn.Module, x: Tensor) -> Tensor:
         """Equation 1 of [1]."""
-        return internal_contrast(*scorer(x), self.temperature)
+        windows, rests = scorer(x)
+        return internal_contrast(windows, rests, self.temperature)
 
 
 class MeanOverRests(nn.Module):

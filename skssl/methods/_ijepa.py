@@ -4,11 +4,9 @@ from numbers import Integral, Real
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsImages
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsImages, SSLTransformer
 from skssl.encoders._patches import (
     PatchPredictor,
     block_size,
@@ -18,8 +16,9 @@ from skssl.encoders._patches import (
     unlike_others,
 )
 from skssl.encoders._vit import grid_of
+from skssl.methods._projections import average
 from skssl.methods._teachers import follow, rising, teacher_of
-from skssl.views import original
+from skssl.views import View, original
 
 TARGET = (0.15, 0.2), (0.75, 1.5)  # share of the patches, height to width
 CONTEXT = (0.85, 1.0), (1.0, 1.0)
@@ -84,10 +83,10 @@ class IJEPA(ReadsImages, SSLTransformer):
         "predictor_depth": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (original if self.views == "auto" else augment,)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         width = check_patches(net.encoder, X, type(self).__name__)
         grid = grid_of(X.shape[2:], net.encoder.patch_size)
         net.student = net.encoder  # keeps its tokens when net.encoder is wrapped
@@ -95,14 +94,14 @@ class IJEPA(ReadsImages, SSLTransformer):
         net.predictor = PatchPredictor(width, grid, self.predictor_embed_dim, self.predictor_depth)
         net.head = nn.Linear(self.predictor_embed_dim, width)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Equation 1 of [1], of targets scaled as above, over all views."""
         if net.training:
             follow(net.teacher, net.student, rising(self.momentum, net.progress))
         views = net.views(x)
-        return sum(self._error(net, view) for view in views) / len(views)
+        return average(self._error(net, view) for view in views)
 
-    def _error(self, net, x):
+    def _error(self, net: Net, x: Tensor) -> Tensor:
         grid = grid_of(x.shape[2:], net.student.patch_size)
         wanted = draw_blocks(len(x), self.n_targets, grid, block_size(grid, *TARGET))
         context = draw_blocks(len(x), 1, grid, block_size(grid, *CONTEXT))

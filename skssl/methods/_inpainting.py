@@ -7,12 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skssl._compat import Interval, StrOptions
-from skssl.base._parameters import ReadsImages
-from skssl.base._reconstruction import ReconstructionMixin
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsImages, ReconstructionMixin, SSLTransformer, StrOptions
 from skssl.encoders import Decoder, encode, width_of
-from skssl.views import erase
+from skssl.views import View, erase
 
 
 class Inpainting(ReconstructionMixin, ReadsImages, SSLTransformer):
@@ -60,15 +57,15 @@ class Inpainting(ReconstructionMixin, ReadsImages, SSLTransformer):
         "views": [StrOptions({"auto"}), callable],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (partial(erase, scale=(self.mask_ratio, self.mask_ratio), ratio=(0.5, 2), p=1.0),)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         net.decoder = Inpainter(width_of(net.encoder, X), X, self.mask_ratio)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Equation 1 of [1]: the squared error of what is hidden, over its pixels."""
-        loss, views = 0.0, net.views(x)
+        loss, views = x.new_zeros(()), net.views(x)
         for view, z in zip(views, encode(net.encoder, views), strict=True):
             hidden = altered_pixels(x, view).expand_as(x)
             error = (net.decoder(z).float() - x).square()

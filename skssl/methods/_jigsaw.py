@@ -1,17 +1,16 @@
 """Jigsaw puzzles."""
 
 from numbers import Integral, Real
-from typing import Any
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl._compat import Interval, StrOptions
-from skssl.base._parameters import ReadsImages
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsImages, SSLTransformer, StrOptions
 from skssl.encoders import MLP, width_of
-from skssl.views import original
+from skssl.methods._projections import average
+from skssl.views import View, original
 from skssl.views._tiles import distant_permutations, random_tiles, standardized
 
 ORDERS = 4  # per image and step: they share its tiles' embeddings, nearly all of the cost
@@ -49,7 +48,7 @@ class Jigsaw(ReadsImages, SSLTransformer):
     (200, 32)
     """
 
-    n_tiles: Any = "auto"
+    n_tiles: int | Literal["auto"] = "auto"
     n_permutations: int = 100
     gap: float = 0.15
 
@@ -60,10 +59,10 @@ class Jigsaw(ReadsImages, SSLTransformer):
         "gap": [Interval(Real, 0, 1, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (original if self.views == "auto" else augment,)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         net.n_tiles = self.n_tiles
         if self.n_tiles == "auto":
             net.n_tiles = 3 if min(X.shape[2:]) >= 18 else 2
@@ -74,12 +73,12 @@ class Jigsaw(ReadsImages, SSLTransformer):
         net.head = MLP(width, 512, len(net.orders))
         net.encoder = nn.Sequential(Standardized(), net.encoder)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """The cross-entropy of the permutation, section 3 of [1], over all views."""
         views = net.views(x)
-        return sum(self._puzzles(net, view) for view in views) / len(views)
+        return average(self._puzzles(net, view) for view in views)
 
-    def _puzzles(self, net, x):
+    def _puzzles(self, net: Net, x: Tensor) -> Tensor:
         tiles = standardized(random_tiles(x, net.n_tiles, self.gap))
         z = net.siamese(tiles.flatten(0, 1)).unflatten(0, tiles.shape[:2])
         order = torch.randint(len(net.orders), (ORDERS, len(x)), device=x.device)

@@ -2,12 +2,13 @@
 
 from numbers import Integral, Real
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsAll
-from skssl.base._transformer import SSLTransformer
+from torch import Tensor
+
+from skssl.base import Interval, Net, ReadsAll, SSLTransformer
 from skssl.encoders import MLP, width_of
 from skssl.losses import lejepa
 from skssl.methods._projections import projections
+from skssl.views import View
 
 
 class LeJEPA(ReadsAll, SSLTransformer):
@@ -49,13 +50,13 @@ class LeJEPA(ReadsAll, SSLTransformer):
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return augment, augment
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Algorithm 2 of [1]; views of the size of the first are the global ones."""
         views = net.views(x)
         z = projections(net, views).split(len(x))

@@ -8,12 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skssl import _ranks
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsAll
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsAll, SSLTransformer
 from skssl.encoders import encode, width_of
 from skssl.losses import barlow_twins
-from skssl.views import original
+from skssl.views import View, original
 
 POOL = 10  # random networks drawn for each one that is kept
 
@@ -61,10 +59,10 @@ class LFR(ReadsAll, SSLTransformer):
         "lambd": [Interval(Real, 0, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (original,)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         rows = X[torch.randperm(len(X))[:256]]
         seeds = torch.randint(2**31, (POOL * self.n_projectors,)).tolist()
         outlooks = torch.stack([_outlook(_random_copy(net.encoder, seed)(rows)) for seed in seeds])
@@ -73,9 +71,9 @@ class LFR(ReadsAll, SSLTransformer):
         width = width_of(net.encoder, X)
         net.predictors = nn.ModuleList(nn.Linear(width, width) for _ in chosen)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """The batch-wise Barlow Twins loss of [1]: rows take the place of features."""
-        loss = 0.0
+        loss = x.new_zeros(())
         targets = [projector(x).T for projector in net.projectors]
         embeddings = encode(net.encoder, net.views(x))
         for z in embeddings:

@@ -3,17 +3,15 @@
 from numbers import Integral, Real
 
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsImages
-from skssl.base._reconstruction import ReconstructionMixin
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsImages, ReconstructionMixin, SSLTransformer
 from skssl.encoders import patchify
 from skssl.encoders._patches import PatchDecoder, check_patches, split_patches
 from skssl.encoders._vit import grid_of
 from skssl.losses import standardized_error
-from skssl.views import original
+from skssl.methods._projections import average
+from skssl.views import View, original
 
 
 class MaskedAutoencoder(ReconstructionMixin, ReadsImages, SSLTransformer):
@@ -81,22 +79,22 @@ class MaskedAutoencoder(ReconstructionMixin, ReadsImages, SSLTransformer):
         "decoder_depth": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (original if self.views == "auto" else augment,)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         width = check_patches(net.encoder, X, type(self).__name__)
         patch_size, dim = net.encoder.patch_size, self.decoder_embed_dim
         net.student = net.encoder  # keeps its tokens when net.encoder is wrapped
         net.decoder = PatchDecoder(width, X, patch_size, dim, self.decoder_depth, self.mask_ratio)
         net.head = nn.Linear(dim, net.decoder.pixels.out_features)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """The squared error of hidden patches, section 3 of [1], over all views."""
         views = net.views(x)
-        return sum(self._error(net, view) for view in views) / len(views)
+        return average(self._error(net, view) for view in views)
 
-    def _error(self, net, x):
+    def _error(self, net: Net, x: Tensor) -> Tensor:
         patches = patchify(x, net.student.patch_size)
         seen, hidden = split_patches(len(x), patches.shape[1], self.mask_ratio, x.device)
         target = patches.take_along_dim(hidden[:, :, None], 1)

@@ -4,13 +4,12 @@ from functools import partial
 from numbers import Integral, Real
 
 import torch.nn.functional as F
+from torch import Tensor
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsTokens
-from skssl.base._token_prediction import FillsMasks
-from skssl.base._transformer import SSLTransformer
+from skssl.base import FillsMasks, Interval, Net, ReadsTokens, SSLTransformer
 from skssl.encoders._tokens import VocabularyHead, token_width, vectors_of
-from skssl.views import mask_tokens, random_chunk
+from skssl.methods._projections import average
+from skssl.views import View, mask_tokens, random_chunk
 
 
 class MaskedLanguageModel(FillsMasks, ReadsTokens, SSLTransformer):
@@ -63,21 +62,21 @@ class MaskedLanguageModel(FillsMasks, ReadsTokens, SSLTransformer):
         "chunk_length": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (partial(random_chunk, low=1.0, high=1.0, longest=self.chunk_length),)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         width, n_tokens = token_width(net.encoder, X, type(self).__name__), net.columns.size
         net.reader = net.encoder  # keeps its tokens when net.encoder is wrapped
         is_tied = vectors_of(net.reader, n_tokens, width) is not None
         net.decoder = VocabularyHead(width, n_tokens, is_tied)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Task #1 of [1], section 3.1, over all views."""
         views = net.views(x)
-        return sum(self._error(net, view) for view in views) / len(views)
+        return average(self._error(net, view) for view in views)
 
-    def _error(self, net, x):
+    def _error(self, net: Net, x: Tensor) -> Tensor:
         n_tokens = net.columns.size
         view, chosen = mask_tokens(x, n_tokens, self.mask_ratio)
         h = net.reader.sequence(view)[chosen]

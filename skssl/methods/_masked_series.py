@@ -3,13 +3,12 @@
 from numbers import Real
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsSeries
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsSeries, SSLTransformer
 from skssl.encoders import check_series_patches
-from skssl.views import original
+from skssl.methods._projections import average
+from skssl.views import View, original
 
 
 class MaskedSeries(ReadsSeries, SSLTransformer):
@@ -50,20 +49,20 @@ class MaskedSeries(ReadsSeries, SSLTransformer):
     _auto_encoder = "transformer"
     _parameter_constraints = {"mask_ratio": [Interval(Real, 0, 1, closed="neither")]}
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (original if self.views == "auto" else augment,)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         width, n_numbers = check_series_patches(net.encoder, X, type(self).__name__)
         net.student = net.encoder  # keeps its tokens when net.encoder is wrapped
         net.head = nn.Linear(width, n_numbers)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """The mean squared error of hidden patches, section 3.2 of [1], over all views."""
         views = net.views(x)
-        return sum(self._error(net, view) for view in views) / len(views)
+        return average(self._error(net, view) for view in views)
 
-    def _error(self, net, x):
+    def _error(self, net: Net, x: Tensor) -> Tensor:
         patches, level = net.student.patches(x)
         known = ~patches.isnan()
         exists = known.any(2)

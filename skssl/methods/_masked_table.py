@@ -2,15 +2,15 @@
 
 from functools import partial
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
-from skssl._compat import Interval, StrOptions
-from skssl.base._parameters import ReadsTables
-from skssl.base._reconstruction import ReconstructionMixin
-from skssl.base._transformer import SSLTransformer
+from torch import Tensor
+
+from skssl.base import Interval, Net, ReadsTables, ReconstructionMixin, SSLTransformer, StrOptions
 from skssl.encoders import cell_heads, encode, width_of
 from skssl.losses import cell_error
-from skssl.views import altered, mask_cells
+from skssl.methods._projections import average
+from skssl.views import View, altered, mask_cells
 
 
 class MaskedTable(ReconstructionMixin, ReadsTables, SSLTransformer):
@@ -53,7 +53,7 @@ class MaskedTable(ReconstructionMixin, ReadsTables, SSLTransformer):
     """
 
     p: float = 0.4
-    target: str = "values"
+    target: Literal["values", "bins"] = "values"
     encoder: Any = "ft_transformer"
 
     _parameter_constraints = {
@@ -61,18 +61,18 @@ class MaskedTable(ReconstructionMixin, ReadsTables, SSLTransformer):
         "target": [StrOptions({"values", "bins"})],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (partial(mask_cells, p=self.p),)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         width = width_of(net.encoder, X)
         net.target, net.predict, net.decoder = cell_heads(width, X, net.columns, self.target)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """The error of masked cells by type of column; their tokens are replaced as in [2]."""
         views, target = net.views(x), net.target(x)
         errors = [
             cell_error(net.predict(z), target, net.columns, altered(x, view).float())
             for view, z in zip(views, encode(net.encoder, views), strict=True)
         ]
-        return sum(errors) / len(errors)
+        return average(errors)

@@ -3,15 +3,14 @@
 from numbers import Integral, Real
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsAll
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsAll, SSLTransformer
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import info_nce
-from skssl.methods._projections import projections, targets_and_views
+from skssl.methods._projections import average, projections, targets_and_views
 from skssl.methods._teachers import Queue, follow, rising, teacher_of
+from skssl.views import View
 
 
 class MoCo(ReadsAll, SSLTransformer):
@@ -60,16 +59,16 @@ class MoCo(ReadsAll, SSLTransformer):
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return augment, augment
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
         net.student = nn.Sequential(net.encoder, net.projector)
         net.teacher = teacher_of(net.student)
         net.queue = Queue(max(1, min(self.queue_size, net.n_rows // 2)), self.projection_dim)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Algorithm 1 of [1]; each of the first two views is the key of all other views."""
         if net.training:
             follow(net.teacher, net.student, rising(self.momentum, net.progress))
@@ -82,4 +81,4 @@ class MoCo(ReadsAll, SSLTransformer):
         losses = [info_nce(queries[v], keys[t], self.temperature, negatives) for t, v in pairs]
         if net.training:
             net.queue.push(keys[0])
-        return sum(losses) / len(losses)
+        return average(losses)

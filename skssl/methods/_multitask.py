@@ -6,17 +6,14 @@ from dataclasses import field, fields
 from numbers import Real
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from skssl._compat import BaseComposition
-from skssl._training._loop import Net
-from skssl.base._parameters import ReadsAll
-from skssl.base._reconstruction import ReconstructionMixin
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Net, ReadsAll, ReconstructionMixin, SSLTransformer
 from skssl.methods._scarf import SCARF
 from skssl.methods._sharing import Once, SharedEncoder, once
 from skssl.methods._vime import VIME
-from skssl.views import Views
+from skssl.views import View, Views
 
 
 class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
@@ -80,11 +77,11 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
                 task.sampling_rate = self.sampling_rate
         return copies
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         _check_tasks(self._tasks())
         return max((task._views(augment) for _, task, _ in self._copy_tasks()), key=len)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         net.tasks, net.lr_scale = nn.ModuleDict(), {}
         net.shared = SharedEncoder(net.encoder)
         made: dict[Any, Once] = {}
@@ -107,13 +104,13 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
                     net.decoder = space.decoder
         net.made = list(made.values())
 
-    def _loss(self, net, x, *raw):
+    def _loss(self, net: Net, x: Tensor, *raw: Tensor) -> Tensor:
         """The weighted sum of the tasks' losses."""
         spaces = [space for space in net.tasks.values() if space.encoder is net.shared]
         encoder = net.shared.function  # some tasks need its steps, not its pooled output
         whole = [space for space in spaces if getattr(space, "student", None) is not encoder]
         net.shared.encode([view for space in whole for view in space.views(x)])
-        loss = 0.0
+        loss: Any = 0.0
         for name, task, weight in self._copy_tasks():
             space = net.tasks[name]
             space.step, space.progress = net.step, net.progress

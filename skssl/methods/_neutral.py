@@ -5,10 +5,7 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsTables
-from skssl.base._row_scores import ScoresRows
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsTables, ScoresRows, SSLTransformer
 from skssl.encoders import front_and_body
 from skssl.losses import deterministic_contrast
 
@@ -63,12 +60,12 @@ class NeuTraL(ScoresRows, ReadsTables, SSLTransformer):
         "temperature": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         front, body = front_and_body(net.encoder)
         masks = Masks(self.n_transformations, front.n_features_out)
         net.scorer = Transformed(front, body, masks)
 
-    def _row_losses(self, scorer, x):
+    def _row_losses(self, scorer: nn.Module, x: Tensor) -> Tensor:
         """Equation 3 of [1], the deterministic contrastive loss."""
         z = scorer(x)
         return deterministic_contrast(z[:, 0], z[:, 1:], self.temperature)

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import torch.nn.functional as F
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
-from skssl._compat import Interval, StrOptions
-from skssl.base._parameters import ReadsVideo
-from skssl.base._transformer import SSLTransformer, _apply
+from skssl.base import Interval, Net, ReadsVideo, SSLTransformer, StrOptions
+from skssl.base._transformer import _apply
 from skssl.encoders import FramePredictor
 from skssl.encoders._video import go_on, maps_of
 from skssl.losses import gradient_difference
-from skssl.views import original, random_run
+from skssl.views import View, original, random_run
 
 
 class NextFrame(ReadsVideo, SSLTransformer):
@@ -72,16 +72,16 @@ class NextFrame(ReadsVideo, SSLTransformer):
         "views": [StrOptions({"auto"}), callable],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (original,)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         run = random_run(X[:2], self.context + 1)[:, :-1]
         net.decoder = FramePredictor(maps_of(net.encoder, run), run)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Equation 8 of [1] without the adversary: squared error plus gradient differences."""
-        loss, views = 0.0, net.views(x)
+        loss, views = x.new_zeros(()), net.views(x)
         for view in views:
             run, target = random_run(view, self.context + 1).split([self.context, 1], 1)
             predicted, target = net.decoder(run, net.encoder.maps(run)).float(), target[:, 0]

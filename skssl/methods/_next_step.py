@@ -3,13 +3,12 @@
 from numbers import Integral
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsSeries
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsSeries, SSLTransformer
 from skssl.encoders import check_causal
-from skssl.views import original
+from skssl.methods._projections import average
+from skssl.views import View, original
 
 
 class NextStep(ReadsSeries, SSLTransformer):
@@ -45,21 +44,21 @@ class NextStep(ReadsSeries, SSLTransformer):
     _auto_encoder = "gru"
     _parameter_constraints = {"horizon": [Interval(Integral, 1, None, closed="left")]}
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (original if self.views == "auto" else augment,)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         _, n_components, _ = check_causal(net.encoder, X, type(self).__name__)
         net.student = net.encoder  # keeps its states when net.encoder is wrapped
         net.horizon = max(1, min(self.horizon, X.shape[2] // 2))
         net.predictor = nn.Linear(n_components, X.shape[1] * net.horizon)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """The mean squared error of all known values, over all views."""
         views = net.views(x)
-        return sum(self._error(net, view) for view in views) / len(views)
+        return average(self._error(net, view) for view in views)
 
-    def _error(self, net, x):
+    def _error(self, net: Net, x: Tensor) -> Tensor:
         futures = x.unfold(2, net.horizon, 1)[:, :, net.student.stride :: net.student.stride]
         states = net.student.sequence(x)[:, : futures.shape[2]]
         predicted = net.predictor(states).float().unflatten(2, (x.shape[1], -1))

@@ -2,17 +2,17 @@
 
 from functools import partial
 from numbers import Integral
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from skssl._compat import Interval
 from skssl._data._vocabulary import MASK, PAD, UNKNOWN
-from skssl.base._parameters import ReadsTokens
-from skssl.base._token_prediction import ContinuesTokens
-from skssl.base._transformer import SSLTransformer
+from skssl.base import ContinuesTokens, Interval, Net, ReadsTokens, SSLTransformer
 from skssl.encoders._tokens import VocabularyHead, token_width, vectors_of
-from skssl.views import random_chunk
+from skssl.methods._projections import average
+from skssl.views import View, random_chunk
 
 SCORES_AT_ONCE = 2**22  # per step, which bounds the number of predicted tokens
 
@@ -70,10 +70,10 @@ class NextToken(ContinuesTokens, ReadsTokens, SSLTransformer):
     _auto_encoder = "causal"
     _parameter_constraints = {"chunk_length": [Interval(Integral, 1, None, closed="left")]}
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (partial(random_chunk, low=1.0, high=1.0, longest=self.chunk_length),)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         width, n_tokens = token_width(net.encoder, X, type(self).__name__), net.columns.size
         # An empty row, all padding, would see its only token.
         _check_causal(net.encoder, X[(X != PAD).sum(1).argsort(descending=True)[:2]])
@@ -81,12 +81,12 @@ class NextToken(ContinuesTokens, ReadsTokens, SSLTransformer):
         is_tied = vectors_of(net.reader, n_tokens, width) is not None
         net.decoder = VocabularyHead(width, n_tokens, is_tied)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Equation 1 of [1], per token, over all views."""
         views = net.views(x)
-        return sum(self._error(net, view) for view in views) / len(views)
+        return average(self._error(net, view) for view in views)
 
-    def _error(self, net, x):
+    def _error(self, net: Net, x: Tensor) -> Tensor:
         n_tokens = net.columns.size
         before = F.pad(x[:, :-1], (1, 0), value=MASK)  # every sequence begins with the mask token
         known = ((x != PAD) & (x != UNKNOWN)).flatten().nonzero()[:, 0]
@@ -97,7 +97,7 @@ class NextToken(ContinuesTokens, ReadsTokens, SSLTransformer):
 
 
 @torch.no_grad()
-def _check_causal(encoder, x):
+def _check_causal(encoder: Any, x: Tensor) -> None:
     other = x.clone()
     other[:, -1] = torch.where(x[:, -1] == MASK, PAD, MASK)
     encoder.eval()

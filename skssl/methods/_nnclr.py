@@ -5,14 +5,14 @@ from numbers import Integral, Real
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsAll
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsAll, SSLTransformer
 from skssl.encoders import MLP, width_of
 from skssl.losses import info_nce
-from skssl.methods._projections import projections
+from skssl.methods._projections import average, projections
 from skssl.methods._teachers import Queue
+from skssl.views import View
 
 
 class NNCLR(ReadsAll, SSLTransformer):
@@ -55,15 +55,15 @@ class NNCLR(ReadsAll, SSLTransformer):
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return augment, augment
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
         net.predictor = MLP(self.projection_dim, 512, self.projection_dim)
         net.queue = Queue(max(1, min(self.queue_size, net.n_rows // 2)), self.projection_dim)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Equation 4 of [1]: a neighbour of one view against the prediction of another."""
         z = projections(net, net.views(x))
         prediction = net.predictor(z).split(len(x))
@@ -74,4 +74,4 @@ class NNCLR(ReadsAll, SSLTransformer):
         losses = [info_nce(neighbor[i], prediction[j], self.temperature) for i, j in pairs]
         if net.training:
             net.queue.push(z[: len(x)])
-        return sum(losses) / len(losses)
+        return average(losses)

@@ -1,6 +1,6 @@
 """Helpers of methods that compare the projections of a row's views."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 
 import torch
@@ -26,6 +26,23 @@ def projections(net: Net, views: Sequence[Tensor]) -> Tensor:
         ``projections.split(n)`` has one part per view.
     """
     return net.projector(torch.cat(encode(net.encoder, views)))
+
+
+def average(losses: Iterable[Tensor]) -> Tensor:
+    """Average scalar losses, such as those of several views.
+
+    Parameters
+    ----------
+    losses : iterable of Tensor of shape ()
+        At least one.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        The mean.
+    """
+    first, *others = losses
+    return sum(others, start=first) / (1 + len(others))
 
 
 def mean_over_pairs(loss: Callable[[Tensor, Tensor], Tensor], views: Sequence[Tensor]) -> Tensor:

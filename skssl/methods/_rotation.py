@@ -1,17 +1,15 @@
 """Rotation prediction."""
 
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl._compat import Interval, StrOptions
-from skssl.base._parameters import ReadsImages
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsImages, SSLTransformer, StrOptions
 from skssl.encoders import MLP, encode, width_of
-from skssl.views import original
+from skssl.views import View, original
 
 
 class RotationPrediction(ReadsImages, SSLTransformer):
@@ -43,17 +41,17 @@ class RotationPrediction(ReadsImages, SSLTransformer):
     (200, 32)
     """
 
-    layer: Any = "last"
+    layer: int | Literal["last", "middle"] = "last"
 
     _parameter_constraints = {
         "layer": [StrOptions({"middle", "last"}), Interval(Integral, None, None, closed="neither")],
         "views": [StrOptions({"auto", "weak", "strong", "no_flip"}), callable],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (original if self.views == "auto" else augment,)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         height, width = X.shape[2:]
         if height != width:
             raise ValueError(
@@ -65,7 +63,7 @@ class RotationPrediction(ReadsImages, SSLTransformer):
         if self.layer != "last" and hasattr(net.whole, "layers"):
             net.encoder = OneLayer(net.whole, _index(self.layer, _n_layers(net.whole, X[:2])))
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Equations 2 and 3 of [1]."""
         turned = [view.rot90(turns, (2, 3)) for view in net.views(x) for turns in range(4)]
         logits = net.head(torch.cat(encode(net.whole, turned)))

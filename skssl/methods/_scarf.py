@@ -4,13 +4,12 @@ from functools import partial
 from numbers import Real
 
 import torch
+from torch import Tensor
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsTables
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsTables, SSLTransformer
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import info_nce
-from skssl.views import original, swap_cells
+from skssl.views import View, original, swap_cells
 
 
 class SCARF(ReadsTables, SSLTransformer):
@@ -48,13 +47,13 @@ class SCARF(ReadsTables, SSLTransformer):
         "temperature": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return original, partial(swap_cells, p=self.corruption)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         net.projector = MLP(width_of(net.encoder, X), 256, 128)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Algorithm 1 of [1]: InfoNCE from each row to all corrupted rows of the batch."""
         z = torch.cat(encode(net.encoder, net.views(x)[:2]))
         anchor, positive = net.projector(z).chunk(2)

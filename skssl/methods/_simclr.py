@@ -2,12 +2,13 @@
 
 from numbers import Integral, Real
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsAll
-from skssl.base._transformer import SSLTransformer
+from torch import Tensor
+
+from skssl.base import Interval, Net, ReadsAll, SSLTransformer
 from skssl.encoders import MLP, width_of
 from skssl.losses import nt_xent
 from skssl.methods._projections import mean_over_pairs, projections
+from skssl.views import View
 
 
 class SimCLR(ReadsAll, SSLTransformer):
@@ -52,13 +53,13 @@ class SimCLR(ReadsAll, SSLTransformer):
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return augment, augment
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Equation 1 of [1], over every pair of views."""
         z = projections(net, net.views(x)).split(len(x))
         return mean_over_pairs(lambda a, b: nt_xent(a, b, self.temperature, self.decoupled), z)

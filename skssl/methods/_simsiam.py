@@ -3,14 +3,13 @@
 from numbers import Integral
 
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsAll
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsAll, SSLTransformer
 from skssl.encoders import MLP, width_of
 from skssl.losses import cosine_error
-from skssl.methods._projections import projections
+from skssl.methods._projections import average, projections
+from skssl.views import View
 
 
 class SimSiam(ReadsAll, SSLTransformer):
@@ -47,18 +46,18 @@ class SimSiam(ReadsAll, SSLTransformer):
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return augment, augment
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         width, out = width_of(net.encoder, X), self.projection_dim
         net.projector = nn.Sequential(MLP(width, 512, out), nn.BatchNorm1d(out, affine=False))
         net.predictor = MLP(out, out // 4 + 1, out)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Algorithm 1 of [1], with the mean of the other views as the target of [2]."""
         z = projections(net, net.views(x))
         prediction = net.predictor(z).split(len(x))
         unit = F.normalize(z.detach().float(), dim=1).split(len(x))
         errors = [cosine_error(p, sum(unit) - own) for p, own in zip(prediction, unit, strict=True)]
-        return sum(errors) / len(errors)
+        return average(errors)

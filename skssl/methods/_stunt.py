@@ -8,12 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsTables
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsTables, SSLTransformer
 from skssl.encoders import TableFront, encode
 from skssl.losses import prototypical
-from skssl.views import altered, swap_columns
+from skssl.views import View, altered, swap_columns
 
 
 class STUNT(ReadsTables, SSLTransformer):
@@ -67,17 +65,17 @@ class STUNT(ReadsTables, SSLTransformer):
         "temperature": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         shares = np.linspace(self.min_columns, self.max_columns, self.n_tasks + 1).tolist()
         pairs = itertools.pairwise(shares)
         return tuple(partial(swap_columns, low=low, high=high) for low, high in pairs)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         net.front = TableFront(X, net.columns)  # makes numbers and categories comparable
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Algorithm 1 of [1], one task per view: its classes come from the columns it altered."""
-        loss = 0.0
+        loss = x.new_zeros(())
         views = net.views(x)
         n_clusters = max(1, min(self.n_clusters, len(x) // 2))
         for view, z in zip(views, encode(net.encoder, views), strict=True):

@@ -9,13 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsTables
-from skssl.base._reconstruction import ReconstructionMixin
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsTables, ReconstructionMixin, SSLTransformer
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import cell_error, info_nce
-from skssl.views import swap_cells
+from skssl.views import View, swap_cells
 
 
 class SubTab(ReconstructionMixin, ReadsTables, SSLTransformer):
@@ -73,17 +70,17 @@ class SubTab(ReconstructionMixin, ReadsTables, SSLTransformer):
         "contrast": [Interval(Real, 0, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (partial(swap_cells, p=self.noise),) * self.n_subsets
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         inside = column_subsets(X.shape[1], self.n_subsets, self.overlap)
         net.encoder = MeanOverSubsets(net.encoder, inside)
         width = width_of(net.encoder, X)
         net.projector = MLP(width, 256, 128)
         net.decoder = MLP(width, 256, net.columns.n_outputs)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Equation 1 of [1]: reconstruction, contrast and distance, over subsets and pairs."""
         embeddings = torch.cat(net.encoder.each(net.views(x)[: self.n_subsets]))
         error = cell_error(net.decoder(embeddings), x.repeat(self.n_subsets, 1), net.columns)

@@ -3,14 +3,13 @@
 from numbers import Integral, Real
 
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsAll
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsAll, SSLTransformer
 from skssl.encoders import MLP, width_of
 from skssl.losses import sinkhorn, swapped_prediction
 from skssl.methods._projections import projections
+from skssl.views import View
 
 
 class SwAV(ReadsAll, SSLTransformer):
@@ -58,14 +57,14 @@ class SwAV(ReadsAll, SSLTransformer):
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return augment, augment
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         net.projector = MLP(width_of(net.encoder, X), 512, self.projection_dim)
         net.prototypes = nn.Linear(self.projection_dim, self.n_prototypes, bias=False)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Algorithm 1 of [1]: the assignments of the first two views are the others' targets."""
         z = projections(net, net.views(x))
         centres = F.normalize(net.prototypes.weight.float(), dim=1)

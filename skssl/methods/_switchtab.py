@@ -6,13 +6,10 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsTables
-from skssl.base._reconstruction import ReconstructionMixin
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsTables, ReconstructionMixin, SSLTransformer
 from skssl.encoders import MLP, encode, width_of
 from skssl.losses import cell_error
-from skssl.views import swap_cells
+from skssl.views import View, swap_cells
 
 
 class SwitchTab(ReconstructionMixin, ReadsTables, SSLTransformer):
@@ -55,15 +52,15 @@ class SwitchTab(ReconstructionMixin, ReadsTables, SSLTransformer):
         "alpha": [Interval(Real, 0, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (partial(swap_cells, p=self.corruption),)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         net.decoder = SwitchDecoder(width_of(net.encoder, X), net.columns.n_outputs)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Algorithm 1 of [1]: the errors of recovered and of switched rows."""
-        loss = 0.0
+        loss = x.new_zeros(())
         embeddings = encode(net.encoder, net.views(x))
         for z in embeddings:
             recovered = net.decoder(z)

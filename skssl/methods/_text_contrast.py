@@ -2,15 +2,14 @@
 
 from functools import partial
 from numbers import Real
-from typing import Any
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsTokens
-from skssl.base._transformer import SSLTransformer
+from torch import Tensor
+
+from skssl.base import Interval, Net, ReadsTokens, SSLTransformer
 from skssl.encoders import encode
 from skssl.losses import nt_xent
 from skssl.methods._projections import mean_over_pairs
-from skssl.views import Compose, drop_tokens, random_chunk
+from skssl.views import Compose, View, drop_tokens, random_chunk
 
 
 class TextContrast(ReadsTokens, SSLTransformer):
@@ -55,7 +54,7 @@ class TextContrast(ReadsTokens, SSLTransformer):
     """
 
     temperature: float = 0.05
-    chunk_range: Any = (0.5, 1.0)
+    chunk_range: tuple[float, float] = (0.5, 1.0)
     dropout: float = 0.1
     learning_rate: float = 3e-3
 
@@ -66,7 +65,7 @@ class TextContrast(ReadsTokens, SSLTransformer):
         "dropout": [Interval(Real, 0, 1, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         low, high = self.chunk_range
         if not 0 <= low <= high <= 1:
             raise ValueError(
@@ -78,7 +77,7 @@ class TextContrast(ReadsTokens, SSLTransformer):
         halves = (0.0, 0.5), (0.5, 1.0)
         return tuple(Compose((partial(chunk, within=half), drop)) for half in halves)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """The contrastive loss of [1], section 3.1, over every pair of views."""
         z = encode(net.encoder, net.views(x))
         return mean_over_pairs(lambda a, b: nt_xent(a, b, self.temperature), z)

@@ -3,13 +3,13 @@
 from numbers import Integral, Real
 
 import torch
+from torch import Tensor
 
-from skssl._compat import Interval
-from skssl.base._parameters import ReadsSeries
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsSeries, SSLTransformer
 from skssl.encoders import check_sequence
 from skssl.losses import hierarchical_contrast
-from skssl.views import original, overlapping_crops
+from skssl.methods._projections import average
+from skssl.views import View, original, overlapping_crops
 
 
 class TS2Vec(ReadsSeries, SSLTransformer):
@@ -59,26 +59,26 @@ class TS2Vec(ReadsSeries, SSLTransformer):
         "max_length": [Interval(Integral, 2, None, closed="left")],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (original if self.views == "auto" else augment,)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         check_sequence(net.encoder, X, type(self).__name__)
         net.student = net.encoder  # keeps its steps when net.encoder is wrapped
 
-    def _places(self, net, x):
+    def _places(self, net: Net, x: Tensor) -> int:
         return min(super()._places(net, x), self.max_length)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Equations 1 to 3 of [1], over all views."""
         views = net.views(x)
-        return sum(self._contrast(net, view) for view in views) / len(views)
+        return average(self._contrast(net, view) for view in views)
 
-    def _contrast(self, net, x):
+    def _contrast(self, net: Net, x: Tensor) -> Tensor:
         first, second, n_shared = overlapping_crops(x, self.max_length)
         a = net.student.sequence(first, self._shown(first))[:, -n_shared:]
         b = net.student.sequence(second, self._shown(second))[:, :n_shared]
         return hierarchical_contrast(a, b, self.alpha)
 
-    def _shown(self, x):
+    def _shown(self, x: Tensor) -> Tensor:
         return torch.rand(len(x), x.shape[2], device=x.device) < self.keep

@@ -2,16 +2,14 @@
 
 from functools import partial
 from numbers import Real
+from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
-from skssl._compat import Interval, StrOptions
-from skssl.base._parameters import ReadsTables
-from skssl.base._reconstruction import ReconstructionMixin
-from skssl.base._transformer import SSLTransformer
+from skssl.base import Interval, Net, ReadsTables, ReconstructionMixin, SSLTransformer, StrOptions
 from skssl.encoders import cell_heads, encode, width_of
 from skssl.losses import cell_error, mask_error
-from skssl.views import altered, swap_cells
+from skssl.views import View, altered, swap_cells
 
 
 class VIME(ReconstructionMixin, ReadsTables, SSLTransformer):
@@ -50,7 +48,7 @@ class VIME(ReconstructionMixin, ReadsTables, SSLTransformer):
 
     p: float = 0.3
     alpha: float = 2.0
-    target: str = "values"
+    target: Literal["values", "bins"] = "values"
 
     _parameter_constraints = {
         "p": [Interval(Real, 0, 1, closed="right")],
@@ -58,17 +56,17 @@ class VIME(ReconstructionMixin, ReadsTables, SSLTransformer):
         "target": [StrOptions({"values", "bins"})],
     }
 
-    def _views(self, augment):
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (partial(swap_cells, p=self.p),)
 
-    def _build(self, net, X):
+    def _build(self, net: Net, X: Tensor) -> None:
         width = width_of(net.encoder, X)
         net.mask_head = nn.Linear(width, X.shape[1])
         net.target, net.predict, net.decoder = cell_heads(width, X, net.columns, self.target)
 
-    def _loss(self, net, x):
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Equations 4 to 6 of [1]: mask estimation plus alpha times feature estimation."""
-        loss, target = 0.0, net.target(x)
+        loss, target = x.new_zeros(()), net.target(x)
         views = net.views(x)
         for view, z in zip(views, encode(net.encoder, views), strict=True):
             values = cell_error(net.predict(z), target, net.columns)

@@ -150,7 +150,7 @@ class FineTuned(Pretrained):
         """Return the namespace of what is trained, around a copy of the encoder."""
         net, method = Net(), last_step(self.transformer_)
         net.encoder, net.head = deepcopy(method.encoder_[1]), self._head(linear)
-        net.lr_scale = {"encoder": self.encoder_lr_scale}  # type: ignore[assignment]
+        net.lr_scale = {"encoder": self.encoder_lr_scale}
         return net.to(self._device())
 
     def _view(self, x: Tensor) -> Any:
