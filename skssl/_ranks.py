@@ -1,8 +1,9 @@
 """Ranks: processes of torch.distributed that fit one encoder, each on its share of every batch.
 
-``torchrun`` starts them, and a script that calls ``fit`` need not know. All ranks hold the same
-net; each computes the loss of its share, and gradients are averaged. So a loss that is a mean over
-rows needs nothing, and one that compares rows calls :func:`gather` and is the same on all ranks.
+``torchrun`` starts them, and a script that calls ``fit`` needs no change. All ranks hold the same
+net; each computes the loss of its share, and gradients are averaged. A loss that is a mean over
+rows needs nothing else; a loss that compares rows calls :func:`gather` and is the same on all
+ranks.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ _state = threading.local()
 
 
 def size() -> int:
-    """Return how many ranks share what is computed now; 1 outside of :func:`together`."""
+    """Return the number of ranks that compute together now; 1 outside of :func:`together`."""
     return getattr(_state, "size", 1)
 
 
@@ -51,14 +52,14 @@ def apart() -> Iterator[None]:
 
 
 def n_started() -> int:
-    """Return how many ranks there are, 1 without torch.distributed."""
+    """Return the number of ranks; 1 without torch.distributed."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def seed(random: np.random.RandomState, device: torch.device) -> int:
-    """Draw a seed, the same on all ranks that ``torchrun`` started, which meet here.
+    """Draw a seed, the same on all ranks that ``torchrun`` started; join them first.
 
-    Workers that a rank starts, for a search, inherit its variables and are none.
+    Workers that a rank starts for a search inherit its variables but are not ranks.
     """
     is_rank = int(os.environ.get("WORLD_SIZE", 1)) > 1 and dist.is_available()
     if is_rank and multiprocessing.parent_process() is None and not dist.is_initialized():
@@ -68,7 +69,7 @@ def seed(random: np.random.RandomState, device: torch.device) -> int:
 
 
 def agree(value: Any) -> Any:
-    """Return the first rank's tensor or plain value, on all ranks."""
+    """Return the tensor or plain value of the first rank on all ranks."""
     if size() == 1:
         return value
     if isinstance(value, Tensor):
@@ -81,14 +82,14 @@ def agree(value: Any) -> Any:
 
 
 def generator() -> torch.Generator | None:
-    """Return what all ranks draw the same order of rows from; None is torch's own."""
+    """Return the generator of the order of rows, the same on all ranks; None is torch's own."""
     if size() == 1:
         return None
     return torch.Generator().manual_seed(agree(int(torch.randint(2**31 - 1, ()))))
 
 
 def index() -> int:
-    """Return which of the ranks this is, from 0."""
+    """Return the index of this rank, from 0."""
     return dist.get_rank() if n_started() > 1 else 0
 
 
@@ -131,7 +132,7 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
 
 
 def share(z: Tensor) -> Tensor:
-    """Return this rank's part of the rows of all, without those that do not divide evenly."""
+    """Return this rank's part of the rows; rows that do not divide evenly are dropped."""
     if size() == 1:
         return z
     n = len(z) // size()
@@ -139,12 +140,12 @@ def share(z: Tensor) -> Tensor:
 
 
 def gather(z: Tensor) -> Tensor:
-    """Return the rows of all ranks, of each as many as of this one; gradients pass."""
+    """Return the rows of all ranks, the same number from each; gradients flow through."""
     return z if size() == 1 else _Gathered.apply(z)
 
 
 class _Gathered(torch.autograd.Function):
-    """All ranks compute one loss of all rows, of whose gradients the mean is taken."""
+    """Gather rows so that all ranks compute the same loss, whose gradients are averaged."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor) -> Tensor:
@@ -160,9 +161,9 @@ class _Gathered(torch.autograd.Function):
 
 
 class _Normalised(torch.autograd.Function):
-    """Batch normalisation of x by the mean and variance of the rows of all ranks, and these two.
+    """Batch-normalise x by the mean and variance of the rows of all ranks; return these, too.
 
-    torch's own passes over x do the work; what differs from those of one process are the sums.
+    torch's own kernels do the passes over x; only their sums are exchanged between ranks.
     """
 
     @staticmethod
@@ -183,7 +184,7 @@ class _Normalised(torch.autograd.Function):
         into_x, into_weight, into_bias = torch.ops.aten.native_batch_norm_backward(
             grad, x, weight, None, None, mean, scale, True, ctx.eps, [True, True, True]
         )
-        # It took off the gradient what this rank's sums say, where those of all count.
+        # The kernel subtracted this rank's sums from the gradient instead of those of all ranks.
         sums = torch.stack([into_weight, into_bias])
         of_all = sums.clone()
         dist.all_reduce(of_all)
@@ -197,7 +198,7 @@ class _Normalised(torch.autograd.Function):
 class _OfAll:
     """Batch normalisation that counts the rows of all ranks.
 
-    torch's SyncBatchNorm refuses tensors on a CPU.
+    torch's SyncBatchNorm does not accept tensors on a CPU.
     """
 
     def forward(self: Any, x: Tensor) -> Tensor:
@@ -234,8 +235,8 @@ _SYNCHRONISED: dict[type, type] = {
 def one_net(net: nn.Module, device: torch.device) -> Iterator[None]:
     """Train one net on all ranks inside the block.
 
-    They begin with the weights of the first, draw random numbers of their own, for other views of
-    other rows, and count the rows of all in batch normalisation.
+    All ranks start with the weights of the first one, draw their own random numbers for views of
+    their rows, and use the rows of all ranks in batch normalisation.
     """
     if size() == 1:
         yield
@@ -250,13 +251,13 @@ def one_net(net: nn.Module, device: torch.device) -> Iterator[None]:
         norm.__class__ = _SYNCHRONISED[type(norm)]
     try:
         yield
-        _align(net)  # to the last bit
+        _align(net)  # bit by bit
     finally:
         for norm in norms:
             norm.__class__ = type(norm).__bases__[1]
 
 
 def _align(net: nn.Module) -> None:
-    """Give all ranks the first one's weights and buffers."""
+    """Copy the weights and buffers of the first rank to all ranks."""
     for tensor in net.state_dict().values():
         dist.broadcast(tensor, 0)

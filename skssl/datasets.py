@@ -1,4 +1,4 @@
-"""Small generators of data to try things on, made from what ships with scikit-learn."""
+"""Small generators of example data, based on data that scikit-learn ships."""
 
 from typing import Any
 
@@ -6,42 +6,42 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.utils import check_random_state
 
-SIDE = 8  # pixels of a digit
+SIDE = 8  # pixels per side of a digit
 
 
 def make_moving_digits(
     n_clips: int = 1000, n_frames: int = 12, *, size: int = 20, random_state: Any = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Make clips of handwritten digits that move straight on and bounce off the walls.
+    """Make clips of handwritten digits that move in straight lines and bounce off the walls.
 
-    A small Moving MNIST [1]_ from scikit-learn's digits of 8 x 8 pixels: one digit a clip,
-    which goes up to two pixels a frame each way and never stands still.
+    A small Moving MNIST [1]_ from scikit-learn's digits of 8 x 8 pixels: one digit per clip,
+    which moves up to two pixels per frame in each direction and never stands still.
 
     Parameters
     ----------
     n_clips : int, default=1000
         Number of clips.
     n_frames : int, default=12
-        Frames of a clip.
+        Number of frames in a clip.
     size : int, default=20
         Height and width of a frame in pixels, at least 9.
     random_state : int, RandomState instance or None, default=None
-        Seeds which digits are drawn, where they start and where they go.
+        Seeds the digits, their starting points and their velocities.
 
     Returns
     -------
     clips : ndarray of shape (n_clips, n_frames, size, size), uint8
         The clips, black where there is no digit.
     digits : ndarray of shape (n_clips,), int
-        Which digit it is, from 0 to 9.
+        The digit in each clip, from 0 to 9.
     velocities : ndarray of shape (n_clips, 2), int
-        Pixels a frame, down and to the right, as the clip begins; a wall turns one of them
-        round.
+        Initial velocity in pixels per frame, down and to the right; a wall reverses one of the
+        two.
 
     Raises
     ------
     ValueError
-        If a frame has no room for a digit to move.
+        If a frame is too small for a digit to move.
 
     References
     ----------
@@ -68,7 +68,7 @@ def make_moving_digits(
     room = size - SIDE
     start = rng.randint(room + 1, size=(n_clips, 2))
     at = (start[:, None] + velocities[:, None] * np.arange(n_frames)[:, None]) % (2 * room)
-    at = np.minimum(at, 2 * room - at)  # there and back again: (n_clips, n_frames, 2)
+    at = np.minimum(at, 2 * room - at)  # reflected at the walls: (n_clips, n_frames, 2)
     inside = at[..., None] + np.arange(SIDE)
     clips = np.zeros((n_clips, n_frames, size, size), np.uint8)
     clip, frame = np.ogrid[:n_clips, :n_frames]
@@ -84,24 +84,24 @@ WORDS = np.array([(0, 1, 4), (1, 0, 2), (2, 3, 0), (3, 2, 4), (4, 1, 3), (1, 3, 
 def make_spoken_words(
     n_samples: int = 300, *, random_state: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Make recordings of six words of three phones each, by a new voice every time.
+    """Make waveforms of six words of three phones each, every one spoken by a new voice.
 
     A phone is a sum of harmonics around two formants. Pitch, the length of the vocal tract,
-    loudness and the length of each phone differ from one recording to the next.
+    loudness and the length of each phone differ from waveform to waveform.
 
     Parameters
     ----------
     n_samples : int, default=300
-        Number of recordings.
+        Number of waveforms.
     random_state : int, RandomState instance or None, default=None
         Seeds the voices and a little noise.
 
     Returns
     -------
     X : ndarray of shape (n_samples, 3200), float32
-        Waveforms of .4 seconds at 8000 samples a second.
+        Waveforms of 0.4 seconds at 8000 samples per second.
     words : ndarray of shape (n_samples,), int
-        Which word it is, from 0 to 5, in turn.
+        The word in each waveform, from 0 to 5, in turn.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def make_spoken_words(
 
 
 def _voice(phone: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    """Return what a random voice makes of the phone at each sample."""
+    """Synthesise the phone at each sample in a random voice."""
     hertz = np.arange(1, 40)[:, None] * rng.uniform(90, 220)
     low, high = FORMANTS[phone].T * rng.uniform(0.9, 1.1)
     loudness = np.exp(-(((hertz - low) / 150) ** 2)) + 0.5 * np.exp(-(((hertz - high) / 250) ** 2))

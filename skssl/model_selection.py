@@ -1,4 +1,4 @@
-"""Cross-validation and scoring where only some rows are labelled."""
+"""Cross-validation and scoring with partly labelled data."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,35 +18,34 @@ from skssl._data._labels import labelled
 
 
 class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
-    """Cross-validation on the labelled rows, with the unlabelled ones in every training set.
+    """Cross-validation on the labelled rows, with the unlabelled rows in every training set.
 
-    Test sets hold labelled rows only, so every scorer means what it says. Rows are
-    unlabelled where ``y`` is None, NaN or NA, and where it is -1 in whole numbers.
+    Test sets hold labelled rows only, so every scorer is correct. Rows are unlabelled where ``y``
+    is None, NaN or NA, and where it is -1 in whole numbers.
 
     Parameters
     ----------
     cv : int or cross-validation splitter, default=5
-        How to split the labelled rows. An integer is the number of folds, stratified
-        where ``y`` holds classes. A splitter (grouped, temporal, repeated ...) sees the
-        labelled rows alone.
+        How to split the labelled rows. An integer is the number of folds, stratified if ``y``
+        holds classes. A splitter (grouped, temporal, repeated ...) splits the labelled rows
+        only.
     shuffle : bool, default=False
-        Whether to shuffle before an integer ``cv`` makes folds.
+        Whether to shuffle the rows before an integer ``cv`` splits them.
     random_state : int, RandomState instance or None, default=None
-        Orders the shuffle.
+        Seeds the shuffle.
 
     Notes
     -----
-    - Unlabelled rows join each training set, except those of a group, given as
-      ``groups``, that the test set holds too: no row of a test patient is learnt from.
-      An unlabelled row that belongs to no group (None or NaN) always joins.
-    - An integer ``cv`` also splits classes of fewer labels than folds: each of their
-      labels goes to another test set. The only label of a class is then missing from
-      one training set.
-    - In a ``y`` with fractions, -1 is a number like others; unlabelled is NaN. In whole
-      numbers -1 is taken for "unlabelled" even if a regression is meant: such rows are
-      never tested on.
-    - :func:`~sklearn.model_selection.cross_val_predict` asks for each row to be in a
-      test set, which unlabelled rows never are. Call it on the labelled rows.
+    - Unlabelled rows join each training set, except rows of a group, passed as ``groups``, that
+      is also in the test set: nothing is learned from rows of a test patient. An unlabelled row
+      without a group (None or NaN) always joins.
+    - An integer ``cv`` also splits classes with fewer labels than folds: each of their labels
+      goes to a different test set. The only label of a class is then missing from one training
+      set.
+    - In a ``y`` with fractions, -1 is an ordinary number, and unlabelled is NaN. In whole numbers
+      -1 always means "unlabelled", even in a regression: such rows are never in a test set.
+    - :func:`~sklearn.model_selection.cross_val_predict` requires each row to be in a test set,
+      which unlabelled rows never are. Call it on the labelled rows.
 
     Examples
     --------
@@ -81,9 +80,9 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
         Yields
         ------
         train : ndarray
-            Indices of the training rows: labelled ones, then unlabelled ones.
+            Indices of the training rows: labelled rows, then unlabelled rows.
         test : ndarray
-            Indices of the test rows, all of them labelled.
+            Indices of the test rows; all are labelled.
         """
         X, groups = indexable(X, groups)
         rows, others, few = self._labelled_rows(X, y, groups)
@@ -102,11 +101,11 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
         Parameters
         ----------
         X : array-like of shape (n_samples, ...), default=None
-            Rows; not needed where ``cv`` knows its number of folds by itself.
+            Rows; only needed if the number of folds of ``cv`` depends on them.
         y : array-like of shape (n_samples,), default=None
-            Their labels; likewise.
+            Their labels; needed in the same case.
         groups : array-like of shape (n_samples,), default=None
-            Their groups; likewise.
+            Their groups; needed in the same case.
 
         Returns
         -------
@@ -147,7 +146,7 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
                 )
             return self.cv
         n_splits = int(self.cv)
-        # StackingClassifier sets a random_state on any cv, shuffling or not.
+        # StackingClassifier sets random_state on any cv, whether it shuffles or not.
         random_state = self.random_state if self.shuffle else None
         how: dict[str, Any] = {"shuffle": self.shuffle, "random_state": random_state}
         if labels is None or type_of_target(labels) == "continuous":
@@ -160,7 +159,7 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
 
 
 def _read(y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Read a y that may hold classes or numbers: -1 is a number among fractions only."""
+    """Read a y of classes or numbers: -1 is a number only among fractions."""
     mask, labels = labelled(y)
     if labels.dtype.kind == "f" and type_of_target(labels) == "continuous":
         return labelled(y, classes=False)
@@ -170,9 +169,9 @@ def _read(y: Any) -> tuple[np.ndarray, np.ndarray]:
 def labelled_scorer(scoring: str | Callable[..., Any]) -> Callable[..., Any]:
     """Make a scorer that leaves unlabelled rows out.
 
-    Named scorers take -1 for a class and stumble over NaN. With
-    :class:`UnlabeledKFold` they never meet an unlabelled row in a test set; this is for
-    other splitters, and for the scores on training rows of ``return_train_score=True``.
+    Named scorers treat -1 as a class and fail on NaN. With :class:`UnlabeledKFold`, test sets have
+    no unlabelled rows; use this for other splitters, and for the training scores of
+    ``return_train_score=True``.
 
     Parameters
     ----------
@@ -209,31 +208,31 @@ def _score_labelled(scorer: Any, estimator: Any, X: Any, y: Any, **params: Any) 
 
 
 def _along(value: Any, rows: np.ndarray, n_samples: int) -> Any:
-    """Take the rows of what has one entry a row, such as sample_weight."""
+    """Take the rows of an argument with one entry per row, such as sample_weight."""
     is_per_row = hasattr(value, "__len__") and len(value) == n_samples
     return take_rows(value, rows) if is_per_row else value
 
 
 def negative_log_loss(estimator: Any, X: Any, y: Any) -> float:
-    """Score probabilities, whichever of the classes ``y`` holds."""
+    """Score probabilities by log loss, also if ``y`` lacks some of the classes."""
     return -log_loss(y, estimator.predict_proba(X), labels=estimator.classes_)
 
 
 class FewLabelsKFold(BaseCrossValidator):
-    """Stratified folds for classes of a handful of labels: no error, no warning.
+    """Stratified folds for classes with only a few labels, without errors or warnings.
 
-    Rows, sorted by label, are dealt out to the folds in turn.
+    Rows, sorted by label, are assigned to the folds in turn.
 
     Parameters
     ----------
     n_splits : int, default=5
-        Number of folds, at most; as many as there are labels to test on otherwise.
+        Greatest number of folds; fewer if there are fewer labels to test on.
     shuffle : bool, default=True
         Whether to shuffle the rows of each label first.
     random_state : int, RandomState instance or None, default=0
-        Orders the shuffle.
+        Seeds the shuffle.
     test_singles : bool, default=False
-        Whether to test on the only row of a label, too. If not, it is always in the
+        Whether the only row of a label is ever in a test set. If not, it is always in the
         training set, which then holds every label.
     """
 

@@ -1,7 +1,7 @@
-"""From embeddings to rows: what to label next, duplicates, neighbours, drift, columns.
+"""Curation of data by its embedding: rows to label next, duplicates, neighbours, drift.
 
-``embedding=`` is one thing everywhere: None says that X is an embedding already, an array is the
-embedding of the rows of X, and a fitted transformer, or Pipeline, makes it.
+``embedding=`` means the same everywhere: with None, X is the embedding already; an array is the
+embedding of the rows of X; a fitted transformer, or Pipeline, computes it.
 """
 
 from skssl.curation._drift import drift_score

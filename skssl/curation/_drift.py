@@ -1,4 +1,4 @@
-"""How far new rows are from old ones."""
+"""Drift between old and new rows."""
 
 from numbers import Integral
 from typing import Any
@@ -34,42 +34,42 @@ def drift_score(
     n_splits: int = 5,
     random_state: Any = None,
 ) -> float:
-    """Tell how well new rows can be told from old ones: .5 is not at all, 1 is always.
+    """Measure how well new rows can be told from old ones: 0.5 is not at all, 1 is perfectly.
 
     A classifier learns to tell them apart by their embedding [1]_. The score is its area under
-    the ROC curve on rows it did not learn from: the probability that it takes a new row for
-    newer than an old one. So the scale means the same for every data set, embedding and share
-    of new rows, which a distance or the accuracy would not.
+    the ROC curve on held-out rows: the probability that it ranks a new row above an old one.
+    Unlike a distance or the accuracy, this scale has the same meaning for every data set,
+    embedding and share of new rows.
 
     Parameters
     ----------
     X : array-like or dataframe of shape (n_samples, ...)
-        Old rows, better not those that the transformer learnt from: an encoder that knows its
-        rows by heart makes others look new.
+        Old rows, preferably not those that the transformer was trained on: if an encoder has
+        memorised its training rows, all other rows look new.
     X_new : array-like or dataframe of shape (n_new, ...)
         New rows.
     embedding : None or fitted transformer, default=None
-        What the rows are compared by. None takes X and ``X_new`` for embeddings; a transformer,
-        or Pipeline, makes them.
+        The embedding to compare. None takes X and ``X_new`` as embeddings; a transformer, or
+        Pipeline, computes them.
     classifier : classifier, default=None
-        Tells new from old; a clone of it is fitted. None is a logistic regression on
-        standardised columns.
+        Classifier that tells new from old; a clone of it is fitted. None is a logistic
+        regression on standardised columns.
     n_splits : int, default=5
-        Folds of the cross-validation.
+        Number of folds of the cross-validation.
     random_state : int, RandomState instance or None, default=None
-        Seeds the folds, and the classifier where its own ``random_state`` is None.
+        Seeds the folds, and the classifier if its own ``random_state`` is None.
 
     Returns
     -------
     score : float
-        Mean of the area under the ROC curve over the folds. Without drift it is .5 give or
-        take chance, which a few dozen new rows leave room for: below .5 means no more than .5.
+        Mean area under the ROC curve over the folds. Without drift it is 0.5 up to chance, which
+        can be large with a few dozen new rows: a score below 0.5 means no more than 0.5.
 
     Raises
     ------
     ValueError
-        If there are fewer than ``n_splits`` rows on one side, or if an embedding is no matrix of
-        finite numbers.
+        If there are fewer than ``n_splits`` rows on one side, or if an embedding is not a matrix
+        of finite numbers.
 
     References
     ----------

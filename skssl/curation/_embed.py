@@ -1,4 +1,4 @@
-"""What ``embedding=`` may be, for every function of this package."""
+"""The argument ``embedding=`` of the functions in this package."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skssl._compat import HasMethods
 
-EMBEDDING: list[Any] = [HasMethods("fit"), "array-like", None]  # what validate_params accepts
+EMBEDDING: list[Any] = [HasMethods("fit"), "array-like", None]  # for validate_params
 
 
 def embedded(embedding: Any, X: Any, *others: Any) -> tuple[np.ndarray, ...]:
-    """Return the embedding of X, and of ``others``, as matrices of float64.
+    """Embed X and ``others``, and return matrices of float64.
 
     Parameters
     ----------
     embedding : None, array-like of shape (n_samples, n_components) or fitted transformer
-        None says that X is an embedding already. An array is that of the rows of X, and of
-        no others. A fitted transformer, or Pipeline, makes it.
+        With None, X is the embedding already. An array is the embedding of X, and allows no
+        ``others``. A fitted transformer, or Pipeline, computes it.
     X, *others : array-like or dataframe
         Rows to embed.
     """

@@ -1,4 +1,4 @@
-"""Which columns drive an embedding."""
+"""Influence of columns on an embedding."""
 
 from numbers import Integral
 from typing import Any
@@ -26,25 +26,25 @@ def column_influence(
     """Measure how far the embedding moves when one column is shuffled.
 
     Each row takes the cell of another row. The mean distance that its embedding moves is divided
-    by what it moves if it takes all cells of that row: 0 is a column that does not matter, 1 one
-    that alone decides.
+    by the distance it moves if it takes all cells of that row: 0 means that the column does not
+    matter, 1 that it alone determines the embedding.
 
     Parameters
     ----------
     transformer : fitted transformer or Pipeline
-        What makes the embedding of X.
+        Computes the embedding of X.
     X : array-like or dataframe of shape (n_samples, n_features)
-        Rows of a table; a few hundred tell enough. Not written to.
+        Rows of a table; a few hundred are enough.
     n_repeats : int, default=5
-        How often each column is shuffled.
+        Number of times each column is shuffled.
     random_state : int, RandomState instance or None, default=None
         Seeds the shuffles, which are the same for all columns.
 
     Returns
     -------
     influence : pandas.DataFrame
-        One line a column, the most influential first. Columns: ``column``, its name, or its
-        number where X has no names; ``influence``, the mean over the shuffles; ``std``, their
+        One row per column of X, the most influential first. Columns: ``column``, its name, or
+        its index if X has no names; ``influence``, the mean over the shuffles; ``std``, their
         standard deviation.
 
     Raises
@@ -54,8 +54,8 @@ def column_influence(
 
     Notes
     -----
-    Cells are taken one column at a time, so the rows made may be such as never occur. What two
-    columns say both of them has influence, not each without the other. The transformer runs
+    One column is shuffled at a time, so the altered rows may be combinations that never occur.
+    Information that two columns share counts for both of them. The transformer runs
     ``n_repeats * n_features + 1`` times.
 
     Examples
@@ -88,7 +88,7 @@ def column_influence(
 
 
 def _table(X: Any) -> tuple[list[Any], Any]:
-    """Return the names of the columns, and X as a dataframe or an array."""
+    """Return the column names of X, and X as a dataframe or an array."""
     X = nw.to_native(X, pass_through=True)
     if nw.dependencies.is_into_dataframe(X):
         columns = X.columns if nw.dependencies.is_pandas_dataframe(X) else nw.from_native(X).columns
@@ -103,7 +103,7 @@ def _table(X: Any) -> tuple[list[Any], Any]:
 
 
 def _others(n: int, random: np.random.RandomState) -> np.ndarray:
-    """Return for each of n rows another one, each once: a random cycle through all."""
+    """Return another row for each of n rows, each used once: a random cycle."""
     order = random.permutation(n)
     others = np.empty_like(order)
     others[order] = np.roll(order, 1)
@@ -111,7 +111,7 @@ def _others(n: int, random: np.random.RandomState) -> np.ndarray:
 
 
 def _swapped(X: Any, i: int, rows: np.ndarray) -> Any:
-    """Return a copy of X whose column i has the cells of ``rows``."""
+    """Return a copy of X whose column i holds the cells of ``rows``."""
     if nw.dependencies.is_pandas_dataframe(X):
         made = X.copy()
         made.isetitem(i, X.iloc[rows, i].array)

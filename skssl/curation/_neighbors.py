@@ -1,4 +1,4 @@
-"""Rows that are close in the embedding: neighbours and duplicates."""
+"""Neighbours and duplicates in the embedding."""
 
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -13,9 +13,9 @@ from sklearn.neighbors import NearestNeighbors
 from skssl._compat import Interval, StrOptions, validate_params
 from skssl.curation._embed import EMBEDDING, embedded
 
-SHARE = {"cosine": 0.1, "euclidean": 0.1**0.5}  # the cosine distance grows with a square
+SHARE = {"cosine": 0.1, "euclidean": 0.1**0.5}  # the cosine distance is quadratic
 ROWS_TO_GUESS_BY = 1000
-SLACK = 1e-6  # of distances by products of matrices, which are taken again exactly
+SLACK = 1e-6  # error of distances from matrix products, which are then computed exactly
 
 
 @validate_params(
@@ -34,34 +34,35 @@ def kneighbors(
     n_neighbors: int = 5,
     metric: str | Callable[..., Any] = "cosine",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the rows of X that are most like each query.
+    """Find the rows of X that are most similar to each query.
 
     Parameters
     ----------
     X : array-like or dataframe of shape (n_samples, ...)
-        Rows to look in.
+        Rows to search.
     queries : array-like or dataframe of shape (n_queries, ...), default=None
-        Rows to find neighbours of. None takes those of X, none of which is its own neighbour.
+        Rows whose neighbours are searched. None takes the rows of X; a row is not its own
+        neighbour.
     embedding : None, array-like of shape (n_samples, n_components) or fitted transformer, \
 default=None
-        What the rows are compared by. None takes X and ``queries`` for it; a transformer, or
-        Pipeline, makes it. An array is that of X, and goes without ``queries``.
+        The embedding to compare. None takes X and ``queries`` as embeddings; a transformer, or
+        Pipeline, computes them. An array is the embedding of X and allows no ``queries``.
     n_neighbors : int, default=5
-        How many neighbours of each.
+        Number of neighbours per query.
     metric : str or callable, default="cosine"
         A metric of :class:`sklearn.neighbors.NearestNeighbors`.
 
     Returns
     -------
     distances : ndarray of shape (n_queries, n_neighbors)
-        Distances to the neighbours, the closest first. They are exact.
+        Exact distances to the neighbours, the closest first.
     rows : ndarray of shape (n_queries, n_neighbors), int
         Positions of the neighbours in X.
 
     Raises
     ------
     ValueError
-        If X has too few rows, or if the embedding is no matrix of finite numbers.
+        If X has too few rows, or if the embedding is not a matrix of finite numbers.
 
     Examples
     --------
@@ -91,7 +92,7 @@ default=None
 def find_duplicates(
     X: Any, *, embedding: Any = None, threshold: Any = "auto", metric: str = "cosine"
 ) -> pd.DataFrame:
-    """Find pairs of rows that are the same, or nearly so.
+    """Find pairs of rows that are equal or nearly equal.
 
     Parameters
     ----------
@@ -99,29 +100,31 @@ def find_duplicates(
         Rows.
     embedding : None, array-like of shape (n_samples, n_components) or fitted transformer, \
 default=None
-        What the rows are compared by. None takes X for it; a transformer, or Pipeline, makes it.
+        The embedding to compare. None takes X as the embedding; a transformer, or Pipeline,
+        computes it.
     threshold : "auto" or float, default="auto"
-        Pairs at most so far apart are duplicates; 0 finds those whose embeddings are equal.
-        ``"auto"`` is a tenth of the median distance of a row to its nearest other, in terms of
-        squares where ``metric`` is Euclidean.
+        Greatest distance between duplicates; 0 finds rows with equal embeddings. ``"auto"`` is a
+        tenth of the median distance of a row to its nearest neighbour (of squared distances if
+        ``metric`` is Euclidean).
     metric : {"cosine", "euclidean"}, default="cosine"
-        How to compare embeddings. The cosine is about the origin: scale raw columns first.
+        Distance between embeddings. The cosine is relative to the origin: scale raw columns
+        first.
 
     Returns
     -------
     pairs : pandas.DataFrame
-        One line a pair, the closest first. Columns: ``row`` and ``other``, positions in X with
+        One row per pair, the closest first. Columns: ``row`` and ``other``, positions in X with
         ``row < other``, and ``distance``.
 
     Raises
     ------
     ValueError
-        If the embedding is no matrix of finite numbers.
+        If the embedding is not a matrix of finite numbers.
 
     Notes
     -----
-    All pairs are compared, a chunk at a time: time grows with the square of the rows, memory
-    with the pairs found.
+    All pairs are compared, one chunk at a time: time grows with the square of the number of rows,
+    memory with the number of pairs found.
 
     Examples
     --------
@@ -155,10 +158,10 @@ default=None
 
 
 def _typical_gap(Z: np.ndarray, metric: str) -> float:
-    """Return the median distance of a row to its nearest other, over rows evenly spread."""
+    """Return the median distance of a row to its nearest neighbour, over evenly spaced rows."""
     if len(Z) < 2:
         return 0.0
     some = Z[:: -(-len(Z) // ROWS_TO_GUESS_BY)]
-    # Two of all rows: one of them is the row itself, or one just like it.
+    # Two neighbours: one of them is the row itself, or an equal row.
     distances, _ = NearestNeighbors(n_neighbors=2, metric=metric).fit(Z).kneighbors(some)
     return float(np.median(distances[:, 1]))

@@ -1,4 +1,4 @@
-"""Which rows to label next."""
+"""Selection of the rows to label next."""
 
 from collections.abc import Callable
 from numbers import Integral
@@ -17,7 +17,8 @@ from skssl._compat import HasMethods, Interval, StrOptions, count_rows, validate
 from skssl._data._labels import labelled
 from skssl.curation._embed import EMBEDDING, embedded
 
-# Of [1]: at most so many clusters; from how many on by mini-batches; which clusters come last.
+# Of [1]: greatest number of clusters, number from which on mini-batches are used, and size of
+# clusters that come last.
 MAX_CLUSTERS = 500
 MANY_CLUSTERS = 50
 SMALL_CLUSTER = 5
@@ -48,46 +49,48 @@ def select_to_label(
     n_neighbors: int = 20,
     random_state: Any = None,
 ) -> np.ndarray:
-    """Choose the rows whose labels will be worth most.
+    """Choose the rows whose labels will be most useful.
 
     Parameters
     ----------
     X : array-like or dataframe of shape (n_samples, ...)
-        Rows, as what makes the embedding, or the classifier, reads them.
+        Rows as the transformer of ``embedding``, or the classifier, reads them.
     n : int
-        How many to choose.
+        Number of rows to choose.
     y : array-like of shape (n_samples,), default=None
-        The labels there are. None, NaN, NA and the number -1 mark rows without one; others
-        are not chosen again, and nothing close to them is. None says that no row has a label.
+        Known labels. None, NaN, NA and the number -1 mark unlabelled rows. Labelled rows, and
+        rows close to them, are not chosen. With None, no row is labelled.
     embedding : None, array-like of shape (n_samples, n_components) or fitted transformer, \
 default=None
-        What the rows are compared by. None takes X for it; a transformer, or Pipeline, makes
-        it of X. ``"uncertainty"`` does without.
+        The embedding to compare. None takes X as the embedding; a transformer, or Pipeline,
+        computes it from X. ``"uncertainty"`` does not use it.
     strategy : {"typicality", "k_center", "uncertainty"}, default="typicality"
-        ``"typicality"`` clusters the rows into as many groups as there will be labels, and
-        takes from each group without one the row whose neighbours are closest [1]_: for the
-        first labels. ``"k_center"`` takes the row farthest from all that have a label or
-        are chosen, over and over [2]_: it covers the data, outliers first. ``"uncertainty"``
-        takes the rows whose two most probable classes are closest to a tie [3]_: for later.
+        ``"typicality"`` clusters the rows into as many groups as there will be labels, and takes
+        the row with the closest neighbours from each group without a label [1]_; use it for the
+        first labels. ``"k_center"`` repeatedly takes the row farthest from all labelled and
+        chosen rows [2]_: it covers the data, outliers first. ``"uncertainty"`` takes the rows
+        whose two most probable classes are closest to a tie [3]_; use it for later labels.
     classifier : fitted classifier, default=None
-        For ``"uncertainty"``: has ``predict_proba``, and reads X.
+        Required by ``"uncertainty"``: has ``predict_proba`` and reads X.
     metric : {"cosine", "euclidean"}, default="cosine"
-        How to compare embeddings. The cosine is about the origin: scale raw columns first.
+        Distance between embeddings. The cosine is relative to the origin: scale raw columns
+        first.
     n_neighbors : int, default=20
-        For ``"typicality"``: how many neighbours in its group a row's distance is averaged over.
+        For ``"typicality"``: number of neighbours in its group over which the distance of a row
+        is averaged.
     random_state : int, RandomState instance or None, default=None
-        Seeds the clusters of ``"typicality"``, and how ``"uncertainty"`` breaks ties.
+        Seeds the clusters of ``"typicality"`` and the tie-breaking of ``"uncertainty"``.
 
     Returns
     -------
     rows : ndarray of shape (n,), int
-        Positions in X, the most wanted first.
+        Positions in X, the most useful first.
 
     Raises
     ------
     ValueError
-        If fewer than n rows are without a label, if the embedding is no matrix of finite
-        numbers, or if ``classifier`` is missing or not asked for.
+        If fewer than n rows are unlabelled, if the embedding is not a matrix of finite numbers,
+        or if ``classifier`` is missing or not used by ``strategy``.
 
     References
     ----------
@@ -136,7 +139,7 @@ def _typical(
 ) -> np.ndarray:
     """Return the most typical row of each cluster without a label: algorithm 1 of [1].
 
-    Clusters with fewest labels go first, of those the largest; small ones wait.
+    Clusters with the fewest labels come first, the largest of them before others; small ones last.
     """
     n_clusters = min(n + int((~free).sum()), MAX_CLUSTERS, len(np.unique(Z, axis=0)))
     method: Callable[..., Any] = MiniBatchKMeans if n_clusters > MANY_CLUSTERS else KMeans
@@ -158,7 +161,7 @@ def _typical(
 
 
 def spread_around(Z: np.ndarray, n_neighbors: int) -> np.ndarray:
-    """Return the mean distance of each row to its nearest others: one over its typicality."""
+    """Return the mean distance of each row to its nearest neighbours: 1 / typicality."""
     if len(Z) < 2:
         return np.zeros(len(Z))
     nearest = NearestNeighbors(n_neighbors=min(n_neighbors, len(Z) - 1)).fit(Z)
@@ -166,10 +169,10 @@ def spread_around(Z: np.ndarray, n_neighbors: int) -> np.ndarray:
 
 
 def _k_centers(Z: np.ndarray, n: int, free: np.ndarray) -> np.ndarray:
-    """Return the greedy k-centres beside the rows with labels: algorithm 1 of [2]."""
+    """Return the greedy k-centres given the labelled rows: algorithm 1 of [2]."""
     chosen: list[int] = []
     free = free.copy()
-    if free.all():  # nothing to be far from: begin in the middle
+    if free.all():  # no labelled row to be far from: begin in the middle
         gap = -euclidean_distances(Z, Z.mean(0, keepdims=True))[:, 0]
     else:
         gap = pairwise_distances_argmin_min(Z, Z[~free])[1]

@@ -1,4 +1,4 @@
-"""Does pretraining help on a table at hand?"""
+"""Evaluation: does pretraining help on your data?"""
 
 from skssl.evaluation._label_budget import label_budget_report
 

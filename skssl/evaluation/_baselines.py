@@ -1,4 +1,4 @@
-"""What pretraining has to beat on a table: an untrained encoder, linear models, trees."""
+"""Baselines of pretraining: an untrained encoder, linear models, trees."""
 
 from typing import Any, Self
 
@@ -21,7 +21,7 @@ from skssl.semi_supervised._pretrained import PretrainedClassifier, PretrainedRe
 
 
 def default_baselines(X: Any, model: Pretrained, is_classes: bool) -> dict[str, Any]:
-    """Return what pretraining has to beat, before what the first transformer reads."""
+    """Return the default baselines by name, behind the front steps of the first transformer."""
     baselines: dict[str, Any] = {}
     first = default_transformer(X) if model.transformer is None else model.transformer
     *front, last = steps_of(first, keep_frozen=True)
@@ -48,7 +48,7 @@ def default_baselines(X: Any, model: Pretrained, is_classes: bool) -> dict[str, 
 
 
 class TunedLogisticRegression(ClassifierMixin, BaseEstimator):
-    """Logistic regression whose ``C`` is chosen by accuracy, wherever labels can be held out."""
+    """Logistic regression whose ``C`` is chosen by cross-validated accuracy if possible."""
 
     _saved_as = "TunedLogisticRegression"
 
@@ -56,7 +56,7 @@ class TunedLogisticRegression(ClassifierMixin, BaseEstimator):
         """Choose ``C`` and fit."""
         self.model_ = LogisticRegression(max_iter=2000)
         if np.unique(y, return_counts=True)[1].max() > 1:
-            grid = {"C": [1, 0.1, 10, 0.01, 100, 0.001]}  # few labels tie: the moderate first
+            grid = {"C": [1, 0.1, 10, 0.01, 100, 0.001]}  # ties: moderate first
             self.model_ = GridSearchCV(self.model_, grid, cv=FewLabelsKFold(5))
         self.classes_ = self.model_.fit(X, y).classes_
         return self

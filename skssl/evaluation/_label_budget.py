@@ -1,4 +1,4 @@
-"""Does pretraining help on a table at hand? Scores by number of labels, beside baselines."""
+"""Label budgets: scores of pretraining and baselines by number of labels."""
 
 import time
 import warnings
@@ -63,55 +63,53 @@ def label_budget_report(
 ) -> pd.DataFrame:
     """Score pretraining and baselines on held-out rows, by number of labels.
 
-    In each split the test rows are put away first. Every transformer is then trained once
-    on all training rows, without labels. Of the labelled ones among them, each draw keeps
-    as many labels as the budget allows, the same for every method, and only what follows
-    the transformer is fitted again: by :class:`PretrainedClassifier` or
-    :class:`PretrainedRegressor`, with their defaults.
+    In each split, the test rows are held out first. Every transformer is then trained once on all
+    training rows, without labels. Each draw keeps as many labels of the training rows as the
+    budget allows, the same ones for every method, and only the classifier or regressor behind the
+    transformer is fitted again, by :class:`PretrainedClassifier` or :class:`PretrainedRegressor`
+    with their defaults.
 
     Parameters
     ----------
     X : array-like or dataframe of shape (n_samples, ...)
         Rows as the transformers read them, labelled or not.
     y : array-like of shape (n_samples,)
-        Labels. None, NaN and NA mark unlabelled rows, and so does the number -1 among
-        classes. Unlabelled rows are for pretraining only: all are training rows, except
-        those of a group with test rows.
+        Labels. None, NaN and NA, and -1 among classes, mark unlabelled rows. Unlabelled rows are
+        used for pretraining only: all are training rows, except those of a group with test
+        rows.
     transformers : dict of str to transformer, default=None
-        What to compare, by name. None is what they take for
-        data of the modality of X, such as ``{"MultiTask": MultiTask()}`` for tables. A
-        :class:`PretrainedClassifier` or :class:`PretrainedRegressor` in its place brings
-        its own estimator at the end. What is wrapped in
-        :class:`~sklearn.frozen.FrozenEstimator` is used as it is, and should not have seen
-        the rows of X: the report cannot know.
+        Transformers to compare, by name. None is the default for the modality of X, such as
+        ``{"MultiTask": MultiTask()}`` for tables. A :class:`PretrainedClassifier` or
+        :class:`PretrainedRegressor` in place of a transformer brings its own classifier or
+        regressor. A :class:`~sklearn.frozen.FrozenEstimator` is not refitted and must not have
+        been trained on rows of X: the report cannot check that.
     baselines : dict of str to estimator, default=None
-        More baselines by name, beside the default ones: ``"untrained encoder"`` (the first
-        transformer with ``max_epochs=0``) and, on tables, ``"raw columns"`` and ``"PCA"``
-        with a tuned linear model, and ``"extra trees"``. ``"drop"`` in place of an
-        estimator leaves out the baseline of that name. An estimator is fitted on the
-        labelled rows; to give what comes before it all training rows, as scaler and PCA
-        have here, make it a :class:`PretrainedClassifier` or regressor, with
-        ``passthrough=False``.
+        More baselines by name, in addition to the default ones: ``"untrained encoder"`` (the
+        first transformer with ``max_epochs=0``) and, on tables, ``"raw columns"`` and ``"PCA"``
+        with a tuned linear model, and ``"extra trees"``. ``"drop"`` in place of an estimator
+        removes the baseline of that name. An estimator is fitted on the labelled rows; to fit
+        its preprocessing on all training rows, as scaler and PCA are here, make it a
+        :class:`PretrainedClassifier` or regressor with ``passthrough=False``.
     budgets : array-like of int, default=(5, 10, 20, 50, 100)
-        Total numbers of labels. Draws of classes are stratified, with at least one label
-        of each; a larger budget adds labels to those of a smaller one. Budgets of fewer
-        labels than there are classes (two, in a regression), or of more than a split's
-        training part has, are left out with a warning.
+        Total numbers of labels. Draws of classes are stratified, with at least one label per
+        class; a larger budget adds labels to those of a smaller one. Budgets with fewer labels
+        than classes (two in a regression), or with more labels than the training part of a
+        split has, are dropped with a warning.
     n_draws : int, default=5
-        Draws of labels in each split.
+        Number of draws of labels in each split.
     cv : int or cross-validation splitter, default=3
-        How to hold test rows out. An integer is the number of shuffled folds, stratified
-        for classes; a splitter sees the labelled rows alone, as in
-        :class:`UnlabeledKFold`, which is taken as it is.
+        How to hold out test rows. An integer is the number of shuffled folds, stratified for
+        classes; a splitter splits the labelled rows only, as in :class:`UnlabeledKFold`, which
+        may be passed as well.
     groups : array-like of shape (n_samples,), default=None
         For splitters: rows of one group are never on both sides of a split.
     task : {"auto", "classification", "regression"}, default="auto"
-        What y is for. ``"auto"`` takes text, booleans and whole numbers for classes and
-        fractions for a regression; very many different whole numbers are an error.
+        The task. ``"auto"`` treats text, booleans and whole numbers as classes, and fractions as
+        a regression; very many distinct whole numbers are an error.
     scoring : str, callable or None, default=None
-        A scorer's name, or a scorer. None is the estimators' own: accuracy or R².
+        Name of a scorer, or a scorer. None is the score of the estimators: accuracy or R².
     n_jobs : int, default=None
-        Number of processes, of one split and method each; as in joblib.
+        Number of processes, as in joblib; each fits one split and method at a time.
     verbose : int, default=0
         Progress messages of joblib.
     random_state : int, RandomState instance or None, default=None
@@ -120,27 +118,27 @@ def label_budget_report(
     Returns
     -------
     report : pandas.DataFrame
-        One row for each method, budget, split and draw. Columns: ``method``; ``kind``
-        ("pretrained" or "baseline"); ``budget``; ``split``; ``draw``; ``score``;
-        ``fit_time``, the seconds of one fit, pretraining included. Scores with equal
-        budget, split and draw are of the same labels and test rows: compare them in pairs.
+        One row per method, budget, split and draw. Columns: ``method``; ``kind`` ("pretrained"
+        or "baseline"); ``budget``; ``split``; ``draw``; ``score``; ``fit_time``, the seconds of
+        one fit, including pretraining. Scores with equal budget, split and draw have the same
+        labels and test rows: compare them in pairs.
 
     Raises
     ------
     ValueError
-        If no budget can be drawn, if y has fewer than two classes, or if it cannot be told
-        whether its whole numbers are classes.
+        If no budget can be drawn, if y has fewer than two classes, or if its whole numbers may
+        or may not be classes.
 
     See Also
     --------
-    LabelBudgetDisplay : Draws the report, sums it up and says what it shows.
+    LabelBudgetDisplay : Draws and summarises the report.
 
     Notes
     -----
-    It takes one pretraining for each transformer and split, and for each method one fit of
-    what follows for each split, draw and budget. With the defaults these 75 fits take longer
-    than the pretraining: ``n_jobs``, fewer draws, or an estimator at the end that is quick, as
-    below, shorten it.
+    The report takes one pretraining per transformer and split, and per method one fit of a
+    classifier or regressor for each split, draw and budget. With the defaults, these 75 fits take
+    longer than the pretraining: ``n_jobs``, fewer draws, or a fast classifier, as below, shorten
+    it.
 
     Examples
     --------
@@ -194,7 +192,7 @@ def label_budget_report(
 
 @dataclass(frozen=True)
 class Split:
-    """Training rows, test rows, and for each draw the positions of labels in its order."""
+    """Training rows, test rows, and the order of labels in each draw."""
 
     train: np.ndarray
     test: np.ndarray
@@ -204,7 +202,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Method:
-    """An estimator that is scored."""
+    """An estimator to score."""
 
     name: str
     kind: str
@@ -233,7 +231,7 @@ def _read(y: Any, task: str) -> tuple[bool, np.ndarray, np.ndarray]:
 
 
 def _keeping(target: np.ndarray, labelled_rows: np.ndarray) -> np.ndarray:
-    """Return the labels of some rows, given by mask or position, and None for the others."""
+    """Keep the labels of the given rows (mask or positions); others become None."""
     partly = np.full(len(target), None, dtype=object)
     partly[labelled_rows] = target[labelled_rows]
     return partly
@@ -257,7 +255,7 @@ def _split(
     is_classes: bool,
     random: np.random.RandomState,
 ) -> Split:
-    """Put the labels of the training rows into an order for each draw."""
+    """Order the labels of the training rows, once per draw."""
     train = np.sort(train)
     pool = np.flatnonzero(mask[train])
     draws = [pool[_order(target[train[pool]], is_classes, random)] for _ in range(n_draws)]
@@ -265,10 +263,10 @@ def _split(
 
 
 def _order(labels: np.ndarray, is_classes: bool, random: np.random.RandomState) -> np.ndarray:
-    """Return positions of labels in an order of which every beginning is a stratified draw.
+    """Return positions of labels in an order whose every prefix is a stratified draw.
 
-    One label of each class comes first. The others of a class are spread evenly over what
-    follows, whatever their number.
+    One label per class comes first. The remaining labels of each class are spread evenly over the
+    rest.
     """
     order = random.permutation(len(labels))
     if not is_classes:
@@ -280,7 +278,7 @@ def _order(labels: np.ndarray, is_classes: bool, random: np.random.RandomState) 
 
 
 def _usable(budgets: Any, pools: list[np.ndarray], is_classes: bool) -> list[int]:
-    """Return the budgets, sorted, that can be drawn from every pool; warn of the others."""
+    """Return the sorted budgets that can be drawn from every pool; warn of the others."""
     wanted = np.asarray(budgets)
     if wanted.ndim != 1 or wanted.dtype.kind not in "iu" or not len(wanted):
         raise ValueError(
@@ -302,7 +300,7 @@ def _usable(budgets: Any, pools: list[np.ndarray], is_classes: bool) -> list[int
 
 
 def _methods(X: Any, transformers: Any, baselines: Any, is_classes: bool) -> list[Method]:
-    """Return what is to be scored: transformers first, then baselines."""
+    """Return the methods to score: transformers first, then baselines."""
     default = default_transformer(X)
     given = {type(default).__name__: default} if transformers is None else transformers
     if not given:
@@ -361,13 +359,13 @@ def _score(
 
 def _fit(model: Any, X: Any, y: np.ndarray) -> Any:
     with warnings.catch_warnings():
-        # As many classes as labels are what few labels look like, not a regression.
+        # With few labels, as many classes as labels do not indicate a regression.
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         return model.fit(X, y)
 
 
 def _name_of(scoring: Any, is_classes: bool) -> str:
-    """Return what the scores are called on an axis."""
+    """Return the name of the scores for an axis."""
     if scoring is None:
         return "accuracy" if is_classes else "R²"
     name = scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")

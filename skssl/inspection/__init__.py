@@ -1,4 +1,4 @@
-"""Figures: what a report or a fitted estimator holds, drawn."""
+"""Displays: figures of reports and of fitted estimators."""
 
 from skssl.inspection._embedding import EmbeddingDisplay
 from skssl.inspection._label_budget import LabelBudgetDisplay

@@ -1,4 +1,4 @@
-"""What Displays share in drawing: colours, new axes, rows of images."""
+"""Drawing helpers of the Displays: colours, axes, rows of images."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,11 +7,11 @@ import numpy as np
 
 from skssl._compat import import_pyplot
 
-BLUE, ORANGE, PALE = "#0072B2", "#E69F00", "#E8E8E8"  # of Okabe and Ito: safe for the colour-blind
+BLUE, ORANGE, PALE = "#0072B2", "#E69F00", "#E8E8E8"  # of Okabe and Ito, colour-blind safe
 
 
 def axes_or_new(ax: Any, width: float, height: float) -> Any:
-    """Return the axes given, or those of a new figure of so many inches."""
+    """Return the given axes, or those of a new figure of the given size in inches."""
     plt = import_pyplot()
     if ax is None:
         ax = plt.subplots(figsize=(width, height), layout="constrained")[1]
@@ -19,7 +19,7 @@ def axes_or_new(ax: Any, width: float, height: float) -> Any:
 
 
 def check_channels(channels: Any, n_channels: int) -> list[int] | None:
-    """Return which channels to show, one or three; None is the mean of all."""
+    """Return the one or three channels to show; None is the mean of all."""
     if channels is None:
         return [0, 1, 2] if n_channels == 3 else None
     chosen = np.atleast_1d(np.asarray(channels))
@@ -35,16 +35,16 @@ def check_channels(channels: Any, n_channels: int) -> list[int] | None:
 def to_colors(
     images: np.ndarray, channels: Any = None, limits: tuple[float, float] | None = None
 ) -> np.ndarray:
-    """Return images as colours between 0 and 1.
+    """Convert images to colours between 0 and 1.
 
     Parameters
     ----------
     images : ndarray of shape (n, height, width, n_channels)
         Images to show.
     channels : None, int or sequence of three int, default=None
-        Channels to show. None is all of three, else their mean, in grey.
+        Channels to show. None is all channels if there are three, else their mean in grey.
     limits : (float, float), default=None
-        What to show as black and as white; None is the least and the greatest value.
+        Values shown as black and as white; None is the least and the greatest value.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def shown(images: np.ndarray, channels: Any) -> np.ndarray:
 
 
 def mosaic(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Put rows of images on one transparent ground, smaller ones in the middle of their cell.
+    """Arrange rows of images on one transparent canvas; smaller images are centred.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def mosaic(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     ground : ndarray of shape (total_height, total_width, 4)
         Colours and opacity.
     middles : ndarray of shape (n_rows,)
-        Height at which the middle of each row lies.
+        Vertical position of the middle of each row.
     """
     height, width = np.max([row.shape[1:3] for row in rows], axis=0).tolist()
     gap = max(1, round(max(height, width) / 12))
@@ -95,7 +95,7 @@ def mosaic(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 def draw_rows(ax: Any, rows: Sequence[np.ndarray], labels: Sequence[str]) -> Any:
     """Draw rows of images, each with a label on its left, and return the artist.
 
-    ``ax`` is None for a new figure; the artist's ``axes`` says where it was drawn.
+    With ``ax=None`` a new figure is made; the artist's ``axes`` are the axes drawn on.
     """
     ground, middles = mosaic(rows)
     height, width = ground.shape[:2]
@@ -105,7 +105,7 @@ def draw_rows(ax: Any, rows: Sequence[np.ndarray], labels: Sequence[str]) -> Any
     artist = ax.imshow(ground, interpolation="auto" if smooth else "nearest")
     ax.set_xticks([])
     ax.set_yticks(middles, labels)
-    ax.set_anchor("E")  # what is left over goes to the labels
+    ax.set_anchor("E")  # the remaining space is for the labels
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return artist

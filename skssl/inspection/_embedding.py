@@ -12,44 +12,45 @@ from skssl.inspection._map import apart, draw_images, draw_points, project, read
 
 
 class EmbeddingDisplay:
-    """A map of the embedding in two dimensions: rows that are alike should lie together.
+    """A map of the embedding in two dimensions: similar rows should lie together.
 
-    Rows are coloured by y. Where X is images, some of them lie on the map where they belong.
+    Rows are coloured by y. If X is images, some of them are drawn at their positions.
 
     Parameters
     ----------
     positions : ndarray of shape (n_samples, 2)
-        Where each row lies.
+        Position of each row.
     y : array-like of shape (n_samples,), default=None
-        Classes, or numbers; None, NaN and, for classes, -1 mark rows without a label.
+        Classes, or numbers; None, NaN and, for classes, -1 mark unlabelled rows.
     images : ndarray of shape (n_samples, height, width, n_channels), default=None
-        Images to lay on the map.
+        Images to draw on the map.
     axis_names : sequence of two str, default=("", "")
-        What the dimensions are called.
+        Names of the dimensions.
     n_thumbnails : int, default=60
-        At most so many images lie on the map, none on another.
+        Greatest number of images on the map; images do not overlap.
     channels : int or sequence of three int, default=None
-        Channels of an image to show. None is all of three, else their mean, in grey.
+        Channels of an image to show. None is all channels if there are three, else their mean
+        in grey.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
         The axes drawn on.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        The figure of the axes.
     scatters_ : list of matplotlib.collections.PathCollection
-        The points: of rows without a label, where there are any, then of each class.
+        The points: of unlabelled rows, if there are any, then of each class.
     thumbnails_ : list of matplotlib.image.AxesImage
         The images on the map.
 
     See Also
     --------
-    ViewsDisplay : Draws what the embedding was learnt from.
+    ViewsDisplay : Draws the views that the embedding was trained on.
 
     Notes
     -----
-    A map flattens hundreds of dimensions into two. What lies together there is alike; what
-    looks mixed may still be told apart by a linear model on the embedding itself.
+    A map reduces hundreds of dimensions to two. Rows that lie together are similar; rows that look
+    mixed may still be told apart by a linear model on the embedding itself.
 
     Examples
     --------
@@ -102,18 +103,19 @@ class EmbeddingDisplay:
         X : array-like or dataframe of shape (n_samples, ...)
             Rows to embed.
         y : array-like of shape (n_samples,), default=None
-            What to colour by: classes, or numbers; None, NaN and, for classes, -1 mark rows
-            without a label. Numbers with decimals, or more than 30 different ones, have a
-            colour bar.
+            Classes or numbers to colour by; None, NaN and, for classes, -1 mark unlabelled
+            rows. Numbers with decimals, or more than 30 distinct numbers, have a colour bar.
         method : {"pca", "tsne"} or transformer, default="pca"
-            From the embedding to two dimensions. A transformer is cloned and fitted; its first
-            two columns are drawn. t-SNE takes seconds for a thousand rows: pass a part of X.
+            How to reduce the embedding to two dimensions. A transformer is cloned and fitted;
+            its first two columns are drawn. t-SNE takes seconds for a thousand rows: pass a
+            part of X.
         n_thumbnails : int, default=60
-            Where X is images, at most so many lie on the map. 0 is none.
+            Greatest number of images on the map, if X is images.
         channels : int or sequence of three int, default=None
-            Channels of an image to show. None is all of three, else their mean, in grey.
+            Channels of an image to show. None is all channels if there are three, else their mean
+        in grey.
         random_state : int, RandomState instance or None, default=None
-            Seeds ``method``, where that was left open; an int draws the same map at every call.
+            Seeds ``method`` if its own is None; an int draws the same map at every call.
         ax : matplotlib.axes.Axes, default=None
             Where to draw; None is a new figure.
 
@@ -154,7 +156,7 @@ class EmbeddingDisplay:
         Returns
         -------
         self : EmbeddingDisplay
-            The display, with the attributes of what was drawn.
+            The display, with the attributes listed above.
         """
         spans = np.ptp(self.positions, axis=0)
         height = 5 * spans[1] / max(spans[0], 1e-12)
@@ -169,7 +171,7 @@ class EmbeddingDisplay:
             frames = labels.colors()[rows]
             self.thumbnails_ = draw_images(ax, self.positions[rows], images, frames, side)
         ax.set(xticks=[], yticks=[], xlabel=self.axis_names[0], ylabel=self.axis_names[1])
-        ax.use_sticky_edges = False  # of images: their frames stay inside
+        ax.use_sticky_edges = False  # so that the frames of images stay inside
         ax.set_aspect("equal", adjustable="datalim")
         ax.autoscale()
         return self

@@ -1,4 +1,4 @@
-"""What Displays read off a fitted estimator."""
+"""Parts of fitted estimators that Displays read."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def unwrap(estimator: Any, X: Any = None) -> tuple[SSLTransformer, Any]:
 
 
 def column_names(transformer: SSLTransformer) -> list[str]:
-    """Return what the columns of a table are called: x0, x1, ... where nobody named them."""
+    """Return the column names of a table; x0, x1, ... if it has none."""
     names = getattr(transformer, "feature_names_in_", None)
     if names is None:
         names = [f"x{i}" for i in range(transformer.n_features_in_)]
@@ -55,12 +55,12 @@ def column_names(transformer: SSLTransformer) -> list[str]:
 
 
 def channels_last(images: Tensor) -> np.ndarray:
-    """Return a batch (n, channels, height, width) as an array (n, height, width, channels)."""
+    """Convert a batch (n, channels, height, width) to an array (n, height, width, channels)."""
     return images.detach().movedim(1, -1).numpy()
 
 
 def spread(n_rows: int, n_wanted: int) -> np.ndarray:
-    """Return which of some rows to show: at most ``n_wanted``, evenly spaced."""
+    """Return the positions of at most ``n_wanted`` evenly spaced rows."""
     return np.linspace(0, n_rows - 1, min(n_rows, n_wanted)).round().astype(int)
 
 

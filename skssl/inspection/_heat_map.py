@@ -1,4 +1,4 @@
-"""Which cells of a table each view altered, as blocks of colour."""
+"""Heat map of the cells of a table that each view altered."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +11,8 @@ from skssl.inspection._drawing import BLUE, ORANGE, PALE, axes_or_new
 from skssl.views import altered
 
 LOOKS = {"as it was": PALE, "another value": BLUE, "now missing": ORANGE}
-MAX_NAMES = 60  # more columns of a table are not named
-MAX_EDGES = 8000  # more cells have no lines between them
+MAX_NAMES = 60  # columns; with more, they are not named
+MAX_EDGES = 8000  # cells; with more, no lines are drawn between them
 
 
 def draw_changes(
@@ -22,16 +22,16 @@ def draw_changes(
     names: Sequence[str],
     columns: Sequence[str] | None,
 ) -> Any:
-    """Draw the blocks of the views side by side, a column of the table in each line.
+    """Draw the blocks of the views side by side, one column of the table per line.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes or None
         Where to draw; None is a new figure.
     rows, views : ndarray of shape (n, n_features), sequence of such
-        Rows of a table, and altered copies of them.
+        Rows of a table and altered copies of them.
     names, columns : sequence of str
-        Of the views, and of the columns; None leaves these without names.
+        Names of the views and of the columns; None for unnamed columns.
 
     Returns
     -------
@@ -67,6 +67,6 @@ def draw_changes(
 
 
 def _changes(rows: np.ndarray, view: np.ndarray) -> np.ndarray:
-    """Return the position in ``LOOKS`` of what became of each cell, (n, n_features)."""
+    """Return the index in ``LOOKS`` of the change of each cell, (n, n_features)."""
     changed = altered(torch.from_numpy(rows), torch.from_numpy(view)).numpy()
     return changed.astype(int) + (changed & np.isnan(view))

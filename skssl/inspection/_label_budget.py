@@ -11,43 +11,43 @@ from skssl.inspection._drawing import axes_or_new
 PRETRAINED_COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"]
 BASELINE_COLORS = ["#222222", "#8c6d31", "#7b6888", "#4a7c7c", "#777777"]
 BASELINE_DASHES = ["--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3))]
-LABEL_GAP = 11.0  # points between the names at the ends of two lines
+LABEL_GAP = 11.0  # points between the names at the ends of lines
 LABEL_SIZE = 9.0
 
 
 class LabelBudgetDisplay:
-    """Scores by number of labels: the report of :func:`label_budget_report`, drawn and read.
+    """Scores by number of labels: plot and summary of :func:`label_budget_report`.
 
     Parameters
     ----------
     report : pandas.DataFrame
-        What :func:`label_budget_report` returned, or a part of its rows.
+        The result of :func:`label_budget_report`, or a part of its rows.
     score_name : str, default=None
-        What the scores are called. None is what the report says they are.
+        Name of the scores. None is the name in the report.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
         The axes drawn on.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        The figure of the axes.
     lines_ : list of matplotlib.lines.Line2D
         The mean score of each method, in the order of the report.
     fill_between_ : list of matplotlib.collections.PolyCollection
-        The band of each method: a standard error on either side.
+        The band of each method: one standard error on either side.
     texts_ : list of matplotlib.text.Annotation
         The name of each method, at the end of its line.
 
     See Also
     --------
-    label_budget_report : Makes the report.
+    label_budget_report : Computes the report.
 
     Notes
     -----
-    Draws of labels within one split share test rows and encoder, so that they vary less
-    than results would from scratch. The standard error of a mean is therefore the larger of
-    two: that over all draws, and that over the means of the splits. Bands include what all
-    methods have in common, such as a lucky draw; ``comparison`` takes that out.
+    Draws of labels within one split share test rows and encoder, so they vary less than results
+    from scratch would. The standard error of a mean is therefore the larger of two: that over all
+    draws and that over the means of the splits. Bands include variation that all methods share,
+    such as a lucky draw; ``comparison`` removes it.
 
     Examples
     --------
@@ -92,9 +92,9 @@ class LabelBudgetDisplay:
         Parameters
         ----------
         report : pandas.DataFrame
-            What :func:`label_budget_report` returned.
+            The result of :func:`label_budget_report`.
         score_name : str, default=None
-            What the scores are called. None is what the report says they are.
+            Name of the scores. None is the name in the report.
         ax : matplotlib.axes.Axes, default=None
             Where to draw; None is a new figure.
 
@@ -124,8 +124,8 @@ class LabelBudgetDisplay:
     def comparison(self) -> pd.DataFrame:
         """Compare, for each budget, the best pretrained method with the best baseline.
 
-        The best are those of the highest mean in this very report. Where several compete,
-        that flatters both sides: to judge one method, put in the report only that one.
+        The best are those with the highest mean in this report. If several compete, that
+        flatters both sides: to judge one method, put only that one into the report.
 
         Returns
         -------
@@ -154,12 +154,13 @@ class LabelBudgetDisplay:
         return pd.DataFrame(rows, columns=names)
 
     def verdict(self) -> str:
-        """Say ``comparison`` in one sentence.
+        """Summarise ``comparison`` in one sentence.
 
         Returns
         -------
         verdict : str
-            Differences with their standard errors; what is enough is yours to say.
+            Differences with their standard errors; whether they are large enough is for you to
+            decide.
         """
         table = self.comparison()
         parts = [
@@ -185,7 +186,7 @@ class LabelBudgetDisplay:
         Returns
         -------
         self : LabelBudgetDisplay
-            The display, with the attributes of what was drawn.
+            The display, with the attributes listed above.
         """
         self.ax_ = ax = axes_or_new(ax, 8, 4.8)
         self.figure_ = ax.figure
@@ -208,7 +209,7 @@ class LabelBudgetDisplay:
         return self.score_name or self.report.attrs.get("score_name", "score")
 
     def _styles(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
-        """Return how to draw line and band: what is compared in colour, baselines in dashes."""
+        """Return the styles of line and band: colours for methods, dashes for baselines."""
         styles = {}
         for kind, part in self.report.drop_duplicates("method").groupby("kind"):
             ours = kind == "pretrained"
@@ -238,8 +239,8 @@ def _standard_error(scores: pd.Series) -> float:
 
 
 def _name_lines(ax: Any, lines: list[Any]) -> list[Any]:
-    """Write the name of each line at its right end, without overlaps, and make room for it."""
-    ax.get_figure(root=True).draw_without_rendering()  # where things are is known only then
+    """Write the name of each line at its right end, without overlap, and make room for it."""
+    ax.get_figure(root=True).draw_without_rendering()  # positions are known only after that
     ends = [(float(line.get_xdata()[-1]), float(line.get_ydata()[-1])) for line in lines]
     to_points = 72 / ax.figure.dpi
     heights = [ax.transData.transform(end)[1] * to_points for end in ends]
@@ -257,7 +258,7 @@ def _name_lines(ax: Any, lines: list[Any]) -> list[Any]:
         for line, end, height, place in zip(lines, ends, heights, _apart(heights), strict=True)
     ]
     width = max(text.get_window_extent().width for text in texts) + 10 / to_points
-    share = min(width / ax.get_window_extent().width, 0.6)  # of the axes, for the names
+    share = min(width / ax.get_window_extent().width, 0.6)  # share of the axes for the names
     low, high = ax.get_xlim()
     last = max(end[0] for end in ends)
     ax.set_xlim(low, low * (last / low) ** (1 / (1 - share)))
@@ -265,7 +266,7 @@ def _name_lines(ax: Any, lines: list[Any]) -> list[Any]:
 
 
 def _apart(heights: list[float]) -> list[float]:
-    """Return heights moved as little as need be for a gap between them, in their order."""
+    """Return heights moved as little as possible to have a gap between them, in order."""
     order = np.argsort(heights, kind="stable")
     steps = LABEL_GAP * np.arange(len(heights))
     moved = np.empty(len(heights))

@@ -1,4 +1,4 @@
-"""Series and their altered copies, as lines one above the other."""
+"""Line plots of time series and their altered copies."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,23 +18,23 @@ def draw_lines(
     names: Sequence[str],
     channel: int,
 ) -> list[Any]:
-    """Draw each series with its views upon it, the next one below.
+    """Draw each series with its views on top of it, one series below the other.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes or None
         Where to draw; None is a new figure.
     originals, views : ndarray of shape (n, n_channels, time), sequence of such
-        Series and altered copies of them, whose length may differ; NaN is a gap.
+        Series and altered copies of them, whose lengths may differ; NaN is a gap.
     names : sequence of str
-        Of the views.
+        Names of the views.
     channel : int
-        Which channel to show.
+        Channel to show.
 
     Returns
     -------
     lines : list of matplotlib.lines.Line2D
-        Of all originals, then of all first views, and so on.
+        Lines of all originals, then of all first views, and so on.
     """
     plt, n = import_pyplot(), len(originals)
     ax = axes_or_new(ax, 7, min(1 + 1.1 * n, 9))

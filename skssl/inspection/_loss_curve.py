@@ -12,36 +12,36 @@ VERMILION = "#D55E00"
 
 
 class LossCurveDisplay:
-    """The loss of each epoch, and of the rows held out where there are any.
+    """The loss of each epoch, and the held-out loss if there is one.
 
     Parameters
     ----------
     loss_curve : sequence of float
         Mean loss of each epoch of training.
     validation_loss_curve : sequence of float, default=None
-        Loss of the rows held out after each epoch.
+        Loss on the held-out rows after each epoch.
     name : str, default=None
-        What the method is called.
+        Name of the method.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
         The axes drawn on.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        The figure of the axes.
     lines_ : list of matplotlib.lines.Line2D
-        The curve of training, then that of the rows held out.
+        The training curve, then the held-out curve.
     best_ : matplotlib.lines.Line2D
-        The mark of the epoch whose weights were kept; only where rows were held out.
+        The mark of the epoch whose weights were kept; only with held-out rows.
 
     See Also
     --------
-    EmbeddingDisplay : Draws what was learnt.
+    EmbeddingDisplay : Draws the resulting embedding.
 
     Notes
     -----
-    Losses tell whether training goes on, not how good the embedding is: those of two methods,
-    or of two temperatures, cannot be compared.
+    Losses show whether training makes progress, not how good the embedding is: losses of two
+    methods, or of two temperatures, cannot be compared.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class LossCurveDisplay:
             A fitted transformer, PretrainedClassifier or PretrainedRegressor, or a Pipeline
             that ends in one.
         name : str, default=None
-            What the method is called. None is the name of its class.
+            Name of the method. None is the name of its class.
         ax : matplotlib.axes.Axes, default=None
             Where to draw; None is a new figure.
 
@@ -87,7 +87,7 @@ class LossCurveDisplay:
         Raises
         ------
         ValueError
-            If the encoder was left untrained.
+            If the encoder is untrained.
         """
         transformer, _ = unwrap(estimator)
         if not transformer.loss_curve_:
@@ -110,7 +110,7 @@ class LossCurveDisplay:
         Returns
         -------
         self : LossCurveDisplay
-            The display, with the attributes of what was drawn.
+            The display, with the attributes listed above.
         """
         self.ax_ = ax = axes_or_new(ax, 6, 3.6)
         self.figure_ = ax.figure

@@ -1,4 +1,4 @@
-"""What a map of an embedding is made of: positions, colours of rows, room for images."""
+"""Parts of the map of an embedding: positions, colours of rows, room for images."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +19,11 @@ CLASS_COLORS += ["#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"]
 CLASS_MARKERS = "o^s"
 MAX_CLASSES = len(CLASS_COLORS) * len(CLASS_MARKERS)
 UNLABELLED = "#d0d0d0"
-THUMBNAIL = 1 / 18  # side of an image, as a share of the map's longer side
+THUMBNAIL = 1 / 18  # side of an image as a share of the map's longer side
 
 
 def project(Z: np.ndarray, method: Any, seed: int) -> tuple[np.ndarray, list[str]]:
-    """Return two coordinates of each row, and what to call them."""
+    """Return two coordinates of each row, and their names."""
     if min(Z.shape) < 2:
         raise ValueError(
             f"A map takes at least 2 rows and 2 columns of embedding; got {Z.shape[0]} rows and "
@@ -50,7 +50,7 @@ def project(Z: np.ndarray, method: Any, seed: int) -> tuple[np.ndarray, list[str
 
 @dataclass(frozen=True)
 class Labels:
-    """What to colour rows by: ``values``, (n_labelled,), of the rows in ``mask``, (n,)."""
+    """Values to colour rows by: ``values``, (n_labelled,), of the rows in ``mask``, (n,)."""
 
     mask: np.ndarray
     values: np.ndarray
@@ -79,7 +79,7 @@ class Labels:
 
 
 def read_labels(y: Any, n: int) -> Labels:
-    """Return what to colour ``n`` rows by; of numbers, -1 is one of them."""
+    """Read the labels of ``n`` rows to colour by; in a regression, -1 is a number."""
     if y is None:
         return Labels(np.zeros(n, dtype=bool), np.empty(0))
     mask, values = labelled(y)
@@ -100,7 +100,7 @@ def read_labels(y: Any, n: int) -> Labels:
 
 
 def draw_points(ax: Any, positions: np.ndarray, labels: Labels) -> list[Any]:
-    """Draw the rows as points, first those without a label, and what their colours mean."""
+    """Draw the rows as points, unlabelled rows first, and the legend of their colours."""
     size = float(np.clip(14000 / len(positions), 5, 30))
     look = {"s": size, "linewidth": 0, "alpha": 0.8}
     if not labels.mask.any():
@@ -124,7 +124,7 @@ def draw_points(ax: Any, positions: np.ndarray, labels: Labels) -> list[Any]:
 
 
 def apart(positions: np.ndarray, n_wanted: int) -> tuple[list[int], float]:
-    """Return at most ``n_wanted`` rows with room for an image around them, and its side."""
+    """Return at most ``n_wanted`` rows with room for an image, and the side of an image."""
     side = max(float(np.ptp(positions, axis=0).max()), 1e-9) * THUMBNAIL
     chosen: list[int] = []
     free = np.ones(len(positions), dtype=bool)
@@ -137,7 +137,7 @@ def apart(positions: np.ndarray, n_wanted: int) -> tuple[list[int], float]:
 def draw_images(
     ax: Any, positions: np.ndarray, images: np.ndarray, colors: np.ndarray, side: float
 ) -> list[Any]:
-    """Draw images at positions, in coloured frames, their longer side as given."""
+    """Draw images at positions, in coloured frames; ``side`` is their longer side."""
     size = np.array([images.shape[2], images.shape[1]]) / max(images.shape[1:3]) * side
     drawn = []
     for corner, image, color in zip(positions - size / 2, images, colors, strict=True):

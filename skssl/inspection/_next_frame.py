@@ -11,31 +11,31 @@ from skssl.methods import NextFrame
 
 
 class NextFrameDisplay:
-    """The last frames of clips as they are, and as they are predicted from those before them.
+    """The last frames of clips, and their predictions from the frames before them.
 
-    Each clip has two rows: what was filmed, from left to right, and below it the predictions.
+    Each clip has two rows: the true frames from left to right, and below them the predictions.
 
     Parameters
     ----------
     clips : ndarray of shape (n, time, height, width, n_channels)
-        The frames predicted from, and behind them the true ones.
+        The frames that predictions are based on, followed by the true next frames.
     predictions : ndarray of shape (n, n_frames, height, width, n_channels)
-        What was predicted for the last ``n_frames``.
+        Predictions of the last ``n_frames``.
     channels : int or sequence of three int, default=None
-        Channels to show. None is all of three, else their mean, in grey.
+        Channels to show. None is all channels if there are three, else their mean in grey.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
         The axes drawn on.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        The figure of the axes.
     image_ : matplotlib.image.AxesImage
         The frames.
 
     See Also
     --------
-    ReconstructionDisplay : Draws what is predicted back of single images.
+    ReconstructionDisplay : Draws reconstructions of single images.
 
     Examples
     --------
@@ -64,20 +64,21 @@ class NextFrameDisplay:
         channels: Any = None,
         ax: Any = None,
     ) -> Self:
-        """Draw what a fitted NextFrame predicts for the last frames of clips.
+        """Draw the predictions of a fitted NextFrame for the last frames of clips.
 
         Parameters
         ----------
         estimator : estimator
-            A fitted NextFrame, or what it is pretrained or put in a Pipeline with.
+            A fitted NextFrame, PretrainedClassifier or PretrainedRegressor with it, or a Pipeline
+            that ends in one.
         X : array-like of shape (n_samples, time, height, width[, channels])
             Clips of at least ``context + n_frames`` frames.
         n_samples : int, default=3
-            How many of them to show, evenly spaced.
+            Number of clips to show, evenly spaced.
         n_frames : int, default=1
-            How many of their last frames to predict, from the ``context`` frames before.
+            Number of last frames to predict, from the ``context`` frames before them.
         channels : int or sequence of three int, default=None
-            Channels to show. None is all of three, else their mean, in grey.
+            Channels to show. None is all channels if there are three, else their mean in grey.
         ax : matplotlib.axes.Axes, default=None
             Where to draw; None is a new figure.
 
@@ -118,7 +119,7 @@ class NextFrameDisplay:
         Returns
         -------
         self : NextFrameDisplay
-            The display, with the attributes of what was drawn.
+            The display, with the attributes listed above.
         """
         import_pyplot()
         pixels = shown(self.clips.reshape(-1, *self.clips.shape[2:]), self.channels)
@@ -126,7 +127,7 @@ class NextFrameDisplay:
         rows = []
         for clip, predicted in zip(self.clips, self.predictions, strict=True):
             true, made = (to_colors(part, self.channels, limits) for part in (clip, predicted))
-            nothing = np.zeros_like(true[: len(true) - len(made)])  # see-through
+            nothing = np.zeros_like(true[: len(true) - len(made)])  # transparent
             rows += [true, np.concatenate([nothing, made])]
         self.image_ = draw_rows(ax, rows, ["true", "predicted"] * len(self.clips))
         self.ax_, self.figure_ = self.image_.axes, self.image_.axes.figure

@@ -1,4 +1,4 @@
-"""Panels of predicted against true cells of a table, one for each column."""
+"""Panels of predicted against true cells of a table, one per column."""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from sklearn.metrics import r2_score
 from skssl._compat import import_pyplot
 from skssl.inspection._drawing import BLUE
 
-MAX_LEVELS = 8  # categories; more are not named
-MAX_LETTERS = 22  # of a title or a category; more are cut
+MAX_LEVELS = 8  # categories; with more, they are not named
+MAX_LETTERS = 22  # of a title or a category; longer ones are cut
 
 
 def draw_cells(
@@ -21,7 +21,7 @@ def draw_cells(
     names: Sequence[str],
     levels: Sequence[Any],
 ) -> np.ndarray:
-    """Draw one panel a column, in a new figure or in the place of ``ax``, and return their axes."""
+    """Draw one panel per column, in a new figure or in place of ``ax``; return their axes."""
     n_panels = true.shape[1]
     n_columns = min(4, n_panels)
     n_rows = math.ceil(n_panels / n_columns)
@@ -50,7 +50,7 @@ def draw_cells(
 
 
 def _draw_numbers(ax: Any, true: np.ndarray, predicted: np.ndarray, levels: None) -> str:
-    """Draw points around the diagonal and return the share of variance that is predicted."""
+    """Draw predicted against true numbers, and return the share of explained variance."""
     if not len(true):
         ax.set(xticks=[], yticks=[])
         return "nothing known"
@@ -67,10 +67,10 @@ def _draw_numbers(ax: Any, true: np.ndarray, predicted: np.ndarray, levels: None
 
 
 def _draw_levels(ax: Any, true: np.ndarray, predicted: np.ndarray, levels: list[Any]) -> str:
-    """Draw discs by true and predicted category and return the share of hits."""
+    """Draw discs by true and predicted category, and return the accuracy."""
     n = len(levels)
     counts = np.zeros((n, n))
-    known = (true < n) & (predicted < n)  # fit may not have seen all there are
+    known = (true < n) & (predicted < n)  # fit may not have seen all categories
     np.add.at(counts, (true[known].astype(int), predicted[known].astype(int)), 1)
     if not counts.any():
         ax.set(xticks=[], yticks=[])

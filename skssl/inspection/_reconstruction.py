@@ -11,44 +11,45 @@ from skssl.inspection._drawing import draw_rows, shown, to_colors
 from skssl.inspection._fitted import channels_last, column_names, spread, unwrap
 from skssl.inspection._panels import draw_cells
 
-HIDDEN = (0.62, 0.79, 0.88, 1.0)  # no grey, so that it is not taken for a pixel
-MAX_COLUMNS = 12  # of a table, where nobody says which
+HIDDEN = (0.62, 0.79, 0.88, 1.0)  # not grey, so that it is not mistaken for a pixel
+MAX_COLUMNS = 12  # of a table, by default
 
 
 class ReconstructionDisplay:
-    """What is predicted back from the embedding, beside what went in.
+    """Reconstructions from the embedding, beside the originals.
 
-    Of images, the last row shows the reconstructions; where the method hides a part of each
-    image, the row above it shows what it saw. Of tables, there is a panel for each
-    column: numbers as points, which lie on the line where the prediction is true, and
-    categories as discs, whose area is a share of the rows of that true category.
+    For images, the last row shows the reconstructions; if the method masks a part of each image,
+    the row above shows the masked input. For tables, there is a panel for each column: numbers are
+    points, which lie on the line if the prediction is exact, and categories are discs, whose area
+    is the share of the rows of that true category.
 
     Parameters
     ----------
     originals : ndarray of shape (n, height, width, n_channels) or (n, n_features)
-        Images, or the cells of a table: numbers in their own units, codes of categories, NaN
-        for missing.
+        Images, or the cells of a table: numbers in their own units, category codes, NaN for
+        missing values.
     reconstructions : ndarray of the same shape
-        What was predicted.
+        The predictions.
     columns : sequence of str, default=None
         Names of the columns of a table.
     levels : sequence of (list or None), default=None
-        Of each column of a table its categories in the order of their codes; None for numbers.
+        Categories of each column of a table in the order of their codes; None for numbers.
     channels : int or sequence of three int, default=None
-        Channels of an image to show. None is all of three, else their mean, in grey.
+        Channels of an image to show. None is all channels if there are three, else their mean
+        in grey.
     hidden : ndarray of shape (height, width), dtype bool, default=None
-        The part of every image that was hidden and predicted from the rest.
+        The part of each image that was masked and predicted from the rest.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib.axes.Axes of shape (1,) or (n_features,)
         The axes drawn on: one for images, one for each column of a table.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        The figure of the axes.
 
     See Also
     --------
-    EmbeddingDisplay : Draws what the reconstruction is made from.
+    EmbeddingDisplay : Draws the embedding that is decoded.
 
     Examples
     --------
@@ -89,7 +90,7 @@ class ReconstructionDisplay:
         channels: Any = None,
         ax: Any = None,
     ) -> Self:
-        """Draw what a fitted estimator reconstructs of X.
+        """Draw the reconstructions of X by a fitted estimator.
 
         Parameters
         ----------
@@ -99,11 +100,12 @@ class ReconstructionDisplay:
         X : array-like or dataframe of shape (n_samples, ...)
             Images, or rows of a table.
         n_samples : int, default=None
-            How many of them to show, evenly spaced. None is 8 images, or 500 rows.
+            Number of samples to show, evenly spaced. None is 8 images, or 500 rows.
         columns : sequence of str or int, default=None
             Names or positions of the columns of a table to show. None is the first 12.
         channels : int or sequence of three int, default=None
-            Channels of an image to show. None is all of three, else their mean, in grey.
+            Channels of an image to show. None is all channels if there are three, else their mean
+        in grey.
         ax : matplotlib.axes.Axes, default=None
             Where to draw; None is a new figure. The panels of a table share its place.
 
@@ -152,7 +154,7 @@ class ReconstructionDisplay:
         Returns
         -------
         self : ReconstructionDisplay
-            The display, with the attributes of what was drawn.
+            The display, with the attributes listed above.
         """
         import_pyplot()
         if self.originals.ndim == 4:

@@ -14,54 +14,54 @@ from skssl.inspection._fitted import column_names, draw_seed, spread, unwrap
 from skssl.inspection._heat_map import draw_changes
 from skssl.inspection._lines import draw_lines
 
-CLIPPED = (1, 99)  # percent of the pixels that are darker than black, and than white
+CLIPPED = (1, 99)  # percentiles of the pixels shown as black and as white
 
 
 class ViewsDisplay:
-    """What the loss sees: the altered copies of images, clips, recordings, series or table rows.
+    """The input of the loss: altered copies of images, clips, waveforms, series or table rows.
 
-    Of images, the first row shows the originals and each row below it one view; of recordings the
-    same with log-mel spectrograms, low bands below. Of each clip there is a row of its frames, and
-    one of the frames of each view. Views of series are lines upon the original. Of tables, cells
-    are coloured by what each view did to them.
+    For images, the first row shows the originals and each row below it one view; for audio, the
+    same with log-mel spectrograms, low bands at the bottom. Each clip has a row of its frames and a
+    row for each view. Views of series are lines on top of the original. Cells of tables are
+    coloured by the change that each view made.
 
     Parameters
     ----------
     originals : ndarray
         Images (n, height, width, n_channels), clips (n, time, height, width, n_channels) or series
         (n, n_channels, time) in their own units, spectrograms (n, n_mels, n_frames, 1) with the
-        highest band first, or rows of a table (n, n_features), scaled. NaN is left blank.
+        highest band first, or scaled rows of a table (n, n_features). NaN is left blank.
     views : sequence of ndarray
-        Altered copies of these; those of images may differ in height and width, and those of
-        sequences in length.
+        Altered copies; views of images may differ in height and width, views of sequences in
+        length.
     columns : sequence of str, default=None
         Names of the columns of a table.
     channels : int or sequence of three int, default=None
-        Channels of an image or a frame to show. None is all of three, else their mean, in grey.
-        Of series one; None is the first.
+        Channels of an image or a frame to show. None is all channels if there are three, else
+        their mean in grey. For series one channel; None is the first.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
         The axes drawn on.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        The figure of the axes.
     image_ : matplotlib.image.AxesImage or matplotlib.collections.QuadMesh
-        The images, or the cells; there is none of series.
+        The images or the cells; absent for series.
     lines_ : list of matplotlib.lines.Line2D
-        Of series alone: all originals, then all first views, and so on.
+        Only for series: all originals, then all first views, and so on.
 
     See Also
     --------
-    EmbeddingDisplay : Draws what was learnt from the views.
+    EmbeddingDisplay : Draws the embedding that was trained on the views.
 
     Notes
     -----
-    Black and white are the darkest and the brightest value of originals and views together,
-    but for one in a hundred pixels on either side.
+    Black and white are the darkest and the brightest value of originals and views together, except
+    for one percent of the pixels on either side.
 
-    What a method itself does to a view afterwards is not shown: turning it, cutting it to
-    tiles, hiding parts of it from the encoder.
+    Later steps of a method are not shown: rotating views, cutting them into tiles, masking parts of
+    them.
 
     Examples
     --------
@@ -98,7 +98,7 @@ class ViewsDisplay:
         random_state: Any = None,
         ax: Any = None,
     ) -> Self:
-        """Draw the views that a fitted estimator's method makes of X.
+        """Draw the views of X that a fitted estimator trains on.
 
         Parameters
         ----------
@@ -106,14 +106,14 @@ class ViewsDisplay:
             A fitted transformer, PretrainedClassifier or PretrainedRegressor, or a Pipeline
             that ends in one.
         X : array-like or dataframe of shape (n_samples, ...)
-            What the estimator reads, but texts, tokens and bags. As many as its ``batch_size``
-            make the batch that views are drawn from.
+            Data of the estimator's modality, except texts, tokens and event sequences. Views are
+            drawn from a batch of ``batch_size`` rows.
         n_samples : int, default=None
-            How many of the batch to show, evenly spaced. None is 8 images, 3
-            clips, 4 recordings, 5 series, or 30 rows of a table.
+            Number of rows of the batch to show, evenly spaced. None is 8 images, 3 clips, 4
+            waveforms, 5 series, or 30 rows of a table.
         channels : int or sequence of three int, default=None
-            Channels of an image or a frame to show. None is all of three, else their mean, in
-            grey. Of series one; None is the first.
+            Channels of an image or a frame to show. None is all channels if there are three,
+            else their mean in grey. For series one channel; None is the first.
         random_state : int, RandomState instance or None, default=None
             An int draws the same views at every call.
         ax : matplotlib.axes.Axes, default=None
@@ -127,7 +127,7 @@ class ViewsDisplay:
         Raises
         ------
         ValueError
-            If X is texts, tokens or bags, or the method makes no views.
+            If X is texts, tokens or event sequences, or if the method has no views.
         """
         transformer, X = unwrap(estimator, X)
         row, method = MODALITIES[transformer._reader.modality], type(transformer).__name__
@@ -164,7 +164,7 @@ class ViewsDisplay:
         Returns
         -------
         self : ViewsDisplay
-            The display, with the attributes of what was drawn.
+            The display, with the attributes listed above.
         """
         names = [f"view {i + 1}" for i in range(len(self.views))]
         if self.originals.ndim == 3:
@@ -181,7 +181,7 @@ class ViewsDisplay:
         return self
 
     def _rows(self, names: list[str]) -> tuple[list[np.ndarray], list[str]]:
-        """Return rows of colours and their labels: of images one a view, of clips one a clip."""
+        """Return rows of colours and their labels: one row per view of images, or per clip."""
         parts = [self.originals, *self.views]
         if self.originals.ndim == 5:
             strips = [part[i] for i in range(len(self.originals)) for part in parts]
@@ -192,7 +192,7 @@ class ViewsDisplay:
 
 
 def _check_alike(parts: Sequence[Tensor], method: str) -> None:
-    """Raise ValueError unless views have the axes and the channels of what they alter."""
+    """Raise ValueError unless views have the axes and channels of the originals."""
     x, axis = parts[0], 2 if parts[0].ndim == 5 else 1
     for part in parts:
         if part.ndim != x.ndim or part.shape[axis] != x.shape[axis]:

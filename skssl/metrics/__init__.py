@@ -1,7 +1,7 @@
 """Quality of an embedding without labels: functions on embeddings, and scorers for searches.
 
-Functions take what ``transform`` returns. Those that compare altered copies of the same rows
-take them stacked, of shape (n_views, n_samples, n_components).
+Functions take the output of ``transform``. Those that compare altered copies of the same rows
+take them stacked, in an array of shape (n_views, n_samples, n_components).
 """
 
 from skssl.metrics._scorers import label_free_scorer

@@ -17,9 +17,9 @@ from skssl.inspection._fitted import spread, unwrap
 from skssl.metrics._spectrum import alpha_req, nesum, rankme, stable_rank
 from skssl.metrics._views import alignment, knn_consistency, lidar, uniformity
 
-DRAWS = 10  # of a view, until it counts as one that alters nothing
+DRAWS = 10  # of a view before it counts as one that alters nothing
 
-# Each made so that greater is better.
+# All are signed so that greater is better.
 OF_EMBEDDINGS: dict[str, Callable[[np.ndarray], float]] = {
     "rankme": rankme,
     "alpha_req": lambda Z: -abs(alpha_req(Z) - 1),
@@ -36,7 +36,7 @@ OF_VIEWS: dict[str, Callable[[np.ndarray], float]] = {
 
 @dataclass(frozen=True, repr=False)
 class Scorer:
-    """What :func:`label_free_scorer` returns."""
+    """The scorer that :func:`label_free_scorer` returns."""
 
     _saved_as = "LabelFreeScorer"
     metric: str
@@ -45,7 +45,7 @@ class Scorer:
     random_state: int = 0
 
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
-        """Score the embedding of X; labels are not looked at."""
+        """Score the embedding of X; labels are ignored."""
         X = take_rows(X, spread(count_rows(X), self.max_samples))
         if self.metric in OF_VIEWS:
             transformer, X = unwrap(estimator, X)
@@ -75,21 +75,21 @@ def label_free_scorer(
 ) -> Scorer:
     """Make a scorer that needs no labels, for searches, cross-validation and callbacks.
 
-    Greater is better: the sign of :func:`alignment` and :func:`uniformity` is turned, and of
-    :func:`alpha_req` it is minus the distance from 1.
+    Greater is better: the scorers of :func:`alignment` and :func:`uniformity` have the opposite
+    sign, and that of :func:`alpha_req` is minus the distance from 1.
 
     Parameters
     ----------
     metric : str
-        ``"rankme"``, ``"alpha_req"``, ``"nesum"``, ``"stable_rank"`` and ``"uniformity"`` look
-        at the embedding; ``"lidar"``, ``"alignment"`` and ``"knn_consistency"`` at those of
-        altered copies of the rows. :func:`seed_stability` compares two fits: call it on them.
+        ``"rankme"``, ``"alpha_req"``, ``"nesum"``, ``"stable_rank"`` and ``"uniformity"`` read
+        the embedding of the rows; ``"lidar"``, ``"alignment"`` and ``"knn_consistency"`` the
+        embeddings of altered copies. :func:`seed_stability` compares two fits: call it directly.
     max_samples : int, default=1000
-        Rows to look at, evenly spaced among those given.
+        Greatest number of rows to use, evenly spaced.
     n_views : int, default=4
-        Altered copies of each row.
+        Number of altered copies of each row.
     random_state : int, default=0
-        Draws the views, alike for every estimator.
+        Seeds the views, the same ones for every estimator.
 
     Returns
     -------
@@ -101,8 +101,8 @@ def label_free_scorer(
 
     Notes
     -----
-    Scores of two methods, or of two widths, do not compare. Nor do metrics of views where it is
-    the strength of the views that differs: each candidate is asked about copies of its own.
+    Scores of two methods, or of two widths, cannot be compared. Neither can metrics of views if the
+    strength of the views differs, because each candidate is scored on its own altered copies.
 
     Examples
     --------
@@ -121,12 +121,12 @@ def label_free_scorer(
 
 
 def embedded_views(transformer: SSLTransformer, X: Any, n_views: int, seed: int) -> np.ndarray:
-    """Return the embeddings (n_views, n_samples, n_components) of altered copies of rows."""
+    """Embed altered copies of rows, (n_views, n_samples, n_components)."""
     encoder = transformer.encoder_[1]
     x = transformer._read(X)
     embedded = []
     with torch.no_grad(), local_seed(seed, torch.device("cpu")):
-        # Views are drawn batch by batch, as in training, but for a last ragged one.
+        # Views are drawn batch by batch, as in training, except for a last ragged batch.
         for batch in x.tensor_split(-(-len(x) // rows_a_step(transformer, x))):
             altered = _altered(transformer, batch, n_views)
             embedded.append(torch.stack([_apply(encoder, view) for view in altered]))
@@ -134,10 +134,10 @@ def embedded_views(transformer: SSLTransformer, X: Any, n_views: int, seed: int)
 
 
 def _altered(transformer: SSLTransformer, x: Tensor, n_views: int) -> list[Tensor]:
-    """Return altered copies of a batch, scaled, drawn as often as it takes."""
+    """Return scaled altered copies of a batch, from as many draws as needed."""
     found: list[Tensor] = []
     for _ in range(DRAWS * n_views):
-        # What the method leaves as it is would be the same in every draw.
+        # An unaltered view would be the same in every draw.
         scaled, views = transformer._views_of(x)
         found += [v for v in views if v is not scaled and not torch.equal(v, scaled)]
         if len(found) >= n_views:

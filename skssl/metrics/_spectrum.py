@@ -1,4 +1,4 @@
-"""How many directions an embedding uses, and whether two embeddings use the same."""
+"""Spectral metrics: how many directions an embedding uses, and whether two use the same."""
 
 from typing import Any
 
@@ -9,22 +9,22 @@ from sklearn.utils.validation import check_consistent_length
 
 
 def rankme(Z: Any) -> float:
-    """RankMe: how many directions the embedding uses, were all used alike.
+    """RankMe: the effective number of directions that the embedding uses.
 
-    Higher is better, within one method and one width. It sees a collapse at once; a high
-    value alone is no proof of a good embedding, since noise has full rank, too.
+    Higher is better, within one method and one width. It detects collapse immediately; a high
+    value alone does not prove a good embedding, since noise has full rank, too.
 
     Parameters
     ----------
     Z : array-like of shape (n_samples, n_components)
-        An embedding; more rows than columns, or the rows are the limit.
+        An embedding, with more rows than columns: the number of rows limits the rank.
 
     Returns
     -------
     rank : float
         ``exp(-sum_k p_k log p_k)`` with ``p_k = s_k / sum_j s_j`` and the singular values s of
-        Z, not centred: between 1 and min(n_samples, n_components), or 0 where all of Z is 0.
-        The paper adds 1e-7 to each p to be safe from log 0; here 0 log 0 is 0.
+        Z, not centred: between 1 and min(n_samples, n_components), or 0 if all of Z is 0. The
+        paper adds 1e-7 to each p to avoid log 0; here 0 log 0 is 0.
 
     Raises
     ------
@@ -49,16 +49,16 @@ def rankme(Z: Any) -> float:
 def alpha_req(Z: Any, first: int = 4, last: int = 100) -> float:
     """alpha-ReQ: how fast the variances of the principal components decay.
 
-    Near 1 is best, says the paper: above it the embedding lives in few directions, below it
-    follows noise.
+    According to the paper, a value near 1 is best: above 1 the embedding uses few directions, below
+    1 it follows noise.
 
     Parameters
     ----------
     Z : array-like of shape (n_samples, n_components)
         An embedding.
     first, last : int, default=4, 100
-        Ranks of the variances that the line is fitted to, 1 being the largest: those of the
-        authors' program. Where fewer than two variances are left, it starts at 1.
+        Ranks of the variances that the line is fitted to, where 1 is the largest; the defaults
+        are those of the authors' code. If fewer than two variances are left, it starts at 1.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def alpha_req(Z: Any, first: int = 4, last: int = 100) -> float:
     """
     Z = _centred(Z)
     variances = _singular_values(Z) ** 2
-    # Variances that float32 embeddings have from rounding alone.
+    # Variances of float32 embeddings that come from rounding alone.
     floor = (np.finfo(np.float32).eps * max(Z.shape)) ** 2 * variances[0]
     variances = variances[variances > floor][:last]
     if len(variances) < 2:
@@ -101,7 +101,7 @@ def alpha_req(Z: Any, first: int = 4, last: int = 100) -> float:
 
 
 def nesum(Z: Any) -> float:
-    """NESum: the variance in all directions, in units of that of the largest.
+    """NESum: the total variance, in units of the variance of the largest direction.
 
     Higher is better: white embeddings have n_components, collapsed ones 1. It is the
     :func:`stable_rank` of the centred embedding.
@@ -115,7 +115,7 @@ def nesum(Z: Any) -> float:
     -------
     sum : float
         ``sum_k lambda_k / lambda_1`` with the eigenvalues of the covariance: between 1 and
-        min(n_samples - 1, n_components), or 0 where all rows are the same.
+        min(n_samples - 1, n_components), or 0 if all rows are equal.
 
     Raises
     ------
@@ -139,10 +139,10 @@ def nesum(Z: Any) -> float:
 
 
 def stable_rank(Z: Any) -> float:
-    """Stable rank: the squared norm in all directions, in units of that of the largest.
+    """Stable rank: the total squared norm, in units of that of the largest direction.
 
-    Higher is better. Unlike :func:`rankme` it looks at the largest direction above all: an
-    embedding far from the origin has a stable rank near 1.
+    Higher is better. Unlike :func:`rankme` it depends mostly on the largest direction: an embedding
+    far from the origin has a stable rank near 1.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def stable_rank(Z: Any) -> float:
     -------
     rank : float
         ``sum_k s_k^2 / s_1^2`` with the singular values s of Z, not centred: between 1 and
-        min(n_samples, n_components), or 0 where all of Z is 0.
+        min(n_samples, n_components), or 0 if all of Z is 0.
 
     Raises
     ------
@@ -176,10 +176,10 @@ def stable_rank(Z: Any) -> float:
 
 
 def seed_stability(A: Any, B: Any) -> float:
-    """Tell how alike two embeddings of the same rows are, such as those of two seeds.
+    """Measure the similarity of two embeddings of the same rows, such as those of two seeds.
 
-    Higher is better: what depends on the seed is not in the data. The measure is linear CKA,
-    which turning, scaling and shifting either embedding leave as it is.
+    Higher is better: structure that depends on the seed is not in the data. The measure is linear
+    CKA, which is invariant to rotation, scale and shift of either embedding.
 
     Parameters
     ----------
@@ -190,12 +190,12 @@ def seed_stability(A: Any, B: Any) -> float:
     -------
     similarity : float
         ``|A'B|^2 / (|A'A| |B'B|)`` with the Frobenius norm and columns centred: between 0 and 1.
-        It is 0 where all rows of an embedding are the same.
+        It is 0 if all rows of an embedding are equal.
 
     Raises
     ------
     ValueError
-        If A and B are not finite arrays of two dimensions with as many rows.
+        If A and B are not finite arrays of two dimensions with the same number of rows.
 
     References
     ----------
@@ -218,7 +218,7 @@ def seed_stability(A: Any, B: Any) -> float:
 
 
 def check_embedding(Z: Any) -> np.ndarray:
-    """Return an embedding as float64, or say what is wrong with it."""
+    """Return an embedding as float64, or raise an error that says what is wrong with it."""
     Z = check_array(Z, dtype=np.float64, allow_nd=True, ensure_min_samples=2, input_name="Z")
     if Z.ndim != 2:
         raise ValueError(
@@ -229,14 +229,14 @@ def check_embedding(Z: Any) -> np.ndarray:
 
 
 def _centred(Z: Any) -> np.ndarray:
-    """Return an embedding less its mean; what rounding leaves of constant columns is 0."""
+    """Centre an embedding; rounding errors of constant columns become 0."""
     Z = check_embedding(Z)
     centred = Z - Z.mean(0)
     return np.where(np.abs(centred).max(0) > 1e-12 * np.abs(Z).max(0), centred, 0.0)
 
 
 def effective_rank(weights: np.ndarray) -> float:
-    """Return exp of the entropy of weights made to sum to 1; 0 where all are 0."""
+    """Return the exponential of the entropy of normalised weights; 0 if all are 0."""
     total = weights.sum()
     return float(np.exp(entr(weights / total).sum())) if total > 0 else 0.0
 

@@ -1,4 +1,4 @@
-"""Whether altered copies of a row stay together, and different rows apart."""
+"""Metrics of views: altered copies of a row stay together, different rows stay apart."""
 
 from itertools import combinations
 from typing import Any
@@ -10,30 +10,30 @@ from sklearn.preprocessing import normalize
 
 from skssl.metrics._spectrum import check_embedding, effective_rank
 
-ROWS_AT_ONCE = 1024  # whose distances to all rows are in memory together
+ROWS_AT_ONCE = 1024  # per chunk of the distances to all rows
 
 
 def lidar(Z: Any, delta: float = 1e-4) -> float:
-    """LiDAR: how many directions tell rows apart, and not only copies of a row.
+    """LiDAR: the number of directions that tell rows apart, not only copies of a row.
 
-    Higher is better. Unlike :func:`rankme` it does not count directions in which copies of the
-    same row differ: noise has rank, but none that discriminates. Give it many views, ten or
-    more where you can, and more rows than components.
+    Higher is better. Unlike :func:`rankme` it does not count directions in which copies of the same
+    row differ: noise has rank but does not discriminate. Use many views, ten or more if possible,
+    and more rows than components.
 
     Parameters
     ----------
     Z : array-like of shape (n_views, n_samples, n_components)
         Embeddings of altered copies of the same rows.
     delta : float, default=1e-4
-        Added to the variances within rows; it counts in units of Z, squared.
+        Added to the variances within rows, in squared units of Z.
 
     Returns
     -------
     rank : float
-        ``exp(-sum_k p_k log p_k)`` of the eigenvalues of ``W^-1/2 B W^-1/2``, made to sum to 1,
+        ``exp(-sum_k p_k log p_k)`` of the eigenvalues of ``W^-1/2 B W^-1/2``, normalised,
         with the covariance B of the rows' means and the mean covariance W of a row's copies
         around theirs, plus delta times the identity: between 1 and
-        min(n_samples - 1, n_components), or 0 where all means are the same.
+        min(n_samples - 1, n_components), or 0 if all means are equal.
 
     Raises
     ------
@@ -66,17 +66,16 @@ def lidar(Z: Any, delta: float = 1e-4) -> float:
 
 
 def alignment(Z: Any, alpha: float = 2.0) -> float:
-    """Alignment: how far apart the altered copies of a row are.
+    """Alignment: the distance between altered copies of a row.
 
-    Lower is better; 0 is also what a constant embedding has, so look at :func:`uniformity` with
-    it.
+    Lower is better; a constant embedding has 0, too, so read it together with :func:`uniformity`.
 
     Parameters
     ----------
     Z : array-like of shape (n_views, n_samples, n_components)
         Embeddings of altered copies of the same rows; scaled to length 1 here.
     alpha : float, default=2.0
-        Power of the distance.
+        Exponent of the distance.
 
     Returns
     -------
@@ -106,9 +105,9 @@ def alignment(Z: Any, alpha: float = 2.0) -> float:
 
 
 def uniformity(Z: Any, t: float = 2.0) -> float:
-    """Uniformity: how evenly the directions of rows cover the sphere.
+    """Uniformity: how evenly the directions of the rows cover the sphere.
 
-    Lower is better; 0 is what a constant embedding has.
+    Lower is better; a constant embedding has 0.
 
     Parameters
     ----------
@@ -121,7 +120,7 @@ def uniformity(Z: Any, t: float = 2.0) -> float:
     -------
     potential : float
         ``log`` of the mean of ``exp(-t |z_i - z_j|^2)`` over pairs of different rows: between
-        -2 t n / (n - 1) and 0. Rows at right angles have -2 t.
+        -2 t n / (n - 1) and 0. Orthogonal rows give -2 t.
 
     Raises
     ------
@@ -145,29 +144,29 @@ def uniformity(Z: Any, t: float = 2.0) -> float:
     for start in range(0, n, ROWS_AT_ONCE):
         part = Z[start : start + ROWS_AT_ONCE]
         squares = (part**2).sum(1)[:, None] + (Z**2).sum(1) - 2 * part @ Z.T
-        squares[np.arange(len(part)), start + np.arange(len(part))] = np.inf  # no row with itself
+        squares[np.arange(len(part)), start + np.arange(len(part))] = np.inf
         parts.append(logsumexp(-t * np.maximum(squares, 0)))
     return float(logsumexp(parts) - np.log(n * (n - 1)))
 
 
 def knn_consistency(Z: Any, n_neighbors: int = 10) -> float:
-    """Tell how many of a row's nearest neighbours stay its neighbours when rows are altered.
+    """Measure the share of a row's nearest neighbours that remain so when rows are altered.
 
-    Higher is better. Neighbours are those of the least angle; rows that are equally near are
-    taken in random order, so that a constant embedding has the value of chance.
+    Higher is better. Neighbours are nearest by angle; ties are broken at random, so that a constant
+    embedding scores at chance level.
 
     Parameters
     ----------
     Z : array-like of shape (n_views, n_samples, n_components)
         Embeddings of altered copies of the same rows.
     n_neighbors : int, default=10
-        Neighbours of a row among the others of its view; at most n_samples - 1 are.
+        Number of neighbours of a row among the other rows of its view; at most n_samples - 1.
 
     Returns
     -------
     share : float
-        Of a row's neighbours in one view, those that it has in another, mean over rows and pairs
-        of views: between 0 and 1. Chance is n_neighbors / (n_samples - 1).
+        Share of a row's neighbours in one view that are its neighbours in another, averaged over
+        rows and pairs of views: between 0 and 1. Chance level is n_neighbors / (n_samples - 1).
 
     Raises
     ------
@@ -197,13 +196,13 @@ def knn_consistency(Z: Any, n_neighbors: int = 10) -> float:
 
 def _neighbours(Z: np.ndarray, k: int, seed: int) -> np.ndarray:
     """Return the k rows nearest to each row."""
-    order = np.random.RandomState(seed).permutation(len(Z))  # ties, in another order each view
+    order = np.random.RandomState(seed).permutation(len(Z))  # random order of ties
     found = NearestNeighbors(n_neighbors=k, metric="cosine").fit(Z[order]).kneighbors()[1]
     return order[found][np.argsort(order)]
 
 
 def check_views(Z: Any) -> np.ndarray:
-    """Return embeddings of several views as float64, or say what is wrong with them."""
+    """Return embeddings of several views as float64, or raise a clear error."""
     shapes = [np.shape(view) for view in Z]
     if len(shapes) < 2 or len(set(shapes)) > 1 or len(shapes[0]) != 2:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Detectors of outliers: frauds, intrusions, faults, and whatever else is rare and unlike."""
+"""Outlier detectors (anomaly detection): frauds, intrusions, faults."""
 
 from skssl.outliers._detectors import EmbeddingOutlierDetector, ReconstructionOutlierDetector
 

@@ -1,4 +1,4 @@
-"""How many rows there are where a row lies: by its neighbours, the mean, or a mixture."""
+"""Density scores of rows: by neighbours, by the distance to the mean, or by a mixture."""
 
 from typing import Any, Self
 
@@ -8,29 +8,29 @@ from sklearn.neighbors import NearestNeighbors
 
 NEIGHBOURS = (5, 10, 20, 50, 100)
 MIXTURE_WIDTH = 16  # principal components that a mixture reads
-MOST_NORMALS = 8  # and its normal distributions, one for each
+MOST_NORMALS = 8  # greatest number of normal distributions, one per
 ROWS_A_NORMAL = 50  # rows
-NEAREST = 1e-3  # shorter distances, in units of the usual one, are all the same
+NEAREST = 1e-3  # in units of the usual distance: shorter ones count the same
 
 
 class Density:
-    """Scores of rows, 0 at the median of those of ``fit``, in units of their quartile range.
+    """Scores of rows: 0 is the median of the rows of ``fit``, and the unit their quartile range.
 
     Parameters
     ----------
     scorer : {"knn", "mahalanobis", "density"}
-        What gives the scores, once the columns are decorrelated.
+        How to score the decorrelated columns.
     n_neighbors : "auto" or int
-        For ``"knn"``.
+        Rank of the neighbour, for ``"knn"``.
     shrinkage : float
-        Added to the variance of each principal component, in units of their mean variance,
-        before the component is divided by its root: 0 decorrelates the columns wholly, a large
-        number leaves them as they are.
+        Added to the variance of each principal component, in units of the mean variance, before
+        the component is divided by its root: 0 whitens the columns, a large number leaves them
+        unchanged.
     seed : int
-        Of the mixture.
+        Seed of the mixture.
     support_fraction : float, default=1.0
-        The share of the rows to learn from: those with the greatest scores after learning from
-        all.
+        Share of the rows to learn from: those with the greatest scores after a first fit to all
+        rows.
     """
 
     _saved_as = "Density"
@@ -72,7 +72,7 @@ class Density:
         return self.model.score_samples(white)
 
     def score(self, Z: np.ndarray) -> np.ndarray:
-        """Return the scores of rows (n, d): the greater, the more rows are near."""
+        """Score rows (n, d): the greater, the more rows are near."""
         scores = self.model.score_samples((Z - self.mean) @ self.axes)
         return (scores - self.center) / self.spread
 
@@ -91,7 +91,7 @@ class Neighbours:
     Parameters
     ----------
     ranks : tuple of int
-        The several k; with fewer rows, the last neighbour there is.
+        The values of k; with fewer rows, the last neighbour.
     """
 
     _saved_as = "Neighbours"
@@ -115,12 +115,12 @@ class Neighbours:
 
 
 class Length:
-    """Minus the logarithm of the distance to the origin, where the mean is."""
+    """Minus the logarithm of the distance to the origin, which is the mean."""
 
     _saved_as = "Length"
 
     def fit(self, Z: np.ndarray) -> Self:
-        """Learn what length is usual among the rows (n, d)."""
+        """Learn the usual length of the rows (n, d)."""
         self.floor = NEAREST * np.median(np.linalg.norm(Z, axis=1)) + 1e-12
         return self
 

@@ -1,4 +1,4 @@
-"""Detectors of outliers: frauds, intrusions, faults, and whatever else is rare and unlike."""
+"""Outlier detectors on embeddings and on reconstruction errors."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -31,8 +31,8 @@ from skssl.base._transformer import SSLTransformer
 from skssl.methods import DenoisingAutoencoder
 from skssl.outliers._density import Density
 
-RAW_SHRINKAGE = 0.1  # how much columns that mean something are decorrelated: nearly wholly
-SHRINKAGE = 1.0  # of an embedding, many of whose directions say little, by half
+RAW_SHRINKAGE = 0.1  # of raw columns, which are decorrelated almost entirely
+SHRINKAGE = 1.0  # of an embedding, many of whose directions carry little information
 
 _SHARED_CONSTRAINTS: dict[str, list[Any]] = {
     "transformer": [HasMethods(["fit", "transform"]), None],
@@ -45,60 +45,59 @@ _SHARED_CONSTRAINTS: dict[str, list[Any]] = {
 class EmbeddingOutlierDetector(
     RoutesFit, ThresholdMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
 ):
-    """Call rows outliers that lie where an embedding has few others.
+    """Detect outliers as rows in sparse regions of an embedding.
 
-    The transformer is cloned and fitted on all rows. Their embedding, and the raw columns beside
-    it, are decorrelated in part and scored each; the score is the mean of both. Fit it on
-    normal rows alone where you have them; where you do not, outliers among the rows do harm
-    that grows with their share.
+    The transformer is cloned and fitted on all rows. Embedding and raw columns are partially
+    decorrelated and scored separately; the score is the mean of both. If possible, fit it on normal
+    rows only: outliers among the training rows do harm that grows with their share.
 
     Parameters
     ----------
     transformer : transformer, default=None
-        What learns the embedding, a Pipeline if need be. None is
-        :class:`DenoisingAutoencoder` for tables, and what :class:`PretrainedClassifier` takes for
-        other data. It is refitted unless it is wrapped in :class:`~sklearn.frozen.FrozenEstimator`.
+        Learns the embedding; may be a Pipeline. None is :class:`DenoisingAutoencoder` for
+        tables, and the default of :class:`PretrainedClassifier` for other data. It is refitted
+        unless it is wrapped in :class:`~sklearn.frozen.FrozenEstimator`.
     scorer : {"knn", "mahalanobis", "density"}, default="knn"
         The score of a row: minus the logarithm of the distance to its neighbours, minus the
         logarithm of the Mahalanobis distance to the mean, or the logarithm of the density of a
         mixture of normal distributions.
     n_neighbors : "auto" or int, default="auto"
-        Which neighbour's distance ``"knn"`` takes. ``"auto"`` is the mean over the 5th, 10th,
-        20th, 50th and 100th: near ones tell single outliers, far ones small groups of them.
-        A row of the training data counts as its own first neighbour.
+        Rank of the neighbour whose distance ``"knn"`` uses. ``"auto"`` is the mean over the 5th,
+        10th, 20th, 50th and 100th neighbour: near ones detect single outliers, far ones small
+        groups. A training row counts as its own first neighbour.
     passthrough : bool or "auto", default="auto"
         Whether to score the raw columns, encoded as numbers, as well. ``"auto"`` does so for
-        tables, images, series, texts and tokens. After the steps of a Pipeline, what its last
-        step reads counts.
+        tables, images, series, texts and tokens. In a Pipeline, these are the columns that its
+        last step reads.
     support_fraction : float, default=1.0
-        Share of the training rows that others are compared with: those with the greatest
-        scores, once all have been compared. Leave it at 1 where all of them are normal.
+        Share of the training rows that define normality: those with the greatest scores after a
+        first fit to all. Keep 1 if all training rows are normal.
     contamination : "auto" or float, default="auto"
-        Share of the training rows that ``predict`` calls outliers. ``"auto"`` calls those so whose
-        score is more than 1.5 interquartile ranges below the first quartile of all. Scores do not
-        depend on it.
+        Share of the training rows that ``predict`` labels as outliers. ``"auto"`` labels rows whose
+        score is more than 1.5 interquartile ranges below the first quartile. Scores do not depend
+        on it.
     memory : str or joblib.Memory, default=None
         Where to keep fitted transformers, as in :class:`PretrainedClassifier`.
     random_state : int, RandomState instance or None, default=None
-        Seeds the transformer, where its own ``random_state`` is None, and the mixture.
+        Seeds the transformer, if its own ``random_state`` is None, and the mixture.
 
     Attributes
     ----------
     transformer_ : transformer
         The fitted transformer.
     raw_columns_ : object or None
-        What encodes the raw columns; None where they are not scored.
+        Encoder of the raw columns; None if they are not scored.
     offset_ : float
         ``decision_function`` is ``score_samples`` minus this.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where all of them are strings.
+        Their names, if all of them are strings.
 
     See Also
     --------
-    ReconstructionOutlierDetector : By the error of what is predicted back.
-    ICL, NeuTraL : Methods whose own loss is the score.
+    ReconstructionOutlierDetector : Scores rows by their reconstruction error.
+    ICL, NeuTraL : Methods that score rows by their loss.
 
     References
     ----------
@@ -149,12 +148,12 @@ class EmbeddingOutlierDetector(
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
-        """Fit the transformer, and learn where its embedding has many rows.
+        """Fit the transformer and the density of its embedding.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, ...)
-            Rows as the transformer reads them: normal ones, or mostly.
+            Training rows, all or most of them normal.
         y : Ignored
             Present for API consistency.
         **params : dict
@@ -180,7 +179,7 @@ class EmbeddingOutlierDetector(
         return _fit_detector(self, X, y, params, learn)
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return how many others there are where each row lies.
+        """Score the density of the embedding at each row.
 
         Parameters
         ----------
@@ -190,7 +189,7 @@ class EmbeddingOutlierDetector(
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            The greater, the more normal: 0 is the median of the training rows, and the unit
+            The greater, the more normal: 0 is the median of the training rows, and the unit is
             their interquartile range.
         """
         check_is_fitted(self)
@@ -220,18 +219,18 @@ class EmbeddingOutlierDetector(
 class ReconstructionOutlierDetector(
     RoutesFit, ThresholdMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
 ):
-    """Call rows outliers that a method does not predict back from their embedding.
+    """Detect outliers as rows that cannot be reconstructed from their embedding.
 
-    The transformer is cloned and fitted on all rows. The error of a cell is squared, in scaled
-    units, for numbers and pixels, and a cross-entropy for categories. It is divided by what is
-    usual in its column, and its logarithm's mean over the columns is the score, so that no
-    single cell decides. A missing cell does not count.
+    The transformer is cloned and fitted on all rows. The error of a cell is the squared error, in
+    scaled units, for numbers and pixels, and the cross-entropy for categories. It is divided by the
+    usual error of its column; the score is minus the mean of its logarithm over the columns, so
+    that no single cell decides. Missing cells are ignored.
 
     Parameters
     ----------
     transformer : transformer, default=None
-        What predicts back: one with ``reconstruct``, for tables or images, or a Pipeline that
-        ends in one. None is :class:`DenoisingAutoencoder` for tables and
+        Has ``reconstruct``, for tables or images, or is a Pipeline that ends in such a
+        transformer. None is :class:`DenoisingAutoencoder` for tables and
         :class:`MaskedAutoencoder` for images. It is refitted unless it is wrapped in
         :class:`~sklearn.frozen.FrozenEstimator`.
     contamination : "auto" or float, default="auto"
@@ -239,7 +238,7 @@ class ReconstructionOutlierDetector(
     memory : str or joblib.Memory, default=None
         Where to keep fitted transformers, as in :class:`PretrainedClassifier`.
     random_state : int, RandomState instance or None, default=None
-        Seeds the transformer, where its own ``random_state`` is None.
+        Seeds the transformer if its own ``random_state`` is None.
 
     Attributes
     ----------
@@ -247,17 +246,17 @@ class ReconstructionOutlierDetector(
         The fitted transformer.
     scale_ : ndarray of shape (n_features,)
         The usual error of each column, or pixel, that the method reads: the mean over the
-        training rows but for the tenth of them with the largest.
+        training rows without the tenth of largest errors.
     offset_ : float
         ``decision_function`` is ``score_samples`` minus this.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where all of them are strings.
+        Their names, if all of them are strings.
 
     See Also
     --------
-    EmbeddingOutlierDetector : By the place of rows in an embedding; the one to begin with.
+    EmbeddingOutlierDetector : Scores rows by the density of the embedding; try it first.
 
     References
     ----------
@@ -294,12 +293,12 @@ class ReconstructionOutlierDetector(
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
-        """Fit the transformer, and learn how well it predicts each column back.
+        """Fit the transformer and the usual reconstruction error of each column.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, ...)
-            Rows as the transformer reads them: normal ones, or mostly.
+            Training rows, all or most of them normal.
         y : Ignored
             Present for API consistency.
         **params : dict
@@ -326,7 +325,7 @@ class ReconstructionOutlierDetector(
         return _fit_detector(self, X, y, params, learn)
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return minus the error of each row.
+        """Return minus the mean log error of each row.
 
         Parameters
         ----------
@@ -383,8 +382,8 @@ def _fit_detector(
 
 
 def _usual(errors: np.ndarray) -> np.ndarray:
-    """Return the mean error of each column but for its largest tenth, never nearly 0."""
-    ordered = np.sort(errors, axis=0)  # NaN at the end
+    """Return the mean error of each column without its largest tenth, bounded away from 0."""
+    ordered = np.sort(errors, axis=0)  # NaN comes last
     n_kept = np.ceil(0.9 * (~np.isnan(errors)).sum(0))
     kept = np.arange(len(errors))[:, None] < n_kept
     usual = np.where(kept, ordered, 0).sum(0) / np.maximum(n_kept, 1)

@@ -1,4 +1,4 @@
-"""Models and embeddings as files: without pickle, as ONNX, and as arrays."""
+"""Models and embeddings as files: without pickle, as ONNX graphs, and as arrays."""
 
 from skssl.persistence._onnx import to_onnx
 from skssl.persistence._save import load, save

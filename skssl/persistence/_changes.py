@@ -1,20 +1,20 @@
-"""How files of older versions are read: what has moved, and what has changed, by format.
+"""Reading files of older versions: moved ids and changed attributes, by format.
 
 A saved file names classes and functions by ids (:mod:`skssl.persistence._names`), and holds the
 attributes of instances by their names. Both must be readable in every later version:
 
-- A class moves to another module, or a module is renamed: files do not notice. A class of ``PARTS``
-  gets its new place there.
-- An id changes, because a public name does or because a class becomes public or private: the old
-  id stays in ``MOVED`` for good.
-- A parameter of an estimator is added: an older file has its default, which therefore has to be
-  what the estimator did before. Where it is not, ``CHANGES`` says what older files had.
-- An attribute, private or not, is renamed, added, dropped or means something else: ``CHANGES`` says
-  how the attributes of older files become those of today.
+- A class moves to another module, or a module is renamed: files are not affected. A class listed in
+  ``PARTS`` gets its new location there.
+- An id changes, because a public name changes or because a class becomes public or private: the
+  old id stays in ``MOVED`` forever.
+- A parameter of an estimator is added: older files get its default, which therefore must be the
+  earlier behaviour. If it is not, ``CHANGES`` sets the value for older files.
+- An attribute, private or not, is renamed, added, dropped or changes its meaning: ``CHANGES``
+  converts the attributes of older files to the current ones.
 
-``FORMAT`` is the format that ``save`` writes. After a release it goes up by one with the first
-change that needs a row in ``CHANGES``. ``tests/saved`` has files of every format, each of which
-must load and predict what it did.
+``FORMAT`` is the format that ``save`` writes. After a release it is incremented with the first
+change that needs a row in ``CHANGES``. ``tests/saved`` has files of every format; each must load
+and give the same predictions as when it was written.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""What compiled code of scikit-learn and scipy keeps, as arrays, and back.
+"""State of compiled classes of scikit-learn and scipy as arrays, and back.
 
-Compiled code follows what such arrays say without looking, so everything is checked on the way
-back: a file must not make it read somewhere else in memory.
+Compiled code trusts such arrays, so all of them are checked on the way back: a file must not make
+it read outside of their memory.
 """
 
 import inspect
@@ -66,12 +66,12 @@ def parts_of(value: Any) -> dict[str, Any] | None:
 
 
 def rebuilt(kind: str, parts: dict[str, Any]) -> Any:
-    """Return what has these parts.
+    """Restore an object from its parts.
 
     Raises
     ------
     ValueError
-        If they do not fit each other.
+        If the parts do not fit each other.
     """
     if kind == "Tree":
         return _tree(**parts)
@@ -113,7 +113,7 @@ def _loss(cls: Any, made_of: Any = (), constant_hessian: Any = None, **given: An
 
 
 def check_features(made: Any) -> None:
-    """Raise ValueError if a tree looks at features that its estimator does not have."""
+    """Raise ValueError if a tree reads features that its estimator does not have."""
     if isinstance(made, BaseHistGradientBoosting):
         _check_predictors(made)
         return
@@ -162,7 +162,7 @@ def _predictor(nodes: dict[str, Any], **bitsets: Any) -> Any:
 
 
 def _check_predictors(made: Any) -> None:
-    """Raise ValueError if trees of a gradient boosting look at features that it does not have."""
+    """Raise ValueError if trees of a gradient boosting read features that it does not have."""
     mapper = getattr(made, "_bin_mapper", None)
     trees = [tree for stage in getattr(made, "_predictors", []) for tree in stage]
     is_categorical = np.asarray(getattr(mapper, "is_categorical_", []))
@@ -190,7 +190,7 @@ def _table(nodes: dict[str, Any], dtype: np.dtype) -> np.ndarray:
 
 
 def _depth(inner: np.ndarray, left: np.ndarray, right: np.ndarray) -> int:
-    """Return how deep a tree is, whose nodes come before their children."""
+    """Return the depth of a tree in which nodes come before their children."""
     place = np.flatnonzero(inner)
     children = np.stack([left[place], right[place]])
     if not len(left) or (children <= place).any() or (children >= len(left)).any():

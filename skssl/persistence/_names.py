@@ -1,14 +1,13 @@
-"""Which classes and functions a saved file may name, by which ids, and how they are found.
+"""Ids of classes and functions in saved files: which are allowed, and how they are found.
 
 An id is a public name, by which anybody may import the class or function: ``skssl.SCARF``,
 ``skssl.views.flip``, ``torch.nn.Linear``, ``sklearn.linear_model.LogisticRegression``. A class of
-ours that is not public, and is a part of fitted models all the same, says its id itself:
-``_saved_as = "TableReader"`` in its body makes it ``skssl.parts.TableReader``. Those of
-scikit-learn and torch stand in ``PARTS``. No id says in which module a class is defined, so that it
-may move.
+skssl that is not public but part of fitted models declares its id: ``_saved_as = "TableReader"`` in
+its body makes it ``skssl.parts.TableReader``. Such classes of scikit-learn and torch are listed in
+``PARTS``. No id contains the module that defines a class, so that it may move.
 
-Nothing is imported because a file names it: only modules of skssl, and those listed here, are.
-``save`` asks the same questions as ``load``, so that it refuses what ``load`` would.
+Nothing is imported because a file names it, only modules of skssl and those listed here. ``save``
+applies the same checks as ``load``, so that it refuses what ``load`` would refuse.
 """
 
 import importlib
@@ -27,7 +26,7 @@ from torch import nn
 from skssl.persistence._changes import MOVED
 
 PACKAGE = __name__.partition(".")[0]
-OWN = f"{PACKAGE}.parts."  # what is in front of _saved_as
+OWN = f"{PACKAGE}.parts."  # prefix of _saved_as
 BASES = f"{PACKAGE}.base"
 KERNELS = "sklearn.gaussian_process.kernels"
 SKLEARN = (
@@ -38,7 +37,7 @@ SKLEARN = (
     "multioutput naive_bayes neighbors neural_network pipeline preprocessing random_projection "
     "semi_supervised svm tree"
 ).split()
-# What is not public, or not at once, by id, and where it is today: the place follows the class.
+# Classes without a public name, by id, and their current location, which follows the class.
 PARTS = {
     "sklearn.parts.AdamOptimizer": "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.parts.BinMapper": "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
@@ -73,7 +72,7 @@ PARTS = {
 }
 ACTIVATIONS = ("elu", "gelu", "leaky_relu", "mish", "relu", "selu", "sigmoid", "silu", "tanh")
 UFUNCS = tuple(name for name, value in vars(np).items() if isinstance(value, np.ufunc))
-# Functions that compute and do nothing else; None is all that the module exports.
+# Functions without side effects; None allows all that the module exports.
 FUNCTIONS: dict[str, tuple[str, ...] | None] = {
     f"{PACKAGE}.views": None,
     "numpy": UFUNCS,
@@ -97,7 +96,7 @@ def _is_any(cls: type) -> bool:
     return True
 
 
-# Modules that export what files may name, and of which of it they may have instances.
+# Modules whose exports files may name, and the test for classes that may have instances.
 HOMES: dict[str, Callable[[type], bool]] = {
     PACKAGE: _is_estimator,
     f"{PACKAGE}.encoders": _is_module,
@@ -158,18 +157,18 @@ def _candidates(cls: type) -> Iterator[str]:
 
 
 def _part(id: str) -> type | None:
-    """Return the class of ours that says it has an id, or None."""
+    """Return the class of skssl that declares an id, or None."""
     if id not in _found:
         _look_around()
     if id not in _found:
         for module in pkgutil.walk_packages(sys.modules[PACKAGE].__path__, f"{PACKAGE}."):
-            importlib.import_module(module.name)  # by ours
+            importlib.import_module(module.name)  # modules of skssl only
         _look_around()
     return _found.get(id)
 
 
 def _look_around() -> None:
-    """Find what modules of ours that are loaded define under ids of their own."""
+    """Collect the declared ids of all loaded modules of skssl."""
     for path, module in list(sys.modules.items()):
         if path.startswith(f"{PACKAGE}."):
             for value in list(vars(module).values()):
@@ -178,7 +177,7 @@ def _look_around() -> None:
 
 
 def _at(module: str, name: str) -> Any:
-    """Return what stands in a module, or None if this version has no such thing."""
+    """Return an attribute of a module, or None if this version has no such attribute."""
     try:
         return getattr(importlib.import_module(module), name, None)
     except ModuleNotFoundError:
@@ -186,7 +185,7 @@ def _at(module: str, name: str) -> Any:
 
 
 def _exported(module: str, name: str) -> Any:
-    """Return what a module exports under a name, or None."""
+    """Return a module's export of that name, or None."""
     package = importlib.import_module(module)
     lists = torch.nn.modules if package is nn else package
     if hasattr(lists, "__all__"):

@@ -1,4 +1,4 @@
-"""Fitted models as ONNX graphs: a file that onnxruntime runs, without Python's packages."""
+"""Fitted models as ONNX graphs, which onnxruntime runs without skssl, torch or scikit-learn."""
 
 import os
 from collections.abc import Iterator
@@ -21,63 +21,63 @@ from skssl.semi_supervised._base import Pretrained
 
 __all__ = ["to_onnx"]
 
-# What skl2onnx raises for estimators and parameters that it has no converter for: its own errors
-# are RuntimeErrors, and its converters trip over what they do not know.
+# Errors of skl2onnx for estimators and parameters without a converter: its own are RuntimeErrors,
+# and its converters raise the others on input that they do not know.
 UNCONVERTED = AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError
 
 
 def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> Any:
     """Turn a fitted model into an ONNX graph, which onnxruntime runs in any language.
 
-    The graph computes what ``transform`` or ``predict_proba`` and ``predict`` do, to about 1e-5,
-    of any number of rows. Its inputs are:
+    The graph computes ``transform``, or ``predict_proba`` and ``predict``, to about 1e-5, for any
+    number of rows. Its inputs are:
 
-    - of a table of numbers ``X``, float64 (n_rows, n_columns), NaN for a hole. Categories that are
-      numbers or booleans are given as numbers;
-    - of a table with text a column each, (n_rows, 1), by its name (``x0``, ``x1`` ... where columns
-      have none): text as str or objects, anything else as float64. None, NaN and the empty string
-      are holes, unless they are categories, as text, of that column;
-    - of anything else ``X``: images and clips as in ``fit``, uint8 if they were, or float32; series
-      float32 (n_rows, n_channels, length), NaN for a hole; waveforms float32 (n_rows, length) from
-      -1 to 1, NaN behind the last sample; tokens int64 (n_rows, length).
+    - for a table of numbers, ``X``: float64 (n_rows, n_columns), NaN for a missing value.
+      Categories that are numbers or booleans are passed as numbers;
+    - for a table with text, one input (n_rows, 1) per column, with the name of the column (``x0``,
+      ``x1`` ... if columns have none): text as str or objects, all else as float64. None, NaN and
+      the empty string are missing values, unless they are categories, as text, of that column;
+    - for other modalities, ``X``: images and clips as in ``fit``, uint8 if they were, or float32;
+      series float32 (n_rows, n_channels, length), NaN for a missing value; waveforms float32
+      (n_rows, length) from -1 to 1, padded with NaN; tokens int64 (n_rows, length).
 
-    The outputs are ``embedding``; or ``label`` and, of classifiers that have ``predict_proba``,
-    ``probabilities``; or ``prediction``. Where a column has such a name, they begin with
+    The outputs are ``embedding``; or ``label`` and, for classifiers with ``predict_proba``,
+    ``probabilities``; or ``prediction``. If a column has such a name, they begin with
     ``output_``.
 
     Parameters
     ----------
     model : estimator
-        Fitted: a transformer of skssl; a classifier or regressor of it that pretrains or
-        fine-tunes; or a Pipeline or search of these with steps of scikit-learn that read and make
-        numbers, such as scalers and classifiers. FrozenEstimator may wrap any of them.
+        A fitted transformer of skssl; a fitted Pretrained or FineTuned classifier or regressor;
+        or a Pipeline or search of these with steps of scikit-learn that map numbers to numbers,
+        such as scalers and classifiers. Any of them may be in a FrozenEstimator.
     path : str or path, default=None
-        Where to write the graph. A file that is there is replaced, in one step.
+        Where to write the graph. An existing file is replaced atomically.
 
     Returns
     -------
     graph : onnx.ModelProto
-        The graph, for those who check, quantise or join it.
+        The graph, to check, quantise or combine it.
 
     Raises
     ------
     TypeError
-        If ``model`` is no estimator.
+        If ``model`` is not an estimator.
     ValueError
-        If ONNX cannot hold it: transformers of texts and bags, outlier detectors, and what skl2onnx
-        or torch cannot convert. The message says which part.
+        If ONNX cannot represent it: transformers of texts and event sequences, outlier detectors,
+        and parts that skl2onnx or torch cannot convert. The message says which part.
     NotFittedError
-        If it is not fitted.
+        If ``model`` is not fitted.
     ImportError
         If onnx, onnxscript or skl2onnx is missing: ``pip install skssl[onnx]``.
 
     See Also
     --------
-    save : For Python: any estimator, whose ``partial_fit`` goes on.
+    save : Saves any estimator for Python, where ``partial_fit`` continues.
 
     Notes
     -----
-    X is not checked: an infinite number or a missing column is no error of the graph's.
+    The graph does not check X: infinite numbers and missing columns raise no clear error.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> Any:
 
 
 def _steps(model: Any) -> Iterator[Any]:
-    """Yield the steps of a model, those of what a search has found, too."""
+    """Yield the steps of a model, including those of a search's best estimator."""
     for step in steps_of(model):
         if hasattr(step, "best_estimator_"):
             yield from _steps(step.best_estimator_)
@@ -166,7 +166,7 @@ def _add_step(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
 
 
 def _add_pretrained(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
-    """Add transformer, raw columns and what reads both; of images with a fine-tuned half, too."""
+    """Add transformer, raw columns and the estimator on both, and a fine-tuned half if any."""
     whole, (*front, last) = X, _steps(model.transformer_)
     for step in front:
         X = _add_step(graph, step, X)
@@ -189,7 +189,7 @@ def _add_pretrained(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
 
 
 def _add_module(graph: Graph, reader: Any, module: nn.Module, X: list[Value], of: Any) -> Value:
-    """Add what reads X and the module behind it."""
+    """Add the reading of X and the module behind it."""
     x, as_read = read(graph, reader, X)
     try:
         return graph.module(nn.Sequential(as_read, module), x)[0]
@@ -206,7 +206,7 @@ def _label(graph: Graph, proba: Value, classes: np.ndarray) -> Value:
 
 
 def _one_a_row(graph: Graph, prediction: Value) -> Value:
-    """Return a column of predictions as scikit-learn has them, (n,)."""
+    """Flatten a column of predictions to (n,), as in scikit-learn."""
     if prediction.shape[1:] != (1,):
         return prediction
     name = graph.node("Reshape", prediction.name, graph.constant(np.array([-1])))
@@ -221,6 +221,6 @@ def _refused(model: Any, why: str) -> ValueError:
 
 
 def _first_line(error: BaseException) -> str:
-    while error.__cause__ is not None:  # what exporters say of it is long
+    while error.__cause__ is not None:  # messages of exporters are long
         error = error.__cause__
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

@@ -24,9 +24,9 @@ FLOAT32 = np.dtype(np.float32)
 
 
 def add_end(graph: Graph, end: Any, z: Value) -> Value | None:
-    """Add a classifier or regressor of ours, and return its probabilities or predictions.
+    """Add a classifier or regressor of skssl; return its probabilities or predictions (n, 1).
 
-    None is returned for what is not ours. Predictions are of shape (n, 1).
+    Return None for other estimators.
     """
     if isinstance(end, Ensemble):
         return _add_ensemble(graph, end, z)
@@ -36,7 +36,7 @@ def add_end(graph: Graph, end: Any, z: Value) -> Value | None:
     elif isinstance(end, PrototypeClassifier):
         is_cosine = end.metric == "cosine"
         to = normalize(end.prototypes_) if is_cosine else 2 * end.prototypes_
-        bias = 0.0 if is_cosine else -np.square(end.prototypes_).sum(1)  # the row's own cancels
+        bias = 0.0 if is_cosine else -np.square(end.prototypes_).sum(1)  # |z|^2 cancels
         affine = Affine(0.0, to.T / end.temperature_, bias / end.temperature_)
         parts = [UnitLength(), affine] if is_cosine else [affine]
     else:
@@ -65,7 +65,7 @@ def _add_ensemble(graph: Graph, end: Ensemble, z: Value) -> Value:
 
 
 def forest_of(model: Any) -> Any:
-    """Return the forest that a member is, sharpened or not, or None."""
+    """Return the forest inside a member, sharpened or not, or None."""
     model = getattr(model, "classifier_", model)
     return model if isinstance(model, FORESTS) else None
 
@@ -91,7 +91,7 @@ class Affine(nn.Module):
 
 
 class Scaled(nn.Module):
-    """Some columns less their means, times their scales, in float64."""
+    """Selected columns minus their means, times their scales, in float64."""
 
     kept: Tensor
     mean: Tensor
@@ -122,16 +122,16 @@ class UnitLength(nn.Module):
 
 
 class Mixture(nn.Module):
-    """The weighted sum of what the members say that are no forests, and what forests read.
+    """Weighted sum of the members that are not forests, and the forests' features.
 
     Parameters
     ----------
     end : EnsembleClassifier or EnsembleRegressor
         Fitted.
     for_forests : list of (str, float)
-        Keys of the features that forests read.
+        Keys of the forests' features.
     n_outputs : int
-        Numbers that a member predicts of a row.
+        Number of outputs of a member per row.
     """
 
     def __init__(self, end: Ensemble, for_forests: list[Any], n_outputs: int):
@@ -153,7 +153,7 @@ class Mixture(nn.Module):
 
 
 def _feature(feature: Any) -> nn.Module:
-    """Return what makes features: a scaler, alone or with a span or a graph of neighbours."""
+    """Return the module of features: a scaler, alone or with a span or a neighbour graph."""
     scaler, *more = feature if hasattr(feature, "steps") else [feature]
     made: list[nn.Module] = [Scaled(scaler.mean_, scaler.scale_, scaler.kept_)]
     for step in more:
@@ -163,7 +163,7 @@ def _feature(feature: Any) -> nn.Module:
 
 
 def _member(model: Any) -> nn.Module:
-    """Return what a member, fitted, says of its features."""
+    """Return the module of a fitted member: from its features to its predictions."""
     if isinstance(model, Sharpened):
         return nn.Sequential(_member(model.classifier_), Power(model.power))
     if isinstance(model, LeastSquares):
@@ -194,7 +194,7 @@ class Power(nn.Module):
 
 
 class Shares(nn.Module):
-    """Numbers of at least 0.01 in shares of their sum: :class:`LeastSquares`."""
+    """Numbers clipped to at least 0.01, divided by their sum: :class:`LeastSquares`."""
 
     def forward(self, x: Tensor) -> Tensor:
         least = x.clamp(min=0.01)
@@ -212,7 +212,7 @@ class Near(nn.Module):
         self.register_buffer("nodes", torch.from_numpy(rows_of(graph.neighbors_)).double())
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = x.float().double()  # as the nodes are kept
+        x = x.float().double()  # in the precision of the nodes
         squared = x.square().sum(1, keepdim=True) + self.nodes.square().sum(1)
         squared = (squared - 2 * x @ self.nodes.T).clamp(min=0)
         nearest, index = squared.topk(self.n_neighbors, largest=False)
@@ -223,7 +223,7 @@ class Near(nn.Module):
 
 
 class MeanOverNodes(nn.Module):
-    """The weighted mean of what is known of the nearest nodes."""
+    """The weighted mean of the known values of the nearest nodes."""
 
     known: Tensor
 

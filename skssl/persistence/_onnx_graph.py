@@ -1,4 +1,4 @@
-"""An ONNX graph put together from parts: what torch exports, what skl2onnx converts, and nodes."""
+"""ONNX graphs assembled from exports of torch, conversions of skl2onnx, and single nodes."""
 
 import contextlib
 import io
@@ -26,19 +26,19 @@ CHATTY = (
 
 
 class Value(NamedTuple):
-    """What flows through a graph.
+    """A value in a graph.
 
     Parameters
     ----------
     name : str
-        Its name there.
+        Its name in the graph.
     dtype : numpy dtype
-        Of its elements; ``object`` for text.
+        Dtype of its elements; ``object`` for text.
     shape : tuple of int or None
-        None is any size. The first axis is that of the rows.
+        Shape, where None is any size. The first axis is the rows.
     length : int, default=50
-        An example of sizes that are free. What is 1 in an example torch takes to be always 1, so
-        that from the longest stretch that an encoder makes one of there must be several.
+        Example of a free size. torch takes a size of 1 in an example to be always 1, so the
+        example must be longer than one stretch or patch of any encoder.
     """
 
     name: str
@@ -48,18 +48,18 @@ class Value(NamedTuple):
 
     @property
     def example(self) -> Tensor:
-        """Three rows of such a shape."""
+        """Return three example rows of this shape."""
         shape = [3, *(self.length if size is None else size for size in self.shape[1:])]
         return torch.from_numpy(np.ones(shape, self.dtype))
 
 
 class Graph:
-    """A graph that grows by parts, the names of whose values do not meet.
+    """A graph that grows by parts; names of values are unique.
 
     Parameters
     ----------
     inputs : sequence of Value
-        What whoever runs it hands in.
+        Inputs of the graph.
     """
 
     def __init__(self, inputs: Sequence[Value]):
@@ -71,7 +71,7 @@ class Graph:
         self.n_parts = 0
 
     def node(self, op: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Add a node with one output, unless there is one like it, and return the output's name."""
+        """Add a node with one output, unless an equal one exists; return the output's name."""
         made = self.onnx.helper.make_node(op, inputs, [], domain=domain, **attributes)
         like_it = made.SerializeToString()
         if like_it not in self.made:
@@ -81,13 +81,13 @@ class Graph:
         return self.made[like_it]
 
     def constant(self, array: Any) -> str:
-        """Add an array, of text as objects, and return its name."""
+        """Add an array (of objects for text) and return its name."""
         name = self._new_name("constant")
         self.constants.append(self.onnx.numpy_helper.from_array(np.asarray(array), name))
         return name
 
     def module(self, module: nn.Module, x: Value) -> list[Value]:
-        """Add what torch exports of a module, and return its outputs."""
+        """Add the torch export of a module and return its outputs."""
         free = {i: torch.export.Dim(f"d{i}") for i, size in enumerate(x.shape) if size is None}
         with _quiet():
             program = torch.onnx.export(
@@ -102,11 +102,11 @@ class Graph:
         return self._append(program.model_proto, [x.name])
 
     def estimator(self, estimator: BaseEstimator, x: Value) -> list[Value]:
-        """Add what skl2onnx converts an estimator to, and return its outputs."""
+        """Add the skl2onnx conversion of an estimator and return its outputs."""
         skl2onnx = import_skl2onnx()
         types = skl2onnx.common.data_types
         kind = types.DoubleTensorType if x.dtype == np.float64 else types.FloatTensorType
-        # It takes the default probability="deprecated" of support vectors for True.
+        # skl2onnx takes the default probability="deprecated" of support vectors for True.
         signs = [hasattr(estimator, name) for name in ("predict_proba", "probability")]
         makes_dicts = is_classifier(estimator) and any(signs)
         options = {id(estimator): {"zipmap": False}} if makes_dicts else None
@@ -120,11 +120,11 @@ class Graph:
         return self._append(made, [x.name])
 
     def type_of(self, value: Value) -> int:
-        """Return ONNX's number for the type of a value's elements."""
+        """Return the ONNX type of a value's elements."""
         return self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(value.dtype))
 
     def finish(self, outputs: dict[str, Value]) -> Any:
-        """Return the model whose outputs have these names."""
+        """Return the model with outputs of these names."""
         helper = self.onnx.helper
         for name, value in outputs.items():
             self.nodes.append(helper.make_node("Identity", [value.name], [name]))
@@ -141,11 +141,11 @@ class Graph:
         return model
 
     def _append(self, model: Any, inputs: Sequence[str]) -> list[Value]:
-        """Add the nodes of another model, their values renamed, and return its outputs."""
+        """Add the nodes of another model under new names, and return its outputs."""
         part = self.onnx.compose.add_prefix(model, f"{self._new_name('part')}/").graph
         for name, given in zip(inputs, part.input, strict=True):
             self.nodes.append(self.onnx.helper.make_node("Identity", [name], [given.name]))
-        for node in part.node:  # what torch says there has paths of this machine
+        for node in part.node:  # torch writes paths of the machine there
             node.ClearField("metadata_props")
             node.ClearField("doc_string")
         self.nodes += part.node
@@ -172,7 +172,7 @@ class Graph:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep to itself what exporters print, log and warn of inside the block."""
+    """Suppress the output, logs and warnings of exporters inside the block."""
     loggers = [logging.getLogger(name) for name in CHATTY]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

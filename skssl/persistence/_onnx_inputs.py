@@ -19,7 +19,7 @@ NO_TEXT = ("", "None", "nan", "NaN", "NaT", "<NA>")  # a hole, as text or as onn
 
 
 def inputs_of(first: Any) -> list[Value]:
-    """Return the inputs of a graph, by the fitted estimator that reads them.
+    """Return the inputs of a graph for the fitted estimator that reads them.
 
     Parameters
     ----------
@@ -29,12 +29,12 @@ def inputs_of(first: Any) -> list[Value]:
     Returns
     -------
     inputs : list of Value
-        One, named X; of a table with text one a column, of the column's name.
+        One input named X; for a table with text, one per column with the column's name.
 
     Raises
     ------
     ValueError
-        If ONNX cannot hold what it reads.
+        If ONNX cannot represent the input of the estimator.
     """
     if not isinstance(first, SSLTransformer):
         if not hasattr(first, "n_features_in_"):
@@ -51,16 +51,16 @@ def inputs_of(first: Any) -> list[Value]:
 
 
 def read(graph: Graph, reader: Any, X: list[Value]) -> tuple[Value, nn.Module]:
-    """Return a value, and a module that makes of it the tensor that the reader would.
+    """Return a value, and a module that turns it into the tensor of the reader.
 
     Parameters
     ----------
     graph : Graph
-        Gets what torch cannot say: the codes of text and of tokens.
+        Gets the nodes that torch cannot export: the codes of text and of tokens.
     reader : object
         The fitted reader of a modality that ONNX takes.
     X : list of Value
-        What there is to be read; several are the columns of a table.
+        Inputs; several are the columns of a table.
     """
     return look_up(MODALITIES[reader.modality].onnx).read(graph, reader, X)
 
@@ -194,7 +194,7 @@ class AudioInput(SeriesInput):
 
 
 def _joined(graph: Graph, reader: TableReader, X: list[Value]) -> Value:
-    """Return the columns of a table side by side, text as codes."""
+    """Concatenate the columns of a table, text as codes."""
     if len(X) == 1:
         return X[0]
     columns = []
@@ -210,7 +210,7 @@ def _joined(graph: Graph, reader: TableReader, X: list[Value]) -> Value:
 
 
 def _coded(graph: Graph, x: Value, levels: list[str], unseen: int) -> str:
-    """Return the codes of a column of text, as ``TableReader`` has them."""
+    """Return the codes of a column of text, as in ``TableReader``."""
     holes = [text for text in NO_TEXT if text not in levels]
     codes = graph.node(
         "LabelEncoder",
@@ -228,7 +228,7 @@ def _is_text(levels: list[Any] | None) -> bool:
 
 
 class NumericCodes(nn.Module):
-    """Codes for the categories that are numbers or booleans, as :class:`TableReader` has them.
+    """Codes of categories that are numbers or booleans, as in :class:`TableReader`.
 
     Shape
     -----
@@ -258,7 +258,7 @@ class NumericCodes(nn.Module):
 
 
 class ChannelsFirst(nn.Module):
-    """Images or clips as :class:`ImageReader` lays them out; numbers but bytes are float32."""
+    """Images or clips in the layout of :class:`ImageReader`; all but bytes are float32."""
 
     def __init__(self, reader: ImageReader):
         super().__init__()
@@ -272,7 +272,7 @@ class ChannelsFirst(nn.Module):
 
 
 class PaddingLast(nn.Module):
-    """Rows of codes whose padding, wherever it stands, is moved to their end."""
+    """Move the padding of rows of codes to their end."""
 
     def forward(self, x: Tensor) -> Tensor:
         is_pad = x == PAD

@@ -1,4 +1,4 @@
-"""From an estimator to entries of JSON, and tensors."""
+"""Packing: an estimator becomes JSON entries and tensors."""
 
 import math
 from collections import OrderedDict
@@ -22,32 +22,32 @@ HOOKS = {name for name in vars(nn.Module()) if name.endswith("_hooks")} | {
 }
 DICTS = {"dict": dict, "OrderedDict": OrderedDict, "Bunch": Bunch}
 SEQUENCES = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
-BUILTINS = (str, int, float, list, dict, set, np.ndarray)  # what these hold is no attribute
-GIVEN = ("encoder", "views")  # parameters that load may be given again
-UNPACKED = AttributeError, RuntimeError, TypeError, ValueError  # what skops says it cannot pack
+BUILTINS = (str, int, float, list, dict, set, np.ndarray)  # their contents are not attributes
+GIVEN = ("encoder", "views")  # parameters that the user may pass to load again
+UNPACKED = AttributeError, RuntimeError, TypeError, ValueError  # of skops, if it cannot pack
 INSTEAD = "joblib.dump saves anything, as a pickle, which runs code when it is loaded."
 
 
 class Packer:
-    """Entries and tensors that stand for an estimator; what several parts share is packed once.
+    """Entries and tensors of an estimator; shared objects are packed once.
 
     Attributes
     ----------
     entries : list of dict
-        One for each object but None, booleans, integers, finite floats and strings.
+        One per object, except None, booleans, integers, finite floats and strings.
     tensors : dict of str to Tensor
-        By the attributes that lead to them.
+        Tensors by the attributes that lead to them.
     """
 
     def __init__(self) -> None:
         self.entries: list[dict[str, Any]] = []
         self.tensors: dict[str, Tensor] = {}
-        self.known: dict[int, tuple[Any, int]] = {}  # with the object: its id must stay its own
-        self.stored: dict[Any, tuple[Tensor, str]] = {}  # by place in memory, likewise
+        self.known: dict[int, tuple[Any, int]] = {}  # holds the object, so that its id stays unique
+        self.stored: dict[Any, tuple[Tensor, str]] = {}  # by address in memory, for the same reason
         self.places: set[int] = set()
 
     def pack(self, value: Any, *where: str) -> Any:
-        """Return a value as JSON has it, or ``[n]`` for the n-th entry."""
+        """Return a value as JSON, or ``[n]`` for the n-th entry."""
         if value is None or type(value) in (bool, int, str):
             return value
         if type(value) is float and math.isfinite(value):
@@ -131,7 +131,7 @@ class Packer:
         return {"is": "masked", "items": [self.pack(part, *where) for part in parts]}
 
     def _store(self, tensor: Tensor, where: tuple[str, ...]) -> dict[str, Any]:
-        """Keep a tensor, its axes in the order in which they lie in memory, for equal bits."""
+        """Store a tensor with its axes in memory order, so that results stay equal bit by bit."""
         strides = tensor.stride()
         axes = sorted(range(tensor.ndim), key=lambda i: -strides[i])
         if not tensor.permute(axes).is_contiguous():
@@ -145,7 +145,7 @@ class Packer:
         return what if axes == sorted(axes) else what | {"axes": axes}
 
     def _keep(self, tensor: Tensor, path: str) -> str:
-        """Add a tensor to those of the file, in memory of its own, and return its name."""
+        """Add a tensor to the file, in memory of its own, and return its name."""
         name, n = path, 1
         while name in self.tensors:
             name, n = f"{path}~{n}", n + 1
@@ -168,7 +168,7 @@ class Packer:
 
     def _instance(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
         state = dict(value.__getstate__() or {})
-        state.pop("_skl_callbacks", None)  # they are about fits, and hold whatever they like
+        state.pop("_skl_callbacks", None)  # callbacks concern fits only, and may hold anything
         if isinstance(value, nn.Module):
             hooks = [name for name in HOOKS & set(state) if state.pop(name)]
             if hooks or state.pop("_compiled_call_impl", None):
@@ -179,7 +179,7 @@ class Packer:
         return {name: self.pack(part, *where, name) for name, part in state.items()}
 
     def _given_module(self, value: nn.Module, where: tuple[str, ...]) -> dict[str, Any]:
-        """Pack the weights of a module whose class load may not look up."""
+        """Pack the weights of a module of a class that load may not look up."""
         state = self._state(value.state_dict(), where)
         path = path_of(type(value))
         return {"is": "given", "class": path, "state": state, "training": value.training}

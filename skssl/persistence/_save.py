@@ -3,17 +3,17 @@
 The file is a safetensors file: an eight-byte length, a header of JSON, and numbers. Every tensor
 and array is a tensor of it, named by the attributes that lead to it. The header's metadata has
 ``skssl_format``, the version of what follows; ``model``, JSON with ``versions`` and ``entries``;
-and ``digest``, the SHA-256 of ``model`` and of all tensors, by which damage is noticed. The
-digest is no signature: whoever alters a file can make another.
+and ``digest``, the SHA-256 of ``model`` and of all tensors, which detects damage. The digest is not
+a signature: anybody who alters a file can compute a new one.
 
-Of ``entries`` the first is the estimator. An entry says what it ``is``:
+The first of ``entries`` is the estimator. An entry says what it ``is``:
 
-- ``instance``: the id of a class, and the attributes of the instance, as pickle would take them;
+- ``instance``: the id of a class, and the attributes of the instance, as in pickle;
 - ``dict``, ``list``, ``tuple``, ``set``, ``slice``, ``float`` (one that JSON lacks), ``objects``
-  (an array of them) and the like: their items. Text, integers, booleans and None stand in place,
-  and ``[n]`` stands for entry n, so that what two attributes share is shared again;
-- ``tensor`` and ``array``: name, dtype and shape of a tensor of the file, and in which order its
-  axes lie in memory if that is unusual. ``raw`` are text, times and complex numbers as bytes;
+  (an array of them) and the like: their items. Text, integers, booleans and None are written in
+  place, and ``[n]`` refers to entry n, so that shared objects are shared again;
+- ``tensor`` and ``array``: name, dtype and shape of a tensor of the file, and the order of its axes
+  in memory if that is unusual. ``raw`` are text, times and complex numbers as bytes;
 - ``function``, ``type``, ``dtype``, ``partial``, ``masked``, ``random_state``, ``generator``: a
   name, or the parts;
 - ``compiled``: what compiled code of scikit-learn and scipy keeps, such as trees and losses, as
@@ -23,11 +23,11 @@ Of ``entries`` the first is the estimator. An entry says what it ``is``:
   skops; these alone may name modules of scikit-learn that are not public;
 - ``given``: what ``load`` is given again, with its weights.
 
-Classes and functions are named by ids, which stay when they move: which there are, and where they
-lead, :mod:`skssl.persistence._names` says. Nothing is imported because a file names it, and nothing
-is called but ``__new__`` and ``__setstate__`` of classes found there, what makes trees and sparse
-matrices of arrays, and what brings attributes of older formats up to date: how these are read,
-:mod:`skssl.persistence._changes` says.
+Classes and functions are named by ids that stay the same when they move
+(:mod:`skssl.persistence._names`). Nothing is imported because a file names it, and nothing is
+called except ``__new__`` and ``__setstate__`` of classes found there, functions that make trees and
+sparse matrices from arrays, and functions that convert attributes of older formats
+(:mod:`skssl.persistence._changes`).
 """
 
 import hashlib
@@ -60,31 +60,31 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     model : estimator
-        Fitted or not: a transformer, classifier, regressor or detector of skssl, or one of
-        scikit-learn, such as a Pipeline, with any of them inside.
+        A transformer, classifier, regressor or detector of skssl, or an estimator of
+        scikit-learn, such as a Pipeline, with any of them inside; fitted or not.
     path : str or path
-        The file. One that is there is replaced, in one step, once the new one is complete; if
-        that fails it stays.
+        The file. An existing file is replaced atomically once the new one is complete; if saving
+        fails, it stays.
 
     Raises
     ------
     TypeError
-        If ``model`` is no estimator.
+        If ``model`` is not an estimator.
     ValueError
-        If it holds something that cannot be saved without pickle, such as a class of your own.
-        The message says which attribute.
+        If it holds an object that cannot be saved without pickle, such as an instance of your own
+        class. The message says which attribute.
     ImportError
         If safetensors or skops is missing: ``pip install skssl[persistence]``.
 
     See Also
     --------
-    load : The way back.
+    load : Loads the file.
 
     Notes
     -----
-    A module of your own as ``encoder=`` is saved by its weights, and a function of your own as
-    ``encoder=`` or ``views=`` by its name; :func:`load` must be given these again. Callbacks are
-    not saved. What ``partial_fit`` needs to go on is saved where pickle would keep it.
+    Of your own module as ``encoder=`` the weights are saved, and of your own function as
+    ``encoder=`` or ``views=`` the name; pass them to :func:`load` again. Callbacks are not saved.
+    The state with which ``partial_fit`` continues is saved, as with pickle.
 
     Examples
     --------
@@ -134,35 +134,35 @@ def load(path: str | os.PathLike[str], *, encoder: Any = None, views: Any = None
     path : str or path
         The file.
     encoder : module or callable, default=None
-        What ``encoder=`` was, if it was your own: a module made as for ``fit``, whose weights
-        are then set in copies of it, or a function.
+        The ``encoder=`` of the model, if it was your own: a module made as for ``fit``, whose
+        copies get the saved weights, or a function.
     views : callable, default=None
-        What ``views=`` was, if it was a function of your own.
+        The ``views=`` of the model, if it was your own function.
 
     Returns
     -------
     model : estimator
-        As it was saved: its outputs are the same to the bit on the same kind of machine, with as
-        many threads and the same versions.
+        The saved estimator. Its outputs are equal bit by bit on the same kind of machine, with
+        the same number of threads and the same versions.
 
     Raises
     ------
     ValueError
-        If the file is damaged, of another format, or names what it may not; or if ``encoder`` or
-        ``views`` is missing, another, or not needed.
+        If the file is damaged, has an unknown format, or names a class or function that is not
+        allowed; or if ``encoder`` or ``views`` is missing, different, or not needed.
     OSError
-        If there is no such file.
+        If the file does not exist.
     ImportError
         If safetensors or skops is missing: ``pip install skssl[persistence]``.
 
     See Also
     --------
-    save : Which writes the file, with an example.
+    save : Writes the file; has an example.
 
     Notes
     -----
-    Files of older versions of skssl load. Of estimators that another version of scikit-learn
-    fitted, scikit-learn warns (``InconsistentVersionWarning``).
+    Files of older versions of skssl load. For estimators fitted with another version of
+    scikit-learn, scikit-learn warns (``InconsistentVersionWarning``).
     """
     import_safetensors()
     data = Path(path).read_bytes()

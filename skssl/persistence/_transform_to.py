@@ -1,4 +1,4 @@
-"""Embedding a table outside memory, into a file."""
+"""Embedding of tables larger than memory, into a file."""
 
 import os
 from collections.abc import Iterator
@@ -13,35 +13,35 @@ from skssl._atomic import replacing
 from skssl._compat import count_rows, take_rows
 from skssl._data import Source, lies_outside, open_source
 
-ROWS_AT_ONCE = 4096  # of what memory holds
+ROWS_AT_ONCE = 4096  # per chunk of data in memory
 
 
 def transform_to(estimator: Any, X: Any, path: str | os.PathLike) -> np.memmap:
-    """Transform rows part by part, and write the result to a file.
+    """Transform rows chunk by chunk, and write the result to a file.
 
-    Memory holds a part of X and a part of the result. The file is there once it is whole: it
-    replaces an older one of its name in one step, and a run that fails leaves that as it was.
+    Memory holds one chunk of X and one of the result. The file appears once it is complete: it
+    replaces an existing file atomically, and a run that fails leaves the existing file unchanged.
 
     Parameters
     ----------
     estimator : estimator
-        A fitted transformer, of skssl or not, or a Pipeline of them. Rows of Parquet files
-        and datasets are handed to it as pyarrow Tables.
+        A fitted transformer, of skssl or not, or a Pipeline of transformers. It gets rows of
+        Parquet files and datasets as pyarrow Tables.
     X : path, pyarrow.dataset.Dataset, array-like, dataframe or iterable of batches
-        Rows, n in all: whatever ``fit`` of a transformer of skssl reads. An iterator will do.
+        The n rows, in any form that ``fit`` of a transformer of skssl reads, or an iterator.
     path : str or path
-        The file to write, whose name ends in ``.npy``.
+        The file to write; its name must end in ``.npy``.
 
     Returns
     -------
     Z : numpy.memmap of shape (n, n_components), float32
-        What was written, to be read from the disk: what ``np.load(path, mmap_mode="r")`` returns.
-        Shape and dtype are those that ``estimator.transform`` returns.
+        The file as ``np.load(path, mmap_mode="r")`` returns it. Shape and dtype are those of
+        ``estimator.transform``.
 
     Raises
     ------
     ValueError
-        If ``path`` does not end in ``.npy``, or the parts of the result differ in shape.
+        If ``path`` does not end in ``.npy``, or if chunks of the result differ in shape.
     FileNotFoundError
         If the folder of ``path`` does not exist.
 
@@ -79,7 +79,7 @@ def _blocks(X: Any) -> Iterator[Any]:
 
 
 def _write(file: BinaryIO, parts: Iterator[Any]) -> None:
-    """Write arrays one after the other as one; how long it is gets into the header at the end."""
+    """Concatenate arrays into one .npy file; the row count goes into the header last."""
     n, shape, dtype = 0, None, None
     for part in parts:
         if issparse(part):
@@ -101,7 +101,7 @@ def _write(file: BinaryIO, parts: Iterator[Any]) -> None:
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Write numpy's header to the beginning; it leaves room for any number of rows."""
+    """Write the .npy header at the beginning, with room for any number of rows."""
     if dtype.hasobject:
         raise TypeError(f"transform must return numbers, got an array of dtype {dtype}.")
     file.seek(0)

@@ -1,4 +1,4 @@
-"""From entries of JSON, and tensors, to an estimator."""
+"""Unpacking: JSON entries and tensors become an estimator."""
 
 import copy
 import inspect
@@ -18,7 +18,7 @@ from skssl.persistence._compiled import check_features, rebuilt
 from skssl.persistence._names import find_class, find_function, find_type, ids_of
 from skssl.persistence._pack import DICTS, SEQUENCES
 
-PENDING: Any = object()  # stands for what is being made
+PENDING: Any = object()  # placeholder of an object under construction
 BIT_GENERATORS = {
     kind.__name__: kind
     for kind in (
@@ -32,18 +32,18 @@ BIT_GENERATORS = {
 
 
 class Unpacker:
-    """The objects that entries stand for, each made once.
+    """The objects of entries, each made once.
 
     Parameters
     ----------
     entries : list of dict
-        As :class:`skssl.persistence._pack.Packer` made them.
+        Entries of :class:`skssl.persistence._pack.Packer`.
     tensors : dict of str to Tensor
-        What the entries name.
+        Tensors that the entries name.
     given : dict of str to object or None
-        What the user gives again: ``encoder`` and ``views``.
+        Arguments of the user: ``encoder`` and ``views``.
     format : int
-        The file's, from which attributes are brought up to date.
+        Format of the file, from which attributes are converted.
     """
 
     def __init__(

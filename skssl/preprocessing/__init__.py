@@ -1,4 +1,4 @@
-"""From raw data to what methods read: texts, waveforms, series, bags."""
+"""Preprocessing of texts, audio, time series and event sequences."""
 
 from skssl.preprocessing._audio import MuLaw, log_mel
 from skssl.preprocessing._phenotypes import BagArray, BagDtype, PhenotypeTransformer, to_bags

@@ -1,4 +1,4 @@
-"""From waveforms to what models read: log-mel spectrograms, and tokens."""
+"""Log-mel spectrograms and tokens of waveforms."""
 
 from numbers import Integral
 from typing import Any, Self
@@ -29,27 +29,27 @@ def log_mel(
         Waveforms, floats from -1 to 1 or integers of 16 or 32 bits, or a list of arrays of
         different lengths.
     sampling_rate : int
-        Samples a second.
+        Samples per second.
     n_mels : int, default=40
         Number of bands, from 0 Hz to half the sampling rate.
     frame_length : float, default=0.025
         Length of a frame in seconds.
     hop_length : float, default=0.010
-        From one frame to the next, in seconds.
+        Time from one frame to the next in seconds.
 
     Returns
     -------
     mel : ndarray of shape (n_samples, n_mels, n_frames), float32
-        Natural logarithms of power + 1e-6, NaN behind the last frame of shorter waveforms.
+        Natural logarithm of power + 1e-6; shorter waveforms are padded with NaN.
 
     See Also
     --------
-    skssl.encoders.LogMel : The module that does it.
+    skssl.encoders.LogMel : The module that computes them.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from skssl.preprocessing._audio import log_mel
+    >>> from skssl.preprocessing import log_mel
     >>> log_mel(np.zeros((2, 8000)), sampling_rate=8000).shape
     (2, 40, 101)
     """
@@ -59,13 +59,12 @@ def log_mel(
 
 
 class MuLaw(TransformerMixin, BaseEstimator):
-    """Waveforms as tokens: samples on a logarithmic scale, as telephones send them.
+    """Turn waveforms into tokens: samples on a logarithmic scale, as in telephony.
 
     Parameters
     ----------
     n_levels : int, default=256
-        Number of tokens, from 1 to ``n_levels``. 0 stands behind the last sample of shorter
-        waveforms.
+        Number of tokens, which are 1 to ``n_levels``. 0 is the padding of shorter waveforms.
 
     See Also
     --------
@@ -113,7 +112,7 @@ class MuLaw(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Return waveforms as tokens.
+        """Turn waveforms into tokens.
 
         Parameters
         ----------
@@ -124,8 +123,7 @@ class MuLaw(TransformerMixin, BaseEstimator):
         Returns
         -------
         tokens : ndarray of shape (n_samples, time), int64
-            From 1, for -1, to ``n_levels``, for 1; louder samples are clipped. 0 where there is
-            none.
+            From 1, for -1, to ``n_levels``, for 1; louder samples are clipped. Padding is 0.
         """
         x = AudioReader().fit(X).read(X).numpy().astype(np.float64)
         top = self.n_levels - 1
@@ -134,7 +132,7 @@ class MuLaw(TransformerMixin, BaseEstimator):
         return np.nan_to_num(tokens).astype(np.int64)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """Return tokens as waveforms.
+        """Turn tokens into waveforms.
 
         Parameters
         ----------

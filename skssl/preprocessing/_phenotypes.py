@@ -1,4 +1,4 @@
-"""Event sequences and other bags: one entry a customer, slide or machine, and what is in it."""
+"""Event sequences and other bags, and the transformer that describes them by clusters."""
 
 from numbers import Integral, Real
 from typing import Any, Self
@@ -34,30 +34,29 @@ class PhenotypeTransformer(
     MetaEstimatorMixin,
     BaseEstimator,
 ):
-    """Describe a bag by what it is a mixture of: the shares of its parts' clusters.
+    """Describe a bag as a mixture: the shares of the clusters of its parts.
 
-    X holds bags, as :func:`skssl.to_bags` makes them: the events of customers, the tiles of
-    slides, the readings of machines. The parts of all bags are embedded and clustered
-    together. A bag becomes the centred log-ratio of its shares of the clusters [1]_: the
-    logarithm of each share less the mean of these logarithms [2]_, which linear models read
-    well.
+    X holds bags, as made by :func:`skssl.to_bags`: the events of customers, the tiles of slides,
+    the readings of machines. The parts of all bags are embedded and clustered together. A bag
+    becomes the centred log-ratio of its cluster shares [1]_: the logarithm of each share minus the
+    mean of these logarithms [2]_, which suits linear models.
 
     Parameters
     ----------
     transformer : transformer, default=None
-        Embeds a part from its columns, the time left out. A clone of it is fitted on the parts
-        of all bags, unless it is wrapped in :class:`~sklearn.frozen.FrozenEstimator`. None
-        takes the columns themselves: numbers standardised, categories one-hot.
+        Embeds a part from its columns, without the time. A clone of it is fitted on the parts of
+        all bags, unless it is wrapped in :class:`~sklearn.frozen.FrozenEstimator`. None uses the
+        columns themselves: standardised numbers and one-hot categories.
     clusterer : clusterer, default=None
         Clusters the embedded parts; has ``fit`` and ``predict``. A clone of it is fitted. None
         is :class:`~sklearn.cluster.KMeans`.
     n_clusters : int, default=20
-        Number of clusters, where ``clusterer`` is None.
+        Number of clusters if ``clusterer`` is None.
     pseudo_count : float, default=0.5
-        Added to the number of parts that a bag has of each cluster: none has a logarithm, too,
-        and small bags are drawn to equal shares.
+        Added to the number of parts of a bag in each cluster, so that the logarithm of 0 parts
+        exists and small bags are shrunk towards equal shares.
     random_state : int, RandomState instance or None, default=None
-        Seeds the transformer and the clusterer, where their own ``random_state`` is None.
+        Seeds the transformer and the clusterer if their own ``random_state`` is None.
 
     Attributes
     ----------
@@ -66,20 +65,20 @@ class PhenotypeTransformer(
     clusterer_ : clusterer
         The fitted clusterer.
     clusters_ : ndarray of shape (n_clusters,)
-        The labels that it gave parts in ``fit``, in the order of the columns.
+        The cluster labels found in ``fit``, in the order of the columns.
     n_features_in_ : int
-        Number of columns of a part, time included.
+        Number of columns of a part, including the time.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Their names, where all of them are strings.
 
     See Also
     --------
-    to_bags : Makes the bags.
-    CoLES : Embeds a customer by the order of the events, which is nothing here.
+    to_bags : Turns a long table into bags.
+    CoLES : Embeds event sequences by the order of the events, which is ignored here.
 
     Notes
     -----
-    [1]_ clusters by Leiden's communities of a graph of neighbours.
+    [1]_ clusters by Leiden communities of a neighbour graph.
 
     References
     ----------
@@ -135,12 +134,13 @@ class PhenotypeTransformer(
         Parameters
         ----------
         X : Series of n_samples bags
-            Bags, as :func:`skssl.to_bags` makes them.
+            Bags, as made by :func:`skssl.to_bags`.
         y : Ignored
             Present for API consistency.
         **params : dict
-            Metadata that the parts request, with scikit-learn's metadata routing enabled: of one
-            entry a bag, such as ``groups``, each part of the bag gets the same.
+            Metadata that the transformer and clusterer request, with scikit-learn's metadata
+            routing enabled. Of metadata with one entry per bag, such as ``groups``, each part of
+            the bag gets that entry.
 
         Returns
         -------
@@ -187,16 +187,16 @@ class PhenotypeTransformer(
         bags = self._check(X, reset=False)
         labels = self.clusterer_.predict(np.asarray(self.transformer_.transform(self._parts(bags))))
         code = np.searchsorted(self.clusters_, labels).clip(max=len(self.clusters_) - 1)
-        seen = self.clusters_[code] == labels  # mixtures may have a component that was empty
+        seen = self.clusters_[code] == labels  # a mixture may have an empty component
         counts = np.zeros((len(bags), len(self.clusters_)))
         owner = np.repeat(np.arange(len(bags)), bags.lengths)
         np.add.at(counts, (owner[seen], code[seen]), 1)
-        # The size of the bag is a constant of all logarithms, and leaves with their mean.
+        # The size of the bag adds a constant to all logarithms, which centring removes.
         logs = np.log(counts + self.pseudo_count)
         return (logs - logs.mean(1, keepdims=True)).astype(np.float32)
 
     def _check(self, X: Any, *, reset: bool) -> BagArray:
-        """Return the bags, with no other part than their own; their columns are those of fit."""
+        """Return the bags with unused parts dropped, checked against the columns of fit."""
         check_modality(X, self, self._modalities)
         bags = bags_of(X).compact()
         note_columns(self, bags.events.frame, reset=reset)
@@ -205,7 +205,7 @@ class PhenotypeTransformer(
         return bags
 
     def _parts(self, bags: BagArray) -> Any:
-        """Return the parts of all bags as one frame, without the time."""
+        """Return the parts of all bags as one dataframe, without the time."""
         frame = bags.events.frame
         parts = frame if self._time is None else frame.drop(columns=self._time)
         if not parts.shape[1]:

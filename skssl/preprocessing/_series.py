@@ -1,54 +1,55 @@
-"""Long recordings, cut into the series that methods read."""
+"""Windows of long time series."""
 
 from typing import Any
 
 import numpy as np
 
 
-def sliding_windows(recording: Any, length: int, step: int | None = None) -> np.ndarray:
-    """Cut one long recording into series of equal length.
+def sliding_windows(series: Any, length: int, step: int | None = None) -> np.ndarray:
+    """Cut one long series into windows of equal length.
 
     Parameters
     ----------
-    recording : array-like of shape (n_channels, time) or (time,)
+    series : array-like of shape (n_channels, time) or (time,)
         One long series, NaN where a value is missing.
     length : int
-        Steps of a window.
+        Number of steps in a window.
     step : int, default=None
-        Steps from the start of one window to that of the next; None is ``length``: they do not
-        overlap. What is left behind the last whole window is in none.
+        Number of steps from the start of one window to the start of the next. None is
+        ``length``, so that windows do not overlap. Steps behind the last whole window are
+        dropped.
 
     Returns
     -------
     windows : ndarray of shape (n_windows, n_channels, length)
-        A read-only view of the recording, which costs no memory; window ``i`` starts at step
+        A read-only view of the series, which costs no memory; window ``i`` starts at step
         ``i * step``.
 
     Raises
     ------
     ValueError
-        If the recording has other dimensions, or is shorter than a window.
+        If the series has other dimensions, or is shorter than a window.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from skssl.preprocessing._series import sliding_windows
+    >>> from skssl.preprocessing import sliding_windows
     >>> sliding_windows(np.arange(6), length=4, step=2)
     array([[[0, 1, 2, 3]],
     <BLANKLINE>
            [[2, 3, 4, 5]]])
     """
-    x = np.asarray(recording)
+    x = np.asarray(series)
     x = x[None] if x.ndim == 1 else x
     step = length if step is None else step
     if x.ndim != 2:
         raise ValueError(
-            f"Expected one recording, (n_channels, time) or (time,); got shape {x.shape}. Cut "
+            f"Expected one series, (n_channels, time) or (time,); got shape {x.shape}. Cut "
             "several one by one."
         )
     if length < 1 or step < 1:
         raise ValueError(f"length and step must be at least 1; got {length} and {step}.")
     if x.shape[1] < length:
-        raise ValueError(f"The recording has {x.shape[1]} steps, a window {length}.")
+        raise ValueError(f"The series has {x.shape[1]} steps, a window {length}.")
     windows = np.lib.stride_tricks.sliding_window_view(x, length, axis=1)
     return windows[:, ::step].swapaxes(0, 1)

@@ -1,4 +1,4 @@
-"""From texts to tokens, and back."""
+"""Tokens of texts."""
 
 from numbers import Integral
 from typing import Any, Self
@@ -13,38 +13,38 @@ from skssl._data._text import MAX_LENGTH, VOCAB_SIZE
 
 __all__ = ["TextTokenizer"]
 
-FEWEST = 300  # all bytes, and something beside them
+FEWEST = 300  # ids: all bytes and some more
 
 
 class TextTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Turn texts into arrays of token ids, and back.
 
-    Methods that read text do this by themselves (``tokenizer="auto"``); take this for another
-    vocabulary, or to see the tokens. Missing and empty texts are rows of padding.
+    Methods that read text tokenize it themselves (``tokenizer="auto"``); use this for another
+    vocabulary, or to inspect the tokens. Missing and empty texts become rows of padding.
 
     Parameters
     ----------
     vocab_size : int, default=8000
-        Most ids there may be, at least 300. 256 of them are bytes and 0 is padding.
+        Greatest number of ids, at least 300. 256 of them are bytes, and 0 is padding.
     algorithm : {"words", "bpe"}, default="words"
-        ``"words"`` gives frequent words and punctuation marks an id each, and spells others in
-        pieces, or bytes where a character was never seen. ``"bpe"`` merges frequent pairs of
-        bytes [1]_ by the ``tokenizers`` package: ``pip install skssl[text]``.
+        ``"words"`` gives an id to each frequent word and punctuation mark; it splits other words
+        into pieces, and unseen characters into bytes. ``"bpe"`` merges frequent pairs of bytes
+        [1]_ and needs the ``tokenizers`` package: ``pip install skssl[text]``.
     max_length : int, default=256
-        Tokens of a row; longer texts are cut.
+        Number of tokens in a row; longer texts are truncated.
     lowercase : bool, default=True
-        Whether texts are lower-cased first.
+        Whether to convert texts to lower case first.
 
     Attributes
     ----------
     vocabulary_ : list of str
-        What the ids from 257 on stand for with ``"words"``, where ``##`` marks a piece that goes
-        on with a word; with ``"bpe"`` what those from 1 on do.
+        With ``"words"``, the tokens of the ids from 257 on, where ``##`` marks a piece that
+        continues a word; with ``"bpe"``, the tokens of the ids from 1 on.
 
     Notes
     -----
-    ``inverse_transform`` gives texts back that were not cut, but for spaces, and capitals where
-    ``lowercase``; ``"bpe"`` keeps spaces, too.
+    ``inverse_transform`` restores texts that were not truncated, except for spaces, and for
+    capitals if ``lowercase``; ``"bpe"`` restores spaces, too.
 
     References
     ----------
@@ -116,7 +116,7 @@ class TextTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         Returns
         -------
         ids : ndarray of shape (n_samples, max_length), int64
-            Filled up with 0 behind the last token.
+            Token ids, padded with 0.
         """
         check_is_fitted(self)
         return padded(self._coder.encode(texts_of(X)), self.max_length)
@@ -127,7 +127,7 @@ class TextTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         Parameters
         ----------
         X : array-like of int of shape (n_samples, length)
-            Token ids; padding is left out.
+            Token ids; padding is ignored.
 
         Returns
         -------
@@ -154,18 +154,18 @@ class BytePairs:
         self.lowercase = lowercase
 
     def fit(self, texts: list[str]) -> Self:
-        """Learn which pairs to merge."""
+        """Learn the pairs to merge."""
         self.model = train_byte_pairs(map(self._cased, texts), self.vocab_size - 1)
         self.pieces = [self.model.id_to_token(i) for i in range(self.model.get_vocab_size())]
         return self
 
     def encode(self, texts: list[str]) -> list[list[int]]:
-        """Return the ids of each text, which begin at 1."""
+        """Return the ids of each text; they start at 1."""
         encoded = self.model.encode_batch(list(map(self._cased, texts)))
         return [[1 + i for i in one.ids] for one in encoded]
 
     def decode(self, ids: list[int]) -> str:
-        """Return the text of some ids."""
+        """Return the text of ids."""
         return self.model.decode([i - 1 for i in ids if 0 < i <= len(self.pieces)])
 
     def _cased(self, text: str) -> str:
