@@ -1,8 +1,8 @@
-"""Callbacks for self-supervised training: stop in time, survive a break, and look on.
+"""Callbacks for self-supervised training: early stopping, checkpoints, time budgets, probes.
 
 They follow scikit-learn's protocol (:mod:`sklearn.callback`). Set them on a transformer, or on the
-Pipeline, meta-estimator or search that it stands in: then they are handed down to each
-transformer that is fitted inside.
+Pipeline, meta-estimator or search around it: they are propagated to each transformer that is
+fitted inside.
 """
 
 import os
@@ -33,14 +33,15 @@ NAMES = {*SHORT, *OF_EMBEDDINGS, *OF_VIEWS}
 
 
 class HandedDown:
-    """Reaches the transformers inside what it is set on, and looks at nothing before an epoch ends.
+    """Base of callbacks that are propagated to transformers and act at the end of epochs.
 
-    scikit-learn hands a callback down if it has ``max_propagation_depth``, and then refuses it
-    on parts of Pipelines. So ours have it only while something around a transformer is fitted.
+    scikit-learn propagates a callback that has ``max_propagation_depth``, and then refuses it on
+    steps of Pipelines. So it has that attribute only while an estimator around a transformer is
+    fitted.
     """
 
     def setup(self, estimator: Any, context: Any) -> None:
-        """Be handed down to the transformers inside, if set on something around them."""
+        """Propagate to the transformers inside, if set on an estimator around them."""
         if isinstance(estimator, SSLTransformer):
             return
         if not isinstance(estimator, (MetaEstimatorMixin, BaseComposition)):
@@ -53,44 +54,41 @@ class HandedDown:
         self.max_propagation_depth = None
 
     def teardown(self, estimator: Any, context: Any) -> None:
-        """Be handed down no more."""
+        """Stop propagating."""
         around = self.__dict__.get("_around", set())
         around.discard(id(context))
         if not around:
             self.__dict__.pop("max_propagation_depth", None)
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-        """Do nothing: what counts is known when an epoch is over."""
+        """Do nothing: callbacks act at the end of an epoch."""
 
 
 class Checkpoint(HandedDown):
-    """Keep on the disk where training stands, and go on from there after an interruption.
+    """Write checkpoints of training to disk, and resume from them after an interruption.
 
-    Run the same script again after the process was killed: ``fit`` finds the file, goes on
-    after the epoch it was written at, and ends with the encoder that it would have ended with
-    without a break, to the bit on a CPU at an equal number of threads. A fit that was finished
-    is not trained again.
+    Run the same script again after the process was killed: ``fit`` finds the file, continues after
+    the epoch at which it was written, and returns the same encoder as without the interruption, bit
+    by bit on a CPU with the same number of threads. A finished fit is not trained again.
 
     Parameters
     ----------
     path : str or path-like
-        The file of one fit, or an existing folder, which has room for many: those of a search,
-        each in a file of its own.
+        The file of one fit, or an existing folder for many fits, such as those of a search, each
+        in a file of its own.
     every : float, default=60.0
-        Seconds between two writes, at the ends of epochs. It is also written when training
-        ends.
+        Seconds between two writes, which happen at the end of epochs and at the end of training.
 
     Notes
     -----
-    The file is replaced as a whole: whatever happens, there is the old one or the new one. A
-    file of another fit, of other rows, parameters or versions, or one that is damaged, is an
-    error that says so, and nothing in it is run. If the disk is full, a warning is given and
-    training goes on.
+    The file is replaced atomically. A damaged file, or a file of another fit, of other rows,
+    parameters or versions, raises an error, and no code from it is run. If the disk is full, a
+    warning is given and training continues.
 
-    A fit is known again by its rows and parameters, so that ``random_state`` must be a number,
-    and functions for ``encoder`` or ``views`` must have a source. Views that draw from other
-    generators than torch's own differ after a break. ``partial_fit`` writes nothing: there the
-    estimator itself is what to keep.
+    A fit is identified by its rows and parameters, so ``random_state`` must be a number, and
+    functions for ``encoder`` or ``views`` must have a source. Views that draw from generators other
+    than torch's differ after resuming. ``partial_fit`` writes no checkpoints: save the estimator
+    itself.
 
     Examples
     --------
@@ -119,7 +117,7 @@ class Checkpoint(HandedDown):
         self.every = every
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-        """Name the file, from which the fit goes on if there is one of it."""
+        """Set the file of the fit, from which it resumes if the file exists."""
         if not isinstance(estimator, SSLTransformer) or context.task_name == "epoch":
             return
         identity = estimator._report.identity()
@@ -142,37 +140,36 @@ class Checkpoint(HandedDown):
         estimator._report.write_to(CheckpointFile(path, key, self.every))
 
     def on_fit_task_end(self, estimator: Any, context: Any) -> None:
-        """Do nothing: all callbacks have seen an epoch before it is written."""
+        """Do nothing: the fit writes the file after all callbacks."""
 
 
 class EarlyStopping(HandedDown):
-    """Stop training once what is monitored has not improved for some epochs.
+    """Stop training once the monitored value has not improved for some epochs.
 
     Parameters
     ----------
     monitor : str or callable, default="loss"
-        ``"loss"`` is that of the rows held out if the transformer has ``n_iter_no_change``,
-        else that of training. ``"knn"`` (for ``"knn_consistency"``), ``"rankme"`` and the other
-        names of :func:`skssl.metrics.label_free_scorer` look at the embedding of the rows that
-        the transformer is fitted to. A callable ``scorer(estimator, X, y)`` is shown these rows
-        and the y that ``fit`` was given, if any; greater is better.
+        ``"loss"`` is the held-out loss if the transformer has ``n_iter_no_change``, else the
+        training loss. ``"knn"`` (for ``"knn_consistency"``), ``"rankme"`` and the other names of
+        :func:`skssl.metrics.label_free_scorer` score the embedding of the training rows. A
+        callable ``scorer(estimator, X, y)`` gets these rows and the y of ``fit``, if any;
+        greater is better.
     patience : int, default=10
-        Epochs without an improvement after which to stop. An epoch of a small table is a step
-        or two, and 10 of them are soon over.
+        Number of epochs without improvement after which to stop. An epoch of a small table is
+        only a step or two.
     restore_best : bool, default=True
-        Whether the transformer shall end with the weights of its best epoch, not of its last.
+        Whether to keep the weights of the best epoch instead of the last.
 
     Notes
     -----
-    Values after each epoch are kept in ``probe_curves_`` of the transformer, by the monitor's
-    name, except losses, which are in ``loss_curve_`` anyway. They are there in the workers of a
-    search, too; the callback itself keeps nothing.
+    The value after each epoch is in ``probe_curves_`` of the transformer, by the monitor's name,
+    except losses, which are in ``loss_curve_``. This also holds in the workers of a search; the
+    callback itself keeps nothing.
 
-    RankMe tends to rise early and to fall while the embedding still improves: as a reason to
-    stop it is a guard against collapse rather than a measure of quality.
+    RankMe tends to rise early and to fall while the embedding still improves: as a monitor it
+    guards against collapse but does not measure quality.
 
-    The learning rate decays over ``max_epochs``, so that a fit that is stopped early ends at a
-    rate still high.
+    The learning rate decays over ``max_epochs``, so a fit that stops early ends at a high rate.
 
     Examples
     --------
@@ -208,7 +205,7 @@ class EarlyStopping(HandedDown):
         y: Any = None,
         fitted_estimator: Any = None,
     ) -> bool:
-        """Take note of an epoch and return whether to stop."""
+        """Record the value of an epoch and return whether to stop."""
         if not _is_epoch(estimator, context):
             return False
         if self.monitor == "loss":
@@ -222,10 +219,10 @@ class EarlyStopping(HandedDown):
 
 
 class TimeBudget(HandedDown):
-    """Stop training before an epoch that would go over a number of seconds.
+    """Stop training before an epoch that would exceed a number of seconds.
 
-    Each transformer has the seconds for itself, counted from when its training begins; one
-    epoch is always trained. Inside a search that compares methods at an equal cost.
+    Each transformer has its own budget, which starts when its training starts; one epoch is always
+    trained. In a search, this compares methods at equal cost.
 
     Parameters
     ----------
@@ -234,8 +231,8 @@ class TimeBudget(HandedDown):
 
     Notes
     -----
-    The learning rate decays over ``max_epochs``: choose as many as the budget about suffices
-    for, since a fit that is stopped early ends at a rate still high.
+    The learning rate decays over ``max_epochs``: choose about as many epochs as the budget allows,
+    because a fit that stops early ends at a high rate.
 
     Examples
     --------
@@ -267,26 +264,25 @@ class TimeBudget(HandedDown):
 class ProbeMonitor(HandedDown):
     """Score the embedding after each epoch, with labels or without.
 
-    It changes nothing in training. What it saw is in ``probe_curves_`` of the fitted transformer,
-    a dict of lists with one value an epoch.
+    It does not change training. Its scores are in ``probe_curves_`` of the fitted transformer, a
+    dict of lists with one value per epoch.
 
     Parameters
     ----------
     X : array-like or dataframe of shape (n_samples, ...), default=None
-        Rows to score on, as the transformer itself reads them: behind the scaler, where one
-        stands in front of it in a Pipeline. None is the rows that it is fitted to, and the y of
-        that ``fit`` for those who ask for it.
+        Rows to score on, as the transformer itself reads them: behind the steps before it in a
+        Pipeline. None is the training rows and the y of their ``fit``.
     y : array-like of shape (n_samples,), default=None
-        Their labels; None, NaN and NA mark rows without one, and so does the number -1 among
-        classes. They are for the scores only.
+        Their labels; None, NaN and NA, and -1 among classes, mark unlabelled rows. They are used
+        for the scores only.
     scoring : str, callable, dict or None, default=None
-        A name that :func:`skssl.metrics.label_free_scorer` knows, or ``"knn"``; a callable
-        ``scorer(estimator, X, y)``; or a dict of several, by the names that their curves shall
-        have. None is ``"probe"`` where there are labels: the score of the 5 nearest neighbours
-        in the embedding, cross-validated; without labels it is ``"rankme"``.
+        A name of :func:`skssl.metrics.label_free_scorer`, or ``"knn"``; a callable
+        ``scorer(estimator, X, y)``; or a dict of several, by the names of their curves. None is
+        ``"probe"`` if there are labels: the cross-validated score of the 5 nearest neighbours in
+        the embedding; without labels it is ``"rankme"``.
     every : int, default=1
-        Score after so many epochs only, and after the last of ``max_epochs``. Epochs in between
-        have NaN.
+        Number of epochs between scores; the last of ``max_epochs`` is always scored. Epochs in
+        between have NaN.
 
     Examples
     --------
@@ -328,7 +324,7 @@ class ProbeMonitor(HandedDown):
         y: Any = None,
         fitted_estimator: Any = None,
     ) -> None:
-        """Score the embedding as of now."""
+        """Score the current embedding."""
         if not _is_epoch(estimator, context):
             return
         n_done = context.task_id + 1
@@ -347,7 +343,7 @@ class ProbeMonitor(HandedDown):
 
 
 def neighbours_score(estimator: Any, X: Any, y: Any) -> float:
-    """Score the 5 nearest neighbours in the embedding, cross-validated on the labelled rows."""
+    """Return the cross-validated score of the 5 nearest neighbours on the labelled rows."""
     Z = estimator.transform(X)
     mask, labels = labelled(y)
     is_numbers = labels.dtype.kind == "f" and type_of_target(labels) == "continuous"
@@ -356,7 +352,7 @@ def neighbours_score(estimator: Any, X: Any, y: Any) -> float:
 
 
 def _is_epoch(estimator: Any, context: Any) -> bool:
-    """Tell epochs of a transformer from tasks of what stands beside or around it."""
+    """Tell epochs of a transformer from tasks of other estimators."""
     return isinstance(estimator, SSLTransformer) and context.task_name == "epoch"
 
 

@@ -1,11 +1,11 @@
-"""From what the user holds (frame, array, list, bags, images) to one tensor, and back.
+"""Readers: turn user data (dataframe, array, list, event sequences) into one tensor, and back.
 
-A table is one float tensor ``(n, d)``: numbers as they are, categories as codes ``0..k-1``,
-a category that ``fit`` never saw as ``k``, anything missing as NaN. Bags of events are such
-tensors ``(n, length, d)``, one after the other. Images are one tensor ``(n, channels, height,
-width)``, and clips one ``(n, time, channels, height, width)``, of bytes where they are bytes.
-Texts and tokens are one int64 tensor ``(n, length)``, 0 behind the last token. Series are ``(n,
-channels, time)`` and waveforms ``(n, time)``, NaN where there is nothing.
+A table is one float tensor ``(n, d)``: numbers unchanged, categories as codes ``0..k-1``, a
+category that ``fit`` never saw as ``k``, missing values as NaN. Event sequences are such tensors
+stacked to ``(n, length, d)``. Images are one tensor ``(n, channels, height, width)``, and clips
+``(n, time, channels, height, width)``, of bytes if they are bytes. Texts and tokens are one int64
+tensor ``(n, length)``, padded with 0. Series are ``(n, channels, time)`` and waveforms ``(n,
+time)``, padded with NaN.
 """
 
 from skssl._data._audio import MAKE_AUDIO, AudioReader

@@ -1,4 +1,4 @@
-"""The reader of waveforms: one float tensor (n, time), NaN behind the last sample."""
+"""The reader of audio: waveforms as one float tensor (n, time), padded with NaN."""
 
 from typing import Any
 
@@ -18,13 +18,13 @@ MAKE_AUDIO = (
 class AudioReader:
     """Turn waveforms of equal or different lengths into one float32 tensor.
 
-    Integers are divided by the greatest there is of their kind, so that they lie between -1 and
-    1. What is behind the last sample of a shorter waveform is NaN.
+    Integers are divided by the greatest number of their dtype, so that they lie between -1 and 1.
+    Shorter waveforms are padded with NaN.
 
     Parameters
     ----------
     sampling_rate : int, default=16_000
-        Samples a second.
+        Samples per second.
     """
 
     _saved_as = "AudioReader"
@@ -49,7 +49,7 @@ class AudioReader:
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Return the waveforms of two tensors that ``read`` made as one, of the greater length."""
+        """Concatenate two tensors of ``read``, padded to the greater length."""
         return join_padded(first, second, torch.nan)
 
     def restore(self, waveforms: np.ndarray, like: Any) -> np.ndarray:
@@ -88,7 +88,7 @@ def _as_waveforms(X: Any) -> np.ndarray:
 
 
 def _stacked(X: Any) -> np.ndarray:
-    """Return waveforms of different lengths as one array, NaN behind the last sample of each."""
+    """Stack waveforms of different lengths in one array, padded with NaN."""
     parts = [as_array(x) for x in X]
     if any(part.ndim != 1 or part.dtype.kind not in "fi" for part in parts):
         raise ValueError(f"Expected a list of arrays of one dimension. {MAKE_AUDIO}")

@@ -1,4 +1,4 @@
-"""Bags: the events of each customer as one entry of a pandas Series."""
+"""Event sequences (bags): the events of each customer as one entry of a pandas Series."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class BagDtype(ExtensionDtype):
 
 @dataclass(frozen=True, eq=False)
 class Events:
-    """Events of all customers in one frame, each customer's together and in time order.
+    """Events of all customers in one dataframe, ordered by customer, then by time.
 
     ``gap`` is the time since the customer's previous event: seconds between datetimes, else
     the unit of the column named ``time``. It is 0 at a first event, and without times.
@@ -38,13 +38,13 @@ class Events:
     time: Any
 
     def between(self, start: int, stop: int) -> pd.DataFrame:
-        """Return a run of events, numbered from 0."""
+        """Return the events from ``start`` to ``stop``, with a new index."""
         return self.frame.iloc[start:stop].reset_index(drop=True)
 
 
 @dataclass(frozen=True, eq=False)
 class Bag:
-    """What stands for a bag in an array of objects, which would print a DataFrame in full."""
+    """A bag in an array of objects, where a DataFrame would be printed in full."""
 
     events: Events
     start: int
@@ -63,9 +63,9 @@ class Bag:
 
 
 class BagArray(ExtensionArray):
-    """The array behind a Series of bags: one shared table of events, and where each bag lies.
+    """The array behind a Series of bags: one shared table of events, and the span of each bag.
 
-    Selecting bags moves offsets and copies no event. An entry is the DataFrame of one
+    Selecting bags copies offsets and no events. An entry is the DataFrame of one
     customer's events. A bag without events is missing.
     """
 
@@ -95,7 +95,7 @@ class BagArray(ExtensionArray):
         return np.arange(lengths.sum()) + np.repeat(self.stops - lengths - before, lengths)
 
     def compact(self) -> "BagArray":
-        """Return the same bags on a table that holds their events, in order, and no others."""
+        """Return the same bags on a table of their events only, in order."""
         rows, stops = self.rows(), self.lengths.cumsum()
         if len(rows) == len(self.events.gap) and np.array_equal(rows, np.arange(len(rows))):
             return self
@@ -103,7 +103,7 @@ class BagArray(ExtensionArray):
         events = Events(frame, self.events.gap[rows], self.events.time)
         return BagArray(events, stops - self.lengths, stops)
 
-    def __reduce__(self) -> Any:  # a fold must not carry the customers left out of it
+    def __reduce__(self) -> Any:  # a fold must not carry the events of other customers
         own = self.compact()
         return BagArray, (own.events, own.starts, own.stops)
 
@@ -127,7 +127,7 @@ class BagArray(ExtensionArray):
         return out
 
     def map(self, mapper: Any, na_action: Any = None) -> Any:
-        """Return what a function makes of each bag's DataFrame."""
+        """Apply a function to the DataFrame of each bag."""
         keep = na_action == "ignore"
         missing = self.isna()
         return pd.array(
@@ -143,7 +143,7 @@ class BagArray(ExtensionArray):
         return np.array([isinstance(a, pd.DataFrame) and a.equals(b) for a, b in pairs], dtype=bool)
 
     def isna(self) -> np.ndarray:
-        """Tell which bags are missing, as those that ``reindex`` makes."""
+        """Tell which bags are missing, such as those that ``reindex`` adds."""
         return self.stops == self.starts
 
     def take(
@@ -200,21 +200,20 @@ def is_bags(X: Any) -> bool:
 
 
 def to_bags(df: Any, id: Any, time: Any = None) -> pd.Series:
-    """Gather a long table of events into one entry a customer.
+    """Gather a long table of events into one entry per customer.
 
-    The result has the length of a target with one value a customer, so that scikit-learn
-    splits, searches and scores it as any X.
+    The result has the length of a target with one value per customer, so that scikit-learn
+    splits, searches and scores it like any X.
 
     Parameters
     ----------
     df : dataframe of shape (n_events, n_columns)
-        One row an event, in any order; pandas, polars or Arrow. Not written to.
+        One row per event, in any order; pandas, polars or Arrow.
     id : str
-        The column that says whose event it is.
+        The column with the id of the customer.
     time : str, default=None
-        The column that says when it happened: datetimes, or numbers in any unit. Events are
-        sorted by it; equal times keep their order. None takes the rows of a customer as
-        they stand.
+        The column with the time of the event: datetimes, or numbers in any unit. Events are
+        sorted by it; equal times keep their order. None keeps the order of the rows.
 
     Returns
     -------
@@ -226,9 +225,9 @@ def to_bags(df: Any, id: Any, time: Any = None) -> pd.Series:
     Raises
     ------
     ValueError
-        If a column is not there, or an id or a time is missing.
+        If a column does not exist, or an id or a time is missing.
     TypeError
-        If ``df`` is no dataframe, or times are neither datetimes nor numbers.
+        If ``df`` is not a dataframe, or times are neither datetimes nor numbers.
 
     Examples
     --------
@@ -307,7 +306,7 @@ def _check_columns(frame: pd.DataFrame, id: Any, time: Any) -> None:
 
 
 def _as_numbers(column: pd.Series, name: Any) -> np.ndarray:
-    """Return times as numbers: microseconds for datetimes, else as they are."""
+    """Return times as numbers: microseconds for datetimes, else unchanged."""
     is_datetime = types.is_datetime64_any_dtype(column)
     if not is_datetime and (not types.is_numeric_dtype(column) or types.is_bool_dtype(column)):
         raise TypeError(

@@ -1,4 +1,4 @@
-"""Rows outside memory: batches of them, shuffled within a window that memory holds."""
+"""Rows outside memory: batches, shuffled within a window that fits in memory."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -13,29 +13,29 @@ from skssl._compat import take_rows
 from skssl._data import Source
 from skssl._data._rows import Rows, n_batches
 
-WINDOW = 2**26  # cells that are shuffled together: 256 MB
+WINDOW = 2**26  # cells shuffled together: 256 MB
 
 
 @dataclass
 class ChunkedRows:
-    """Rows outside memory, that are read anew in each pass.
+    """Rows outside memory, read again in each pass.
 
     Parameters
     ----------
     source : Source
-        Reads them.
+        Reads the rows.
     n : int
-        How many there are.
+        Number of rows.
     read : callable
-        From an array or frame of some of them to their tensor.
+        Maps an array or dataframe of rows to their tensor.
     sample : Tensor of shape (n_kept, ...)
-        Some of them, evenly spaced, as ``read`` returns them.
+        Evenly spaced rows, as returned by ``read``.
     numbers : ndarray of shape (n_kept,), int64
-        Which ones these are, in ascending order.
+        Indices of the sample, in ascending order.
     left_out : ndarray of shape (n_left_out,), int64
-        The numbers of rows that are in no batch, in ascending order.
+        Indices of the rows that are in no batch, in ascending order.
     n_taken : int, default=None
-        How many a fit takes in all, in however many passes; None is not known.
+        Number of rows that a fit takes in all its passes; None if unknown.
     """
 
     source: Source
@@ -45,7 +45,7 @@ class ChunkedRows:
     numbers: np.ndarray
     left_out: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     n_taken: int | None = None
-    scale: None = None  # not batch by batch: a window holds rows scaled
+    scale: None = None  # not per batch: windows hold scaled rows
 
     def __len__(self) -> int:
         """Return the number of rows of a pass."""
@@ -53,37 +53,37 @@ class ChunkedRows:
 
     @property
     def parts(self) -> list[Any]:
-        """What tells these rows from others."""
+        """Arrays that identify these rows."""
         return [self.sample, self.numbers, self.left_out, np.array(self.n)]
 
     @property
     def units(self) -> tuple[str, int]:
-        """What can be held out, and how much of it there is."""
+        """The unit of holding out, and the number of units."""
         return "rows", len(self)
 
     def scale_now(self, function: Callable[[Tensor], Tensor]) -> "ChunkedRows":
-        """Return the rows, each block scaled once it is read."""
+        """Return the rows with each block scaled after reading."""
         read = self.read
         return replace(self, read=lambda block: function(read(block)), sample=function(self.sample))
 
     def place_on(self, device: torch.device, n_taken: int) -> "ChunkedRows":
-        """Return the rows for a fit that takes so many of them; they come batch by batch."""
+        """Return the rows for a fit that takes ``n_taken`` of them, batch by batch."""
         return replace(self, n_taken=n_taken)
 
     def cap(self, batch_size: int) -> int:
-        """Return how many rows a batch has: no more than there are."""
+        """Return the number of rows of a batch, at most all rows."""
         return min(batch_size, len(self))
 
     def n_batches(self, batch_size: int) -> int:
-        """Return how many batches one pass makes."""
+        """Return the number of batches of one pass."""
         return n_batches(len(self), batch_size)
 
     def some(self, at_most: int | None = None) -> Tensor:
-        """Return the sample; of more than ``at_most`` rows every so many."""
+        """Return the sample, thinned evenly to ``at_most`` rows."""
         return self.sample if at_most is None else self.sample[:: -(-len(self.sample) // at_most)]
 
     def split(self, n: int) -> tuple["ChunkedRows", Rows]:
-        """Return the rows without ``n`` of the sample, or all of it, and those."""
+        """Hold out ``n`` sampled rows; return (the rest, the held-out)."""
         chosen = torch.randperm(len(self.sample))[:n].sort().values
         left_out = np.union1d(self.left_out, self.numbers[chosen.numpy()])
         return replace(self, left_out=left_out), Rows(self.sample[chosen])
@@ -93,7 +93,7 @@ class ChunkedRows:
     ) -> Iterator[tuple[Tensor, ...]]:
         """Yield each row once; a last ragged batch only if it is the only one.
 
-        Rows are shuffled within a window of many pieces, which are drawn from all over the data.
+        Rows are shuffled within a window of many pieces, drawn from all parts of the data.
         """
         seed = int(torch.randint(2**62, (), generator=generator))  # training draws in between
         own = torch.Generator().manual_seed(seed)
@@ -107,9 +107,9 @@ class ChunkedRows:
             left -= ceil(len(window) / batch_size)
 
     def _window(self, batch_size: int) -> tuple[int, float]:
-        """Return the rows of a window, and the share of a piece's rows that goes into it.
+        """Return the number of rows of a window, and the share of a piece that goes into it.
 
-        A fit that ends within a pass takes fewer rows of as many pieces, so that all of its
+        A fit that ends within a pass takes fewer rows of the same number of pieces, so that all
         windows are full.
         """
         left = self.n_batches(batch_size)
@@ -119,7 +119,7 @@ class ChunkedRows:
         return min(len(self), n_of_each * batch_size), max(n_of_each / most, asked / left)
 
     def _blocks(self, pieces: Tensor, share: float) -> Iterator[Tensor]:
-        """Yield the blocks of pieces in some order, and of their rows a share, evenly spaced."""
+        """Yield an evenly spaced share of the rows of each block of pieces in the given order."""
         n, n_kept, n_given = 0, 0, 0
         for i in pieces.tolist():
             start = self.source.pieces[i].start
@@ -139,16 +139,16 @@ class ChunkedRows:
             )
 
     def _kept(self, start: int, stop: int) -> np.ndarray:
-        """Return the numbers of the rows that are not left out."""
+        """Return the indices of the rows that are not left out."""
         first, last = np.searchsorted(self.left_out, [start, stop])
         return np.delete(np.arange(start, stop), self.left_out[first:last] - start)
 
 
 def _spread(n: int, n_strata: int, generator: torch.Generator) -> Tensor:
-    """Return numbers to n in an order that is random, but takes from each stratum in turn.
+    """Return a random order of n pieces that takes from each stratum in turn.
 
-    So many numbers in a row as there are strata come from all over the data, in which rows of one
-    class or of one day may stand together.
+    ``n_strata`` consecutive pieces come from all parts of the data, in which rows of one class or
+    of one day may be adjacent.
     """
     stratum = torch.arange(n) * n_strata // n
     by_stratum = (stratum + torch.rand(n, generator=generator, dtype=torch.float64)).argsort()

@@ -1,4 +1,4 @@
-"""What the columns of a table tensor mean, and how predictions of its cells are laid out."""
+"""The meaning of the columns of a table tensor, and the layout of predictions of its cells."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,7 +8,7 @@ import torch
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of a table tensor mean.
+    """The meaning of the columns of a table tensor.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Columns:
 
     @property
     def n_outputs(self) -> int:
-        """Width of a prediction of every cell: one value a number, one logit a category."""
+        """Width of a prediction of all cells: one value per number, one logit per category."""
         return sum(max(c, 1) for c in self.cardinality)
 
 
@@ -41,8 +41,8 @@ def blocks(
 ) -> list[tuple[int, torch.Tensor, slice]]:
     """Lay out the prediction of a row's cells: numbers first, then categories by cardinality.
 
-    Columns of one cardinality share a block, so that a loss is a few large operations
-    however many columns there are.
+    Columns of the same cardinality share a block, so that a loss is a few large operations for
+    any number of columns.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Tables of any container as columns: who holds them, and what their dtypes promise."""
+"""Tables in any container, read by column."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ VECTORIZER = "put skrub's TableVectorizer in front"
 
 @dataclass
 class Table:
-    """A table by column, whoever holds it.
+    """A table by column, from any container.
 
-    ``kinds`` says what the dtypes promise: "narrow" numbers are exact in float32, "wide"
-    ones are not; "bool", "category" and "text" are categories; "object" is anything.
+    ``kinds`` classifies the dtypes: "narrow" numbers are exact in float32, "wide" numbers
+    are not; "bool", "category" and "text" are categories; "object" is anything.
     ``cells(i)`` is an array of numbers with NaN for missing, or a list of Python values.
     ``order(i)`` lists the categories of an ordered column, else nothing.
     """
@@ -35,7 +35,7 @@ class Table:
 
 
 def open_table(X: Any) -> Table:
-    """Return X by column; anything but a two-dimensional table of cells is an error."""
+    """Return X by column; raise unless it is a two-dimensional table of cells."""
     if isinstance(X, Table):
         return X
     _check_unique(X)
@@ -57,7 +57,7 @@ def open_table(X: Any) -> Table:
 
 
 def as_array(X: Any) -> np.ndarray:
-    """Return anything but a frame as an array; mixed lists become objects."""
+    """Convert X, which is not a dataframe, to an array; mixed lists become objects."""
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu()
         return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
@@ -75,7 +75,7 @@ def as_array(X: Any) -> np.ndarray:
             "every row one cell per column; None or NaN marks a missing one."
         ) from error
     if array.dtype.kind in "US" and not hasattr(X, "dtype"):
-        return np.array(X, dtype=object)  # numpy has turned the numbers in lists into strings
+        return np.array(X, dtype=object)  # numpy turned the numbers into strings
     return array
 
 
@@ -102,7 +102,7 @@ def check_n_samples(shape: tuple[int, ...], least: int) -> None:
 
 
 def join_padded(first: torch.Tensor, second: torch.Tensor, filler: float) -> torch.Tensor:
-    """Return the rows of two tensors as one; the shorter ones are filled up at their end."""
+    """Concatenate the rows of two tensors; the shorter ones are padded at their end."""
     length = max(first.shape[-1], second.shape[-1])
     parts = (F.pad(x, (0, length - x.shape[-1]), value=filler) for x in (first, second))
     return torch.cat(list(parts))
@@ -130,7 +130,7 @@ def _open_array(X: np.ndarray, names: list[Any] | None = None) -> Table:
 
 
 def _open_pandas(X: Any) -> Table:
-    """Open a pandas frame by its own means: narwhals takes 25 microseconds a column."""
+    """Open a pandas dataframe without narwhals, which takes 25 microseconds per column."""
     names, dtypes = X.columns.tolist(), X.dtypes.tolist()
     kinds = [_pandas_kind(X, i, dtype, label_of(names, i)) for i, dtype in enumerate(dtypes)]
     plain = [isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in dtypes]
@@ -191,7 +191,7 @@ def _open_frame(X: Any) -> Table:
 
 
 def _kind(dtype: Any, label: str) -> str:
-    """Return the kind of a narwhals dtype."""
+    """Classify a narwhals dtype."""
     if dtype in (nw.Float32, nw.Float16, nw.Int8, nw.Int16, nw.UInt8, nw.UInt16):
         return "narrow"
     if dtype.is_numeric():
@@ -232,18 +232,18 @@ def is_missing(value: Any) -> bool:
 
 
 def label_of(names: list[Any] | None, i: int) -> str:
-    """Return what messages call a column."""
+    """Return the name of a column for messages."""
     return f"Column {i}" if names is None else f"Column {names[i]!r}"
 
 
 def note_columns(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool = True) -> None:
-    """Take note of how many columns X has and of their names, or compare them with those noted."""
+    """Store the number and the names of the columns of X, or compare X with those stored."""
     _check_unique(X)
     validate_data(estimator, X, y, reset=reset, skip_check_array=True)
 
 
 def _check_unique(X: Any) -> None:
-    """Raise if a frame has two columns of one name, as those of pandas and pyarrow may."""
+    """Raise if a dataframe has two columns of the same name."""
     X = nw.to_native(X, pass_through=True)
     if not nw.dependencies.is_into_dataframe(X):
         return
@@ -257,7 +257,7 @@ def _check_unique(X: Any) -> None:
 
 
 def wrong_dimension(X: np.ndarray) -> str:
-    """Return the message for an array that is no table."""
+    """Return the message for an array that is not a table."""
     if X.ndim > 2:
         return (
             f"Found array with dim {X.ndim}, while a table has dim 2. Flatten each sample to a "

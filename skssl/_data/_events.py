@@ -1,4 +1,4 @@
-"""The reader of bags: one padded float tensor, and what the columns of an event mean."""
+"""The reader of event sequences: one padded float tensor, and the meaning of its columns."""
 
 from typing import Any
 
@@ -14,24 +14,23 @@ MAKE_BAGS = "Gather a long table of events with skssl.to_bags(df, id=..., time=.
 
 
 class BagReader:
-    """Turn bags of events into tensors; remembers the categories.
+    """Turn event sequences into tensors; remembers the categories.
 
-    The tensor is (n, longest bag, d): a customer's events in time order, then rows of NaN.
-    The columns are those of an event, numbers and category codes as :class:`TableReader`
-    makes them, and at the end the logarithm of 1 + the time since the previous event, which
-    is never missing at an event: NaN there means that there is none.
+    The tensor is (n, longest sequence, d): a customer's events in time order, padded with NaN. Its
+    columns are those of an event, as in :class:`TableReader`, followed by the logarithm of 1 + the
+    time since the previous event, which is never missing at an event: NaN there is padding.
 
     Parameters
     ----------
     categorical_features : "from_dtype", list of str, list of int, boolean mask or None
-        Which columns of an event, the time left out, are categories.
+        The columns of an event, without the time, that are categories.
     max_events : int, default=512
-        Read the last so many events of each bag.
+        Greatest number of events per sequence; the last ones are read.
 
     Attributes
     ----------
     columns : Columns
-        What the d columns of the tensor mean.
+        The meaning of the d columns of the tensor.
     """
 
     _saved_as = "BagReader"
@@ -48,7 +47,7 @@ class BagReader:
         self.time = parts[0].events.time
         frames = [self._columns_of(part.events, part.rows(self.max_events)) for part in parts]
         self.cells = TableReader(self.categorical_features)
-        is_bare = frames[0].shape[1] == 0  # nothing is known of an event but its time
+        is_bare = frames[0].shape[1] == 0  # events have no column but their time
         cardinality = () if is_bare else self.cells.fit(*frames).columns.cardinality
         self.columns = Columns((*cardinality, 0))
         return self
@@ -76,7 +75,7 @@ class BagReader:
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Return the bags of two tensors that ``read`` made as one, padded to the longest."""
+        """Concatenate two tensors of ``read``, padded to the longest."""
         longest = max(first.shape[1], second.shape[1])
         padded = (
             F.pad(x, (0, 0, 0, longest - x.shape[1]), value=torch.nan) for x in (first, second)
@@ -90,12 +89,12 @@ class BagReader:
 
 
 def event_columns(X: Any) -> Any:
-    """Return a frame with the columns of the events of X, to check names by."""
+    """Return a dataframe with the columns of the events of X, to check their names."""
     return bags_of(X).events.frame
 
 
 def bags_of(X: Any) -> BagArray:
-    """Return the array behind X, of bags none of which is empty."""
+    """Return the array behind X; raise if a bag is empty."""
     if not is_bags(X):
         raise TypeError(f"Expected bags of events, got {type(X).__name__}. {MAKE_BAGS}")
     bags = getattr(X, "array", X)
@@ -110,7 +109,7 @@ def bags_of(X: Any) -> BagArray:
 
 
 def check_time(bags: BagArray, time: Any) -> None:
-    """Compare the column that says when with the one that ``fit`` saw."""
+    """Compare the name of the time column with the one seen in ``fit``."""
     if bags.events.time != time:
         raise ValueError(
             f"The bags seen in fit have time={time!r}, these have time={bags.events.time!r}. "

@@ -1,4 +1,4 @@
-"""What the user gave a fit beside X: weights and groups, checked and joined to the rows."""
+"""Sample weights and groups of a fit: checked and joined to the rows."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,15 +12,15 @@ from skssl._compat import count_rows, take_rows
 from skssl._data._rows import Rows
 from skssl._data._sources import Source
 
-NO_CELL = -1.2345678901234567e300  # what a missing cell counts as in a hash
+NO_CELL = -1.2345678901234567e300  # value of a missing cell in a hash
 
 
-CELLS_AT_ONCE = 2**15  # are hashed, which caches hold
+CELLS_AT_ONCE = 2**15  # hashed per chunk, which fits the cache
 
 
 @dataclass
 class Given:
-    """Rows as the user gave them, without those of weight 0, and their weights and groups."""
+    """Rows of the user without those of weight 0, and their weights and groups."""
 
     X: Any
     weight: np.ndarray | None = None
@@ -28,7 +28,7 @@ class Given:
 
     @classmethod
     def of(cls, X: Any, sample_weight: Any, groups: Any, suffix: str = "") -> Self:
-        """Check what was given; ``suffix`` is that of the arguments' names."""
+        """Check the arguments; ``suffix`` is the end of their names, for messages."""
         if sample_weight is None and groups is None:
             return cls(X)
         if isinstance(X, Source):
@@ -46,7 +46,7 @@ class Given:
         return cls(take_rows(X, kept), weight[kept], None if groups is None else groups[kept])
 
     def repeat(self) -> Any:
-        """Return each row as often as its weight says, rounded, but at least once."""
+        """Repeat each row by its rounded weight, at least once."""
         if self.weight is None or (self.weight == 1).all():
             return self.X
         times = np.maximum(1, np.rint(self.weight)).astype(np.int64)
@@ -96,20 +96,20 @@ def _check_groups(groups: Any, n: int, name: str) -> np.ndarray | None:
 
 
 def make_rows(x: Tensor, parts: list[Given]) -> Rows:
-    """Return rows in an order that is theirs, whatever the order they were given in.
+    """Return the rows in a canonical order, independent of the order of X.
 
     Parameters
     ----------
     x : Tensor of shape (n, ...)
-        The rows of all parts. Not copied.
+        The rows of all parts, not copied.
     parts : list of Given
         Their weights and groups.
 
     Returns
     -------
     rows : Rows
-        A row of weight 2.3 stands there twice, and once with a share of 0.3. Equal rows stand
-        together, so that a row of weight 2 is a row given twice.
+        A row of weight 2.3 is in it twice, and once more with a share of 0.3. Equal rows are
+        adjacent, so that a weight of 2 equals passing a row twice.
     """
     weight = _join([part.weight for part in parts], parts, 1.0)
     groups = _join([part.groups for part in parts], parts, None)
@@ -133,7 +133,7 @@ def make_rows(x: Tensor, parts: list[Given]) -> Rows:
 
 
 def _join(given: list[Any], parts: list[Given], default: Any) -> np.ndarray | None:
-    """Return the weights or groups of all parts, the default where one has none."""
+    """Concatenate the weights or groups of all parts; parts without them get the default."""
     if all(array is None for array in given):
         return None
     return np.concatenate(
@@ -145,10 +145,10 @@ def _join(given: list[Any], parts: list[Given], default: Any) -> np.ndarray | No
 
 
 def _codes(groups: np.ndarray) -> np.ndarray:
-    """Return groups as numbers from 0 on; a row without one is a group of its own."""
+    """Encode groups as integers; a row without a group becomes its own group."""
     groups = groups.copy()
     for row in np.flatnonzero(pd.isna(groups)):
-        groups[row] = object()  # equal to nothing else
+        groups[row] = object()  # not equal to any other group
     return pd.factorize(groups)[0].astype(np.int64)
 
 
@@ -166,10 +166,10 @@ def _check_enough(rows: Rows, weight: np.ndarray | None) -> None:
 
 
 def hashes(x: Tensor) -> np.ndarray:
-    """Return a number for each row, (n,) uint64, that depends on its values alone.
+    """Hash each row to a number, (n,) uint64, that depends on its values only.
 
-    Sums of integers are exact, in whichever order they are made; those of floats are not, and
-    training would make more of the difference.
+    Sums of integers are exact in any order; sums of floats are not, and training would amplify the
+    difference.
     """
     factors = np.random.default_rng(0).integers(2**64, size=x[0].numel(), dtype=np.uint64) | 1
     out = np.empty(len(x), dtype=np.uint64)
@@ -177,6 +177,6 @@ def hashes(x: Tensor) -> np.ndarray:
     for start in range(0, len(x), at_once):
         cells = x[start : start + at_once].flatten(1).double().nan_to_num(nan=NO_CELL)
         bits = cells.add_(0.0).numpy().view(np.uint64)  # -0.0 + 0.0 is 0.0
-        bits ^= bits >> np.uint64(32)  # round numbers end in many zeros
+        bits ^= bits >> np.uint64(32)  # round numbers end in many zero bits
         out[start : start + at_once] = bits @ factors
     return out

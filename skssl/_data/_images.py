@@ -1,4 +1,4 @@
-"""The readers of images and of clips: one tensor, channels first, of bytes where it is bytes."""
+"""The readers of images and of video: one tensor, channels first; bytes stay bytes."""
 
 import math
 from typing import Any, ClassVar
@@ -24,18 +24,18 @@ class ImageReader:
     Parameters
     ----------
     image_shape : tuple of int or None, default=None
-        Shape of one image, for rows of pixels: (height, width), or with the channels first or
-        last. For other arrays None will do.
+        Shape of one image for rows of pixels: (height, width), or with the channels first or
+        last. Not needed for other arrays.
     channel_axis : "auto" or int, default="auto"
-        Axis of the channels in the array of all images, rows being reshaped first: 1 or -1.
-        ``"auto"`` takes the axis that is shorter than height and width, where there is one.
+        Axis of the channels in the array of all images, after reshaping rows: 1 or -1. ``"auto"``
+        takes the axis that is shorter than height and width, if there is one.
 
     Attributes
     ----------
     shape : tuple of int
-        Shape of one image as ``fit`` saw it, channels first.
+        Shape of one image seen in ``fit``, channels first.
     is_bytes : bool
-        Whether these were bytes.
+        Whether images were bytes.
     """
 
     _saved_as = "ImageReader"
@@ -44,7 +44,7 @@ class ImageReader:
     _noun, _make = "images", MAKE_IMAGES
     shape: tuple[int, ...]
     is_bytes: bool
-    _lead: ClassVar[int] = 1  # axes before those of an image
+    _lead: ClassVar[int] = 1  # number of axes before those of an image
 
     def __init__(self, image_shape: Any = None, channel_axis: Any = "auto"):
         self.image_shape = image_shape
@@ -63,7 +63,7 @@ class ImageReader:
     def read(self, X: Any, ensure_min_samples: int = 1) -> torch.Tensor:
         """Return X as one tensor of shape (n, channels, height, width) on the CPU.
 
-        It is uint8 where X is, else float32, and may share the memory of X: never write to it.
+        It is uint8 if X is, else float32, and may share the memory of X: never write to it.
         """
         array = self._array(X)
         if array.shape[self._lead :] != self.layout:
@@ -79,13 +79,13 @@ class ImageReader:
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Return the images of two tensors that ``read`` made as one."""
+        """Concatenate two tensors of ``read``."""
         return torch.cat([first, second])
 
     def restore(self, images: np.ndarray, like: Any) -> np.ndarray:
-        """Return images (n, channels, height, width), in the user's units, laid out like theirs.
+        """Return images (n, channels, height, width) in the layout and units of the user.
 
-        Bytes are rounded and clipped to bytes.
+        If X was bytes, values are rounded and clipped to bytes.
         """
         given, lead = as_array(like), self._lead
         out = images.squeeze(lead) if self.axis is None else np.moveaxis(images, lead, self.axis)
@@ -130,19 +130,19 @@ class ImageReader:
 class VideoReader(ImageReader):
     """Turn arrays of clips into one tensor (n, time, channels, height, width).
 
-    Frames are read as :class:`ImageReader` reads images. All clips of an array are of one
-    length; that of another array may differ.
+    Frames are read like images by :class:`ImageReader`. All clips of an array have the same
+    length; other arrays may have another length.
 
     Parameters
     ----------
     channel_axis : "auto" or int, default="auto"
         Axis of the channels in the array of all clips: 2 or -1. ``"auto"`` takes the axis that
-        is shorter than height and width, where there is one.
+        is shorter than height and width, if there is one.
 
     Attributes
     ----------
     shape : tuple of int
-        Shape of one frame as ``fit`` saw it, channels first.
+        Shape of one frame seen in ``fit``, channels first.
     """
 
     _saved_as = "VideoReader"
@@ -155,7 +155,7 @@ class VideoReader(ImageReader):
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Return the clips of two tensors that ``read`` made as one."""
+        """Concatenate two tensors of ``read``."""
         if first.shape[1] != second.shape[1]:
             raise ValueError(
                 f"X has clips of {first.shape[1]} frames and X_unlabeled of {second.shape[1]}. "
@@ -202,7 +202,7 @@ def _others(shape: tuple[int, ...], axis: int | None, lead: int = 1) -> list[int
 
 
 def _numbers(array: np.ndarray, noun: str, make: str) -> np.ndarray:
-    """Return bytes as they are, and any other numbers as finite float32; always writable."""
+    """Return bytes unchanged and other numbers as finite float32; always writable."""
     kind = array.dtype.kind
     if kind == "b" or array.dtype == np.uint8:
         array = array.view(np.uint8) if kind == "b" else array
@@ -212,7 +212,7 @@ def _numbers(array: np.ndarray, noun: str, make: str) -> np.ndarray:
     if kind not in "fiuO":
         raise TypeError(f"Expected numbers in images, got dtype {array.dtype}. {make}")
     out = np.array(array, dtype=np.float32)
-    with np.errstate(invalid="ignore"):  # infinity less infinity
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
         is_finite = np.isfinite(out.sum(dtype=np.float64))
     if not is_finite:
         bad = np.flatnonzero(~np.isfinite(out.reshape(len(out), -1)).all(1))

@@ -1,4 +1,4 @@
-"""Reading a partly labelled y: which rows are labelled, and with what."""
+"""Reading a partly labelled y: the mask of labelled rows, and their labels."""
 
 import warnings
 from numbers import Integral, Real
@@ -11,10 +11,10 @@ from sklearn.utils import column_or_1d
 
 from skssl._compat import is_pandas_na
 
-# What numpy and pandas write when they turn a missing label, or -1, into text.
+# Text of a missing label, or -1, as written by numpy and pandas.
 SWALLOWED = {"nan", "-1", "-1.0", "<NA>"}
 
-# Kinds of Python objects, and the numpy type that holds them all; the first that fits is used.
+# Python types, and the numpy type that holds all of them; the first that fits is used.
 NARROWER: list[tuple[set[str], type]] = [
     ({"bool"}, bool),
     ({"bool", "int"}, int),
@@ -23,7 +23,7 @@ NARROWER: list[tuple[set[str], type]] = [
 
 
 def labelled(y: Any, *, classes: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Tell labelled rows from unlabelled ones.
+    """Separate labelled from unlabelled rows.
 
     Parameters
     ----------
@@ -31,16 +31,15 @@ def labelled(y: Any, *, classes: bool = True) -> tuple[np.ndarray, np.ndarray]:
         Labels, in a list, an array, or a pandas, polars or Arrow column of any type.
         None, NaN and NA mark unlabelled rows.
     classes : bool, default=True
-        Whether labels are classes, where -1 marks an unlabelled row too, rather than
-        numbers, where -1 is one of them.
+        Whether labels are classes, where -1 also marks an unlabelled row, or numbers, where -1
+        is a number.
 
     Returns
     -------
     mask : ndarray of shape (n_samples,), dtype bool
-        True where the row is labelled.
+        True for labelled rows.
     labels : ndarray of shape (n_labelled,)
-        The labels of these rows, of the type they had beside the missing ones: integers
-        stay integers.
+        The labels of these rows, with the type of the known labels: integers stay integers.
 
     Examples
     --------
@@ -69,7 +68,7 @@ def labelled(y: Any, *, classes: bool = True) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _column(y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the values of y that its own container does not call null, and a mask of them."""
+    """Return the values of y that are not null in its container, and their mask."""
     column = nw.from_native(y, allow_series=True, pass_through=True)
     if isinstance(column, nw.DataFrame) and column.shape[1] == 1:
         _warn_column_vector()
@@ -90,7 +89,7 @@ def _column(y: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _array(y: Any) -> np.ndarray:
-    """Return an array of y that keeps None, -1 and text apart, and integers integers."""
+    """Convert y to an array that keeps None, -1 and text distinct, and integers integers."""
     if hasattr(y, "to_pylist"):  # Arrow
         y = y.to_pylist()
     elif hasattr(y, "isna") and hasattr(y, "tolist"):  # a pandas index or extension array
@@ -138,7 +137,7 @@ def _is_missing_object(value: Any, classes: bool) -> bool:
 
 
 def _narrowed(labels: np.ndarray) -> np.ndarray:
-    """Return labels held as Python objects as an array of booleans, integers or floats."""
+    """Convert Python objects to an array of booleans, integers or floats."""
     if labels.dtype.kind != "O":
         return labels
     kinds = {_kind(label) for label in labels}

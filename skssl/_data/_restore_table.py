@@ -1,4 +1,4 @@
-"""Columns of numbers and levels back into the container they came from."""
+"""Columns of numbers and categories, converted back to the container of the user."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from skssl._data._containers import as_array, is_missing
 
 
 def build(parts: list[np.ndarray], like: Any, where: Sequence[int], n: int) -> Any:
-    """Return columns of n cells as a container like the user's.
+    """Build a container like the user's from columns of n cells.
 
     Parameters
     ----------
     parts : list of ndarray
-        Columns as float64 with NaN for missing, or as objects with None for missing.
+        Columns as float64 with NaN for missing values, or as objects with None.
     like : array-like or dataframe
-        What to imitate.
+        Container to imitate.
     where : sequence of int
         The position in ``like`` of each column.
     n : int
@@ -36,7 +36,7 @@ def build(parts: list[np.ndarray], like: Any, where: Sequence[int], n: int) -> A
 
 
 def merge(like: Any, new: Any, missing: np.ndarray) -> Any:
-    """Return a copy of the user's container with its missing cells taken from ``new``."""
+    """Copy the user's container and fill its missing cells from ``new``."""
     like = nw.to_native(like, pass_through=True)
     if not nw.dependencies.is_into_dataframe(like):
         old = as_array(like)
@@ -71,7 +71,7 @@ def _merge_arrow(like: Any, new: Any, missing: np.ndarray, holes: list[int]) -> 
 
 
 def _fit_dtype(part: np.ndarray, dtype: Any) -> np.ndarray:
-    """Round numbers that go back to a column of integers or bools."""
+    """Round numbers of a column of integers or booleans."""
     if part.dtype == object or not (dtype.is_integer() or dtype == nw.Boolean):
         return part
     missing = np.isnan(part)
@@ -83,7 +83,7 @@ def _fit_dtype(part: np.ndarray, dtype: Any) -> np.ndarray:
 
 
 def _round(part: np.ndarray, dtype: str) -> np.ndarray:
-    """Round to an integer dtype and stay within it; floats where something is missing."""
+    """Round to the range of an integer dtype; floats if a value is missing."""
     part = np.rint(part)
     if "128" in dtype:
         return part

@@ -8,11 +8,11 @@ from typing import Any, Protocol, Self
 import torch
 from torch import Tensor, nn
 
-BYTES_TO_MOVE = 2**30  # larger data comes to an accelerator batch by batch
+BYTES_TO_MOVE = 2**30  # larger data is moved to an accelerator per batch
 
 
 class RowsLike(Protocol):
-    """What a fit asks of its rows, wherever they are; the rows in memory below say what it is."""
+    """The interface of rows, in memory or outside; see :class:`Rows`."""
 
     @property
     def scale(self) -> nn.Module | None: ...
@@ -48,16 +48,16 @@ class Rows:
     Parameters
     ----------
     *tensors : Tensor
-        Tensors of one length, neither copied nor written to. The first is what encoders read.
+        Tensors of equal length, neither copied nor written to. The first is the encoder's input.
     scale : Module, default=None
-        What the first tensor of each batch is scaled by when the loop takes it; None where it
-        is scaled already.
+        Scales the first tensor of each batch when the loop takes it; None if it is scaled
+        already.
     index : Tensor of shape (n,), int64, default=None
-        Which of their rows there are, each as often as it stands there; None is each once.
+        Indices of the rows of a pass, repeated by their weights; None is each row once.
     share : Tensor of shape (n,), float64, default=None
-        How likely each of those is to be in a pass, above 0 and at most 1; None is always.
+        Probability of each index to be in a pass, above 0 and at most 1; None is always.
     group : Tensor of shape (n,), int64, default=None
-        The group of each, counted from 0. A batch has at most one row of a group.
+        Group of each index, from 0. A batch has at most one row of a group.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class Rows:
         """Return the number of rows of a pass."""
         if self.share is None:
             return len(self.index)
-        return int(self.share.sum() + 1e-6)  # but for rounding a whole number may be less
+        return int(self.share.sum() + 1e-6)  # rounding may leave it below a whole number
 
     @property
     def parts(self) -> list[Tensor]:
-        """All that there is of the rows."""
+        """Tensors that identify these rows."""
         return [t for t in (*self.tensors, self.index, self.share, self.group) if t is not None]
 
     @property
@@ -90,7 +90,7 @@ class Rows:
 
     @property
     def units(self) -> tuple[str, int]:
-        """What can be held out, and how much of it there is."""
+        """The unit of holding out, and the number of units."""
         return ("rows", len(self)) if self.group is None else ("groups", len(self.masses))
 
     def scale_now(self, function: Callable[[Tensor], Tensor]) -> Self:
@@ -105,17 +105,17 @@ class Rows:
         return self._with(tensors=self.tensors[: int(keeps_raw)] + self.tensors, scale=scale)
 
     def select(self, places: Tensor) -> Self:
-        """Return the rows at some places, not copied."""
+        """Return the rows at the given places, without a copy."""
         share = None if self.share is None else self.share[places]
         group = None if self.group is None else self.group[places].unique(return_inverse=True)[1]
         return self._with(index=self.index[places], share=share, group=group)
 
     def place_on(self, device: torch.device, n_taken: int) -> Self:
-        """Return the rows as a device reads them best: on it, unless they are many bytes.
+        """Move the rows to a device unless they are large; those are moved per batch.
 
-        How many a fit takes of them, in all its passes, matters to those outside memory only.
+        ``n_taken``, the number of rows of all passes, only matters to rows outside memory.
         """
-        different = {id(t): t for t in self.tensors}  # rows kept raw stand there twice
+        different = {id(t): t for t in self.tensors}  # raw rows are there twice
         if device.type == "cpu" or sum(t.nbytes for t in different.values()) > BYTES_TO_MOVE:
             return self
         moved = {key: t.to(device) for key, t in different.items()}
@@ -126,7 +126,7 @@ class Rows:
     ) -> Iterator[tuple[Tensor, ...]]:
         """Yield each row once, in random order; a last ragged batch only if it is the only one.
 
-        Of a group that has more rows than there are batches, so many take part as there are.
+        Of a group with more rows than batches, a random subset takes part.
         """
         order = self._draw(generator)
         if self.group is not None:
@@ -136,7 +136,7 @@ class Rows:
             yield self._take(rows)
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the rows as they stand, the ragged last batch included; groups are drawn."""
+        """Yield all rows in order, including the ragged last batch; rows of groups are drawn."""
         if self.group is not None:
             yield from self.batches(self.cap(batch_size))
             return
@@ -144,10 +144,10 @@ class Rows:
             yield self._take(rows)
 
     def cap(self, batch_size: int) -> int:
-        """Return how many rows a batch has: no more than there are, nor than there are groups.
+        """Return the number of rows of a batch, limited by the number of rows and of groups.
 
-        Groups are counted by their sizes, as 1 / the sum of squared shares: one large and many
-        tiny ones, which soon have no row left, count little more than one.
+        The number of groups is 1 / the sum of their squared shares: one large and many tiny
+        groups, which soon run out of rows, count as little more than one.
         """
         if self.group is None:
             return min(batch_size, len(self))
@@ -155,13 +155,13 @@ class Rows:
         return max(2, min(batch_size, int(mass.sum() ** 2 / mass.square().sum() + 1e-6)))
 
     def n_batches(self, batch_size: int) -> int:
-        """Return how many batches one pass makes."""
+        """Return the number of batches of one pass."""
         if self.group is None:
             return n_batches(len(self), batch_size)
         return _n_dealt(self.masses, batch_size)
 
     def some(self, at_most: int | None = None) -> Tensor:
-        """Return the first tensor's rows of a pass; of more than ``at_most`` every so many.
+        """Return the first tensor's rows of a pass, thinned evenly to ``at_most`` rows.
 
         It is the same pass at every call.
         """
@@ -171,7 +171,7 @@ class Rows:
         return self.tensors[0][index if at_most is None else index[:: -(-len(index) // at_most)]]
 
     def split(self, n: int) -> tuple[Self, Self]:
-        """Return the rows without ``n`` of a pass, and those; with groups, ``n`` whole groups."""
+        """Hold out ``n`` rows of a pass, or whole groups; return (the rest, the held-out)."""
         drawn = self._draw()
         held_out = torch.zeros(len(self.index), dtype=torch.bool)
         if self.group is None:
@@ -192,14 +192,14 @@ class Rows:
         return tuple(t[self.index[rows]] for t in self.tensors)
 
     def _draw(self, generator: torch.Generator | None = None) -> Tensor:
-        """Return the places in ``index`` of a pass in random order, those of a group together."""
+        """Draw a pass: places in ``index`` in random order, those of a group together."""
         order = torch.randperm(len(self.index), generator=generator)
         if self.group is not None:
             place = torch.randperm(int(self.group.max()) + 1, generator=generator)
             order = order[place[self.group[order]].argsort(stable=True)]
         if self.share is None:
             return order
-        # Wherever the running sum passes a whole number: a pass is as long as shares add up to.
+        # Take the places where the running sum of shares passes a whole number.
         start = torch.rand((), generator=generator, dtype=torch.float64)
         passed = (self.share[order].cumsum(0) + start).floor()
         return order[passed.diff(prepend=passed.new_zeros(1)) > 0]
@@ -207,11 +207,11 @@ class Rows:
     def _deal(
         self, order: Tensor, batch_size: int, generator: torch.Generator | None
     ) -> Iterator[Tensor]:
-        """Deal rows out to batches in turn: one after another those of a group miss no batch."""
+        """Assign rows to batches in turn, so that rows of a group go to different batches."""
         assert self.group is not None
         sizes = self.group[order].unique_consecutive(return_counts=True)[1]
         batch_size = min(batch_size, len(sizes))
-        if batch_size < 2:  # a pass of small shares may have rows of one group only: no batch
+        if batch_size < 2:  # with small shares, a pass may have rows of one group only
             return
         n = _n_dealt(sizes, batch_size)
         rank = torch.arange(len(order)) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
@@ -220,12 +220,12 @@ class Rows:
 
 
 def n_batches(n_rows: int, batch_size: int) -> int:
-    """Return how many batches one pass over the rows makes."""
+    """Return the number of batches of one pass over the rows."""
     return max(1, n_rows // batch_size)
 
 
 def _n_dealt(sizes: Tensor, batch_size: int) -> int:
-    """Return how many batches can be filled, a group of any size giving each at most one row."""
+    """Return the number of batches that can be filled with at most one row of a group each."""
 
     def is_too_many(n: int) -> bool:
         return float(sizes.clamp(max=n).sum()) < n * batch_size - 1e-6
@@ -235,7 +235,7 @@ def _n_dealt(sizes: Tensor, batch_size: int) -> int:
 
 
 def hold_out(rows: RowsLike, fraction: float) -> tuple[RowsLike, Rows]:
-    """Return the rows to train on, and those that early stopping looks at."""
+    """Split rows into those to train on and those held out for early stopping."""
     what, n = rows.units
     n_held_out = max(2, round(fraction * n))
     if n - n_held_out < 2:

@@ -1,4 +1,4 @@
-"""The reader of series: one tensor (n, channels, time), NaN where there is nothing."""
+"""The reader of time series: one tensor (n, channels, time), padded with NaN."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ MAKE_SERIES = (
 
 
 class SeriesReader:
-    """Turn series of equal or different lengths into one float32 tensor, NaN behind the last step.
+    """Turn series of equal or different lengths into one float32 tensor, padded with NaN.
 
     Attributes
     ----------
     n_channels : int
-        Channels of the series that ``fit`` saw. Lengths may differ from one call to the next.
+        Number of channels of the series seen in ``fit``. Lengths may differ between calls.
     """
 
     _saved_as = "SeriesReader"
@@ -45,12 +45,12 @@ class SeriesReader:
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Return the series of two tensors that ``read`` made as one, of the greater length."""
+        """Concatenate two tensors of ``read``, padded to the greater length."""
         return join_padded(first, second, torch.nan)
 
 
 def is_ragged(X: Any) -> bool:
-    """Tell whether X is a list of arrays of numbers whose lengths differ."""
+    """Tell whether X is a list of numeric arrays of different lengths."""
     if not isinstance(X, list | tuple | np.ndarray) or getattr(X, "ndim", 1) != 1:
         return False
     parts = [x for x in X if isinstance(x, np.ndarray | torch.Tensor | list | tuple)]
@@ -85,7 +85,7 @@ def _as_series(X: Any) -> np.ndarray:
 
 
 def _stacked(X: Any) -> np.ndarray:
-    """Return arrays of different lengths as one, whose channels must be as many."""
+    """Stack arrays of different lengths in one; they must have the same number of channels."""
     parts = [np.atleast_2d(np.asarray(as_array(x), dtype=np.float32)) for x in X]
     channels = {part.shape[0] for part in parts}
     if len(channels) > 1 or any(part.ndim != 2 for part in parts):
@@ -97,7 +97,7 @@ def _stacked(X: Any) -> np.ndarray:
 
 
 def stacked(parts: list[np.ndarray]) -> np.ndarray:
-    """Return arrays (channels, time) as one, float32, NaN behind the last step of each."""
+    """Stack arrays (channels, time) in one float32 array, padded with NaN."""
     length = max(part.shape[1] for part in parts)
     out = np.full((len(parts), len(parts[0]), length), np.nan, np.float32)
     for row, part in zip(out, parts, strict=True):

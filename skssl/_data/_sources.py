@@ -1,4 +1,4 @@
-"""Tables outside memory: arrays on a disk, Parquet, datasets of Arrow, batches of any origin."""
+"""Tables outside memory: arrays on disk, Parquet, Arrow datasets, iterables of batches."""
 
 import os
 import sys
@@ -18,17 +18,17 @@ from scipy.sparse import issparse
 from skssl._compat import import_pyarrow
 from skssl._data._containers import as_array, open_table
 
-IN_MEMORY = 2**26  # a table of so many cells is read whole, as any other
-BLOCK = 2**18  # cells that are read at a time
-PARTS = 8  # into which a row group is cut at most: each is reached by decoding those before it
+IN_MEMORY = 2**26  # cells; smaller tables are read whole
+BLOCK = 2**18  # cells per read
+PARTS = 8  # per row group at most: to reach one, those before it are decoded
 SUFFIXES = (".parquet", ".parq", ".pq")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows that follow each other and are read from the first of them on.
+    """Consecutive rows, which are read from the first one on.
 
-    ``start`` is the number of that one; ``blocks()`` yields arrays or frames of some rows.
+    ``start`` is the index of the first row; ``blocks()`` yields arrays or dataframes of rows.
     """
 
     start: int
@@ -42,17 +42,17 @@ class Source:
     Parameters
     ----------
     pieces : list of Piece
-        Every row once.
+        Pieces that hold every row once.
     n_rows : int or None
-        How many rows there are, where that is known before all are read.
+        Number of rows; None if it is unknown before all are read.
     whole : callable, default=None
-        Reads all rows into one frame, where that is faster than block by block.
+        Reads all rows into one dataframe, if that is faster than block by block.
     in_order : callable, default=None
-        Yields all rows as they stand, where that is faster than one piece after the other.
+        Yields all rows in order, if that is faster than piece by piece.
     at : callable, default=None
-        From a slice to its rows, where any rows can be read without those before them.
+        Maps a slice to its rows, if rows can be read without those before them.
     is_once : bool, default=False
-        Whether it is an iterator, which makes one pass.
+        Whether the source is an iterator, which allows one pass.
     """
 
     pieces: list[Piece]
@@ -68,13 +68,13 @@ class Source:
         return next(self.blocks())
 
     def blocks(self) -> Iterator[Any]:
-        """Yield all rows as they stand."""
+        """Yield all rows in order."""
         if self.in_order is not None:
             return self.in_order()
         return chain.from_iterable(piece.blocks() for piece in self.pieces)
 
     def read_if_small(self) -> Any:
-        """Return all rows as one array or frame if they are few enough, else the source."""
+        """Return all rows as one array or dataframe if they are few, else the source."""
         if self.is_once:
             raise ValueError(
                 "X is an iterator, which makes one pass, and fit makes several: over all rows to "
@@ -96,9 +96,9 @@ class Source:
         return joined(found)
 
     def windows(self) -> Iterator[Any]:
-        """Yield all rows as they stand, in frames or arrays as large as memory shall hold.
+        """Yield all rows in order, in dataframes or arrays of the allowed size in memory.
 
-        One row that is left over is left out, unless it is the only one.
+        A single last row is dropped, unless it is the only row.
         """
         found: list[Any] = []
         n, n_windows, most = 0, 0, 0
@@ -121,7 +121,7 @@ def lies_outside(X: Any) -> bool:
 
 
 def open_source(X: Any) -> Any:
-    """Return the source that reads X; an array that memory holds is returned as it is."""
+    """Return the source that reads X; an array in memory is returned unchanged."""
     if isinstance(X, str | os.PathLike):
         return _open_parquet(Path(X))
     if _is_dataset(X):
@@ -132,7 +132,7 @@ def open_source(X: Any) -> Any:
 
 
 def joined(blocks: list[Any]) -> Any:
-    """Return blocks as one array or frame."""
+    """Concatenate blocks to one array or dataframe."""
     frames = [nw.from_native(block, pass_through=True) for block in blocks]
     if len(frames) == 1 or not isinstance(frames[0], nw.DataFrame):
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
@@ -140,12 +140,12 @@ def joined(blocks: list[Any]) -> Any:
 
 
 def _is_dataset(X: Any) -> bool:
-    module = sys.modules.get("pyarrow.dataset")  # whoever holds one has imported it
+    module = sys.modules.get("pyarrow.dataset")  # a dataset exists only if the user imported it
     return module is not None and isinstance(X, module.Dataset)
 
 
 def _is_array_elsewhere(X: Any) -> bool:
-    """Tell whether X is a table that is sliced as arrays are, but is none: of zarr, h5py, dask."""
+    """Tell whether X is an array of zarr, h5py, dask or the like, which is sliced like numpy's."""
     if isinstance(X, np.ndarray | torch.Tensor) or issparse(X) or not hasattr(X, "__getitem__"):
         return False
     return hasattr(getattr(X, "dtype", None), "kind") and len(getattr(X, "shape", ())) == 2
@@ -164,7 +164,7 @@ def _is_batches(X: Any) -> bool:
 def _open_array(X: Any) -> Source:
     n, width = X.shape
     chunk = (getattr(X, "chunks", None) or (1,))[0]
-    chunk = max(chunk) if isinstance(chunk, tuple) else chunk  # dask names every one
+    chunk = max(chunk) if isinstance(chunk, tuple) else chunk  # dask lists every chunk
     n_rows = ceil(max(1, BLOCK // max(1, width)) / chunk) * chunk
 
     def at(rows: slice) -> np.ndarray:
@@ -181,7 +181,7 @@ def _open_array(X: Any) -> Source:
 
 
 def _batches_of(X: Iterable[Any]) -> Iterator[Any]:
-    """Yield batches as frames or arrays; of none, or of anything else, say so."""
+    """Yield batches as dataframes or arrays; raise if there are none, or other objects."""
     with torch.random.fork_rng(devices=[]):  # a DataLoader draws from the global generator
         batches = iter(X)
         first = next(batches, None)
@@ -215,7 +215,7 @@ def _batches_of(X: Iterable[Any]) -> Iterator[Any]:
 
 
 def _open_parquet(path: Path) -> Source:
-    """Open a Parquet file, or all those in a folder and the folders in it."""
+    """Open a Parquet file, or all Parquet files in a folder and its subfolders."""
     if not path.exists():
         raise FileNotFoundError(
             f"There is no file or folder {str(path)!r}. A path must be that of a Parquet file, or "
@@ -275,7 +275,7 @@ def _check_schema(fragment: Any, first: Any) -> None:
 
 
 def _open_dataset(dataset: Any) -> Source:
-    """Open a dataset of Arrow: by parts of row groups, or fragments where it is not Parquet."""
+    """Open an Arrow dataset: by parts of row groups, or by fragments if it is not Parquet."""
     pa = import_pyarrow()
     hidden = _index_columns(dataset.schema)
     columns = [name for name in dataset.schema.names if name not in hidden]
@@ -311,7 +311,7 @@ def _open_dataset(dataset: Any) -> Source:
 
 
 def _n_rows(group: Any) -> int:
-    """Return the rows of a fragment; of one row group, ``count_rows`` counts the whole file."""
+    """Count the rows of a fragment; for a row group, ``count_rows`` counts the whole file."""
     if hasattr(group, "row_groups"):
         return sum(row_group.num_rows for row_group in group.row_groups)
     return group.count_rows()
@@ -322,7 +322,7 @@ def _some_of(read: Callable[[], Iterator[Any]], first: int, last: int) -> Iterat
 
 
 def _index_columns(schema: Any) -> set[str]:
-    """Return the columns in which pandas wrote the index of a frame."""
+    """Return the columns in which pandas stored the index of a dataframe."""
     written = (schema.pandas_metadata or {}).get("index_columns", [])
     return {name for name in written if isinstance(name, str)}
 
@@ -340,7 +340,7 @@ def _row_group(group: Any, columns: list[str], n_rows: int) -> Iterator[Any]:
 
 
 def _scan(schema: Any, group: Any, columns: list[str], n_rows: int) -> Iterator[Any]:
-    """Yield the rows of anything else of a dataset, converted to its schema."""
+    """Yield the rows of another fragment of a dataset, converted to its schema."""
     pa = import_pyarrow()
     scanner = group.scanner(
         schema=schema, columns=columns, batch_size=n_rows, batch_readahead=0, use_threads=False

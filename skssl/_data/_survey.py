@@ -1,4 +1,4 @@
-"""What a fit must know of a table outside memory before it trains: categories, and a sample."""
+"""Survey of a table outside memory before training: its categories, and a sample."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,15 +11,15 @@ from skssl._data._containers import Table, label_of, open_table
 from skssl._data._sources import Source, joined
 from skssl._data._table import distinct
 
-SAMPLE_ROWS = 2**17  # to learn scaling and parts of a method from, evenly spaced over all rows,
-SAMPLE_CELLS = 2**24  # and no more cells than this
-RUNS = 1024  # in which they lie, where rows can be read in any order
-MOST_LEVELS = 2**20  # categories of a column, which memory must hold
+SAMPLE_ROWS = 2**17  # evenly spaced rows from which scaling and parts of a method are learned,
+SAMPLE_CELLS = 2**24  # and the greatest number of their cells
+RUNS = 1024  # of consecutive rows that hold them, if rows can be read in any order
+MOST_LEVELS = 2**20  # categories of a column, which must fit in memory
 
 
 @dataclass
 class Survey:
-    """Rows evenly spaced over a table, their numbers, and all values of some of its columns."""
+    """Evenly spaced rows of a table, their indices, and all values of some of its columns."""
 
     n_rows: int
     sample: Any
@@ -28,9 +28,9 @@ class Survey:
 
 
 def survey(source: Source, wanted: list[int]) -> Survey:
-    """Read a sample of the rows, and the values that the columns ``wanted`` have in all rows.
+    """Read a sample of the rows, and all values of the columns ``wanted``.
 
-    All rows are read, once, unless any can be read without the others and no column is wanted.
+    All rows are read once, unless rows can be read in any order and no column is wanted.
     """
     head = open_table(source.head)
     n_kept = max(2, min(SAMPLE_ROWS, SAMPLE_CELLS // max(1, head.shape[1])))
@@ -55,7 +55,7 @@ def survey(source: Source, wanted: list[int]) -> Survey:
 
 
 def _collect(table: Table, values: dict[int, dict[Any, None]]) -> None:
-    """Add the values of a block's columns to those found before."""
+    """Add the values of a block's columns to those found so far."""
     for i, found in values.items():
         label = label_of(table.names, i)
         found.update(dict.fromkeys(distinct(table.cells(i), label)))
@@ -68,7 +68,7 @@ def _collect(table: Table, values: dict[int, dict[Any, None]]) -> None:
 
 @dataclass
 class _Spaced:
-    """Every so many rows of a table whose length is not known: between ``n`` and ``2 * n``."""
+    """Evenly spaced rows of a table of unknown length: between ``n`` and ``2 * n`` rows."""
 
     n: int
     every: int = 1
@@ -77,7 +77,7 @@ class _Spaced:
     numbers: list[np.ndarray] = field(default_factory=list)
 
     def add(self, block: Any) -> None:
-        """Keep what is due of the rows that follow."""
+        """Keep the due rows among the next ones."""
         due = np.arange(-self.n_seen % self.every, len(block), self.every)
         if len(due):
             self.parts.append(take_rows(block, due))
@@ -95,7 +95,7 @@ class _Spaced:
 
 
 def _runs(at: Callable[[slice], np.ndarray], n: int, n_kept: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return short runs of rows, evenly spaced, and their numbers."""
+    """Return short, evenly spaced runs of rows, and their indices."""
     if n <= n_kept:
         return at(slice(0, n)), np.arange(n)
     n_runs = min(RUNS, n_kept)

@@ -1,4 +1,4 @@
-"""The reader of tables: one float tensor, and what its columns mean."""
+"""The reader of tables: one float tensor, and the meaning of its columns."""
 
 import datetime
 import math
@@ -39,10 +39,10 @@ class TableReader:
     Attributes
     ----------
     columns : Columns
-        What the columns of the tensor mean.
+        The meaning of the columns of the tensor.
     levels : list
         Per column, None for numbers, else its categories (str, int, float or bool) in the
-        order of their codes. An empty list: not a single value was seen in ``fit``.
+        order of their codes. An empty list means that ``fit`` saw no value at all.
     names : list or None
         Column names, for messages.
     """
@@ -77,7 +77,7 @@ class TableReader:
     open = staticmethod(open_table)  # ``fit`` and ``read`` take what it returns, too
 
     def asks(self, X: Any) -> list[int]:
-        """Return the columns of which ``fit`` has to see all values, by the dtypes of X."""
+        """Return the columns of which ``fit`` must see all values, given the dtypes of X."""
         table = open_table(X)
         declared = _declared(self.categorical_features, table.names, table.shape[1])
         return [
@@ -89,7 +89,7 @@ class TableReader:
     def read(self, X: Any, ensure_min_samples: int = 1) -> torch.Tensor:
         """Return X as one tensor of shape (n_samples, n_columns) on the CPU.
 
-        It is float32 where the dtypes of X fit that exactly, else float64, and may share the
+        It is float32 if that represents the dtypes of X exactly, else float64, and may share the
         memory of X: never write to it.
         """
         table = open_table(X)
@@ -99,7 +99,7 @@ class TableReader:
             array = self._fill(table)
         elif not (array.flags.carray and array.dtype in (np.float32, np.float64)):
             narrow = table.kinds[0] != "wide"
-            with np.errstate(over="ignore"):  # a longdouble beyond float64 is said below
+            with np.errstate(over="ignore"):  # longdouble beyond float64: checked below
                 array = np.array(array, np.float32 if narrow else np.float64, order="C")
         out = torch.from_numpy(array)
         _check_finite(out, table.names)
@@ -107,7 +107,7 @@ class TableReader:
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Return the rows of two tensors that ``read`` made as one."""
+        """Concatenate two tensors of ``read``."""
         return torch.cat([first, second])
 
     def _fill(self, table: Table) -> np.ndarray:
@@ -135,28 +135,28 @@ class TableReader:
             cache[i] = _Codes(((level, code) for code, level in enumerate(levels)), unseen)
         try:
             return np.fromiter(map(cache[i].__getitem__, cells), np.float32, len(cells))
-        except TypeError:  # a cell without a hash, such as a list
+        except TypeError:  # an unhashable cell, such as a list
             distinct(cells, label_of(names, i))
             raise
 
     def restore(self, cells: np.ndarray, like: Any, columns: Sequence[int] | None = None) -> Any:
-        """Return numbers and codes as a container like the user's.
+        """Convert numbers and codes to a container like the user's.
 
         Parameters
         ----------
         cells : ndarray of shape (n, n_columns)
-            Numbers in the user's units, codes of categories, NaN for missing.
+            Numbers in the user's units, category codes, NaN for missing values.
         like : array-like or dataframe
-            What to imitate: its type, column names, dtypes and, where it has as many rows,
-            its index.
+            Container to imitate: its type, column names, dtypes and, if it has the same number of
+            rows, its index.
         columns : sequence of int, default=None
             Positions of the columns that ``cells`` holds; None means all.
 
         Returns
         -------
         X : dataframe or ndarray
-            A list comes back as an ndarray. A dtype that cannot hold a value, such as int
-            with NaN, gives way to one that can.
+            An ndarray for a list. A dtype that cannot hold a value, such as int with NaN, is
+            replaced by one that can.
         """
         where = range(len(self.levels)) if columns is None else list(columns)
         cells = np.asarray(cells)
@@ -164,12 +164,12 @@ class TableReader:
         return build(parts, like, where, len(cells))
 
     def fill(self, cells: np.ndarray, X: Any) -> Any:
-        """Return a copy of X whose missing cells hold ``cells``; all others stay as they are."""
+        """Copy X and fill its missing cells from ``cells``; all other cells are unchanged."""
         missing = self.read(X).isnan().numpy()
         return merge(X, self.restore(cells, X), missing)
 
     def _decode(self, column: np.ndarray, i: int) -> np.ndarray:
-        """Return one column of cells as float64, or as an object array of its levels."""
+        """Return one column of cells as float64, or as an object array of its categories."""
         levels = self.levels[i]
         if levels is None:
             return column.astype(np.float64)
@@ -179,7 +179,7 @@ class TableReader:
 
 
 class _Codes(dict):
-    """Category -> code; numbers equal by value share one, as they share a hash."""
+    """Category -> code; numbers of equal value share a code because they share a hash."""
 
     def __init__(self, items: Any, unseen: int):
         super().__init__(items)
@@ -190,7 +190,7 @@ class _Codes(dict):
 
 
 def _declared(features: Any, names: list[Any] | None, width: int) -> list[bool | None]:
-    """Return per column whether it is a category; None lets its dtype say."""
+    """Return per column whether it is a category; None means that its dtype decides."""
     if isinstance(features, str) and features == "from_dtype":
         return [None] * width
     ask = "a list of column names, a list of positions, a boolean mask, 'from_dtype' or None"
@@ -255,12 +255,12 @@ def _learn(
 
 
 def _is_numbers(kinds: set[str], declared: bool | None) -> bool:
-    """Tell whether a column is numbers whatever they are."""
+    """Tell whether a column holds numbers by its dtype."""
     return declared is False or (declared is None and kinds <= {"narrow", "wide"})
 
 
 def _plain(value: Any) -> Any:
-    """Return a category as a type that JSON knows."""
+    """Convert a category to a type that JSON has."""
     if isinstance(value, str):
         return str(value)
     if isinstance(value, bool | np.bool_):
@@ -269,7 +269,7 @@ def _plain(value: Any) -> Any:
 
 
 def distinct(cells: Any, label: str) -> list[Any]:
-    """Return the different values of a column, the missing ones left out."""
+    """Return the distinct values of a column without missing values."""
     if isinstance(cells, np.ndarray):
         return np.unique(cells[~np.isnan(cells)]).tolist()
     try:
@@ -280,7 +280,7 @@ def distinct(cells: Any, label: str) -> list[Any]:
 
 
 def _family(values: Iterable[Any], label: str) -> str:
-    """Return "text", "bool" or "number", whichever all values are; "" for no values."""
+    """Return the common type of all values: "text", "bool" or "number"; "" for no values."""
     examples: dict[str, Any] = {}
     for kind, value in {type(value): value for value in values}.items():
         if issubclass(kind, str):
@@ -303,7 +303,7 @@ def _family(values: Iterable[Any], label: str) -> str:
 
 
 def _numbers(cells: list[Any], label: str, text_is_missing: bool) -> np.ndarray:
-    """Return a list of numbers and missing values as floats."""
+    """Convert a list of numbers and missing values to floats."""
     if not all(issubclass(kind, Real | Decimal | NoneType) for kind in set(map(type, cells))):
         cells = [
             math.nan if is_missing(v) or (text_is_missing and isinstance(v, str)) else v
@@ -322,7 +322,7 @@ def _numbers(cells: list[Any], label: str, text_is_missing: bool) -> np.ndarray:
 
 
 def _encode_numbers(cells: np.ndarray, levels: list[Any], unseen: int) -> np.ndarray:
-    """Return the codes of numeric cells; strings are never equal to a number."""
+    """Encode numeric cells; a string never equals a number."""
     if levels == [False, True] and cells.dtype == np.bool_:
         return cells
     codes = np.full(len(cells), float(unseen))

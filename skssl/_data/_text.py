@@ -1,4 +1,4 @@
-"""The readers of texts and of tokens: one int64 tensor (n, length), 0 behind the last token."""
+"""The readers of texts and of tokens: one int64 tensor (n, length), padded with 0."""
 
 from typing import Any
 
@@ -14,20 +14,20 @@ MAKE_TOKENS = (
     "Pass tokens as an array of integers (n, length), filled up with pad_token behind the last."
 )
 MAKE_TEXT = "Pass texts as a list, an array or a Series of str."
-VOCAB_SIZE, MAX_LENGTH = 8000, 256  # of texts whose tokenizer is "auto"
+VOCAB_SIZE, MAX_LENGTH = 8000, 256  # of tokenizer="auto"
 MASK_TEXT = "[MASK]"
 
 
 class TokenReader:
-    """Turn arrays of token ids into tensors of ids that count from 0; remembers which were seen.
+    """Turn arrays of token ids into tensors of consecutive ids; remembers the ids seen.
 
-    In the tensor 0 is padding, 1 a token that ``fit`` never saw, 2 the mask, and from 3 on come
-    the tokens of ``fit``, in the order of their ids.
+    In the tensor, 0 is padding, 1 a token that ``fit`` never saw, 2 the mask, and the tokens of
+    ``fit`` follow from 3 on, in the order of their ids.
 
     Parameters
     ----------
     pad_token : int or None, default=0
-        The id that fills up short rows, moved to their end; None if every id is a token.
+        The id of padding, which is moved to the end of rows; None if every id is a token.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class TokenReader:
         self.pad_token = pad_token
 
     def fit(self, X: Any, *more: Any) -> "TokenReader":
-        """Learn which tokens there are."""
+        """Learn the tokens."""
         arrays = [self._array(part) for part in (X, *more)]
         seen = np.unique(np.concatenate([np.unique(array) for array in arrays]))
         self.ids = seen[seen != self.pad_token] if self.pad_token is not None else seen
@@ -71,11 +71,11 @@ class TokenReader:
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Return the rows of two tensors that ``read`` made as one, padded to the longest."""
+        """Concatenate two tensors of ``read``, padded to the longest."""
         return join_padded(first, second, PAD)
 
     def restore(self, x: torch.Tensor) -> np.ndarray:
-        """Return a tensor of tokens as the user's ids; specials are padding, or -1 without it."""
+        """Map a tensor of tokens to the user's ids; specials become padding, or -1 without it."""
         pad = -1 if self.pad_token is None else self.pad_token
         codes = x.numpy()
         return np.where(codes < N_SPECIAL, pad, self.ids[(codes - N_SPECIAL).clip(0)])
@@ -107,12 +107,12 @@ class TokenReader:
 
 
 class TextReader:
-    """Turn texts into tensors of tokens; remembers how.
+    """Turn texts into tensors of tokens; remembers the tokenizer.
 
     Parameters
     ----------
     tokenizer : "auto" or estimator, default="auto"
-        Makes token ids, (n, length) with 0 as padding, of a list of str; a clone of it is fitted.
+        Turns a list of str into token ids, (n, length), padded with 0; a clone of it is fitted.
 
     Attributes
     ----------
@@ -147,7 +147,7 @@ class TextReader:
     join = staticmethod(TokenReader.join)
 
     def read_masked(self, X: Any) -> torch.Tensor:
-        """Return texts as ``read`` does, with the mask where they have "[MASK]"."""
+        """Read texts, with the mask token in place of "[MASK]"."""
         rows = []
         for text in texts_of(X):
             parts = [row[row != PAD].tolist() for row in self.read(text.split(MASK_TEXT))]
@@ -155,12 +155,12 @@ class TextReader:
         return torch.from_numpy(padded(rows, max(1, *map(len, rows))))
 
     def restore(self, x: torch.Tensor) -> list[str]:
-        """Return the text of each row of a tensor; specials are left out."""
+        """Return the text of each row of a tensor, without special tokens."""
         return list(self.coder.inverse_transform(self.tokens.restore(x)))
 
 
 class AutoTokenizer:
-    """Words with the usual settings, for texts that come without a tokenizer."""
+    """Words with default settings, for texts without a tokenizer."""
 
     _saved_as = "AutoTokenizer"
 
@@ -184,9 +184,9 @@ def texts_of(X: Any) -> list[str]:
     Raises
     ------
     ValueError
-        If X is one text, or no list of them.
+        If X is a single text, or not a list of texts.
     TypeError
-        If something in it is neither text nor missing.
+        If an entry is neither text nor missing.
     """
     if isinstance(X, str):
         raise ValueError(f"Expected many texts, got a single str. {MAKE_TEXT}")
@@ -208,6 +208,6 @@ def texts_of(X: Any) -> list[str]:
 
 
 def is_text(X: Any) -> bool:
-    """Tell whether a column is of texts, or of objects that are all missing, as texts may be."""
+    """Tell whether a column holds texts, or objects that are all missing."""
     first = next((value for value in X if not is_missing(value)), None)
     return isinstance(first, str) or (first is None and X.dtype == object and len(X) > 0)

@@ -1,25 +1,25 @@
-"""What the numbers of a token array mean."""
+"""The meaning of the ids in a token tensor."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-PAD, UNKNOWN, MASK = 0, 1, 2  # in every vocabulary; what data hold follows
+PAD, UNKNOWN, MASK = 0, 1, 2  # in every vocabulary, before the tokens of the data
 N_SPECIAL = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """The tokens that ``fit`` saw: how many there are, and how many documents hold each.
+    """The tokens seen in ``fit``: their number, and the number of documents with each.
 
     Parameters
     ----------
     document_frequency : int Tensor of shape (size,)
-        In how many documents each token stands; 0 for padding, unknown tokens and the mask,
+        Number of documents that contain each token; 0 for padding, unknown tokens and the mask,
         which come first.
     n_documents : int
-        How many documents there were.
+        Number of documents.
     """
 
     _saved_as = "Vocabulary"
@@ -28,12 +28,12 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        """Number of tokens, the three special ones included."""
+        """Number of tokens, including the three special ones."""
         return len(self.document_frequency)
 
     @property
     def idf(self) -> Tensor:
-        """Weight of each token, the rarer the higher: scikit-learn's smooth idf; 0 if special."""
+        """Weight of each token: the smooth idf of scikit-learn, 0 for special tokens."""
         weight = ((1 + self.n_documents) / (1 + self.document_frequency.double())).log() + 1
         weight[:N_SPECIAL] = 0
         return weight.to(torch.float32)

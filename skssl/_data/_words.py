@@ -1,4 +1,4 @@
-"""A vocabulary of words, pieces of words and bytes, learnt from texts without any dependency."""
+"""A vocabulary of words, pieces of words and bytes, learned from texts without dependencies."""
 
 import re
 from collections import Counter
@@ -7,28 +7,28 @@ from typing import Self
 
 import numpy as np
 
-N_BYTES = 256  # ids 1 to 256 are bytes, of characters that are in no piece; 0 is padding
-INSIDE = "##"  # what a piece begins with that goes on with a word; no word has two of them
+N_BYTES = 256  # ids 1 to 256 are bytes, for characters that no piece has; 0 is padding
+INSIDE = "##"  # prefix of pieces that continue a word; no word contains it
 LONGEST_PIECE = 6
 WORD = re.compile(r"\w+|[^\w\s]")
 NO_SPACE_BEFORE, NO_SPACE_AFTER = set(".,;:!?%)]}'’"), set("([{'’")
 
 
 class Words:
-    """Words as numbers; a rare word is spelt in pieces, and a rare character in bytes.
+    """Words as ids; rare words are split into pieces, and rare characters into bytes.
 
     Parameters
     ----------
     vocab_size : int
-        Number of ids: padding, 256 bytes, and pieces. A part of these, at most a quarter, is
-        single characters, a fifth pieces of rare words, and the rest frequent words.
+        Number of ids: padding, 256 bytes, and pieces. At most a quarter of the pieces are single
+        characters, a fifth are pieces of rare words, and the rest are frequent words.
     lowercase : bool
-        Whether texts are lower-cased first.
+        Whether to convert texts to lower case first.
 
     Attributes
     ----------
     pieces : list of str
-        What the ids from 257 on stand for.
+        The tokens of the ids from 257 on.
     """
 
     _saved_as = "Words"
@@ -61,7 +61,7 @@ class Words:
         return out
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of some ids; padding and ids that are none are left out."""
+        """Return the text of ids; padding and unknown ids are dropped."""
         text, loose, before = "", b"", ""
         for i in ids:
             if 0 < i <= N_BYTES:
@@ -83,7 +83,7 @@ class Words:
         return WORD.findall(text.lower() if self.lowercase else text)
 
     def _spell(self, word: str) -> list[int]:
-        """Return a word as one id, or as the longest pieces that follow each other."""
+        """Return a word as one id, or as a sequence of the longest possible pieces."""
         ids, start = [], 0
         while start < len(word):
             prefix = INSIDE if start else ""
@@ -119,7 +119,7 @@ def _learn(counts: Counter[str], size: int) -> list[str]:
 
 
 def _parts(word: str) -> list[str]:
-    """Return what a word begins with, and what goes on in it, of two or more characters."""
+    """Return the beginnings and the inner pieces of a word, of two or more characters."""
     return [
         INSIDE + word[start:end] if start else word[:end]
         for start in range(min(len(word), 40) - 1)
@@ -128,12 +128,12 @@ def _parts(word: str) -> list[str]:
 
 
 def _most_common(counts: Counter[str]) -> list[str]:
-    """Return the keys by falling count, equal ones in alphabetical order."""
+    """Return the keys by decreasing count; ties are in alphabetical order."""
     return sorted(counts, key=lambda key: (-counts[key], key))
 
 
 def padded(rows: Sequence[Sequence[int]], length: int) -> np.ndarray:
-    """Return rows of ids as one int64 array (n, length), cut or filled up with 0."""
+    """Return rows of ids as one int64 array (n, length), truncated or padded with 0."""
     out = np.zeros((len(rows), length), dtype=np.int64)
     for row, ids in zip(out, rows, strict=True):
         row[: len(ids)] = ids[:length]

@@ -1,1 +1,1 @@
-"""What meta-estimators share: fitting parts, the cache, raw columns, the last step."""
+"""Shared parts of meta-estimators: fitting, cache, raw columns, steps of Pipelines."""

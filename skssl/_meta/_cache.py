@@ -1,7 +1,7 @@
-"""The key of a cached pretraining: what it depends on, and nothing else.
+"""The key of a cached pretraining: a hash of all that the fit depends on, and nothing else.
 
-A key may differ where the fit would not, which costs a pretraining; never the other way
-round. Whatever cannot be read for certain makes a fit uncacheable.
+Keys may differ although the fits are equal, which costs a pretraining; never the reverse. Anything
+that cannot be hashed reliably makes a fit uncacheable.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ from skssl._data import is_bags
 from skssl.base._transformer import SSLTransformer
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes)
-VERSIONED = {"builtins", "numpy", "sklearn", "torch"}  # their versions stand for their sources
+VERSIONED = {"builtins", "numpy", "sklearn", "torch"}  # hashed by version instead of by source
 
 
 class Uncacheable(Exception):
-    """Something has no key, so the fit that depends on it must not be cached."""
+    """An object has no key, so a fit that depends on it must not be cached."""
 
 
 def fit_key(transformer: Any, *data: Any, **metadata: Any) -> str | None:
@@ -37,12 +37,12 @@ def fit_key(transformer: Any, *data: Any, **metadata: Any) -> str | None:
     Parameters
     ----------
     transformer : estimator
-        Its class, and its parameters at all levels, go into the key. Modules count by
-        weights, attributes and source.
+        Its class and its parameters at all levels enter the key; modules enter by weights,
+        attributes and source.
     *data : array-like or dataframe
-        These count by type, dtypes, names and bytes.
+        They enter by type, dtypes, names and bytes.
     **metadata : array-like
-        Further arguments of ``fit``, such as weights; these do, too.
+        Further arguments of ``fit``, such as weights; they enter in the same way.
 
     Returns
     -------
@@ -66,15 +66,15 @@ def fit_key(transformer: Any, *data: Any, **metadata: Any) -> str | None:
 
 
 class _Key:
-    """A hash that grows by typed values."""
+    """A hash of a sequence of typed values."""
 
     def __init__(self) -> None:
         self.digest = hashlib.blake2b(digest_size=20)
-        self.functions: set[int] = set()  # they may call each other
+        self.functions: set[int] = set()  # functions may call each other
         self.is_seeded = False  # within a transformer that seeds all of its parts
 
     def text(self, text: str) -> None:
-        """Add text with its length, so that what follows is not mistaken for a part of it."""
+        """Add text with its length, so that it cannot be confused with the next text."""
         data = text.encode("utf-8", "surrogatepass")
         self.digest.update(f"{len(data)}:".encode())
         self.digest.update(data)
@@ -105,7 +105,7 @@ class _Key:
             self._add_other(value)
 
     def add_data(self, X: Any) -> None:
-        """Add rows by their bytes; the index of a frame plays no part."""
+        """Add rows by their bytes; the index of a dataframe is ignored."""
         self.text(type(X).__qualname__)
         if is_bags(X):
             self._add_bags(X)
@@ -144,7 +144,7 @@ class _Key:
     def _add_array(self, array: np.ndarray) -> None:
         self.text(f"{array.dtype.str} {array.shape}")
         if array.dtype.hasobject or array.dtype.kind == "T":
-            # Equal strings may be pickled differently: spell them out instead.
+            # Equal strings may be pickled differently: hash their text instead.
             self._add_sequence(array.ravel().tolist())
             return
         transposed = array.flags.f_contiguous and not array.flags.c_contiguous
@@ -174,7 +174,7 @@ class _Key:
             self.text(name)
             self.add(params[name])
         self.is_seeded = was_seeded
-        if isinstance(estimator, FrozenEstimator):  # what it has learnt counts
+        if isinstance(estimator, FrozenEstimator):  # its fitted state enters the key
             self._add_other(estimator)
 
     def _add_module(self, module: nn.Module) -> None:
@@ -202,7 +202,7 @@ class _Key:
         function = inspect.unwrap(getattr(function, "__func__", function))
         self.text(f"{function.__module__}.{function.__qualname__}")
         if not inspect.isfunction(function) or id(function) in self.functions:
-            return  # written in C and known by its name, or met before
+            return  # written in C and identified by its name, or hashed before
         self.functions.add(id(function))
         if _is_versioned(function):
             return

@@ -1,4 +1,4 @@
-"""The columns of a table as numbers, for estimators that know no categories or holes."""
+"""Columns of a table as numbers, for estimators without categories or missing values."""
 
 from typing import Any, Self
 
@@ -14,10 +14,10 @@ from skssl._data import TableReader
 
 
 class ColumnsAsNumbers(TransformerMixin, BaseEstimator):
-    """The columns of a table as a linear model or a forest needs them.
+    """Encode the columns of a table for a linear model or a forest.
 
-    Numbers are standardised, holes are medians with an indicator, categories one-hot, up to
-    100 of a column.
+    Numbers are standardised, missing values become the median with an indicator, and categories are
+    one-hot encoded, up to 100 per column.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Fitting the parts of a meta-estimator: seeds handed down, callbacks, the cache."""
+"""Fitting the parts of a meta-estimator: seeds, callbacks, the cache."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -19,9 +19,9 @@ from skssl.base._transformer import SSLTransformer, handing_over
 
 
 def seeded(estimator: Any, random: np.random.RandomState) -> Any:
-    """Give every ``random_state=None`` inside an estimator a number, in place.
+    """Set every ``random_state=None`` inside an estimator to a number, in place.
 
-    The parts of a self-supervised transformer are left alone: it seeds them itself.
+    Parts of a self-supervised transformer are skipped: it seeds them itself.
     """
     params = estimator.get_params(deep=True)
     ours = [f"{name}__" for name, value in params.items() if isinstance(value, SSLTransformer)]
@@ -45,18 +45,18 @@ def part_of(owner: Any, given: Any, default: Callable[[], Any], random: Any) -> 
 
 
 class RoutesFit:
-    """Metadata routing of ``fit``: to the parts that the owner was given, by their requests."""
+    """Metadata routing of ``fit`` to the parts that the user passed, by their requests."""
 
     _routes_to: ClassVar[tuple[str, ...]] = ("transformer",)  # the parameters that hold them
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Return which metadata the estimator takes, and hands on to its parts.
+        """Return the metadata that the estimator takes and routes to its parts.
 
         Returns
         -------
         routing : MetadataRouter
-            As scikit-learn's user guide of metadata routing has it. Of parts that were not given
-            none is asked.
+            See the user guide of scikit-learn on metadata routing. Default parts request no
+            metadata.
         """
         router = MetadataRouter(owner=self).add_self_request(self)
         mapping = MethodMapping().add(caller="fit", callee="fit")
@@ -66,7 +66,7 @@ class RoutesFit:
         return router
 
     def _routed(self, params: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """Return which of these arguments of ``fit`` each part gets."""
+        """Return the arguments of ``fit`` for each part."""
         refuse_unrouted(params, self, "fit")
         if not params:
             return {name: {} for name in self._routes_to}
@@ -75,19 +75,19 @@ class RoutesFit:
 
 
 def fit_as_task(owner: Any, part: Any, task: Any, X: Any, y: Any, fit: Callable[[], Any]) -> None:
-    """Fit a part of ``owner`` as one task, and let callbacks follow it inside.
+    """Fit a part of ``owner`` as one task, and propagate callbacks to it.
 
     Parameters
     ----------
     owner : estimator
         The meta-estimator.
     part : estimator or None
-        The estimator that callbacks are propagated to; where it is None, or frozen, they see
-        one task.
+        The estimator that callbacks are propagated to; if it is None or frozen, they see a
+        single task.
     task : sklearn.callback.CallbackContext
         The task, without subtasks.
     X, y : array-like or None
-        What callbacks are shown.
+        Data for callbacks.
     fit : callable
         Does the fit.
     """
@@ -105,16 +105,16 @@ def fit_as_task(owner: Any, part: Any, task: Any, X: Any, y: Any, fit: Callable[
 def fit_transformer(
     owner: Any, transformer: Any, every: tuple[Any, ...], metadata: dict[str, Any], task: Any
 ) -> tuple[Any, Reading]:
-    """Fit a transformer to all rows, once for each key of the cache.
+    """Fit a transformer to all rows, once per key of the cache.
 
     Parameters
     ----------
     owner : estimator
         The meta-estimator, whose ``memory`` is the cache.
     transformer : estimator
-        The transformer, cloned and seeded. One that is frozen is only checked.
+        The transformer, cloned and seeded. A frozen one is only checked.
     every : tuple of array-like or dataframe
-        X, and X_unlabeled if it was given. Labels are not passed on.
+        X, and X_unlabeled if it was passed. Labels are not passed on.
     metadata : dict
         Further arguments of the transformer's ``fit``.
     task : sklearn.callback.CallbackContext
@@ -152,18 +152,18 @@ def fit_transformer(
     if key is None:
         return fit(), Reading(transformer, every, *read)
     fitted = memory.cache(_call, ignore=["fit"])(key, fit)
-    if fitted is not transformer:  # found in the cache: the task is over at once
+    if fitted is not transformer:  # found in the cache: the task ends at once
         fit_as_task(owner, None, task, every[0], None, lambda: None)
     return fitted, Reading(fitted, every, *read)
 
 
 def _call(key: str, fit: Callable[[], Any]) -> Any:
-    """Call ``fit``; the key stands for what its result depends on."""
+    """Call ``fit``; joblib caches the result by the key."""
     return fit()
 
 
 def _only_watched(owner: Any, transformer: Any) -> bool:
-    """Tell whether no callback can change the fit, as one that stops it would."""
+    """Tell whether no callback can change the fit, for example by stopping it."""
     parts = [transformer, *transformer.get_params(deep=True).values()]
     if any(getattr(part, "_skl_callbacks", None) for part in parts):
         return False

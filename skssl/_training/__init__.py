@@ -1,1 +1,1 @@
-"""The training loop and what happens at the end of its epochs."""
+"""Training: the loop, the end of an epoch, checkpoints, collapse."""

@@ -1,4 +1,4 @@
-"""Where a fit stands, on the disk: written whole or not at all, and read without running it."""
+"""Checkpoint files: written atomically, and read without running code from them."""
 
 import hashlib
 import io
@@ -15,9 +15,9 @@ from skssl import _ranks
 from skssl._atomic import replacing
 
 FORMAT = 1
-DIGEST = 20  # bytes ahead of the state
+DIGEST = 20  # bytes before the state
 
-# What torch raises at values that are not those of a checkpoint.
+# Errors of torch for values that do not fit a checkpoint.
 UNREADABLE = (
     AttributeError,
     EOFError,
@@ -30,19 +30,19 @@ UNREADABLE = (
 
 
 def digest(data: Any) -> bytes:
-    """Return what tells whether bytes are those that were written."""
+    """Return a digest of bytes, which detects damage."""
     return hashlib.blake2b(data, digest_size=DIGEST).digest()
 
 
 class CheckpointFile:
-    """The file that one fit is written to now and then, and gone on from.
+    """The checkpoint file of one fit.
 
     Parameters
     ----------
     path : Path
         The file.
     key : str
-        What the fit is of: another one does not go on from it.
+        Identifies the fit: another fit does not resume from the file.
     every : float
         Seconds between two writes.
     """
@@ -52,14 +52,14 @@ class CheckpointFile:
         self.written = time.perf_counter()
 
     def write(self, make: Callable[[], dict[str, Any]], *, now: bool) -> None:
-        """Replace the file, if it is time, by a state of plain values and tensors.
+        """Replace the file, if it is due, by a state of plain values and tensors.
 
-        A process that is killed meanwhile leaves the file as it was before. If there is no room
-        for it, that is said, and an older one stays.
+        If the process is killed meanwhile, the file stays as it was. If the disk is full, a
+        warning is given and the older file stays.
         """
         if not _ranks.agree(now or time.perf_counter() - self.written >= self.every):
             return
-        state = make()  # every rank has a part in it
+        state = make()  # every rank contributes to it
         self.written = time.perf_counter()
         if _ranks.index() > 0:
             return
@@ -79,12 +79,12 @@ class CheckpointFile:
             )
 
     def read(self, restore: Callable[[dict[str, Any]], None]) -> None:
-        """Hand over what the file has, if there is one.
+        """Pass the state in the file, if there is one, to ``restore``.
 
         Raises
         ------
         ValueError
-            If the file is damaged, none of ours, or of another fit.
+            If the file is damaged, not a checkpoint of skssl, or of another fit.
         """
         if not self.path.exists():
             return

@@ -1,4 +1,4 @@
-"""Has training made rows alike? A look at some rows before and after, and the likely cause."""
+"""Collapse of an embedding: detected on some rows before and after training."""
 
 import warnings
 from typing import Any, NamedTuple
@@ -9,18 +9,18 @@ from sklearn.exceptions import ConvergenceWarning
 from skssl._data._rows import Rows
 from skssl._training._loop import Net, outputs
 
-ROWS = 128  # looked at
+ROWS = 128  # to look at
 AT_ONCE = 32
 LEFT_OF_SPREAD = 0.01
-ONE_DIRECTION = 1.25  # healthy fits end with 1.4 directions or more, be it a third of the start's
-RANK_TO_LOSE = 3.0  # of fewer directions there is little to lose, and chance decides
+ONE_DIRECTION = 1.25  # healthy fits end with 1.4 directions or more
+RANK_TO_LOSE = 3.0  # with fewer directions at the start, their loss may be chance
 
 
 class Look(NamedTuple):
-    """What an encoder makes of some rows.
+    """Statistics of the embedding of some rows.
 
-    ``spread`` is the share of the embedding's squared norm in which rows differ, ``rank``
-    the number of directions in which they do (RankMe, centred).
+    ``spread`` is the share of the embedding's squared norm in which rows differ, ``rank`` the
+    number of directions in which they differ (RankMe, centred).
     """
 
     spread: float
@@ -28,19 +28,19 @@ class Look(NamedTuple):
 
 
 def look(net: Net, rows: Rows) -> Look:
-    """Look at the embedding of some rows; what is trained stays as it is."""
+    """Compute the statistics of the embedding of some rows, without changing the net."""
     z = outputs(net, rows, lambda net, x, *others: net.encoder(x), AT_ONCE).double()
     z = z.flatten(1).nan_to_num()
     centred = z - z.mean(0)
     values = torch.linalg.svdvals(centred)
     spread = float(centred.square().sum() / z.square().sum().clamp(min=1e-300))
-    if spread < 1e-12:  # nothing but rounding
+    if spread < 1e-12:  # only rounding errors
         return Look(0.0, 0.0)
     return Look(spread, float(torch.special.entr(values / values.sum()).sum().exp()))
 
 
 def warn_of_collapse(estimator: Any, net: Net, rows: Rows, before: Look) -> None:
-    """Warn if training has made the embeddings of different rows alike."""
+    """Warn if training made the embeddings of different rows alike."""
     after = look(net, rows)
     x = rows.tensors[0]
     is_constant = after.rank == 0 and bool((x != x[:1]).any())
@@ -59,7 +59,7 @@ def warn_of_collapse(estimator: Any, net: Net, rows: Rows, before: Look) -> None
 
 
 def _likely_cause(estimator: Any, net: Net) -> str:
-    """Return what in the parameters makes a collapse likely, and what to do."""
+    """Return the likely cause of a collapse among the parameters, and the remedy."""
     temperature = getattr(estimator, "temperature", 0)
     if estimator.learning_rate > 0.005:
         return f"learning_rate={estimator.learning_rate} is the likely cause: try 0.001 or less."

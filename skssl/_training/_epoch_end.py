@@ -1,4 +1,4 @@
-"""What happens at the end of each epoch: early stopping, a printed line, callbacks, checkpoints."""
+"""The end of an epoch: early stopping, progress messages, callbacks, checkpoints."""
 
 import copy
 import math
@@ -16,11 +16,11 @@ from skssl._training._checkpoint import CheckpointFile
 from skssl._training._collapse import ROWS, Look, look, warn_of_collapse
 from skssl._training._loop import Net, Patience, Place, Plan
 
-PARTS = ("decoder_", "scorer_")  # what a method may keep beside its encoder
+PARTS = ("decoder_", "scorer_")  # modules that a method may keep beside its encoder
 
 
 class Report:
-    """One fit as its epochs, its callbacks and its checkpoints see it.
+    """The state of one fit for its epochs, callbacks and checkpoints.
 
     A fit calls ``look_untrained``, ``open``, ``resume`` and ``begin_epoch``, trains with the report
     as ``on_epoch`` (which returns whether to stop), then calls ``restore_best``, takes the
@@ -39,7 +39,7 @@ class Report:
         held_out: Rows | None,
         seed: int,
     ):
-        self.estimator, self.data = estimator, data  # data: X and y, as callbacks are shown them
+        self.estimator, self.data = estimator, data  # data: the X and y of callbacks
         self.net, self.optimizer, self.plan = net, optimizer, plan
         self.rows, self.held_out, self.seed = rows, held_out, seed
         self.place = Place()
@@ -49,28 +49,28 @@ class Report:
         self.patience = Patience(estimator.n_iter_no_change) if held_out else None
         self.watches: dict[Any, Patience] = {}  # of callbacks
         self.curves: dict[str, list[float]] = {}
-        self.watchers: dict[str, Any] = {}  # whose curves these are
+        self.watchers: dict[str, Any] = {}  # the callback of each curve
         self.checkpoint: CheckpointFile | None = None
-        self.resumed: list[Patience] = []  # of callbacks that have not asked since a break
+        self.resumed: list[Patience] = []  # of callbacks that have not asked since resuming
         self.untrained: Look | None = None
         self.start = time.perf_counter()
 
     def look_untrained(self) -> None:
-        """Look at the embedding that training begins with, unless this is a part of a stream."""
+        """Look at the untrained embedding, unless this fit is part of a stream."""
         if self.plan.n_steps and not self.plan.endless:
             self.untrained = look(self.net, self.sample)
 
     def open(self) -> None:
-        """Begin the task of callbacks; a checkpoint among them names its file."""
+        """Begin the callbacks' task of the fit; a Checkpoint sets its file here."""
         self.estimator._report = self
         self.context = self.estimator._init_callback_context(max_subtasks=self.n_epochs)
         self.context.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     def resume(self) -> None:
-        """Go on from the checkpoint, if there is one."""
+        """Resume from the checkpoint, if there is one."""
         if self.checkpoint is not None:
             self.checkpoint.read(self.restore)
-        for _ in self.place.curve:  # epochs of before a break: the next one has its number
+        for _ in self.place.curve:  # so that the next epoch gets its number
             self.context.subcontext(task_name="epoch")
 
     def begin_epoch(self) -> None:
@@ -82,7 +82,7 @@ class Report:
 
     @torch.random.fork_rng(devices=[])
     def __call__(self, curve: list[float]) -> bool:
-        """End an epoch; callbacks may draw random numbers, and training goes on as it would."""
+        """End an epoch; random draws of callbacks do not affect training."""
         self.place.now = _loop.generators(next(self.net.parameters()).device)
         stop = False
         if self.patience is not None and self.held_out is not None:
@@ -95,7 +95,7 @@ class Report:
         stop |= self.task.call_on_fit_task_end(
             estimator=self.estimator,
             **self.data,
-            # A copy for callbacks may be pickled; what fit is about is no part of it.
+            # Callbacks may pickle the copy, which must not contain the running fit.
             reconstruction_attributes=lambda: self.attributes() | {"_report": None},
         )
         with _ranks.together():
@@ -116,13 +116,13 @@ class Report:
         )
 
     def restore_best(self) -> None:
-        """Give the net the best weights that early stopping saw, if it kept any."""
+        """Load the best weights of early stopping into the net, if there are any."""
         for patience in self._patiences():
             if patience.best:
                 self.net.load_state_dict(patience.best)
 
     def attributes(self) -> dict[str, Any]:
-        """Return the fitted attributes as of now, copied from the net in training."""
+        """Return the current fitted attributes, copied from the net."""
         scaler = self.estimator._scaler
         kept: Any = [self.net.encoder, self.net.trunk]
         kept += [getattr(self.net, name.removesuffix("_"), None) for name in PARTS]
@@ -144,7 +144,7 @@ class Report:
         return attributes
 
     def identity(self) -> list[Any] | None:
-        """Return arrays that tell this fit from others; None in a stream, which is not resumed."""
+        """Return arrays that identify this fit; None in a stream, which cannot be resumed."""
         if self.plan.endless:
             return None
         return [*self.rows.parts, np.array([self.net.step, _ranks.n_started()])]
@@ -154,7 +154,7 @@ class Report:
         self.checkpoint = checkpoint
 
     def state(self) -> dict[str, Any]:
-        """Return all that the rest of the fit depends on, as tensors and plain values."""
+        """Return the complete state of the fit as tensors and plain values."""
         return {
             "net": self.net.state_dict(),
             "step": self.net.step,
@@ -165,7 +165,7 @@ class Report:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a state; callbacks ask for their patience in the order in which they did."""
+        """Restore a state; callbacks get their patience in the order in which they ask."""
         self.net.load_state_dict(state["net"])
         self.net.step = state["step"]
         self.optimizer.load_state_dict(state["optimizer"])
@@ -181,7 +181,7 @@ class Report:
         return [*own, *self.watches.values(), *self.resumed]
 
     def note(self, watcher: Any, name: str, value: float) -> None:
-        """Add to a curve that the estimator shall have, of a callback's."""
+        """Append a value of a callback to a curve of the estimator."""
         if self.watchers.setdefault(name, watcher) is not watcher:
             raise ValueError(
                 f"Two callbacks of this fit record {name!r}. Give the curve of one of them another "
@@ -190,14 +190,14 @@ class Report:
         self.curves.setdefault(name, []).append(value)
 
     def watch(self, watcher: Any, value: float, n_epochs: int, keep_best: bool) -> bool:
-        """Return whether a callback's value has not fallen for so many epochs."""
+        """Return whether a callback's value has not fallen for ``n_epochs`` epochs."""
         if watcher not in self.watches:
             new = self.resumed.pop(0) if self.resumed else Patience(n_epochs, keep_best)
             self.watches[watcher] = new
         return self.watches[watcher](self.net, value)
 
     def close(self) -> None:
-        """End the task of callbacks; the estimator is fitted by now."""
+        """End the callbacks' task of the fit; the estimator is fitted by now."""
         del self.estimator._report
         if self.untrained is not None:
             warn_of_collapse(self.estimator, self.net, self.sample, self.untrained)

@@ -16,9 +16,9 @@ from skssl._data._rows import Rows, RowsLike, n_batches
 
 Loss = Callable[..., Tensor]
 
-STEPS_PER_REPORT = 2000  # an "epoch" of a large table ends after so many steps
-NUMBERS_A_STEP = 2**24  # read at most: 256 grey images of 256 x 256 pixels
-PLACES = 10_000_000  # of sequences that a default fit reads: minutes on two cores
+STEPS_PER_REPORT = 2000  # greatest number of steps in an "epoch" of a large table
+NUMBERS_A_STEP = 2**24  # at most: 256 grey images of 256 x 256 pixels
+PLACES = 10_000_000  # of sequences in a default fit: minutes on two cores
 _generator_lock = threading.RLock()  # torch's generator is global: one seeded block at a time
 
 
@@ -82,9 +82,9 @@ class Net(nn.Module):
 
 
 def auto_batch(n_numbers: int) -> int:
-    """Return how many rows of so many numbers a step takes: 256, and fewer of large ones.
+    """Return the number of rows per step: 256, and fewer if a row has many numbers.
 
-    That is half as many, until a batch has no more than 16 million numbers; but 32 at least.
+    The number is halved until a batch has at most 16 million numbers; it is at least 32.
     """
     size = 256
     while size > 32 and size * n_numbers > NUMBERS_A_STEP:
@@ -93,11 +93,11 @@ def auto_batch(n_numbers: int) -> int:
 
 
 def auto_steps(n_rows: int, batch_size: int, n_places: int = 0) -> int:
-    """Return how many steps make a sensible fit: a budget of 1 500 to 6 000.
+    """Return the number of steps of a sensible fit: a budget of 1 500 to 6 000.
 
-    Ten passes lie in between: small data is seen more often, large data less. Passes are
-    whole ones unless they would go over the budget. Rows of sequences have ``n_places`` each,
-    of which ten million are read, and each row at least once.
+    In between it is ten passes: small data is read more often, large data less often. Passes are
+    complete unless that exceeds the budget. Sequences have ``n_places`` per row; at most ten
+    million places are read, but each row at least once.
     """
     per_pass = n_batches(n_rows, batch_size)
     passes = math.ceil(max(10 * per_pass, 1500) / per_pass)
@@ -107,7 +107,7 @@ def auto_steps(n_rows: int, batch_size: int, n_places: int = 0) -> int:
 
 
 def one_cycle(n_steps: int) -> Callable[[int], float]:
-    """Return the rate of each step: linear warm-up over a tenth, then cosine decay to zero."""
+    """Return the schedule: linear warm-up over a tenth of the steps, then cosine decay to 0."""
     warmup = max(1, min(n_steps // 10, 500))
 
     def rate(step: int) -> float:
@@ -118,14 +118,14 @@ def one_cycle(n_steps: int) -> Callable[[int], float]:
 
 
 def constant(warmup: int = 100) -> Callable[[int], float]:
-    """Return the rate of each step of a stream: linear warm-up, then constant."""
+    """Return the schedule of a stream: linear warm-up, then constant."""
     return lambda step: min(1.0, (step + 1) / warmup)
 
 
 def make_optimizer(
     net: nn.Module, learning_rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """Return AdamW over what ``net`` trains; ``net.lr_scale`` scales the rate of named parts."""
+    """Return AdamW over the parameters of ``net``; ``net.lr_scale`` scales rates of its parts."""
     scale: dict[str, float] = getattr(net, "lr_scale", {})
     parts: dict[str, list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
@@ -138,16 +138,16 @@ def make_optimizer(
 
 @dataclass
 class Plan:
-    """How long, in which portions, at which rate and in which precision to train."""
+    """Number of steps, batch size, schedule and precision of a training."""
 
     n_steps: int
     batch_size: int
     rate: Callable[[int], float]
-    dtype: torch.dtype | None = None  # of autocast; None trains in the parameters' own
-    endless: bool = False  # a stream: progress stays 0 and steps go on counting
+    dtype: torch.dtype | None = None  # of autocast; None is the dtype of the parameters
+    endless: bool = False  # a stream: progress stays 0 and steps keep counting
 
     def autocast(self, device: torch.device) -> contextlib.AbstractContextManager:
-        """Return the context in which losses are computed."""
+        """Return the autocast context of the losses."""
         if self.dtype is None:
             return contextlib.nullcontext()
         return torch.autocast(device.type, dtype=self.dtype)
@@ -162,7 +162,7 @@ def make_plan(
     n_places: int = 0,
     endless: bool = False,
 ) -> Plan:
-    """Return the plan of so many passes over the rows; ``"auto"`` is a budget of steps."""
+    """Return the plan of ``max_epochs`` passes over the rows; ``"auto"`` is a budget of steps."""
     batch_size = rows.cap(batch_size)
     per_pass = rows.n_batches(batch_size)
     if n_epochs == "auto":
@@ -175,18 +175,18 @@ def make_plan(
 
 @dataclass
 class Place:
-    """How far training is, and the states of the generators: what it can be resumed from."""
+    """Position of training and states of the generators, from which it can be resumed."""
 
     curve: list[float] = field(default_factory=list)
-    began: Tensor | None = None  # the state of the CPU's generator as the pass under way began
-    n_taken: int = 0  # batches of that pass
-    now: list[Tensor] = field(default_factory=list)  # states of all generators, an epoch over
+    began: Tensor | None = None  # state of the CPU's generator at the start of the current pass
+    n_taken: int = 0  # batches taken of that pass
+    now: list[Tensor] = field(default_factory=list)  # states of all generators after an epoch
     stopped: bool = False
 
     def batches(
         self, rows: RowsLike, batch_size: int, device: torch.device
     ) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the batches of one pass after another, those of before a break left out."""
+        """Yield the batches of one pass after another, skipping those before the interruption."""
         n_skipped = self.n_taken
         if self.began is not None:
             torch.set_rng_state(self.began)
@@ -203,7 +203,7 @@ class Place:
 
 
 def generators(device: torch.device) -> list[Tensor]:
-    """Return the states of the generators that training draws from."""
+    """Return the states of the generators that training uses."""
     states = [torch.get_rng_state()]
     if device.type != "cpu":
         states.append(getattr(torch, device.type).get_rng_state(device))
@@ -211,7 +211,7 @@ def generators(device: torch.device) -> list[Tensor]:
 
 
 def set_generators(states: list[Tensor], device: torch.device) -> None:
-    """Put generators back to states that they had."""
+    """Restore the states of the generators."""
     torch.set_rng_state(states[0])
     for state in states[1:]:
         getattr(torch, device.type).set_rng_state(state, device)
@@ -228,11 +228,11 @@ def train(
 ) -> list[float]:
     """Minimise ``loss(net, *batch)`` and return the mean loss of each epoch.
 
-    ``net.step`` counts the steps and ``net.progress`` tells, in [0, 1), how far training
-    is: the clock of every schedule a loss may have. ``on_epoch`` receives the loss curve
-    after each epoch, or after ``STEPS_PER_REPORT`` steps of a longer one, and returns
-    whether to stop. A ``place`` that is not the beginning is gone on from. Ranks that compute
-    together share the batches.
+    ``net.step`` counts the steps, and ``net.progress``, in [0, 1), is the share of training that is
+    over: the clock for all schedules of a loss. ``on_epoch`` receives the loss curve after each
+    epoch, or after ``STEPS_PER_REPORT`` steps of a longer epoch, and returns whether to stop.
+    Training resumes from ``place`` if that is not the beginning. Ranks that compute together share
+    the batches.
     """
     place = Place() if place is None else place
     device = next(net.parameters()).device
@@ -251,7 +251,7 @@ def train(
                 for group in optimizer.param_groups:
                     group["lr"] = group["peak"] * plan.rate(net.step if plan.endless else step)
                 total += _step(net, optimizer, batch, rows.scale, loss, plan)
-            # .item() once an epoch: each waits for the device
+            # .item() once per epoch: it waits for the device
             curve.append(_ranks.mean(total).item() / len(steps))
             _check_finite(curve)
             with _ranks.apart():
@@ -268,7 +268,7 @@ def _step(
     loss: Loss,
     plan: Plan,
 ) -> Tensor:
-    """Take a step down the gradient of a batch and return the loss, of this rank's share."""
+    """Take a gradient step on a batch and return the loss of this rank's share."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     device = parameters[0].device
     with plan.autocast(device):
@@ -285,7 +285,7 @@ def _step(
 def _take(
     batch: tuple[Tensor, ...], scale: nn.Module | None, device: torch.device
 ) -> tuple[Tensor, ...]:
-    """Return this rank's share of a batch on the device, its rows scaled."""
+    """Return this rank's share of a batch, on the device and scaled."""
     x, *others = (_ranks.share(t).to(device, non_blocking=True) for t in batch)
     return x if scale is None else scale.to(device)(x), *others
 
@@ -301,7 +301,7 @@ def _check_finite(curve: list[float]) -> None:
 
 @torch.no_grad()
 def held_out_loss(net: Net, rows: Rows, loss: Loss, plan: Plan, seed: int) -> float:
-    """Return the loss, in evaluation mode, of rows held out, altered alike at every call."""
+    """Return the loss of held-out rows in evaluation mode, with the same views at every call."""
     device = next(net.parameters()).device
     net.eval()
     total, n_rows = 0.0, 0
@@ -335,7 +335,7 @@ class Patience:
     best: dict[str, Tensor] = field(default_factory=dict)
 
     def __call__(self, net: nn.Module, value: float) -> bool:
-        """Take note of an epoch's value and return whether to stop."""
+        """Record the value of an epoch and return whether to stop."""
         self.curve.append(value)
         if self.keep_best and value <= min(self.curve):
             self.best = copy.deepcopy(net.state_dict())

@@ -1,4 +1,4 @@
-"""What a method is made of: the base class, mixins that say what it reads, and checks."""
+"""Base class and mixins for methods of your own, and checks of their parameters."""
 
 from skssl._compat import Interval, StrOptions
 from skssl._training._loop import Net

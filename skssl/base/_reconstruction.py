@@ -1,4 +1,4 @@
-"""The verbs of methods that predict the cells of a table, or the pixels of an image."""
+"""``reconstruct`` and ``impute`` of methods that predict cells of tables or pixels."""
 
 from typing import Any, ClassVar
 
@@ -46,11 +46,11 @@ class ReconstructionMixin:
 
     @available_if(lambda self: self._reconstructs())
     def reconstruct(self, X: Any) -> Any:
-        """Predict every cell, or pixel, from the embedding of its row.
+        """Predict all cells, or pixels, from the embedding of their row.
 
-        Of an image that a method hides a part of, that part is predicted from the rest, which
-        stays as it is. The part is the same for every image: True in ``decoder_.hidden``, of
-        shape (height, width).
+        If the method masks a part of each image, that part is predicted from the rest, which is
+        unchanged. The part is the same in every image: True in ``decoder_.hidden``, of shape
+        (height, width).
 
         Parameters
         ----------
@@ -60,8 +60,8 @@ class ReconstructionMixin:
         Returns
         -------
         X_predicted : of the type, columns and units of X
-            The most likely category and the predicted number of each cell; of images an
-            array of the layout and dtype of X.
+            The most likely category or the predicted number of each cell; for images, an array
+            of the layout and dtype of X.
         """
         check_is_fitted(self)
         predict = self._predict_cells if self._reads_table() else self._predict_pixels
@@ -69,17 +69,17 @@ class ReconstructionMixin:
 
     @available_if(lambda self: self._imputes())
     def impute(self, X: Any) -> Any:
-        """Fill the missing cells with what the rest of their row predicts.
+        """Fill missing cells with predictions from the rest of their row.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, n_features)
-            Rows with the columns seen in ``fit``. Not written to.
+            Rows with the columns seen in ``fit``.
 
         Returns
         -------
         X_filled : of the type, columns and units of X
-            X with its missing cells predicted; all other cells as they were.
+            A copy of X with its missing cells predicted; all other cells are unchanged.
         """
         check_is_fitted(self)
         return self._reader.fill(self._predict_cells(self._read(X)), X)
@@ -98,9 +98,10 @@ class ReconstructionMixin:
         return cells.numpy()
 
     def _errors(self, X: Any) -> np.ndarray:
-        """Return the error of each cell, or pixel, (n, d) float64; NaN where a cell is missing.
+        """Return the error of each cell or pixel, (n, d) float64; NaN for missing cells.
 
-        Numbers' and pixels' are squared and in scaled units, categories' are cross-entropies.
+        Errors are squared errors in scaled units for numbers and pixels, and cross-entropies for
+        categories.
         """
         x = self._read(X)
         if not self._reads_table():
@@ -124,7 +125,7 @@ class ReconstructionMixin:
 
 
 def check_reconstructs(method: Any) -> None:
-    """Raise unless a method predicts back what it read."""
+    """Raise unless a method has ``reconstruct``."""
     if not (isinstance(method, ReconstructionMixin) and method._reconstructs()):
         can = nouns(modalities_with("reconstruction_method"))
         raise ValueError(

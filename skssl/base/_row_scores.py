@@ -1,4 +1,4 @@
-"""What detectors of outliers share: where they cut, and what they answer."""
+"""Scores of rows: the threshold and the predictions of outlier detectors."""
 
 from functools import partial
 from typing import Any, ClassVar
@@ -23,10 +23,10 @@ def threshold(scores: np.ndarray, contamination: Any) -> float:
     Parameters
     ----------
     scores : ndarray of shape (n_samples,)
-        Of the training rows, the greater the more normal.
+        Scores of the training rows: the greater, the more normal.
     contamination : "auto" or float
-        The share of the training rows below it. ``"auto"`` is where the lower whisker of a box
-        plot ends at most: 1.5 interquartile ranges below the first quartile.
+        Share of the training rows below it. ``"auto"`` is the greatest length of the lower
+        whisker of a box plot: 1.5 interquartile ranges below the first quartile.
     """
     if contamination == "auto":
         low, high = np.percentile(scores, [25, 75])
@@ -35,13 +35,13 @@ def threshold(scores: np.ndarray, contamination: Any) -> float:
 
 
 class ThresholdMixin(OutlierMixin):
-    """``decision_function`` and ``predict`` of what has ``score_samples`` and ``offset_``."""
+    """``decision_function`` and ``predict`` from ``score_samples`` and ``offset_``."""
 
     offset_: float
     score_samples: Any
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return by how much the score of each row exceeds the threshold.
+        """Return the score of each row minus the threshold.
 
         Parameters
         ----------
@@ -56,7 +56,7 @@ class ThresholdMixin(OutlierMixin):
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any) -> np.ndarray:
-        """Tell outliers, -1, from inliers, 1.
+        """Predict outliers (-1) and inliers (1).
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class ScoresRows(ThresholdMixin):
     Attributes
     ----------
     scorer_ : torch.nn.Module
-        What computes the loss of a row, on the CPU in evaluation mode.
+        Computes the loss of a row, on the CPU in evaluation mode.
     offset_ : float
         Rows with a lower score are outliers.
     """

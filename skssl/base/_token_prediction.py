@@ -1,4 +1,4 @@
-"""The verbs of methods that predict tokens: blanks filled in, texts continued."""
+"""``fill_mask`` and ``generate`` of methods that predict tokens."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class PredictsTokens:
         return hasattr(self._reader, "read_masked")
 
     def _score(self, h: Tensor) -> Tensor:
-        """Return the score of every token, from vectors at some places; of specials -inf."""
+        """Score all tokens at the places of the given vectors; special tokens get -inf."""
         vectors = vectors_of(self.encoder_[1], self._reader.columns.size, h.shape[1])
         scores = self.decoder_(h, vectors)
         scores[:, :N_SPECIAL] = -torch.inf
@@ -41,25 +41,25 @@ class FillsMasks(PredictsTokens):
     """
 
     def fill_mask(self, X: Any, top: int | None = None) -> list[Any]:
-        """Fill in the blanks of texts.
+        """Fill in the masked words of texts.
 
         Parameters
         ----------
         X : list, array or Series of str
-            Texts, with "[MASK]" in the place of each missing word.
+            Texts with "[MASK]" in place of each missing word.
         top : int, default=None
-            Return the best so many candidates for each blank instead.
+            Return this number of candidates for each blank instead.
 
         Returns
         -------
         filled : list of str
-            The texts with the most probable word in each blank. With ``top`` a list for each
-            text, which holds a list for each blank, of (word, probability).
+            The texts with the most probable word in each blank. With ``top``, a list per text of
+            a list per blank of (word, probability).
 
         Raises
         ------
         ValueError
-            If the model was fitted to token arrays: their ids are no words.
+            If the model was fitted to token arrays, whose ids are not words.
         """
         check_is_fitted(self)
         if not self._reads_texts():
@@ -112,23 +112,24 @@ class ContinuesTokens(PredictsTokens):
         temperature: float = 1.0,
         random_state: Any = None,
     ) -> Any:
-        """Go on with texts, or with sequences of tokens.
+        """Continue texts or token sequences.
 
         Parameters
         ----------
         prompt : str, list of str, or int array of shape (length,) or (n_samples, length)
-            What to go on with, of the modality seen in ``fit``. It may be empty.
+            Beginnings to continue, of the modality seen in ``fit``. May be empty.
         n_tokens : int, default=50
-            How many tokens to add. A word takes one, or several where it is rare.
+            Number of tokens to add. A frequent word is one token, a rare word several.
         temperature : float, default=1.0
-            Below 1 the probable is drawn yet more often; 0 always takes the most probable.
+            Below 1, probable tokens are drawn even more often; 0 always takes the most probable
+            token.
         random_state : int, RandomState instance or None, default=None
             Seeds the draws.
 
         Returns
         -------
         continued : of the type of ``prompt``
-            The prompt and what follows it. Arrays have n_tokens more columns, and padding
+            The prompt and its continuation. Arrays have ``n_tokens`` more columns, with padding
             behind the last token.
         """
         check_is_fitted(self)
@@ -145,7 +146,7 @@ class ContinuesTokens(PredictsTokens):
         with torch.inference_mode():
             longer = self._continued(x, n_tokens, temperature, generator)
         out = self._reader.restore(longer)
-        if is_text:  # the prompt as it was written, before it became tokens
+        if is_text:  # keep the prompt as it was written
             given = self._reader.restore(x)
             parts = zip(texts_of(many), given, out, strict=True)
             out = [text + new[len(old) :] for text, old, new in parts]
@@ -154,9 +155,9 @@ class ContinuesTokens(PredictsTokens):
     def _continued(
         self, x: Tensor, n_tokens: int, temperature: float, generator: torch.Generator
     ) -> Tensor:
-        """Return rows of tokens with more tokens behind each."""
+        """Append tokens to rows of tokens."""
         x = F.pad(x, (1, n_tokens))
-        x[:, 0] = MASK  # where every sequence begins
+        x[:, 0] = MASK  # every sequence begins with it
         end, row = (x != PAD).sum(1), torch.arange(len(x))
         for _ in range(n_tokens):
             first = (end - self.chunk_length).clamp(min=0)

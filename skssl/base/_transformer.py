@@ -34,11 +34,11 @@ from skssl.encoders._build import Steps
 from skssl.views import View, Views
 from skssl.views._lists import make_views
 
-ROWS_AT_ONCE = 1024  # transform works in chunks of so many rows, which caches like,
-NUMBERS_AT_ONCE = 2**18  # and of no more numbers than this
-IMAGES_TO_SCALE = 10_000  # what scales batches learns from at most so many
-IMAGES_TO_BUILD = 1024  # a method is shown about so many images to make its parts by
-ROWS_AT_LEAST = 16  # fewer take other matrix kernels, whose last bits differ: padded to so many
+ROWS_AT_ONCE = 1024  # rows per chunk of transform, which suits caches,
+NUMBERS_AT_ONCE = 2**18  # and the greatest number of their numbers
+IMAGES_TO_SCALE = 10_000  # from which the scaling of batches is learned
+IMAGES_TO_BUILD = 1024  # about as many are passed to _build
+ROWS_AT_LEAST = 16  # fewer rows are padded: other matrix kernels differ in the last bits
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
@@ -66,7 +66,7 @@ class SSLTransformer(
     Attributes
     ----------
     decoder_ : torch.nn.Module
-        What ``_build`` puts on ``net.decoder``; only if it does.
+        The module that ``_build`` puts on ``net.decoder``, if any.
 
     See Also
     --------
@@ -95,35 +95,35 @@ class SSLTransformer(
     random_state: Any = None
 
     _modalities: ClassVar[tuple[str, ...]] = ("table",)
-    _constants: ClassVar[dict[str, str]] = {}  # parts of net that training never moves, and why
-    _auto_encoder: ClassVar[str] = "auto"  # the name of the encoder that "auto" is to a method
+    _constants: ClassVar[dict[str, str]] = {}  # constant parts of net: the reason
+    _auto_encoder: ClassVar[str] = "auto"  # the encoder that "auto" means for the method
     _parameter_constraints = CONSTRAINTS
     _optimizer_state = None
-    _alters_raw: ClassVar[bool] = False  # whether views alter rows as read: _loss(net, x, raw)
+    _alters_raw: ClassVar[bool] = False  # whether views alter unscaled rows: _loss(net, x, raw)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         dataclass(kw_only=True, eq=False, repr=False)(cls)
         names = {field.name for field in fields(cls)}
         constraints = dict(CONSTRAINTS)
-        for base in reversed(cls.__mro__):  # a subclass of a method keeps what that declares
+        for base in reversed(cls.__mro__):  # subclasses of a method inherit its constraints
             constraints.update(base.__dict__.get("_parameter_constraints", {}))
         cls._parameter_constraints = {k: v for k, v in constraints.items() if k in names}
         cls.__doc__ = document(cls.__doc__, PARAMETER_DOCS, ATTRIBUTE_DOCS, names)
 
     def _build(self, net: Net, X: Tensor) -> None:
-        """Add to ``net`` the modules this method trains beside the encoder."""
+        """Add to ``net`` the modules that the method trains beside the encoder."""
 
     def _loss(self, net: Net, x: Tensor) -> Tensor:
         """Return the loss of a batch."""
         raise NotImplementedError(f"{type(self).__name__} does not define _loss(net, x).")
 
     def _views(self, augment: View) -> tuple[View, ...]:
-        """Return the functions that make the views, where ``views`` is not a function."""
+        """Return the functions that alter a batch, unless ``views`` is a function."""
         return ()
 
     def _places(self, net: Net, x: Tensor) -> int:
-        """Return at how many places of a sequence a step computes, which the budget counts."""
+        """Return the number of places per row that a step computes, for the budget of steps."""
         return places_of(net.encoder, x)
 
     def _finish(self, rows: RowsLike) -> None:
@@ -141,32 +141,33 @@ class SSLTransformer(
         sample_weight_unlabeled: Any = None,
         groups_unlabeled: Any = None,
     ) -> Self:
-        """Learn an encoder from the rows of X; labels are never looked at.
+        """Learn an encoder from the rows of X; labels are ignored.
 
-        What is learnt from rows in memory does not depend on their order.
+        The result does not depend on the order of rows in memory.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, ...)
-            Rows to learn from: of a table with its numbers, categories and holes as they are,
-            or of whatever else the method reads, such as images. A table may also be a path
-            of Parquet, a dataset of pyarrow, an array on a disk, or batches, as an iterable that
-            starts anew each time: one of more than 2**26 cells is read part by part.
+            Rows to learn from: a table with numbers, categories and missing values, or data of
+            another modality that the method reads, such as images. A table may also be the path
+            of a Parquet file or folder, a pyarrow dataset, an array on disk, or an iterable of
+            batches that can be iterated again: tables of more than 2**26 cells are read in
+            parts.
         y : Ignored
-            Present for API consistency; the embedding is the same whatever it is.
+            Present for API consistency; it does not change the embedding.
         X_unlabeled : array-like or dataframe of shape (n_more, ...), default=None
-            More rows to learn from, for Pipelines whose ``X`` holds only the labelled ones.
+            More rows to learn from, for Pipelines whose ``X`` holds only labelled rows.
         sample_weight : array-like of shape (n_samples,), default=None
-            How often a row stands there: 2 is as if it had been given twice, 0 as if it had not
-            been given, for the scaling of columns as for batches. Of a weight of 2.3 the .3 are
-            drawn anew for each pass. None is once.
+            How many times a row counts: 2 equals passing it twice, 0 equals leaving it out, in the
+            scaling of columns as well as in batches. A weight of 2.3 means two copies per epoch,
+            plus a third with probability 0.3. None is 1.
         groups : array-like of shape (n_samples,), default=None
-            The patient, machine or user of each row: no batch has two rows of one group, so
-            that these are not told apart by what they share. None or NaN is a group of its own.
-            Batches are no larger than there are groups, counted by their sizes; of a group
-            with more rows than a pass has batches, so many are drawn anew for each pass.
+            The patient, machine or user of each row. No batch has two rows of the same group, so
+            that they are never each other's negatives. None or NaN is a group of its own. The
+            batch size is limited by the number of groups, weighted by their sizes. Of a group
+            with more rows than batches, a random subset is drawn for each pass.
         sample_weight_unlabeled, groups_unlabeled : array-like of shape (n_more,), default=None
-            Those of the rows of ``X_unlabeled``.
+            Weights and groups of the rows of ``X_unlabeled``.
 
         Returns
         -------
@@ -196,14 +197,14 @@ class SSLTransformer(
     ) -> Self:
         """Train for one pass over a chunk of rows, at a constant learning rate.
 
-        The first chunk fixes the scaling of columns and their categories, so that
-        coordinates do not jump afterwards: let it be a typical one.
+        The first chunk determines the scaling of columns and their categories, so that the
+        embedding does not jump later: make it a typical one.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, ...)
-            A chunk of at least 2 rows, or whatever else ``fit`` takes. An iterator of batches
-            is as many calls, of several batches each.
+            A chunk of at least 2 rows, or any other input of ``fit``. An iterator of batches is
+            processed in several calls of several batches each.
         y : Ignored
             Present for API consistency.
         sample_weight, groups : array-like of shape (n_samples,), default=None
@@ -235,14 +236,14 @@ class SSLTransformer(
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, ...)
-            Rows with the columns seen in ``fit``; new categories and holes are allowed. Of a
-            table also whatever else ``fit`` takes, or an iterator of batches.
+            Rows with the columns seen in ``fit``; new categories and missing values are allowed.
+            A table may be any other input of ``fit``, or an iterator of batches.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components), float32
-            The embedding: the output of the encoder. With ``pooling=None``, of methods that have
-            it, one for each token, step or frame: (n_samples, length, n_components).
+            The embedding: the output of the encoder. With ``pooling=None``, for methods that have
+            it, one embedding per token, step or frame: (n_samples, length, n_components).
         """
         check_is_fitted(self)
         source, embedder = open_if_outside(X, self), self._embedder()
@@ -252,14 +253,14 @@ class SSLTransformer(
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _embedder(self) -> nn.Module:
-        """Return what makes an embedding of rows, or, with ``pooling=None``, of their parts."""
+        """Return the module that embeds rows or, with ``pooling=None``, their steps."""
         if getattr(self, "pooling", "mean") is not None:
             return self.encoder_
         scaler, encoder = self.encoder_
         return nn.Sequential(scaler, Steps(encoder))
 
     def _views_of(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return a batch of rows as read, scaled, and its views, scaled as well."""
+        """Scale a batch of read rows, and return it with its scaled views."""
         scaler = self.encoder_[0]
         if self._alters_raw:
             return _apply(scaler, x), [_apply(scaler, view) for view in self.views_(x)]
@@ -299,7 +300,7 @@ class SSLTransformer(
         return make_rows(x, given)
 
     def _survey(self, source: Source, reset: bool) -> ChunkedRows:
-        """Return rows outside memory, once the reader knows their categories."""
+        """Let the reader learn the categories of rows outside memory, and return the rows."""
         modality = self._check(
             self._modalities if reset else (self._reader.modality,), source.head, reset=reset
         )
@@ -312,7 +313,7 @@ class SSLTransformer(
         return ChunkedRows(source, seen.n_rows, self._read, self._read(seen.sample), seen.numbers)
 
     def _check(self, modalities: tuple[str, ...], X: Any, *, reset: bool = False) -> str:
-        """Return the modality of X, one of ``modalities``; its columns are those ``fit`` saw."""
+        """Return the modality of X, one of ``modalities``, and check its columns."""
         modality = check_modality(X, self, modalities)
         table = MODALITIES[modality].table(X)
         if table is not None:
@@ -320,7 +321,7 @@ class SSLTransformer(
         return modality
 
     def _fit_rows(self, X: Any, y: Any, rows: RowsLike, *, again: bool, stream: bool) -> Self:
-        """Train on the rows; X and y are what callbacks are shown."""
+        """Train on the rows; X and y are passed to callbacks."""
         device = choose_device(self.device)
         seed = _ranks.seed(self._generator, device)
         with local_seed(seed, device):
@@ -332,7 +333,7 @@ class SSLTransformer(
             plan = self._plan(net, trained, device, stream)
             optimizer = _loop.make_optimizer(net.to(device), self.learning_rate, self.weight_decay)
             if again and self._optimizer_state is not None:
-                # Its moments; learning rates are those of the parameters as they are now.
+                # Restore the moments only; learning rates follow the current parameters.
                 state = {"state": self._optimizer_state["state"]}
                 optimizer.load_state_dict(optimizer.state_dict() | state)
             data = {"X": X, "y": y}
@@ -363,25 +364,25 @@ class SSLTransformer(
             given = parameters_of(make, self)
             self._scaler: Any = make(some, self._reader.columns, **given)
         if self._scales_batches:
-            assert isinstance(rows, Rows)  # tables alone are read in parts
+            assert isinstance(rows, Rows)  # only tables are read in parts
             return rows.scale_later(copy.deepcopy(self._scaler), keeps_raw=self._alters_raw)
         return rows.scale_now(partial(_apply, self._scaler))
 
     def _keep(self, report: Report, stream: bool) -> None:
-        """Set what training has learnt, and what a later fit goes on from."""
+        """Set the fitted attributes, and the state from which a later fit continues."""
         for name in (*PARTS, "validation_loss_curve_", "probe_curves_"):
-            self.__dict__.pop(name, None)  # an earlier fit may have set it
+            self.__dict__.pop(name, None)  # drop attributes that only an earlier fit set
         for name, value in report.attributes().items():
             setattr(self, name, value)
         if stream or self.warm_start:
             self._net = report.net.cpu()
             self._optimizer_state = _loop.on_cpu(report.optimizer.state_dict())
-        else:  # partial_fit shall not go on from what a stream left
+        else:  # partial_fit must not continue from an earlier stream
             for name in ("_net", "_optimizer_state"):
                 self.__dict__.pop(name, None)
 
     def _make_net(self, rows: RowsLike, again: bool) -> Net:
-        """Return the namespace of encoder, views and heads that the loss works on."""
+        """Build the namespace of encoder, views and heads for the loss."""
         if again and hasattr(self, "_net"):
             return copy.deepcopy(self._net)
         row, net = MODALITIES[self._reader.modality], Net()
@@ -397,7 +398,7 @@ class SSLTransformer(
             given = parameters_of(make, self)
             encoder = self._auto_encoder if self.encoder == "auto" else self.encoder
             net.encoder = make(encoder, x, net.columns, self.n_components, **given)
-            width_of(net.encoder, x)  # a user's module that cannot read X is said here
+            width_of(net.encoder, x)  # raises if a user's module cannot read X
         net.trunk = net.encoder
         net.n_places = self._places(net, x) if row.has_places else 0
         self._build(net, x)
