@@ -1,4 +1,4 @@
-"""The parameters and attributes that every method shares: their checks and their docs, once."""
+"""Parameters and attributes that methods share: their checks and their documentation."""
 
 import inspect
 from dataclasses import dataclass, fields
@@ -47,105 +47,106 @@ PARAMETER_DOCS = {
     "n_components": """n_components : int, default=256
     Width of the embedding made by the default encoder.""",
     "encoder": """encoder : str, torch.nn.Module or callable, default="auto"
-    ``"auto"`` picks an encoder by the shape of X. ``"ft_transformer"`` is for tables: each
-    cell attends to the others of its row, at a cost that grows with the square of their
-    number. ``"resnet18"`` and ``"vit"`` are for images; ``"transformer"``, ``"causal"`` (one
-    that looks back only) and ``"bag"`` (the mean of the tokens' vectors, weighted by how rare
-    they are) for texts and tokens. A module is copied. A callable receives what the module will
-    read, scaled floats of shape (n, n_inputs) or (n, channels, height, width), or tokens
+    ``"auto"`` chooses an encoder by the modality and shape of X. ``"ft_transformer"`` is for
+    tables: each cell attends to the other cells of its row, at a cost that grows with the square
+    of their number. ``"resnet18"`` and ``"vit"`` are for images; ``"transformer"``, ``"causal"``
+    (which reads earlier tokens only) and ``"bag"`` (the mean of token vectors, weighted by
+    rarity) for texts and tokens. A module is copied. A callable receives the input of the
+    module, scaled floats of shape (n, n_inputs) or (n, channels, height, width), or tokens
     (n, length), and returns a module.""",
     "views": """views : str or callable, default="auto"
-    ``"auto"`` is the method's own. Where that alters images at random, ``"weak"``,
-    ``"strong"``, ``"no_flip"`` (for digits and signs) and ``"rotations"`` (for cells and
-    satellites) say how. A callable maps a batch to an altered batch, or to a list of them: of
-    scaled images (n, channels, height, width), of a table's scaled numbers, category codes
-    and NaN, or of tokens (n, length), where 0 is padding.""",
+    ``"auto"`` is the default of the method. For random alterations of images there are also
+    ``"weak"``, ``"strong"``, ``"no_flip"`` (for digits and signs) and ``"rotations"`` (for cells
+    and satellite images). A callable maps a batch to an altered batch, or to a list of them:
+    scaled images (n, channels, height, width), table rows of scaled numbers, category codes and
+    NaN, or tokens (n, length), where 0 is padding.""",
     "modality": """modality : str, default="auto"
     What X is: ``"auto"`` tells a table by its two dimensions or by being a dataframe, bags by
     their dtype, images by four dimensions, or three of bytes, and clips by five. Say
     ``"image"`` for images of floats without channels, (n, height, width), and ``"video"`` for
     clips without channels, (n, time, height, width), unless the method reads clips only.""",
     "max_epochs": """max_epochs : "auto" or int, default="auto"
-    Passes over X. ``"auto"`` is a budget of 1 500 to 6 000 steps: ten passes in between.
-    On series, waveforms and clips it also ends when ten million places were read: steps, or the
-    stretches or patches that an encoder makes of them, or squares of 4 x 4 pixels.
-    0 leaves the encoder untrained, which is the baseline that training has to beat.""",
+    Number of passes over X. ``"auto"`` is a budget of 1 500 to 6 000 steps: ten passes in
+    between. On series, audio and video it also ends when ten million places have been read:
+    steps, or the stretches or patches that the encoder makes of them, or squares of 4 x 4
+    pixels. 0 leaves the encoder untrained: the baseline that training has to beat.""",
     "batch_size": """batch_size : "auto" or int, default="auto"
-    Rows per step; all of them if there are fewer. ``"auto"`` is 256, and half or a quarter of
-    that, but 32 at least, where a batch would have more than 16 million numbers: 64 images of
-    224 x 224 pixels and three channels. A last ragged batch is left out.""",
+    Rows per step; all of them if there are fewer. ``"auto"`` is 256, halved, down to 32, while a
+    batch would have more than 16 million numbers: 64 images of 224 x 224 pixels and three
+    channels. A last ragged batch is dropped.""",
     "learning_rate": """learning_rate : float, default=1e-3
     Peak learning rate of AdamW, after a linear warm-up and before a cosine decay.""",
     "weight_decay": """weight_decay : float, default=1e-4
     Weight decay of AdamW.""",
     "validation_fraction": """validation_fraction : float, default=0.1
-    Share of the rows held out for early stopping; used if ``n_iter_no_change`` is set.""",
+    Share of the rows that is held out for early stopping if ``n_iter_no_change`` is set.""",
     "n_iter_no_change": """n_iter_no_change : int or None, default=None
-    Stop after so many epochs without a lower loss on the held-out rows, whose views stay
-    the same throughout, and keep the best weights. None trains for ``max_epochs``.""",
+    Stop after this number of epochs without a lower loss on the held-out rows, whose views stay
+    the same, and keep the best weights. None trains for ``max_epochs``.""",
     "precision": """precision : "auto", "float32" or "bfloat16", default="auto"
-    Of the training steps; ``"auto"`` is bfloat16 where the hardware multiplies it
-    natively. ``transform`` is always float32.""",
+    Precision of training steps; ``"auto"`` is bfloat16 if the hardware supports it natively.
+    ``transform`` is always float32.""",
     "compile": """compile : bool, default=False
-    Whether ``torch.compile`` translates the encoder for training. That takes ten seconds or more
-    and, on a CPU, a C++ compiler; it may pay in fits of minutes with convolutional nets.""",
+    Whether to compile the encoder with ``torch.compile`` for training. Compiling takes ten
+    seconds or more and, on a CPU, needs a C++ compiler; it may pay in fits of minutes with
+    convolutional nets.""",
     "device": """device : str or torch.device, default="auto"
     Where to train; ``"auto"`` takes an accelerator if there is one. The fitted encoder
     comes back to the CPU.""",
     "warm_start": """warm_start : bool, default=False
-    Whether ``fit`` goes on from the last ``fit`` instead of starting anew.""",
+    Whether ``fit`` continues from the last ``fit`` instead of starting again.""",
     "verbose": """verbose : bool or int, default=False
-    Whether to print a line an epoch, with the time left.""",
+    Whether to print a line per epoch, with the remaining time.""",
     "random_state": """random_state : int, RandomState instance or None, default=None
     Seeds weights, batches and views; global random states are neither read nor changed.""",
     "categorical_features": """categorical_features : "from_dtype", array-like or None, \
 default="from_dtype"
-    Which columns of a table are categories: by dtype (category, Enum, bool, str, object of
-    str), or names, indices or a boolean mask; None for none.""",
+    The columns of a table that are categories: by dtype (category, Enum, bool, str, object of
+    str), or as names, indices or a boolean mask; None for no categories.""",
     "numeric": """numeric : {"plain", "piecewise-linear", "periodic"}, default="plain"
-    How the encoder reads a number of a table: the scaled number alone; beside it the share
-    of each of 8 quantile bins that lies below it, which helps where steps matter; or beside
-    it learned sines and cosines of it, which cost more and are smoother.""",
+    Numeric embedding of the numbers of a table: the scaled number only; in addition the share of
+    each of 8 quantile bins that lies below it, which helps if targets have steps; or in addition
+    learned sines and cosines of it, which cost more and are smoother.""",
     "max_events": """max_events : int, default=512
     Read at most so many events of each sequence, the last ones.""",
     "image_shape": """image_shape : tuple of int or None, default=None
-    (height, width) of images that come as rows of pixels, with the channels first or last
-    where there are any.""",
+    (height, width) of images that are passed as rows of pixels, with the number of channels
+    first or last if there are any.""",
     "channel_axis": """channel_axis : {"auto", 1, 2, -1}, default="auto"
     Axis of the channels in images (n, ...) of four dimensions, or in clips (n, time, ...) of
-    five: the first axis of an image or the last. ``"auto"`` takes the one that is shorter than
-    height and width, and asks where there is no such axis.""",
+    five: the first or the last axis of an image. ``"auto"`` takes the axis that is shorter than
+    height and width, and raises if there is no such axis.""",
     "sampling_rate": """sampling_rate : int or None, default=None
-    Samples a second of waveforms (n, time), which are read as log-mel spectrograms, 100 frames
-    of 40 bands a second. None for any other data.""",
+    Samples per second of waveforms (n, time), which are read as log-mel spectrograms with 100
+    frames per second and 40 bands. None for any other data.""",
     "tokenizer": """tokenizer : "auto" or estimator, default="auto"
-    Makes token ids of texts; a clone of it is fitted. ``"auto"`` is
-    :class:`skssl.TextTokenizer` with its defaults. Token arrays need none.""",
+    Turns texts into token ids; a clone of it is fitted. ``"auto"`` is
+    :class:`skssl.TextTokenizer` with its defaults. Not used for token arrays.""",
     "pad_token": """pad_token : int or None, default=0
-    The id in token arrays that fills up short rows; None where every id is a token.""",
+    The id of padding in token arrays; None if every id is a token.""",
     "pooling": """pooling : {"mean", "max"} or None, default="mean"
-    How ``transform`` makes one row a sample of its steps or tokens; None keeps them, and the
-    embedding is of shape (n_samples, n_steps, n_components), 0 at padding of tokens.""",
+    How ``transform`` pools the steps or tokens of a sample to one row; None keeps them, and the
+    embedding has shape (n_samples, n_steps, n_components), with 0 at padding of tokens.""",
     "contamination": """contamination : "auto" or float, default="auto"
-    Share of the training rows that ``predict`` calls outliers. ``"auto"`` calls those so whose
-    score is more than 1.5 interquartile ranges below the first quartile of all. Scores do not
-    depend on it.""",
+    Share of the training rows that ``predict`` labels as outliers. ``"auto"`` labels rows whose
+    score is more than 1.5 interquartile ranges below the first quartile. Scores do not depend on
+    it.""",
 }
 
 
 ATTRIBUTE_DOCS = {
     "encoder_": """encoder_ : torch.nn.Sequential
-    Scaler and encoder, on the CPU in evaluation mode: maps what X is read as to the
+    Scaler and encoder, on the CPU in evaluation mode: maps the tensor that X is read as to the
     embedding.""",
     "views_": """views_ : callable
-    Maps a batch, as the encoder sees it in training, to the list of its views.""",
+    Maps a batch, as read by the encoder in training, to the list of its views.""",
     "loss_curve_": """loss_curve_ : list of float
     Mean loss of each epoch; an epoch longer than 2 000 steps has several entries.""",
     "validation_loss_curve_": """validation_loss_curve_ : list of float
-    Loss on the held-out rows after each epoch; only with ``n_iter_no_change``.""",
+    Held-out loss after each epoch; only with ``n_iter_no_change``.""",
     "probe_curves_": """probe_curves_ : dict of str to list of float
-    What :class:`skssl.callbacks.ProbeMonitor` and :class:`skssl.callbacks.EarlyStopping` saw,
-    by the name of the scorer; only with them.""",
+    Values of :class:`skssl.callbacks.ProbeMonitor` and :class:`skssl.callbacks.EarlyStopping`,
+    by the name of the scorer; only with these callbacks.""",
     "n_iter_": """n_iter_ : int
     Number of entries of ``loss_curve_``.""",
     "n_features_in_": """n_features_in_ : int
@@ -161,9 +162,9 @@ _AFTER_ATTRIBUTES = ("See Also", "Notes", "References", "Examples")
 def document(
     doc: str | None, parameters: dict[str, str], attributes: dict[str, str], names: set[str]
 ) -> str | None:
-    """Insert the shared parameters a class has, and the attributes, into its numpydoc text.
+    """Insert the shared parameters of a class, and the attributes, into its numpydoc text.
 
-    A parameter or attribute the class documents itself is left as it stands.
+    A parameter or attribute that the class documents itself is unchanged.
     """
     if doc is None:
         return None
@@ -190,7 +191,7 @@ def _fill(text: str, title: str, entries: dict[str, str], before: tuple[str, ...
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
 def declares_parameters(cls: type[T]) -> type[T]:
-    """Let a mixin declare parameters as fields, and document those it does not document itself."""
+    """Make a mixin's fields parameters, and document those that it does not document itself."""
     dataclass(kw_only=True, eq=False, repr=False)(cls)
     names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
     cls.__doc__ = document(cls.__doc__, PARAMETER_DOCS, {}, names)

@@ -194,7 +194,7 @@ class Packer:
         raise _refused(value, where, "Set what holds it to something else first.")
 
     def _of_others(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
-        """Pack an object of numpy, scipy or scikit-learn that is no estimator, such as a tree."""
+        """Pack an object of numpy, scipy or scikit-learn that is not an estimator."""
         parts = parts_of(value)
         if parts is not None:
             return {"is": "compiled", "kind": kind_of(value), "parts": self._state(parts, where)}
