@@ -133,10 +133,11 @@ class PretrainedClassifier(WithClasses):
         return labelled_rows
 
     def _ask_of(self, method, rows):
-        if getattr(self, "fine_tuned_", None) is None:
+        fine_tuned = getattr(self, "fine_tuned_", None)
+        if fine_tuned is None:
             return super()._ask_of(method, rows)
         proba = super()._ask_of("predict_proba", rows)
-        proba = proba + self.fine_tuned_._ask_of("predict_proba", rows)
+        proba = proba + fine_tuned._ask_of("predict_proba", rows)
         if method == "predict":
             return self.classes_[proba.argmax(1)]
         return proba / 2 if method == "predict_proba" else decision(proba / 2)
