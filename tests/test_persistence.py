@@ -287,10 +287,15 @@ import sys, numpy as np, pandas as pd, skssl
 frame, X, trees, simclr = sys.argv[1:]
 skssl.load(simclr).transform(np.load(X)).tofile(simclr + ".out")  # imports what load needs
 seen = []
-sys.addaudithook(lambda event, args: seen.append(event))
+sys.addaudithook(lambda event, args: seen.append((event, args)))
+skssl.load(trees)  # imports modules of ours, and public ones of scikit-learn, but no other package
+packages = {args[0].partition(".")[0] for event, args in seen if event == "import"}
+assert packages <= {"skssl", "sklearn", "scipy"} | set(sys.stdlib_module_names), packages
+assert not {"pickle.find_class", "subprocess.Popen"} & {event for event, _ in seen}
+seen.clear()
 model = skssl.load(trees)
-wrong = {"pickle.find_class", "import", "exec", "compile", "subprocess.Popen"} & set(seen)
-assert not wrong, wrong
+wrong = {"pickle.find_class", "import", "exec", "compile", "subprocess.Popen"}
+assert not wrong & {event for event, _ in seen}, seen
 model.predict_proba(pd.read_parquet(frame)).tofile(trees + ".out")
 """
 
