@@ -5,17 +5,11 @@ import importlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from sklearn.base import _fit_context as fit_context
-from sklearn.ensemble._forest import BaseForest
-from sklearn.ensemble._gb import BaseGradientBoosting
-from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
-from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
-from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.model_selection._split import GroupsConsumerMixin
-from sklearn.tree._tree import Tree
 from sklearn.utils import _safe_indexing as take_rows
 from sklearn.utils._metadata_requests import _raise_for_params as refuse_unrouted
 from sklearn.utils._missing import is_pandas_na
@@ -33,7 +27,6 @@ from sklearn.utils.validation import _num_samples as count_rows
 __all__ = [
     "BaseComposition",
     "BaseHistGradientBoosting",
-    "FORESTS",
     "GroupsConsumerMixin",
     "HasMethods",
     "Interval",
@@ -53,6 +46,7 @@ __all__ = [
     "import_safetensors",
     "import_skl2onnx",
     "import_skops",
+    "is_forest",
     "is_pandas_na",
     "loss_classes",
     "read_tokenizer",
@@ -64,7 +58,34 @@ __all__ = [
     "validate_params",
 ]
 
-FORESTS = (BaseForest, BaseGradientBoosting)  # they hand rows to their trees as they are
+# With these come all of scikit-learn's ensembles: loaded where one of them is imported from here.
+_TREES = {
+    "BaseHistGradientBoosting": "sklearn.ensemble._hist_gradient_boosting.gradient_boosting",
+    "PREDICTOR_RECORD_DTYPE": "sklearn.ensemble._hist_gradient_boosting.common",
+    "Tree": "sklearn.tree._tree",
+    "TreePredictor": "sklearn.ensemble._hist_gradient_boosting.predictor",
+}
+
+if TYPE_CHECKING:
+    from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
+    from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
+    from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+    from sklearn.tree._tree import Tree
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Load what trees are made of when it is first asked for."""
+        if name not in _TREES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(_TREES[name]), name)
+
+
+def is_forest(model: Any) -> bool:
+    """Tell whether a model hands rows to its trees as they are."""
+    from sklearn.ensemble._forest import BaseForest  # slow to import
+    from sklearn.ensemble._gb import BaseGradientBoosting
+
+    return isinstance(model, (BaseForest, BaseGradientBoosting))
 
 
 def _optional(need: str, extra: str, *modules: str) -> Any:

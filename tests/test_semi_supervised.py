@@ -37,9 +37,9 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
+from skssl import SCARF, MultiTask, TS2Vec
 from skssl._meta import _cache
 from skssl.base._modalities import MODALITIES
-from skssl.methods import SCARF, MultiTask, TS2Vec
 from skssl.model_selection import UnlabeledKFold
 from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor, _ensemble
 

@@ -5,8 +5,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA, TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
@@ -128,6 +126,8 @@ class Components:
 
     def fit(self, x: np.ndarray) -> Self:
         """Learn the components of rows (n, d)."""
+        from sklearn.decomposition import PCA  # slow to import
+
         self.n_outputs = min(N_COMPONENTS, *x.shape)
         with np.errstate(invalid="ignore"):  # 0 / 0, where all rows are alike
             self.pca = PCA(self.n_outputs, svd_solver="randomized", random_state=0).fit(x)
@@ -272,6 +272,9 @@ class RawWords(Raw):
 
     def learn(self, x: Any, scaler: Any) -> Self:
         """Learn words and components."""
+        from sklearn.decomposition import TruncatedSVD  # slow to import, as is the next
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
         self.tfidf = TfidfVectorizer(
             analyzer=self.analyzer,
             token_pattern=self.token_pattern,

@@ -7,7 +7,7 @@ import numpy as np
 from skssl._compat import import_pyplot, take_rows
 from skssl.inspection._drawing import draw_rows, shown, to_colors
 from skssl.inspection._fitted import spread, unwrap
-from skssl.methods import NextFrame
+from skssl.methods._next_frame import NextFrame
 
 
 class NextFrameDisplay:

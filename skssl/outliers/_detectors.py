@@ -28,7 +28,7 @@ from skssl.base._parameters import CONSTRAINTS
 from skssl.base._reconstruction import check_reconstructs
 from skssl.base._row_scores import ThresholdMixin, threshold
 from skssl.base._transformer import SSLTransformer
-from skssl.methods import DenoisingAutoencoder
+from skssl.methods._denoising import DenoisingAutoencoder
 from skssl.outliers._density import Density
 
 RAW_SHRINKAGE = 0.1  # of raw columns, which are decorrelated almost entirely

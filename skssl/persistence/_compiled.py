@@ -13,11 +13,11 @@ from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import BallTree, KDTree
 
 from skssl._compat import (
-    FORESTS,
     PREDICTOR_RECORD_DTYPE,
     BaseHistGradientBoosting,
     Tree,
     TreePredictor,
+    is_forest,
     loss_classes,
 )
 
@@ -118,7 +118,7 @@ def check_features(made: Any) -> None:
         _check_predictors(made)
         return
     expected: list[tuple[Any, Any]] = [(made, getattr(made, "n_features_in_", None))]
-    if isinstance(made, FORESTS):
+    if is_forest(made):
         members = np.ravel(getattr(made, "estimators_", []))
         expected += [(part, made.n_features_in_) for part in members]
     elif isinstance(made, IsolationForest) and hasattr(made, "estimators_"):

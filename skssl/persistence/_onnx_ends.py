@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
 from torch import Tensor, nn
 
-from skssl._compat import FORESTS, rows_of
+from skssl._compat import is_forest, rows_of
 from skssl.persistence._onnx_graph import Graph, Value
 from skssl.semi_supervised._ensemble import Ensemble, LeastSquares, Sharpened
 from skssl.semi_supervised._linear import Linear
@@ -67,7 +67,7 @@ def _add_ensemble(graph: Graph, end: Ensemble, z: Value) -> Value:
 def forest_of(model: Any) -> Any:
     """Return the forest inside a member, sharpened or not, or None."""
     model = getattr(model, "classifier_", model)
-    return model if isinstance(model, FORESTS) else None
+    return model if is_forest(model) else None
 
 
 def _number(graph: Graph, value: float) -> str:

@@ -26,7 +26,7 @@ from skssl._meta._steps import (
     last_step,
 )
 from skssl.base._transformer import SSLTransformer
-from skssl.methods import MultiTask
+from skssl.methods._multitask import MultiTask
 
 MAX_UNLABELLED = 10_000  # rows without labels that the default end is shown
 

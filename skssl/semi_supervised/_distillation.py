@@ -7,7 +7,6 @@ import numpy as np
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
@@ -118,6 +117,8 @@ def _net(X: Any, has_classes: bool) -> Pipeline:
             f"student=None reads tables; X looks like modality={modality!r}. Pass a student that "
             "reads it, such as a Pipeline that makes columns of it."
         )
+    from sklearn.neural_network import MLPClassifier, MLPRegressor  # slow to import
+
     if has_classes:
         return make_pipeline(ColumnsAsNumbers(), MLPClassifier(HIDDEN))
     net = TransformedTargetRegressor(

@@ -17,7 +17,6 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
-from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold
@@ -211,6 +210,8 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):
         return Sharpened(PropagatedClassifier(spread, alpha))
 
     def _trees(self, max_features: Any, seed: int) -> Any:
+        from sklearn.ensemble import ExtraTreesClassifier  # slow to import
+
         trees = ExtraTreesClassifier(N_TREES, max_features=max_features, random_state=seed)
         return Sharpened(trees)
 
@@ -269,6 +270,8 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
         return PropagatedRegressor(spread, alpha)
 
     def _trees(self, max_features: Any, seed: int) -> Any:
+        from sklearn.ensemble import ExtraTreesRegressor  # slow to import
+
         return ExtraTreesRegressor(N_TREES, max_features=max_features, random_state=seed)
 
     def _predicted(self, model: Any, X: Any, y: np.ndarray) -> np.ndarray:

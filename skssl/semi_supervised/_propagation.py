@@ -11,7 +11,6 @@ from typing import Any, Self
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
-from sklearn.neighbors import NearestNeighbors
 
 N_ITERATIONS = 30
 FLOOR = 1e-4  # where no label arrives, the shares of the classes decide
@@ -38,6 +37,8 @@ class NeighborGraph(TransformerMixin, BaseEstimator):
 
     def fit(self, X: np.ndarray, y: Any = None) -> Self:
         """Connect the rows of X, which are kept in float32."""
+        from sklearn.neighbors import NearestNeighbors  # slow to import
+
         X = np.asarray(X, dtype=np.float32)
         n = len(X)
         k = min(self.n_neighbors, n - 1)
