@@ -428,17 +428,36 @@ def fit_photographs() -> None:
     print(f"SimCLR, resnet18, a batch of {len(X)} photographs of 224 x 224: peak {peak:.1f} GB")
 
 
+IMPORTS = {  # and the most milliseconds that each may add
+    "import skssl": 50,
+    "from skssl import SCARF": 150,
+    "from skssl import PretrainedClassifier": 250,
+}
+
+
 def imports() -> None:
-    """What ``import skssl`` adds to importing torch and scikit-learn."""
+    """What imports add to importing torch, pandas and linear models, each in a fresh process.
+
+    Python's garbage collector may walk all of torch's objects meanwhile: which import it falls
+    into is chance, so there is a figure with it and one where it is frozen before the clock starts.
+    """
+    print("\n| import | CPU ms, median | least | most | median, collector frozen | limit |")
+    print("|---|---|---|---|---|---|")
+    for statement, limit in IMPORTS.items():
+        spent = sorted(import_ms(statement, is_frozen=False) for _ in range(11))
+        frozen = statistics.median(import_ms(statement, is_frozen=True) for _ in range(11))
+        cells = (statistics.median(spent), spent[0], spent[-1], frozen, limit)
+        print(f"| `{statement}` |", *(f"{ms:.0f} |" for ms in cells), flush=True)
+
+
+def import_ms(statement: str, is_frozen: bool) -> float:
+    """Return the milliseconds of CPU that an import takes once its dependencies are there."""
     code = (
-        "import time, torch, sklearn.pipeline, sklearn.linear_model, sklearn.model_selection;"
-        "t = time.perf_counter(); import skssl; print(time.perf_counter() - t)"
+        "import gc, time, torch, pandas, sklearn.linear_model\n"
+        f"{'gc.freeze()' if is_frozen else ''}\n"
+        f"start = time.process_time()\n{statement}\nprint(time.process_time() - start)"
     )
-    runs = [
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
-        for _ in range(7)
-    ]
-    print(f"\nimport skssl after torch and scikit-learn: {statistics.median(runs) * 1e3:.0f} ms")
+    return 1e3 * float(subprocess.check_output([sys.executable, "-c", code], text=True))
 
 
 ALL = (

@@ -1,6 +1,8 @@
 """Imports point one way, and `import skssl` stays light."""
 
 import ast
+import json
+import pickle
 import re
 import subprocess
 import sys
@@ -88,9 +90,15 @@ def our_names(name):
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     found = {string for string in strings if re.fullmatch(r"skssl(\.\w+)+", string)}
-    modules = {string if string in MODULES else string.rpartition(".")[0] for string in found}
+    modules = {string if string in MODULES else home_of(string) for string in found}
     assert modules <= set(MODULES), f"{name} names what is not there: {modules - set(MODULES)}"
     return modules - {"skssl", name}
+
+
+def home_of(name):
+    """Return the module of something that is looked up by its full name."""
+    module, _, attribute = name.rpartition(".")
+    return f"skssl.{skssl._HOMES.get(attribute)}" if module == "skssl" else module
 
 
 def room_of(name):
@@ -154,12 +162,99 @@ def test_nothing_imports_what_breaks_installations(name):
     assert not {found.split(".")[0] for found in imported(name)} & NEVER
 
 
-def loaded_after(statement):
-    """Return what of optional or slow modules a fresh interpreter has loaded after a statement."""
-    code = f"{statement}; import sys; print(*({OPTIONAL | NEVER | SLOW!r} & set(sys.modules)))"
-    return set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
+# In one fresh interpreter, one after the other, and the packages of scikit-learn that each of
+# them may load.
+BEFORE = "import torch, pandas, sklearn.linear_model"
+MAY_WAKE = {
+    "import skssl": set(),
+    "from skssl import SCARF": set(),
+    "from skssl import PretrainedClassifier": {
+        "sklearn.compose",
+        "sklearn.frozen",
+        "sklearn.pipeline",
+    },
+}
+STEPS = [BEFORE, *MAY_WAKE, "rooms = [getattr(skssl, room).__name__ for room in skssl._ROOMS]"]
+FRESH = """
+import json, sys
+names = {}
+for step in %r:
+    before = set(sys.modules)
+    exec(step, names)
+    print(json.dumps(sorted(set(sys.modules) - before)))
+    if step == "import skssl":
+        listed = dir(names["skssl"])
+all_of_it = {}
+exec("from skssl import *", all_of_it)
+print(json.dumps([listed, names["rooms"], sorted({*all_of_it} - {"__builtins__"})]))
+"""
 
 
-def test_import_skssl_loads_nothing_optional_or_slow():
-    before = loaded_after("import torch, pandas, sklearn.callback")
-    assert loaded_after("import skssl") <= before
+@pytest.fixture(scope="module")
+def fresh():
+    """Return what a fresh interpreter loads at each of STEPS, and the names that it then sees."""
+    said = subprocess.check_output([sys.executable, "-c", FRESH % STEPS], text=True).splitlines()
+    *loaded, seen = map(json.loads, said)
+    return {**dict(zip(STEPS, map(set, loaded), strict=True)), "seen": seen}
+
+
+def packages(modules):
+    """Return the packages of scikit-learn that modules belong to."""
+    return {".".join(m.split(".")[:2]) for m in modules if m.startswith("sklearn.")}
+
+
+@pytest.mark.parametrize("step", MAY_WAKE)
+def test_imports_wake_no_other_package_of_scikit_learn(fresh, step):
+    assert packages(fresh[step]) - packages(fresh[BEFORE]) <= MAY_WAKE[step]
+
+
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_imports_load_nothing_optional_or_slow(fresh, step):
+    assert not fresh[step] & (OPTIONAL | NEVER | SLOW)
+
+
+def test_import_skssl_loads_no_module_of_ours(fresh):
+    assert {name for name in fresh["import skssl"] if "skssl" in name} == {"skssl"}
+
+
+def for_type_checkers():
+    """Return what ``skssl/__init__.py`` imports for type checkers only: {name: module}."""
+    tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    return {alias.name: node.module for node in block.body for alias in node.names}
+
+
+def test_type_checkers_see_what_is_loaded_lazily():
+    homes = {name: f"skssl.{home}" for name, home in skssl._HOMES.items()}
+    rooms = dict.fromkeys(skssl._ROOMS, "skssl")
+    assert for_type_checkers() == homes | rooms
+    assert sorted(skssl.__all__) == sorted(homes)
+
+
+def test_public_rooms_need_no_import_of_their_own(fresh):
+    rooms = {room for room in FLOOR if not room.startswith("_")}
+    assert rooms == skssl._ROOMS
+    _, found, _ = fresh["seen"]
+    assert set(found) == {f"skssl.{room}" for room in rooms}
+
+
+def test_names_complete_before_they_are_loaded(fresh):
+    listed, _, _ = fresh["seen"]
+    assert {*listed} >= {*skssl.__all__, *skssl._ROOMS}
+
+
+def test_star_import_brings_all_names(fresh):
+    *_, names = fresh["seen"]
+    assert set(names) == set(skssl.__all__)
+
+
+def test_names_that_are_not_there_are_said():
+    with pytest.raises(AttributeError, match="module 'skssl' has no attribute 'Scarf'"):
+        skssl.Scarf  # noqa: B018
+    with pytest.raises(ImportError, match="cannot import name 'Scarf'"):
+        exec("from skssl import Scarf")
+
+
+@pytest.mark.parametrize("name", skssl.__all__)
+def test_public_names_can_be_pickled(name):
+    assert pickle.loads(pickle.dumps(getattr(skssl, name))) is getattr(skssl, name)

@@ -5,7 +5,6 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted
@@ -32,6 +31,8 @@ class ColumnsAsNumbers(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn medians, scales and categories."""
+        from sklearn.impute import SimpleImputer  # slow to import
+
         self.reader_ = TableReader(self.categorical_features).fit(X)
         columns = self.reader_.columns
         medians = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)

@@ -75,7 +75,7 @@ class Modality:
     """How data of one modality are recognised, read, embedded, altered, named and drawn.
 
     What is defined in a room above this one is given by its name, such as
-    ``"skssl.methods.MultiTask"``, and looked up by :func:`look_up` when it is used; ``""`` is none.
+    ``"skssl.MultiTask"``, and looked up by :func:`look_up` when it is used; ``""`` is none.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class Modality:
         Whether data stays in memory as it is read and is scaled batch by batch.
     has_places : bool, default=False
         Whether rows are so long that a default fit is bounded by the places it reads of them.
-    method, method_parameters : str and dict, default="skssl.methods.MultiTask" and {}
+    method, method_parameters : str and dict, default="skssl.MultiTask" and {}
         The method that meta-estimators take where none is given, and its parameters.
     outlier_method : str, default=""
         The method that detectors of outliers take in place of that, if any.
@@ -157,7 +157,7 @@ class Modality:
     gentle: str = ""
     scales_batches: bool = False
     has_places: bool = False
-    method: str = "skssl.methods.MultiTask"
+    method: str = "skssl.MultiTask"
     method_parameters: Mapping[str, Any] = field(default_factory=dict)
     outlier_method: str = ""
     reconstruction_method: str = ""
@@ -224,8 +224,8 @@ _ROWS = (
         is_array=_of_dimensions(2),
         also=TokenReader.modality,
         altered=True,
-        outlier_method="skssl.methods.DenoisingAutoencoder",
-        reconstruction_method="skssl.methods.DenoisingAutoencoder",
+        outlier_method="skssl.DenoisingAutoencoder",
+        reconstruction_method="skssl.DenoisingAutoencoder",
         raw_columns="skssl._meta._raw_columns.RawColumns",
         onnx="skssl.persistence._onnx_inputs.TableInput",
         n_views_shown=30,
@@ -259,9 +259,9 @@ _ROWS = (
         altered=True,
         gentle="weak",
         scales_batches=True,
-        method="skssl.methods.SimCLR",
+        method="skssl.SimCLR",
         method_parameters={"n_components": 512},
-        reconstruction_method="skssl.methods.MaskedAutoencoder",
+        reconstruction_method="skssl.MaskedAutoencoder",
         raw_columns="skssl._meta._raw_columns.RawPixels",
         labels_to_fine_tune=300,  # fewer are better off with a frozen encoder
         onnx="skssl.persistence._onnx_inputs.ImageInput",
@@ -284,7 +284,7 @@ _ROWS = (
         gentle="weak",
         scales_batches=True,
         has_places=True,
-        method="skssl.methods.SimCLR",
+        method="skssl.SimCLR",
         onnx="skssl.persistence._onnx_inputs.ImageInput",
         n_views_shown=3,
         as_drawn=_channels_last,
@@ -304,7 +304,7 @@ _ROWS = (
         altered=True,
         gentle="weak",
         has_places=True,
-        method="skssl.methods.TS2Vec",
+        method="skssl.TS2Vec",
         raw_columns="skssl._meta._raw_columns.RawSeries",
         onnx="skssl.persistence._onnx_inputs.SeriesInput",
         n_views_shown=5,
@@ -340,7 +340,7 @@ _ROWS = (
         tags=("string",),
         is_array=lambda X, is_told: len(X.shape) == 1 and is_text(X),
         scales_batches=True,
-        method="skssl.methods.TextContrast",
+        method="skssl.TextContrast",
         raw_columns="skssl._meta._raw_columns.RawWords",
         no_onnx="ONNX has no tokenizer. Put a TextTokenizer in front of the encoder when you fit, "
         "and export what follows it: to_onnx(pipeline[1:]).",
