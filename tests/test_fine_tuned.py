@@ -30,8 +30,8 @@ from skssl import (
 )
 from skssl.base._modalities import MODALITIES
 from skssl.model_selection import FewLabelsKFold
-from skssl.semi_supervised import _fine_tuning
-from skssl.semi_supervised._fine_tuning import ENOUGH, Head, clearly_best
+from skssl.semi_supervised import _fine_tuned
+from skssl.semi_supervised._fine_tuned import ENOUGH, Head, clearly_best
 from skssl.semi_supervised._linear import N_FOLDS, PENALTIES, LinearClassifier, LinearRegressor
 
 X, Y = load_digits(return_X_y=True)
@@ -391,8 +391,8 @@ def test_the_default_on_images_is_fine_tuned_from_some_hundred_labels(monkeypatc
     row = replace(MODALITIES["image"], labels_to_fine_tune=50, method_parameters=CHEAP)
     monkeypatch.setitem(MODALITIES, "image", row)
     monkeypatch.setattr(PretrainedClassifier, "_default_end", lambda self, n: Quick())
-    monkeypatch.setattr(_fine_tuning, "EPOCHS", 3)
-    monkeypatch.setattr(_fine_tuning, "FEWEST_STEPS", 3)
+    monkeypatch.setattr(_fine_tuned, "EPOCHS", 3)
+    monkeypatch.setattr(_fine_tuned, "FEWEST_STEPS", 3)
     images = X[:120].reshape(-1, 8, 8).astype(np.uint8)
     few, many = (np.where(np.arange(120) < n, Y[:120] % 3, -1) for n in (49, 60))
     assert PretrainedClassifier(random_state=0).fit(images, few).fine_tuned_ is None

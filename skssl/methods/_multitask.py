@@ -116,7 +116,7 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
             space.step, space.progress = net.step, net.progress
             loss = loss + weight * task._loss(space, x, *(raw if task._alters_raw else ()))
         for memory in (net.shared, *net.made):
-            memory.forget()
+            memory.answers.clear()
         return loss
 
     def _reconstructs(self) -> bool:

@@ -10,7 +10,7 @@ from skssl.encoders import encode
 
 
 class Once:
-    """A function that caches its result for each input until ``forget`` is called."""
+    """A function that caches its result for each input until ``answers`` is cleared."""
 
     _saved_as = "Once"
 
@@ -26,10 +26,6 @@ class Once:
         self.answers.append((x, answer))
         return answer
 
-    def forget(self) -> None:
-        """Drop the cached results of the batch."""
-        self.answers.clear()
-
 
 class SharedEncoder(Once):
     """An encoder that embeds each view of a batch once, and all new views in one pass."""
@@ -40,8 +36,10 @@ class SharedEncoder(Once):
         """Embed the views, as :func:`skssl.encoders.encode` does."""
         known = {id(view) for view, _ in self.answers}
         new = list({id(view): view for view in views if id(view) not in known}.values())
-        self.answers.extend(zip(new, encode(self.function, new), strict=True))
-        return [self(view) for view in views]
+        if new:
+            self.answers.extend(zip(new, encode(self.function, new), strict=True))
+        found = {id(view): z for view, z in self.answers}
+        return [found[id(view)] for view in views]
 
 
 def once(shared: dict[Any, Once], function: Any, before: Sequence[Any] = ()) -> Once:

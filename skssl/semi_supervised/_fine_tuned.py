@@ -1,24 +1,254 @@
-"""Meta-estimators whose encoder goes on learning, from labels."""
+"""Fine-tuning: estimators whose encoder goes on learning, from labels, and how it does."""
 
-from numbers import Real
-from typing import Any, Self
+from copy import deepcopy
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import KFold, ShuffleSplit
+from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
-from torch import Tensor
+from torch import Tensor, nn
 
-from skssl._compat import Interval, StrOptions
+from skssl._atomic import restored_on_failure
+from skssl._compat import Interval, StrOptions, choose_device, choose_dtype, fit_context
+from skssl._data._given import check_weight
+from skssl._data._rows import Rows
+from skssl._meta._reading import Seen
+from skssl._meta._steps import check_columns, last_step
+from skssl._training import _loop
+from skssl._training._epoch_end import PARTS
+from skssl._training._loop import Net, local_seed
+from skssl.base._modalities import MODALITIES
+from skssl.base._transformer import ROWS_AT_ONCE, SSLTransformer
 from skssl.model_selection import FewLabelsKFold
-from skssl.semi_supervised._base import WithClasses, WithTargets
-from skssl.semi_supervised._fine_tuning import FineTuned, Head
+from skssl.semi_supervised._base import Pretrained, WithClasses, WithTargets
 from skssl.semi_supervised._linear import LinearClassifier, LinearRegressor
+from skssl.views import original
 
+EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 200, 3000
+ENOUGH = 300  # labels held out, in all folds together
 N_FOLDS = 3
 TEMPERATURES = np.geomspace(0.2, 5, 15).tolist()
 MANY_LABELS = 2000  # from here on one split into four fifths and a fifth is enough
+
+
+class Head(nn.Module):
+    """A linear model of an embedding, with raw columns behind it, as it was fitted."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, linear: Any, center: float = 0.0, spread: float = 1.0):
+        super().__init__()
+        self.center, self.spread = center, spread  # of the targets: outputs are standardised
+        self.register_buffer("mean", torch.tensor(linear.mean_, dtype=torch.float32))
+        self.register_buffer("scale", torch.tensor(linear.scale_, dtype=torch.float32))
+        weight, bias = linear.coef_ / spread, (linear.intercept_ - center) / spread
+        self.weight = nn.Parameter(torch.tensor(weight, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.tensor(bias, dtype=torch.float32))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return F.linear((z - self.mean) / self.scale, self.weight, self.bias)
+
+    def write(self, linear: Any) -> None:
+        """Give a linear model the weights that were learnt."""
+        linear.coef_ = self.spread * self.weight.detach().cpu().double().numpy()
+        linear.intercept_ = self.spread * self.bias.detach().cpu().double().numpy() + self.center
+
+
+class FineTuned(Pretrained):
+    """What the classifier and the regressor share."""
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **Pretrained._parameter_constraints,
+        "max_epochs": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "encoder_lr_scale": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "views": [str, callable, None],
+    }
+
+    # Not in the signature of fit, for it says how much a label counts in the losses, which is not
+    # as often as the row were given so many times: folds would have it on both sides.
+    __metadata_request__fit: ClassVar[dict[str, Any]] = {"sample_weight": None}
+
+    def _routed(self, params: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """Hand weights to the linear model, and to the transformer if it requests them."""
+        is_routing = get_config()["enable_metadata_routing"]
+        others = {k: v for k, v in params.items() if is_routing or k != "sample_weight"}
+        own = {k: v for k, v in params.items() if k == "sample_weight" and v is not None}
+        return super()._routed(others) | {self._end: own}
+
+    def _fit(self, every, few, others, labels, routed, task):
+        given = self.transformer
+        if given is not None and not isinstance(last_step(given), SSLTransformer):
+            raise ValueError(
+                f"{type(self).__name__} trains the encoder of a self-supervised transformer, or "
+                f"of a Pipeline that ends in one; got {type(last_step(given)).__name__}. "
+                f"{type(self).__name__.replace('FineTuned', 'Pretrained')} takes any transformer."
+            )
+        weight = check_weight(
+            routed[self._end].get("sample_weight"), len(labels), "sample_weight of labelled rows"
+        )
+        if weight is not None:
+            kept = np.flatnonzero(weight)
+            few, labels, weight = few[kept], labels[kept], weight[kept]
+            weight = weight / weight.mean()
+            routed = routed | {self._end: {"sample_weight": weight}}
+        rows = super()._fit(every, few, others[:0], labels, routed, task)
+        while isinstance(self.transformer_, FrozenEstimator):
+            self.transformer_ = self.transformer_.estimator
+        self.transformer_ = deepcopy(self.transformer_)  # whose weights change now
+        random = check_random_state(self.random_state)
+        with local_seed(random.randint(2**31 - 1), self._device()):
+            self._fine_tune(rows, labels, np.ones(len(labels)) if weight is None else weight)
+        return rows
+
+    def _device(self) -> torch.device:
+        return choose_device(last_step(self.transformer_).device)
+
+    def _fine_tune(self, few: Seen, labels: np.ndarray, weight: np.ndarray) -> None:
+        """Find by cross-validation how many epochs do good, and train for so many."""
+        linear = getattr(self, f"{self._end}_")
+        rows, Z = self._make_rows(few, labels, weight), self._join(few)
+        folds, outputs, n_epochs = self._folds(labels), [], self._n_epochs(len(labels))
+        for train, test in folds:
+            part = Z[train], labels[train], weight[train]
+            frozen = refit(linear, linear.penalty_, *part)
+            start = refit(linear, linear.greater_penalty_, *part)
+            fold = rows.select(torch.from_numpy(train)), rows.select(torch.from_numpy(test))
+            outputs.append(self._held_out_outputs(frozen, start, *fold, n_epochs))
+        self.n_iter_, self.validation_loss_curve_, self.loss_curve_ = 0, [], []
+        if folds:
+            held_out = np.concatenate([test for _, test in folds])
+            target, counts = (tensor[held_out] for tensor in rows.tensors[2:])
+            by_epoch = [
+                self._held_out_losses(torch.cat(output), target, counts)
+                for output in zip(*outputs, strict=True)
+            ]
+            losses = counts / counts.mean() * torch.stack(by_epoch)  # (n_epochs + 1, n_held_out)
+            self.validation_loss_curve_ = losses.mean(1).tolist()
+            self.n_iter_ = clearly_best(losses)
+        if self.n_iter_:
+            net = self._make_net(refit(linear, linear.greater_penalty_, Z, labels, weight))
+            # the rate falls to 0 by the last epoch
+            self.loss_curve_ = self._run_epochs(net, rows, self.n_iter_)
+            self._keep(net)
+
+    def _make_rows(self, few: Seen, labels: np.ndarray, weight: np.ndarray) -> Rows:
+        """Return the labelled rows: what the encoder reads, raw columns, targets and weights."""
+        method = last_step(self.transformer_)
+        rows = method._scale(Rows(method._read(few.shown)))
+        raw = torch.empty(len(rows), 0)
+        if self.raw_columns_ is not None:
+            raw = torch.from_numpy(self.raw_columns_.encode(few.raw)).float()
+        target, counts = self._targets(labels)
+        counts = counts * torch.from_numpy(weight).float()
+        return Rows(rows.tensors[0], raw, target, counts, scale=rows.scale)
+
+    def _make_net(self, linear: Any) -> Net:
+        """Return the namespace of what is trained, around a copy of the encoder."""
+        net, method = Net(), last_step(self.transformer_)
+        net.encoder, net.head = deepcopy(method.encoder_[1]), self._head(linear)
+        net.lr_scale = {"encoder": self.encoder_lr_scale}
+        return net.to(self._device())
+
+    def _view(self, x: Tensor) -> Any:
+        """Return what alters scaled rows in training."""
+        row = MODALITIES[last_step(self.transformer_)._reader.modality]
+        views = row.gentle if self.views == "auto" else self.views
+        if not views:
+            return original
+        return row.augment(views, x) if isinstance(views, str) else views
+
+    def _outputs(self, net: Net, x: Tensor, raw: Tensor, *labels: Tensor) -> Tensor:
+        """Return what the head makes of rows, which are altered in training only."""
+        x = self._view(x)(x) if net.training else x
+        return net.head(torch.cat([net.encoder(x).float(), raw], 1))
+
+    def _loss(self, net: Net, x: Tensor, raw: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        losses = self._losses(self._outputs(net, x, raw), target)
+        return (weight * losses).sum() / weight.sum().clamp(min=1e-12)
+
+    def _held_out_outputs(
+        self, frozen: Any, start: Any, rows: Rows, held_out: Rows, n_epochs: int
+    ) -> list[Tensor]:
+        """Return the outputs of held-out rows without training and after each epoch of it."""
+
+        def look(net: Net) -> Tensor:
+            return _loop.outputs(net, held_out, self._outputs, ROWS_AT_ONCE)
+
+        outputs, net = [look(self._make_net(frozen))], self._make_net(start)
+
+        def on_epoch(losses: list[float]) -> bool:
+            outputs.append(look(net))
+            return False
+
+        self._run_epochs(net, rows, n_epochs, on_epoch)
+        return outputs
+
+    def _n_epochs(self, n_labels: int) -> int:
+        if self.max_epochs != "auto":
+            return self.max_epochs
+        per_epoch = _loop.n_batches(n_labels, self.batch_size)
+        return min(max(EPOCHS, -(-FEWEST_STEPS // per_epoch)), -(-MOST_STEPS // per_epoch))
+
+    def _run_epochs(
+        self, net: Net, rows: Rows, n_epochs: int, on_epoch: Any = lambda losses: False
+    ) -> list[float]:
+        """Train for some epochs and return the loss of each."""
+        dtype = choose_dtype(last_step(self.transformer_).precision, self._device())
+        plan = _loop.make_plan(rows, self.batch_size, n_epochs, dtype)
+        optimizer = _loop.make_optimizer(net, self.learning_rate, self.weight_decay)
+        return _loop.train(net, optimizer, rows, self._loss, plan, on_epoch)
+
+    def _keep(self, net: Net) -> None:
+        """Put what was learnt where predictions come from."""
+        method = last_step(self.transformer_)
+        method.encoder_ = nn.Sequential(method.encoder_[0], net.encoder.cpu()).eval()
+        for name in PARTS:  # they read an embedding that is no more
+            vars(method).pop(name, None)
+        net.head.write(getattr(self, f"{self._end}_"))
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X: Any, y: Any) -> Self:
+        """Train for one pass over a chunk of labelled rows; the first chunk is fitted.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, ...)
+            Rows like those seen in ``fit``.
+        y : array-like of shape (n_samples,)
+            Their labels; rows without one are left out. The first chunk has every class.
+
+        Returns
+        -------
+        self : object
+            The estimator, trained further.
+        """
+        if not hasattr(self, "transformer_"):
+            return self.fit(X, y)
+        with restored_on_failure(self):
+            check_columns(self, self.transformer_, X)
+            few, labels, _ = self._labelled_part(X, y, None)
+            self.transformer_ = deepcopy(self.transformer_)
+            linear = deepcopy(getattr(self, f"{self._end}_"))
+            random = check_random_state(self.random_state)
+            with local_seed(random.randint(2**31 - 1), self._device()):
+                net = self._make_net(linear)
+                rows = self._make_rows(self._see(few), labels, np.ones(len(labels)))
+                self.loss_curve_ = self.loss_curve_ + self._run_epochs(net, rows, 1)
+                self.n_iter_ = len(self.loss_curve_)
+            setattr(self, f"{self._end}_", linear)
+            self._keep(net)
+            return self
 
 
 class FineTunedClassifier(FineTuned, WithClasses):
@@ -319,3 +549,20 @@ class FineTunedRegressor(FineTuned, WithTargets):
 
     def _held_out_losses(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         return self._losses(output, target)
+
+
+def refit(linear: Any, penalty: float, Z: Any, labels: np.ndarray, weight: np.ndarray) -> Any:
+    """Return the linear model with a penalty that is given, fitted to other rows."""
+    return clone(linear).set_params(penalty=penalty).fit(Z, labels, sample_weight=weight)
+
+
+def clearly_best(losses: Tensor) -> int:
+    """Return the row of losses (n_epochs + 1, n) of least mean, or 0 if that is no worse.
+
+    It is no worse where the first row's mean is within a standard error of the difference; of
+    ``ENOUGH`` rows held out, any difference counts.
+    """
+    best = int(losses.mean(1).argmin())
+    gain = losses[0] - losses[best]
+    error = 0.0 if len(gain) >= ENOUGH else gain.std() / len(gain) ** 0.5
+    return best if gain.mean() > error else 0
