@@ -495,7 +495,7 @@ def test_pretrained_classifier(memory, tmp_path):
 
 def test_bags_have_no_raw_columns_to_join():
     joined = PretrainedClassifier(CoLES(**CHEAP), LogisticRegression(), passthrough=True)
-    message = "joins the raw columns of tables or images.*; X looks like modality='bags'.*'auto'"
+    message = "joins the raw columns of tables, images.*; X looks like modality='bags'.*'auto'"
     with pytest.raises(ValueError, match=message):
         joined.fit(BAGS, Y)
 
