@@ -5,8 +5,9 @@ import importlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+import sklearn
 import torch
 from sklearn.base import _fit_context as fit_context
 from sklearn.model_selection._split import GroupsConsumerMixin
@@ -24,9 +25,49 @@ from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_method_params as take_metadata
 from sklearn.utils.validation import _num_samples as count_rows
 
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # scikit-learn < 1.9
+
+    class NoCallbacks:
+        """A task that no callback follows, and each of its subtasks."""
+
+        def subcontext(self, **_: Any) -> Self:
+            """Return the task of a part."""
+            return self
+
+        def call_on_fit_task_begin(self, **_: Any) -> Self:
+            """Begin."""
+            return self
+
+        def call_on_fit_task_end(self, **_: Any) -> bool:
+            """End; nothing asks to stop."""
+            return False
+
+        def propagate_callback_context(self, _: Any) -> contextlib.AbstractContextManager[None]:
+            """Hand no callbacks down."""
+            return contextlib.nullcontext()
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Says which scikit-learn callbacks need."""
+
+        def set_callbacks(self, *callbacks: Any) -> Self:
+            """Raise ImportError, unless there are none to set."""
+            if callbacks:
+                raise ImportError(
+                    f"Callbacks need scikit-learn 1.9 or newer, this is {sklearn.__version__}: "
+                    "pip install 'scikit-learn>=1.9'. Everything else works without them."
+                )
+            return self
+
+        def _init_callback_context(self, **_: Any) -> NoCallbacks:
+            return NoCallbacks()
+
+
 __all__ = [
     "BaseComposition",
     "BaseHistGradientBoosting",
+    "CallbackSupportMixin",
     "GroupsConsumerMixin",
     "HasMethods",
     "Interval",
@@ -46,6 +87,7 @@ __all__ = [
     "import_safetensors",
     "import_skl2onnx",
     "import_skops",
+    "is_exporting",
     "is_forest",
     "is_pandas_na",
     "loss_classes",
@@ -78,6 +120,10 @@ else:
         if name not in _TREES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(importlib.import_module(_TREES[name]), name)
+
+
+# Whether torch.export traces a module: torch < 2.7 cannot say, nor export ours to ONNX.
+is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)
 
 
 def is_forest(model: Any) -> bool:
@@ -173,7 +219,8 @@ def loss_classes() -> dict[str, type]:
 def choose_device(device: Any) -> torch.device:
     """Return the torch device to train on; ``"auto"`` takes an accelerator if there is one."""
     if isinstance(device, str) and device == "auto":
-        found = torch.accelerator.current_accelerator(check_available=True)
+        has_one = torch.accelerator.is_available()
+        found = torch.accelerator.current_accelerator() if has_one else None
         return torch.device("cpu") if found is None else found
     try:
         chosen = torch.device(device)

@@ -72,7 +72,9 @@ def name_of(estimator):
 
 def modalities_of(estimator):
     """Return the modalities that an estimator reads."""
-    return getattr(estimator, "_modalities", TOKENIZED.get(type(estimator), ("table",)))
+    if isinstance(estimator, SSLTransformer):
+        return estimator._modalities
+    return {**TOKENIZED, **GATHERED}.get(type(estimator), ("table",))
 
 
 EVERY = [cheap(cls) for cls in public_estimators()]

@@ -10,14 +10,13 @@ from typing import Any, ClassVar, Self, dataclass_transform
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skssl import _ranks
 from skssl._atomic import restored_on_failure
-from skssl._compat import choose_device, choose_dtype, compiled, fit_context
+from skssl._compat import CallbackSupportMixin, choose_device, choose_dtype, compiled, fit_context
 from skssl._data import SAMPLE_ROWS, Source, note_columns, survey
 from skssl._data._chunked_rows import ChunkedRows
 from skssl._data._given import Given, make_rows, refuse_to_join

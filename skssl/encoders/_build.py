@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skssl._compat import is_exporting
 from skssl._data._columns import Columns
 from skssl.encoders._mlp import MLP
 from skssl.encoders._table import TableEncoder, TableFront
@@ -203,7 +204,7 @@ class Steps(nn.Module):
         self.encoder = encoder
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_exporting():
+        if is_exporting():
             return self.encoder.sequence(x)  # type: ignore[operator]
         at_once = max(1, NUMBERS_AT_ONCE // x[0].numel())
         return torch.cat([self.encoder.sequence(part) for part in x.split(at_once)])  # type: ignore

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from skssl._compat import is_exporting
 from skssl._data._columns import Columns
 from skssl.encoders._numbers import numeric_embedding
 
@@ -83,7 +84,7 @@ class QuantileScaler(nn.Module):
 
 def _segment(knots: Tensor, numbers: Tensor) -> Tensor:
     """Return the index of the last knot (d, k) not above each number (d, n); at least 0."""
-    if torch.compiler.is_exporting():  # ONNX has no searchsorted; this takes more memory
+    if is_exporting():  # ONNX has no searchsorted; this takes more memory
         return (numbers[:, :, None] >= knots[:, None]).sum(2).sub_(1).clamp_(min=0)
     if numbers.shape[1] < FEW:
         return torch.searchsorted(knots, numbers, right=True).sub_(1).clamp_(min=0)

@@ -8,12 +8,11 @@ from typing import Any, Self
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
-from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state, get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
 
 from skssl._atomic import restored_on_failure
-from skssl._compat import HasMethods, Interval, StrOptions, fit_context
+from skssl._compat import CallbackSupportMixin, HasMethods, Interval, StrOptions, fit_context
 from skssl._data import note_columns
 from skssl._meta._fitting import RoutesFit, fit_transformer, part_of
 from skssl._meta._reading import Reading, Seen, embedding_and_raw, see

@@ -10,13 +10,12 @@ from sklearn.base import (
     MetaEstimatorMixin,
     TransformerMixin,
 )
-from sklearn.callback import CallbackSupportMixin
 from sklearn.cluster import KMeans
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skssl._atomic import restored_on_failure
-from skssl._compat import HasMethods, Interval, fit_context, take_metadata
+from skssl._compat import CallbackSupportMixin, HasMethods, Interval, fit_context, take_metadata
 from skssl._data import bags_of, check_time, note_columns
 from skssl._data._bags import BagArray, BagDtype, to_bags
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers

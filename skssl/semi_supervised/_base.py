@@ -8,14 +8,21 @@ from typing import Any, Self
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin
-from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state, get_tags, indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skssl._atomic import restored_on_failure
-from skssl._compat import HasMethods, StrOptions, count_rows, fit_context, take_metadata, take_rows
+from skssl._compat import (
+    CallbackSupportMixin,
+    HasMethods,
+    StrOptions,
+    count_rows,
+    fit_context,
+    take_metadata,
+    take_rows,
+)
 from skssl._data import note_columns
 from skssl._data._labels import labelled
 from skssl._meta._fitting import RoutesFit, fit_as_task, fit_transformer, part_of
