@@ -17,6 +17,7 @@ from unittest import mock
 import numpy as np
 import pretend_device
 import torch
+from gentle_optimizer import gentle_optimizer
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.naive_bayes import GaussianNB
@@ -26,7 +27,6 @@ from skssl import SCARF, VIME, FineTunedClassifier, MaskedAutoencoder, Pretraine
 from skssl._compat import choose_device
 from skssl._data import _rows
 from skssl._training import _loop
-from skssl._training._loop import make_optimizer
 from skssl.base._transformer import SSLTransformer
 from skssl.callbacks import Checkpoint
 from skssl.views import MultiCrop
@@ -147,14 +147,6 @@ def are_moved_if_few() -> bool:
         (many,) = rows.place_on(device, 1).tensors
     (few,) = rows.place_on(device, 1).tensors
     return (few.device.type, many.device.type) == (pretend_device.NAME, "cpu")
-
-
-def gentle_optimizer(*args: Any) -> torch.optim.Optimizer:
-    """AdamW that takes no whole step along a gradient that is nothing but rounding."""
-    optimizer = make_optimizer(*args)
-    for group in optimizer.param_groups:
-        group["eps"] = 1e-3
-    return optimizer
 
 
 def difference(name: str) -> float:

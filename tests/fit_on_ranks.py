@@ -109,13 +109,14 @@ def coupled():
 
 
 def probed():
-    """Share of test digits that 200 labels tell, for two seeds, and the embeddings."""
+    """Share of test digits that all labels tell, for three seeds, and the embeddings."""
     train, test, labels, truth = DIGITS
     scores, embeddings = [], []
-    for seed in (0, 1):
-        method = SimCLR(max_epochs=8, batch_size=128, random_state=seed).fit(train)
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
-        model.fit(method.transform(train[:200]), labels[:200])
+    for seed in range(3):
+        method = SimCLR(max_epochs=5, batch_size=128, precision="float32", random_state=seed)
+        method.fit(train)
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
+        model.fit(method.transform(train), labels)
         embeddings.append(method.transform(test))
         scores.append(model.score(embeddings[-1], truth))
     return np.array(scores), np.concatenate(embeddings)

@@ -537,7 +537,7 @@ def probe(Z, y):
         few, rest = train_test_split(
             np.arange(len(Z)), train_size=40, stratify=y, random_state=seed
         )
-        model = GridSearchCV(LogisticRegression(max_iter=300), {"C": [1e-3, 1e-2, 0.1, 1]}, cv=3)
+        model = LogisticRegression(C=0.03, max_iter=300)
         scores.append(model.fit(Z[few], y[few]).score(Z[rest], y[rest]))
     return 100 * np.mean(scores)
 
@@ -558,6 +558,7 @@ def gain(seed):
 
 
 @pytest.mark.learns("CoLES")
-def test_it_beats_its_own_untrained_encoder_and_aggregates():
-    gains = np.mean([gain(seed) for seed in (0, 1)], 0)
-    assert gains[0] > MARGIN and gains[1] > 20
+def test_it_beats_its_own_untrained_encoder_and_aggregates(seed, margin):
+    over_untrained, over_aggregates = gain(seed)
+    margin(over_untrained, MARGIN, "over the untrained encoder")
+    margin(over_aggregates, 20, "over aggregates")

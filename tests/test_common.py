@@ -32,7 +32,7 @@ from skssl.base._transformer import SSLTransformer
 
 CHEAP = {"n_components": 8, "max_epochs": 2, "batch_size": 32, "precision": "float32"}
 CHEAPER = {
-    "LFR": {"n_projectors": 2},  # whose pool of random networks is ten times as many
+    "LFR": {"n_projectors": 1},  # whose pool of random networks is ten times as many
     "NextFrame": {"context": 2},
 }
 EXPECTED_FAILURES = {
@@ -41,7 +41,7 @@ EXPECTED_FAILURES = {
 }
 TOKENIZED = {skssl.TextTokenizer: ("text",), skssl.MuLaw: ("audio",)}
 GATHERED = {skssl.PhenotypeTransformer: ("bags",)}  # which no steps train
-X_IRIS, Y_IRIS = load_iris(return_X_y=True)
+X_IRIS, Y_IRIS = (part[::2] for part in load_iris(return_X_y=True))
 
 
 def public_estimators():
@@ -267,16 +267,10 @@ def test_every_method_has_a_learning_test():
 
 
 @every_transformer
-def test_embedding_is_the_same_for_any_y(transformer):
+def test_seeds_and_any_y(transformer):
     Z = clone(transformer).fit_transform(X_IRIS)
-    for y in (Y_IRIS, Y_IRIS[::-1], np.full(len(X_IRIS), np.nan), ["a"] * len(X_IRIS)):
+    for y in (None, Y_IRIS, np.full(len(X_IRIS), np.nan), ["a"] * len(X_IRIS)):
         assert np.array_equal(clone(transformer).fit(X_IRIS, y).transform(X_IRIS), Z)
-
-
-@every_transformer
-def test_seeds(transformer):
-    Z = clone(transformer).fit_transform(X_IRIS)
-    assert np.array_equal(clone(transformer).fit_transform(X_IRIS), Z)
     other = clone(transformer).set_params(random_state=1).fit_transform(X_IRIS)
     assert not np.allclose(other, Z, atol=1e-3)
 
@@ -303,10 +297,10 @@ def test_a_row_alone_equals_the_row_in_a_batch(transformer):
 @every_transformer
 def test_chunks_of_transform_agree(transformer):
     transformer = clone(transformer).fit(X_IRIS)
-    many = np.tile(X_IRIS, (60, 1))  # 9 000 rows: three chunks
+    many = np.tile(X_IRIS, (120, 1))  # 9 000 rows: three chunks
     Z = transformer.transform(many)
     assert Z.dtype == np.float32 and Z.flags.c_contiguous
-    np.testing.assert_allclose(Z[-150:], transformer.transform(X_IRIS), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(Z[-75:], transformer.transform(X_IRIS), rtol=1e-4, atol=1e-5)
 
 
 @every_estimator
@@ -326,13 +320,14 @@ def test_clone_pickle_joblib_deepcopy_save(estimator, tmp_path):
 
 
 @every_transformer
-@pytest.mark.parametrize("container", ["pandas", "polars"])
-def test_set_output_and_feature_names(transformer, container):
-    transformer = clone(transformer).set_output(transform=container)
-    out = transformer.fit_transform(mixed_frame())
+def test_set_output_and_feature_names(transformer):
+    transformer = clone(transformer).fit(mixed_frame())
     names = list(transformer.get_feature_names_out())
-    assert isinstance(out, pd.DataFrame if container == "pandas" else pl.DataFrame)
-    assert list(out.columns) == names
+    for container, frame in (("pandas", pd.DataFrame), ("polars", pl.DataFrame)):
+        out = transformer.set_output(transform=container).transform(mixed_frame())
+        assert isinstance(out, frame) and list(out.columns) == names
+    out = transformer.set_output(transform="pandas").fit_transform(mixed_frame())
+    assert isinstance(out, pd.DataFrame) and list(out.columns) == names
     assert names[0] == f"{name_of(transformer).lower()}0" and len(names) == out.shape[1]
     assert list(transformer.feature_names_in_) == list(mixed_frame().columns)
     assert transformer.n_features_in_ == 7
@@ -483,7 +478,7 @@ def check_warm_start(transformer, X):
 
     Losses cannot tell: those with a teacher or a queue rise while it fills.
     """
-    whole = clone(transformer).set_params(max_epochs=3, warm_start=True).fit(X)
+    whole = clone(transformer).set_params(warm_start=True).fit(X)
 
     def moved(**params):
         again = copy.deepcopy(whole).set_params(**params).fit(X)
@@ -499,8 +494,8 @@ def check_warm_start(transformer, X):
 def test_warm_start_and_partial_fit(transformer, tmp_path):
     check_warm_start(transformer, X_IRIS)
     stream = clone(transformer)
-    for start in range(0, 150, 50):
-        stream.partial_fit(X_IRIS[start : start + 50])
+    for start in range(0, 75, 25):
+        stream.partial_fit(X_IRIS[start : start + 25])
         assert stream.n_iter_ == 1
     Z = stream.transform(X_IRIS)
     stream = saved(pickle.loads(pickle.dumps(stream)), tmp_path).partial_fit(X_IRIS)
@@ -539,8 +534,7 @@ def test_other_modalities_embed(transformer, modality, monkeypatch):
     Z = fitted.transform(X)
     assert Z.shape == (60, 8) and Z.dtype == np.float32 and np.isfinite(Z).all()
     assert Z.std(0).max() > 1e-3
-    assert np.array_equal(clone(transformer).fit_transform(X), Z)
-    for y in (np.arange(60), np.full(60, np.nan), ["a"] * 60):
+    for y in (None, np.arange(60), ["a"] * 60):
         assert np.array_equal(clone(transformer).fit(X, y).transform(X), Z)
     other = clone(transformer).set_params(random_state=1).fit_transform(X)
     assert not np.allclose(other, Z, atol=1e-3)
@@ -637,12 +631,12 @@ def test_other_modalities_in_compositions(transformer, modality):
     trained = isinstance(transformer, SSLTransformer)
     name, values = ("max_epochs", [0, 1]) if trained else ("n_clusters", [3, 4])
     grid = {f"{name_of(transformer).lower()}__{name}": values}
-    search = GridSearchCV(model, grid, cv=3, error_score="raise").fit(X, y)
+    search = GridSearchCV(model, grid, cv=2, error_score="raise").fit(X, y)
     assert search.predict(X).shape == (60,)
     few = np.where(np.arange(60) < 30, y, -1)
     head = LogisticRegression(max_iter=1000)
     model = skssl.PretrainedClassifier(clone(transformer), head, random_state=0)
-    cv = skssl.UnlabeledKFold(3)
+    cv = skssl.UnlabeledKFold(2)
     scores = cross_val_score(model, X, few, cv=cv, scoring="accuracy", error_score="raise")
     assert np.isfinite(scores).all()
 
@@ -679,8 +673,8 @@ def test_tokenizers(tokenizer, tmp_path, monkeypatch):
     cheap_method = skssl.NextToken(**CHEAP, random_state=0)
     model = make_pipeline(clone(tokenizer), cheap_method, LogisticRegression(max_iter=1000))
     grid = {"nexttoken__max_epochs": [1, 2]}
-    search = GridSearchCV(model, grid, cv=2, error_score="raise").fit(X, np.arange(60) % 2)
-    assert search.predict(new).shape == (60,)
+    search = GridSearchCV(model, grid, cv=2, error_score="raise").fit(X[:12], np.arange(12) % 2)
+    assert search.predict(new[:9]).shape == (9,)
 
 
 def test_text_tokenizers_read_every_container():

@@ -29,13 +29,8 @@ ON_ITS_OWN = {
 
 
 @pytest.fixture(scope="module")
-def scarf():
-    return SCARF(n_components=64, max_epochs=30, precision="float32", random_state=0).fit(X)
-
-
-@pytest.fixture(scope="module")
-def Z(scarf):
-    return scarf.transform(X).astype(np.float64)
+def scarf(seed):
+    return SCARF(n_components=64, max_epochs=15, precision="float32", random_state=seed).fit(X)
 
 
 # ---- embedding= --------------------------------------------------------------------------
@@ -134,11 +129,11 @@ def test_20_chosen_labels_beat_20_random_ones(strategy, n_rare, seed, margin):
     margin(n_classes, 1.5 if n_rare else 0.5, "classes")
 
 
-def test_uncertain_labels_beat_random_ones():
+def test_uncertain_labels_beat_random_ones(seed, margin):
     cancer, benign = load_breast_cancer(return_X_y=True)
     gains = []
-    for seed in range(8):
-        rng = np.random.RandomState(seed)
+    for draw in range(16 * seed, 16 * seed + 16):
+        rng = np.random.RandomState(draw)
         order = rng.permutation(len(benign))
         pool, test = order[:400], order[400:]
         model = make_pipeline(StandardScaler(), LogisticRegression())
@@ -155,7 +150,7 @@ def test_uncertain_labels_beat_random_ones():
         chosen = chosen.score(cancer[test], benign[test])
         at_random = model.fit(cancer[pool[:40]], benign[pool[:40]])
         gains.append(chosen - at_random.score(cancer[test], benign[test]))
-    assert np.mean(gains) > 0.005
+    margin(np.mean(gains), 0.005)
 
 
 def slow_k_centers(Z, n, labelled):
@@ -259,14 +254,14 @@ def test_what_cannot_be_chosen_is_said(how, error, message):
 # ---- kneighbors and find_duplicates ------------------------------------------------------
 
 
-def test_kneighbors_against_all_distances(scarf, Z):
+def test_kneighbors_against_all_distances(scarf):
     distances, rows = kneighbors(X[:300], X[300:320], embedding=scarf, n_neighbors=4)
     table = cosine_distances(scarf.transform(X[300:320]), scarf.transform(X[:300]))
     np.testing.assert_array_equal(rows, np.argsort(table, axis=1)[:, :4])
     np.testing.assert_allclose(distances, np.sort(table, axis=1)[:, :4], atol=1e-6)
-    _, rows = kneighbors(Z)
-    assert rows.shape == (len(Z), 5) and (rows != np.arange(len(Z))[:, None]).all()
-    assert (Y[rows] == Y[:, None]).mean() > 0.9
+    _, rows = kneighbors(X)
+    assert rows.shape == (len(X), 5) and (rows != np.arange(len(X))[:, None]).all()
+    assert (Y[rows] == Y[:, None]).mean() > 0.95  # 0.98: nothing in it is drawn
     gaps, rows = kneighbors([[0.0], [1], [5]], n_neighbors=1, metric="manhattan")
     assert rows[:, 0].tolist() == [1, 0, 1] and gaps[:, 0].tolist() == [1, 1, 4]
     with pytest.raises(ValueError, match="n_neighbors=5.*2 rows to choose"):
@@ -275,15 +270,16 @@ def test_kneighbors_against_all_distances(scarf, Z):
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_copies_with_a_little_noise_are_found(scarf, metric):
-    copied = RNG.choice(len(X), 60, replace=False)
-    noise = RNG.normal(0, 0.02, (60, X.shape[1])) * X.std(0)
+def test_copies_with_a_little_noise_are_found(scarf, metric, seed, margin):
+    rng = np.random.default_rng(seed)
+    copied = rng.choice(len(X), 60, replace=False)
+    noise = rng.normal(0, 0.02, (60, X.shape[1])) * X.std(0)
     both = np.vstack([X, X[copied] + noise])
     pairs = find_duplicates(both, embedding=scarf, metric=metric)
     found = set(zip(pairs["row"], pairs["other"], strict=True))
     expected = {(row, len(X) + i) for i, row in enumerate(copied)}
-    assert len(found & expected) >= 54
-    assert len(found - expected) <= 20  # of 1.7 million pairs
+    margin(len(found & expected), 53, "copies found")
+    margin(-len(found - expected), -21, "others found, of 1.7 million pairs")
     assert pairs["distance"].is_monotonic_increasing and (pairs["row"] < pairs["other"]).all()
 
 
@@ -310,16 +306,16 @@ def test_duplicates_against_a_slow_loop():
 # ---- drift -------------------------------------------------------------------------------
 
 
-def test_drift_of_digits(scarf):
+def test_drift_of_digits(scarf, seed, margin):
     none, shifted = [], []
-    for seed in range(3):
-        order = np.random.RandomState(seed).permutation(len(X))
+    for draw in range(3 * seed, 3 * seed + 3):
+        order = np.random.RandomState(draw).permutation(len(X))
         old, new = X[order[:900]], X[order[900:]]
         none.append(drift_score(old, new, embedding=scarf, random_state=0))
         brighter = new + 4 * (new > 0)
         shifted.append(drift_score(old, brighter, embedding=scarf, random_state=0))
-    assert abs(np.mean(none) - 0.5) < 0.04
-    assert min(shifted) > 0.8
+    margin(-abs(np.mean(none) - 0.5), -0.04, "no drift")
+    margin(min(shifted), 0.8, "drift")
 
 
 def test_drift_is_the_area_under_the_curve_whatever_the_shares():
@@ -339,18 +335,18 @@ def test_drift_is_the_area_under_the_curve_whatever_the_shares():
 # ---- influence ---------------------------------------------------------------------------
 
 
-def test_influence_of_a_constant_and_of_a_copied_column():
+def test_influence_of_a_constant_and_of_a_copied_column(seed, margin):
     cancer = load_breast_cancer(as_frame=True).data
     frame = cancer[["mean radius", "mean smoothness", "mean symmetry"]].copy()
     frame["again"] = frame["mean radius"]
     frame["constant"] = 1.0
-    method = SCARF(n_components=32, max_epochs=40, random_state=0).fit(frame)
+    method = SCARF(n_components=32, max_epochs=40, random_state=seed).fit(frame)
     before = frame.copy()
     found = column_influence(method, frame, random_state=0)
     pd.testing.assert_frame_equal(frame, before)
     influence = found.set_index("column")["influence"]
     assert influence["constant"] == 0 and found["column"].iloc[-1] == "constant"
-    assert influence["again"] > 0.3 and influence["mean radius"] > 0.3
+    margin(min(influence["again"], influence["mean radius"]), 0.3)
     pd.testing.assert_frame_equal(found, column_influence(method, frame, random_state=0))
     for other in (pl.from_pandas(frame), pl.from_pandas(frame).to_arrow()):
         pd.testing.assert_frame_equal(column_influence(method, other, random_state=0), found)

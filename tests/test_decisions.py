@@ -8,9 +8,12 @@ import pytest
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
 from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -18,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.svm import LinearSVC
 
-from skssl import SCARF, PretrainedClassifier, PretrainedRegressor, PrototypeClassifier, distill
+from skssl import SCARF, PretrainedClassifier, PretrainedRegressor, distill
 from skssl.semi_supervised._distillation import _worth_saying
 
 SHORT = {"n_components": 64, "max_epochs": 20, "precision": "float32"}
@@ -34,9 +37,9 @@ def partly_labelled(load, n_labels, seed=0):
 
 
 @pytest.fixture(scope="module")
-def of_digits():
-    X, few, X_test, y_test = partly_labelled(load_digits, 100)
-    teacher = PretrainedClassifier(SCARF(**SHORT), random_state=0).fit(X, few)
+def of_digits(seed):
+    X, few, X_test, y_test = partly_labelled(load_digits, 100, seed)
+    teacher = PretrainedClassifier(SCARF(**SHORT), random_state=seed).fit(X, few)
     return teacher, X, X_test, y_test
 
 
@@ -51,45 +54,45 @@ def seconds(function, X):
 
 
 @pytest.mark.parametrize(
-    "student", [None, HistGradientBoostingClassifier(max_iter=20)], ids=["net", "boosting"]
+    "student", [None, ExtraTreesClassifier(30, random_state=0)], ids=["net", "trees"]
 )
-def test_a_student_of_digits_is_nearly_as_good_and_faster(of_digits, student):
+def test_a_student_of_digits_is_nearly_as_good_and_faster(of_digits, student, seed, margin):
     teacher, X, X_test, y_test = of_digits
-    made = distill(teacher, X, student, random_state=0)
+    made = distill(teacher, X, student, random_state=seed)
     predicted, expected = made.predict(X_test), teacher.predict(X_test)
     slow, fast = (min(seconds(m.predict, X_test) for _ in range(3)) for m in (teacher, made))
-    assert np.mean(predicted == expected) > 0.9
-    assert made.score(X_test, y_test) > teacher.score(X_test, y_test) - 0.05
+    margin(np.mean(predicted == expected), 0.9, "agreement")
+    margin(made.score(X_test, y_test) - teacher.score(X_test, y_test), -0.05, "accuracy")
     assert fast < slow / 2
     assert made.classes_.tolist() == list(range(10))
 
 
-def test_a_student_of_breast_cancer():
-    X, few, X_test, y_test = partly_labelled(load_breast_cancer, 60)
+def test_a_student_of_breast_cancer(seed, margin):
+    X, few, X_test, y_test = partly_labelled(load_breast_cancer, 60, seed)
     frame = pd.DataFrame(X, columns=[f"c{i}" for i in range(30)]).mask(X > np.quantile(X, 0.99, 0))
     frame["level"] = pd.qcut(X[:, 0], 3, labels=["low", "mid", "high"])
     new = pd.DataFrame(X_test, columns=frame.columns[:-1])
     new["level"] = pd.Categorical(np.full(len(new), "unseen"))
     names = np.where(few < 0, None, np.array(["malignant", "benign"], dtype=object)[few])
     head = LogisticRegression(max_iter=1000)
-    teacher = PretrainedClassifier(SCARF(**SHORT), head, random_state=0).fit(frame, names)
+    teacher = PretrainedClassifier(SCARF(**SHORT), head, random_state=seed).fit(frame, names)
     student = distill(teacher, frame, random_state=0)
     again = distill(teacher, frame, random_state=0)
     np.testing.assert_array_equal(again.predict_proba(new), student.predict_proba(new))
     assert set(student.classes_) == {"benign", "malignant"}
-    assert np.mean(student.predict(frame) == teacher.predict(frame)) > 0.97
+    margin(np.mean(student.predict(frame) == teacher.predict(frame)), 0.97, "agreement")
     right = np.array(["malignant", "benign"])[y_test]
-    assert student.score(new, right) > teacher.score(new, right) - 0.03
+    margin(student.score(new, right) - teacher.score(new, right), -0.03, "accuracy")
 
 
-def test_a_student_of_numbers():
+def test_a_student_of_numbers(seed, margin):
     X, y = load_diabetes(return_X_y=True)
     y = np.where(np.arange(len(y)) < 150, y, np.nan)
-    teacher = PretrainedRegressor(SCARF(**CHEAP), random_state=0).fit(X, y)
+    teacher = PretrainedRegressor(SCARF(**CHEAP), random_state=seed).fit(X, y)
     for student in (None, HistGradientBoostingRegressor(max_iter=50)):
         made = distill(teacher, X[:300], student, random_state=0)
         correlation = np.corrcoef(made.predict(X[300:]), teacher.predict(X[300:]))[0, 1]
-        assert correlation > 0.85
+        margin(correlation, 0.85, student)
 
 
 def test_soft_labels_are_the_cross_entropy_with_the_teacher():
@@ -163,39 +166,20 @@ def test_other_data_than_tables_take_a_student_that_reads_them():
 # ---- scikit-learn's own on embeddings ----------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("load", "n_labels", "plain", "model", "margin"),
-    [
-        (
-            load_digits,
-            60,
-            LogisticRegression(C=0.1, max_iter=500),
-            LabelSpreading("knn", n_neighbors=10),
-            0.02,
-        ),
-        (
-            load_breast_cancer,
-            10,
-            PrototypeClassifier(),
-            SelfTrainingClassifier(
-                PrototypeClassifier(), criterion="k_best", k_best=100, max_iter=12
-            ),
-            0,
-        ),
-    ],
-    ids=["LabelSpreading", "SelfTrainingClassifier"],
-)
-def test_semi_supervised_models_gain_on_embeddings(load, n_labels, plain, model, margin):
-    # Measured over these seeds: .038 and .037, with standard errors of .004 and .018.
-    gains = []
-    for seed in range(3):
-        X, few, X_test, y_test = partly_labelled(load, n_labels, seed)
-        encoder = make_pipeline(SCARF(**SHORT, random_state=seed), StandardScaler()).fit(X)
-        encoder = FrozenEstimator(encoder)
-        ours = make_pipeline(encoder, clone(model)).fit(X, few).score(X_test, y_test)
-        alone = make_pipeline(encoder, clone(plain)).fit(X[few >= 0], few[few >= 0])
-        gains.append(ours - alone.score(X_test, y_test))
-    assert np.mean(gains) > margin
+def test_label_spreading_gains_on_embeddings(seed, margin):
+    """By 0.038 on average. Self-training gains nothing: docs/decisions.rst has the figures."""
+    X, _, X_test, y_test = partly_labelled(load_digits, 0, seed)
+    y = partly_labelled(load_digits, len(X), seed)[1]
+    encoder = make_pipeline(SCARF(**SHORT, random_state=seed), StandardScaler()).fit(X)
+    Z, Z_test, gains = encoder.transform(X), encoder.transform(X_test), []
+    for draw in range(12):
+        few = np.random.default_rng(draw).permutation(len(y))[:60]
+        labels = np.full(len(y), -1)
+        labels[few] = y[few]
+        spread = LabelSpreading("knn", n_neighbors=10).fit(Z, labels)
+        plain = LogisticRegression(C=0.1, max_iter=500).fit(Z[few], y[few])
+        gains.append(spread.score(Z_test, y_test) - plain.score(Z_test, y_test))
+    margin(np.mean(gains), 0.02)
 
 
 def test_semi_supervised_models_at_the_end_of_one_pipeline():

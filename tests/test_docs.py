@@ -46,7 +46,7 @@ def python_blocks(text):
 
 def test_readme_code_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(_loop, "auto_steps", lambda *sizes: 100)  # a minute of default fits
+    monkeypatch.setattr(_loop, "auto_steps", lambda *sizes: 30)  # a minute of default fits
     path = ROOT / "README.md"
     blocks = python_blocks(path.read_text(encoding="utf-8"))
     assert blocks

@@ -48,13 +48,13 @@ def partly(n, y=Y):
 
 
 @functools.cache
-def scarf():
-    return SCARF(n_components=64, max_epochs=10, precision="float32", random_state=0).fit(X)
+def scarf(seed=0):
+    return SCARF(n_components=64, max_epochs=10, precision="float32", random_state=seed).fit(X)
 
 
 @functools.cache
-def tuned(n=200):
-    model = FineTunedClassifier(FrozenEstimator(scarf()), passthrough=False, random_state=0)
+def tuned(n=200, seed=0):
+    model = FineTunedClassifier(FrozenEstimator(scarf(seed)), passthrough=False, random_state=seed)
     return model.fit(X, partly(n))
 
 
@@ -210,27 +210,27 @@ def test_many_labels_are_split_once_with_every_class_to_learn_from():
     assert len(test) == 600 and not np.intersect1d(train, test).size
 
 
-def test_it_gains_over_the_frozen_encoder():
-    """By 2.9, 2.8 and 2.4 points at 200 labels, 2.8 on average over these seeds."""
+def test_it_gains_over_the_frozen_encoder(seed, margin):
+    """By 2.9, 2.8 and 2.4 points at 200 labels over three seeds."""
     gains = []
-    for seed in range(3):
-        few = np.random.default_rng(seed).permutation(len(X))[:200]
+    for draw in (2 * seed, 2 * seed + 1):
+        few = np.random.default_rng(draw).permutation(len(X))[:200]
         y = np.full(len(Y), -1)
         y[few] = Y[few]
         rest = np.setdiff1d(np.arange(len(X)), few)
-        given = {"transformer": FrozenEstimator(scarf()), "passthrough": False}
+        given = {"transformer": FrozenEstimator(scarf(seed)), "passthrough": False}
         frozen = PretrainedClassifier(classifier=LinearClassifier(), **given).fit(X, y)
-        model = FineTunedClassifier(**given, random_state=seed).fit(X, y)
+        model = FineTunedClassifier(**given, random_state=draw).fit(X, y)
         gains.append(model.score(X[rest], Y[rest]) - frozen.score(X[rest], Y[rest]))
-    assert np.mean(gains) > 0.014
+    margin(np.mean(gains), 0.014)
 
 
-def test_chunks_of_labels_are_learnt_from():
-    model = copy.deepcopy(tuned(60))
+def test_chunks_of_labels_are_learnt_from(seed, margin):
+    model = copy.deepcopy(tuned(60, seed))
     before, encoder = model.score(X[TEST], Y[TEST]), model.transformer_
     for _ in range(5):
         model.partial_fit(X[FEW], Y[FEW])
-    assert model.score(X[TEST], Y[TEST]) > before + 0.02
+    margin(model.score(X[TEST], Y[TEST]) - before, 0.02)
     assert model.transformer_ is not encoder
     assert model.n_iter_ == len(model.loss_curve_)
     with pytest.raises(ValueError, match=r"y has the new classes \[11\]"):
@@ -268,39 +268,43 @@ def test_weights_of_classes_and_smoothing_are_in_the_loss():
 
 
 @pytest.mark.parametrize("max_epochs", [0, 20])
-def test_a_class_of_more_weight_is_predicted_more_often(max_epochs):
-    noisy = np.where(np.random.default_rng(0).random(len(Y)) < 0.3, 1 - Y % 2, Y % 2)
+def test_a_class_of_more_weight_is_predicted_more_often(max_epochs, seed, margin):
+    noisy = np.where(np.random.default_rng(seed).random(len(Y)) < 0.3, 1 - Y % 2, Y % 2)
     y = np.full(len(Y), -1)
     y[FEW] = noisy[FEW]
     predicted = []
     for weight in ({0: 5.0, 1: 1.0}, None, {0: 1.0, 1: 5.0}):
         model = FineTunedClassifier(
-            FrozenEstimator(scarf()), class_weight=weight, max_epochs=max_epochs, random_state=0
+            FrozenEstimator(scarf(seed)),
+            class_weight=weight,
+            max_epochs=max_epochs,
+            random_state=seed,
         )
         predicted.append(model.fit(X, y).predict(X[TEST]).mean())
-    assert predicted[0] + 0.05 < predicted[1] < predicted[2] - 0.05
+    margin(np.diff(predicted).min(), 0.05)
 
 
 # ---- other data, other ends --------------------------------------------------------------
 
 
-def test_numbers_are_fine_tuned_in_their_units():
-    rows = np.random.default_rng(0).normal(size=(600, 6))
+def test_numbers_are_fine_tuned_in_their_units(seed, margin):
+    rows = np.random.default_rng(seed).normal(size=(600, 6))
     target = 1000 + 50 * np.sin(2 * rows[:, 0]) * rows[:, 1]
     y = np.where(np.arange(600) < 400, target, np.nan)
-    dae = DenoisingAutoencoder(n_components=32, max_epochs=5, precision="float32", random_state=0)
-    given = {"transformer": dae, "passthrough": False, "random_state": 0}
+    dae = DenoisingAutoencoder(n_components=32, max_epochs=5, precision="float32")
+    given = {"transformer": dae, "passthrough": False, "random_state": seed}
     linear = PretrainedRegressor(regressor=LinearRegressor(), **given).fit(rows, y)
     model = FineTunedRegressor(**given).fit(rows, y)
     gain = model.score(rows[400:], target[400:]) - linear.score(rows[400:], target[400:])
-    assert model.n_iter_ > 0 and gain > 0.25  # .03 became .60
-
-
-def test_pipelines_are_fine_tuned_at_their_end():
-    pipe = make_pipeline(StandardScaler(), SCARF(**CHEAP | {"max_epochs": 10}))
-    model = FineTunedClassifier(pipe, passthrough=False, random_state=0).fit(X, partly(200))
     assert model.n_iter_ > 0
-    assert model.score(X[TEST], Y[TEST]) > 0.85
+    margin(gain, 0.25)  # .03 became .60
+
+
+def test_pipelines_are_fine_tuned_at_their_end(seed, margin):
+    pipe = make_pipeline(StandardScaler(), SCARF(**CHEAP | {"max_epochs": 10}))
+    model = FineTunedClassifier(pipe, passthrough=False, random_state=seed).fit(X, partly(200))
+    assert model.n_iter_ > 0
+    margin(model.score(X[TEST], Y[TEST]), 0.85)
     with pytest.raises(NotFittedError):
         pipe.transform(X)
 

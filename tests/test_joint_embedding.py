@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_sample_images
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from test_methods import trained_net
 from torch import nn
@@ -36,8 +35,8 @@ from skssl.methods._teachers import Queue, follow, rising, teacher_of
 from skssl.views import MultiCrop, Views, original
 
 DIGITS, LABELS = load_digits().images.astype(np.uint8), load_digits().target
-# Points of accuracy over the untrained encoder: half of what was measured on two seeds, whose mean
-# and lesser one stand beside it.
+# Points of accuracy over the untrained encoder: half of what was measured on two seeds of twelve
+# epochs, whose mean and lesser one stand beside it.
 MARGIN = {
     "BYOL": 4.0,  # 8.1, 5.8
     "BarlowTwins": 9.8,  # 19.6, 17.9
@@ -51,7 +50,8 @@ MARGIN = {
     "VICReg": 12.0,  # 24.0, 23.8
     "WMSE": 8.5,  # 17.0, 14.7
 }
-SEEDS = {"SimSiam": (0, 1)}  # over six of them its gain was 4.0 to 19.1
+# Some gains are small beside what they vary by.
+EPOCHS, SEEDS = {"BYOL": 12, "SimSiam": 12}, {"BYOL": 2, "SimSiam": 3}
 every_method = pytest.mark.parametrize("name", MARGIN)
 
 
@@ -63,7 +63,7 @@ LEARNING = {
     "encoder": small,
     "views": "no_flip",
     "batch_size": 128,
-    "learning_rate": 2e-3,
+    "learning_rate": 3e-3,
     "precision": "float32",
 }
 CHEAP = {"n_components": 8, "max_epochs": 1, "batch_size": 30, "precision": "float32"}
@@ -74,36 +74,41 @@ def make(name, **params):
 
 
 @functools.cache
-def learnt(name, seed, max_epochs=12):
+def learnt(name, seed, max_epochs=None):
+    max_epochs = EPOCHS.get(name, 6) if max_epochs is None else max_epochs
     return make(name, **{**LEARNING, "max_epochs": max_epochs, "random_state": seed}).fit(DIGITS)
 
 
-def probe(estimator, seed):
-    order = np.random.default_rng(seed).permutation(len(DIGITS))
-    few, test = order[:100], order[100:]
-    Z = estimator.transform(DIGITS)
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
-    return model.fit(Z[few], LABELS[few]).score(Z[test], LABELS[test])
+def probe(estimator):
+    """Return the accuracy of linear models on 100 labels, the mean of five draws."""
+    Z, scores = StandardScaler().fit_transform(estimator.transform(DIGITS)), []
+    for draw in range(5):
+        order = np.random.default_rng(draw).permutation(len(DIGITS))
+        few, test = order[:100], order[100:]
+        model = LogisticRegression(C=0.1, max_iter=500).fit(Z[few], LABELS[few])
+        scores.append(model.score(Z[test], LABELS[test]))
+    return np.mean(scores)
 
 
 @pytest.mark.learns(*MARGIN)
 @every_method
-def test_it_beats_its_own_untrained_encoder(name):
+def test_it_beats_its_own_untrained_encoder(name, seed, margin):
+    seeds = SEEDS.get(name, 1)
     gains = [
-        probe(learnt(name, seed), seed) - probe(learnt(name, seed, 0), seed)
-        for seed in SEEDS.get(name, (0,))
+        probe(learnt(name, s)) - probe(learnt(name, s, 0))
+        for s in range(seeds * seed, seeds * seed + seeds)
     ]
-    assert 100 * np.mean(gains) > MARGIN[name]
+    margin(100 * np.mean(gains), MARGIN[name])
 
 
 @every_method
-def test_it_does_not_collapse(name):
-    Z = learnt(name, 0).transform(DIGITS)
+def test_it_does_not_collapse(name, seed, margin):
+    Z = learnt(name, seed).transform(DIGITS)
     unit = Z / np.linalg.norm(Z, axis=1, keepdims=True)
     singular = np.linalg.svd(unit - unit.mean(0), compute_uv=False)
     share = singular**2 / np.sum(singular**2)
-    assert unit.std(0).mean() > 0.02
-    assert np.exp(-np.sum(share * np.log(share + 1e-12))) > 3  # directions in use
+    margin(unit.std(0).mean(), 0.02, "spread")
+    margin(np.exp(-np.sum(share * np.log(share + 1e-12))), 3, "directions in use")
 
 
 @every_method

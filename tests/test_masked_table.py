@@ -281,18 +281,25 @@ def related(n=400, seed=0):
 
 @pytest.mark.parametrize("encoder", ["ft_transformer", "auto"])
 @pytest.mark.parametrize("target", ["values", "bins"])
-def test_holes_are_filled(encoder, target):
+def test_holes_are_filled(encoder, target, seed, margin):
     whole = related()
     holes = np.random.default_rng(1).random(whole.shape) < 0.2
-    params = {**CHEAP, "n_components": 32, "max_epochs": 40, "learning_rate": 3e-3}
+    params = {
+        **CHEAP,
+        "n_components": 32,
+        "max_epochs": 40,
+        "learning_rate": 3e-3,
+        "random_state": seed,
+    }
     fitted = MaskedTable(encoder=encoder, target=target, **params).fit(whole.mask(holes))
     filled = fitted.impute(whole.mask(holes))
     for j, name in enumerate(whole.columns[:4]):
         at = holes[:, j]
         error = (filled[name] - whole[name])[at].abs().mean()
-        assert error < 0.7 * (whole[name] - whole[name].median())[at].abs().mean(), name
+        at_the_median = (whole[name] - whole[name].median())[at].abs().mean()
+        margin(1 - error / at_the_median, 0.3, name)
     right = (filled["size"] == whole["size"])[holes[:, 4]].mean()
-    assert right > 0.8
+    margin(right, 0.8, "size")
     pd.testing.assert_frame_equal(filled.mask(holes), whole.mask(holes))
 
 

@@ -125,22 +125,20 @@ def untrained(method, seed):
 
 
 def probe(estimator):
-    """Return the accuracy of logistic regressions on 100 labels, the mean of three draws."""
+    """Return the accuracy of logistic regressions on 100 labels, the mean of five draws."""
     Z = StandardScaler().fit_transform(estimator.transform(X_DIGITS))
     scores = []
-    for seed in range(3):
+    for draw in range(5):
         few, rest = train_test_split(
-            np.arange(len(Z)), train_size=100, stratify=Y_DIGITS, random_state=seed
+            np.arange(len(Z)), train_size=100, stratify=Y_DIGITS, random_state=draw
         )
-        model = LogisticRegression(max_iter=200, tol=1e-3)
-        search = GridSearchCV(model, {"C": [1e-3, 1e-2, 1e-1, 1.0]}, cv=3)
-        search.fit(Z[few], Y_DIGITS[few])
-        scores.append(search.score(Z[rest], Y_DIGITS[rest]))
+        model = LogisticRegression(C=0.03, max_iter=200, tol=1e-3).fit(Z[few], Y_DIGITS[few])
+        scores.append(model.score(Z[rest], Y_DIGITS[rest]))
     return np.mean(scores)
 
 
-# Points of accuracy over the untrained encoder. Half of the mean measured over 8 seeds is
-# asked; the mean, then the lowest, of those seeds:
+# Points of accuracy over the untrained encoder. Half of the mean over 8 seeds is asked; the
+# mean, then the lowest, of those seeds, as measured with a probe that chose its penalty:
 MARGIN = {
     "SCARF": 6.0,  # 11.7, 8.0
     "VIME": 8.5,  # 16.9, 15.7
@@ -158,9 +156,8 @@ MARGIN = {
 
 @pytest.mark.learns(*(name.partition("-")[0] for name in MARGIN))
 @every_method
-def test_it_beats_its_own_untrained_encoder(method):
-    gains = [100 * (probe(learnt(method, s)) - probe(untrained(method, s))) for s in (0, 1)]
-    assert np.mean(gains) > MARGIN[method]
+def test_it_beats_its_own_untrained_encoder(method, seed, margin):
+    margin(100 * (probe(learnt(method, seed)) - probe(untrained(method, seed))), MARGIN[method])
 
 
 # With their defaults, on raw pixels as rows: half of the mean measured over 3 seeds is asked;
@@ -181,14 +178,14 @@ DEFAULT_MARGIN = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cls", DEFAULT_MARGIN, ids=lambda cls: cls.__name__)
-def test_defaults_beat_their_own_untrained_encoder(cls):
+def test_defaults_beat_their_own_untrained_encoder(cls, seed, margin):
     """Half a minute each, MaskedTable ten: whole default fits, as a user would run them."""
     gains = [
-        probe(cls(random_state=seed, precision="float32").fit(X_DIGITS))
-        - probe(cls(random_state=seed, max_epochs=0).fit(X_DIGITS))
-        for seed in range(3)
+        probe(cls(random_state=s, precision="float32").fit(X_DIGITS))
+        - probe(cls(random_state=s, max_epochs=0).fit(X_DIGITS))
+        for s in range(3 * seed, 3 * seed + 3)
     ]
-    assert 100 * np.mean(gains) > DEFAULT_MARGIN[cls]
+    margin(100 * np.mean(gains), DEFAULT_MARGIN[cls])
 
 
 @every_method
@@ -303,50 +300,55 @@ every_reconstructor = pytest.mark.parametrize("method", RECONSTRUCT)
 
 
 @functools.cache
-def filler(method):
+def filler(method, seed=0):
     """Fit on the table with holes."""
-    params = {**LEARNING, "batch_size": 64, "max_epochs": 50, "random_state": 0}
+    params = {**LEARNING, "batch_size": 64, "max_epochs": 50, "random_state": seed}
     return clone(RECONSTRUCT[method]).set_params(**params).fit(with_holes(table())[0])
 
 
 @pytest.mark.parametrize("method", ["VIME", "DenoisingAutoencoder", "MultiTask"])
-def test_digits_are_reconstructed_better_than_by_their_mean(method):
-    error = ((learnt(method, 0).reconstruct(X_DIGITS) - X_DIGITS) ** 2).mean()
-    assert error < 0.7 * X_DIGITS.var(0).mean()
-    assert error < 0.5 * ((untrained(method, 0).reconstruct(X_DIGITS) - X_DIGITS) ** 2).mean()
+def test_digits_are_reconstructed_better_than_by_their_mean(method, seed, margin):
+    after, before = (
+        ((model.reconstruct(X_DIGITS) - X_DIGITS) ** 2).mean()
+        for model in (learnt(method, seed), untrained(method, seed))
+    )
+    margin(1 - after / X_DIGITS.var(0).mean(), 0.3, "part of the variance")
+    margin(1 - after / before, 0.5, "part of the error before training")
 
 
 @every_reconstructor
-def test_reconstruct_keeps_columns_units_and_categories(method):
-    frame = table(100, seed=5)
-    made = filler(method).reconstruct(frame)
+def test_reconstruct_keeps_columns_units_and_categories(method, seed, margin):
+    frame = table(100, seed=5 + seed)
+    made = filler(method, seed).reconstruct(frame)
     assert made.columns.equals(frame.columns) and made.index.equals(frame.index)
     assert (made.dtypes == frame.dtypes).all()
     for name in ("length", "width", "income", "age", "sum"):
-        assert frame[name].corr(made[name]) > 0.7, name
-        assert 0.3 < made[name].std() / frame[name].std() < 1.5, name
-        assert made[name].mean() == pytest.approx(frame[name].mean(), abs=frame[name].std()), name
+        margin(frame[name].corr(made[name]), 0.7, f"correlation of {name}")
+        ratio = made[name].std() / frame[name].std()
+        margin(min(ratio / 0.3, 1.5 / ratio), 1, f"spread of {name}")
+        moved = abs(made[name].mean() - frame[name].mean()) / frame[name].std()
+        margin(1 - moved, 0, f"mean of {name}")
     for name in ("size", "plan"):
         assert set(made[name]) <= set(frame[name])
-        assert (made[name] == frame[name]).mean() > 0.7, name
+        margin((made[name] == frame[name]).mean(), 0.7, name)
     assert not made.isna().any().any()
 
 
 @every_reconstructor
-def test_impute_beats_the_mean(method):
+def test_impute_beats_the_mean(method, seed, margin):
     whole = table()
     holey, holes = with_holes(whole)
-    filled = filler(method).impute(holey)
+    filled = filler(method, seed).impute(holey)
     for j, name in enumerate(whole.columns):
         at = holes[:, j]
         if name in ("size", "plan"):
             common = whole[name].mode()[0]
             right = (filled[name][at] == whole[name][at]).mean()
-            assert right > (whole[name][at] == common).mean() + 0.1, name
+            margin(right - (whole[name][at] == common).mean(), 0.1, name)
         else:
             error = (filled[name][at].astype(float) - whole[name][at]).pow(2).mean()
             mean = holey[name].astype(float).mean()
-            assert error < 0.75 * (whole[name][at] - mean).pow(2).mean(), name
+            margin(1 - error / (whole[name][at] - mean).pow(2).mean(), 0.25, name)
 
 
 @every_reconstructor

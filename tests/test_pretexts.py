@@ -352,7 +352,7 @@ def test_gradients_are_finite_under_bfloat16_at_duplicates(name):
 LEARNING = {"encoder": small, "batch_size": 128, "learning_rate": 3e-3, "precision": "float32"}
 # Epochs, and by how much each beats its own untrained encoder: half of what was measured.
 LEARNS = {
-    "RotationPrediction": (6, 0.06),
+    "RotationPrediction": (8, 0.06),
     "Jigsaw": (12, 0.02),
     "Colorization": (12, 0.06),
     "Inpainting": (12, 0.15),
@@ -374,12 +374,12 @@ def rows_of(name):
 
 
 def probe(estimator, X, y):
-    """Return the accuracy of a logistic regression on 100 labels, the mean of three draws."""
+    """Return the accuracy of a logistic regression on 100 labels, the mean of ten draws."""
     Z = StandardScaler().fit_transform(estimator.transform(X))
     scores = []
-    for seed in range(3):
+    for draw in range(10):
         few, rest = train_test_split(
-            np.arange(len(Z)), train_size=100, stratify=y, random_state=seed
+            np.arange(len(Z)), train_size=100, stratify=y, random_state=draw
         )
         model = LogisticRegression(C=0.01, max_iter=300).fit(Z[few], y[few])
         scores.append(model.score(Z[rest], y[rest]))
@@ -388,47 +388,48 @@ def probe(estimator, X, y):
 
 @pytest.mark.learns(*LEARNS)
 @every_method
-def test_training_beats_the_untrained_encoder(name):
+def test_training_beats_the_untrained_encoder(name, seed, margin):
     X, y = rows_of(name)
+    n_fits = 2 if name == "Jigsaw" else 1  # whose gain is the least
     gains = [
-        probe(learnt(name, seed)[0], X, y) - probe(learnt(name, seed, trained=False)[0], X, y)
-        for seed in range(2)
+        probe(learnt(name, s)[0], X, y) - probe(learnt(name, s, trained=False)[0], X, y)
+        for s in range(n_fits * seed, n_fits * seed + n_fits)
     ]
-    assert np.mean(gains) > LEARNS[name][1]
+    margin(np.mean(gains), LEARNS[name][1])
 
 
-def test_turns_are_told():
-    _, net, x = learnt("RotationPrediction", 0)
+def test_turns_are_told(seed, margin):
+    _, net, x = learnt("RotationPrediction", seed)
     for turns in range(4):
         logits = evaluated(nn.Sequential(net.whole, net.head), x.rot90(turns, (2, 3)))
-        assert (logits.argmax(1) == turns).mean() > 0.95
+        margin((logits.argmax(1) == turns).mean(), 0.95, f"{turns} turns")
 
 
-def test_orders_are_told():
+def test_orders_are_told(seed, margin):
     """Of 24 orders, of four tiles of 4 x 4 pixels."""
-    fitted, net, x = learnt("Jigsaw", 0)
+    fitted, net, x = learnt("Jigsaw", seed)
     tiles = standardized(random_tiles(x, 2, 0.0))
     z = torch.from_numpy(evaluated(net.siamese, tiles.flatten(0, 1))).float().view(len(x), 4, -1)
     found = [
         evaluated(net.head, z[:, order].flatten(1)).argmax(1) == i
         for i, order in enumerate(net.orders)
     ]
-    assert np.mean(found) > 10 / 24
+    margin(np.mean(found), 10 / 24)
 
 
-def test_colours_are_told_more_often_than_the_commonest():
-    _, net, x = learnt("Colorization", 0)
+def test_colours_are_told_more_often_than_the_commonest(seed, margin):
+    _, net, x = learnt("Colorization", seed)
     net.colors.weight.fill_(1.0)
     bins = net.colors(torch.nn.functional.adaptive_avg_pool2d(x, 4)).numpy()
     found = evaluated(nn.Sequential(net.encoder, net.painter), x).argmax(1)
     majority = np.bincount(bins.ravel()).max() / bins.size
-    assert (found == bins).mean() > 1.5 * majority
+    margin((found == bins).mean() / majority, 1.5)
 
 
-def test_hidden_pixels_are_predicted_better_than_by_their_mean():
-    fitted, _, _ = learnt("Inpainting", 0)
+def test_hidden_pixels_are_predicted_better_than_by_their_mean(seed, margin):
+    fitted, _, _ = learnt("Inpainting", seed)
     hidden = fitted.decoder_.hidden.numpy()
     X = DIGITS[:500].astype(np.float32)
     error = np.square(fitted.reconstruct(X) - X)[:, hidden].mean()
     each = np.square(X - DIGITS.mean(0))[:, hidden].mean()
-    assert error < 0.7 * each  # better than by the mean of each pixel, let alone of all
+    margin(1 - error / each, 0.3)  # better than by the mean of each pixel, let alone of all

@@ -60,10 +60,11 @@ def test_all_ranks_have_one_encoder(name, ranks):
 
 
 def test_the_probe_agrees_within_a_standard_error(ranks):
+    """A standard error is 0.007 here; the mean of three fits varies by 0.002 from seed to seed."""
     alone, _ = fit_on_ranks.probed()
     wrong = 1 - alone.mean()
     n_test = len(fit_on_ranks.DIGITS[1])
-    assert alone.mean() > 0.8
+    assert alone.mean() > 0.9
     assert abs(ranks[0]["scores"].mean() - alone.mean()) <= (wrong * (1 - wrong) / n_test) ** 0.5
 
 

@@ -9,7 +9,7 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 import skssl
@@ -366,11 +366,11 @@ def test_any_module_reads_series():
     assert Z.shape == (40, 5) and np.isfinite(Z).all()
 
 
-def test_next_step_predicts():
+def test_next_step_predicts(seed, margin):
     """Of a sine, what follows is known: the error falls to a small part of the variance."""
     method = NextStep(n_components=32, max_epochs=200, batch_size=40, learning_rate=1e-2)
     X = waves(channels=1, length=60)
-    assert method.set_params(random_state=0).fit(X).loss_curve_[-1] < 0.2
+    margin(-method.set_params(random_state=seed).fit(X).loss_curve_[-1], -0.2)
 
 
 def test_raw_series_are_joined():
@@ -424,23 +424,22 @@ def test_hidden_patches_are_not_read():
 
 
 def probe(Z, y):
-    """Return the accuracy of logistic regressions on 100 labels, the mean of three draws."""
-    Z = StandardScaler().fit_transform(Z)
-    scores = []
-    for seed in range(3):
+    """Return the accuracy of logistic regressions on 100 labels, the mean of five draws."""
+    Z, scores = StandardScaler().fit_transform(Z), []
+    for draw in range(5):
         few, rest = train_test_split(
-            np.arange(len(Z)), train_size=100, stratify=y, random_state=seed
+            np.arange(len(Z)), train_size=100, stratify=y, random_state=draw
         )
-        model = LogisticRegression(max_iter=200, tol=1e-3)
-        search = GridSearchCV(model, {"C": [1e-3, 1e-2, 1e-1, 1.0]}, cv=3).fit(Z[few], y[few])
-        scores.append(search.score(Z[rest], y[rest]))
+        model = LogisticRegression(C=0.03, max_iter=200, tol=1e-3).fit(Z[few], y[few])
+        scores.append(model.score(Z[rest], y[rest]))
     return 100 * np.mean(scores)
 
 
 # The digits, pixel after pixel, as series of 64 steps. Points of accuracy over the untrained
-# encoder: half of the mean measured over seeds 0 to 3 is asked; that mean, then the lowest.
+# encoder: half of the mean over seeds 0 to 3 is asked; that mean, then the lowest, as measured
+# with a probe that chose its penalty.
 MARGIN = {
-    "TS2Vec": (4.5, {"batch_size": 32, "max_epochs": 1}),  # 9.0, 7.9
+    "TS2Vec": (4.5, {"batch_size": 32, "max_epochs": 2}),  # 9.0, 7.9 after one
     "CPC": (14.7, {"batch_size": 64, "max_epochs": 4}),  # 29.5, 27.8
     "NextStep": (15.0, {"batch_size": 64, "max_epochs": 5}),  # 31.6, 28.9
     "MaskedSeries": (6.2, {"batch_size": 64, "max_epochs": 6}),  # 12.5, 11.7
@@ -449,16 +448,14 @@ MARGIN = {
 
 @pytest.mark.learns(*MARGIN)
 @pytest.mark.parametrize("name", MARGIN)
-def test_it_beats_its_own_untrained_encoder(name):
+def test_it_beats_its_own_untrained_encoder(name, seed, margin):
     X, y = load_digits(return_X_y=True)
-    margin, settings = MARGIN[name]
-    gains = []
-    for seed in (0, 1):
-        method = getattr(skssl, name)(
-            n_components=64, learning_rate=3e-3, precision="float32", random_state=seed
-        )
-        trained = clone(method).set_params(**settings).fit(X[:, None])
-        untrained = method.set_params(max_epochs=0).fit(X[:, None])
-        gains.append(probe(trained.transform(X[:, None]), y))
-        gains[-1] -= probe(untrained.transform(X[:, None]), y)
-    assert np.mean(gains) > margin
+    bound, settings = MARGIN[name]
+    method = getattr(skssl, name)(
+        n_components=64, learning_rate=3e-3, precision="float32", random_state=seed
+    )
+    trained = clone(method).set_params(**settings).fit(X[:, None])
+    untrained = method.set_params(max_epochs=0).fit(X[:, None])
+    margin(
+        probe(trained.transform(X[:, None]), y) - probe(untrained.transform(X[:, None]), y), bound
+    )

@@ -300,16 +300,14 @@ def errors(model):
     return ((made - clips[:, -1]) ** 2).mean(), ((clips[:, -2] - clips[:, -1]) ** 2).mean()
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_it_predicts_better_than_a_copy_of_the_last_frame(seed):
+def test_it_predicts_better_than_a_copy_of_the_last_frame(seed, margin):
     made, copied = errors(learnt(12, seed))
-    assert made < 0.7 * copied
+    margin(1 - made / copied, 0.3)
 
 
 @pytest.mark.learns("NextFrame")
-def test_its_embedding_knows_where_digits_go():
-    gains = [probe(learnt(12, seed)) - probe(learnt(0, seed)) for seed in (0, 1)]
-    assert np.mean(gains) > 0.1
+def test_its_embedding_knows_where_digits_go(seed, margin):
+    margin(probe(learnt(12, seed)) - probe(learnt(0, seed)), 0.1)
 
 
 def test_untrained_it_copies_the_last_frame():
