@@ -72,9 +72,7 @@ def name_of(estimator):
 
 def modalities_of(estimator):
     """Return the modalities that an estimator reads."""
-    if isinstance(estimator, SSLTransformer):
-        return estimator._modalities
-    return {**TOKENIZED, **GATHERED}.get(type(estimator), ("table",))
+    return getattr(estimator, "_modalities", TOKENIZED.get(type(estimator), ("table",)))
 
 
 EVERY = [cheap(cls) for cls in public_estimators()]

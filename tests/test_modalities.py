@@ -58,6 +58,8 @@ def test_what_a_row_names_is_there(modality, row):
         assert callable(found["raw_columns"].fit) and callable(found["raw_columns"].transform)
     if "onnx" in found:
         assert callable(found["onnx"].inputs) and callable(found["onnx"].read)
+    if "onnx" in found and "raw_columns" in found and modality != "tokens":  # counted by sklearn
+        assert callable(found["onnx"].raw_module)
 
 
 @every_row

@@ -55,17 +55,17 @@ import skssl
 from skssl import SCARF, PretrainedClassifier, PretrainedRegressor, SimCLR, to_onnx
 from skssl._data import ImageReader, TableReader, TokenReader
 from skssl._training import _loop
-from skssl.base._modalities import MODALITIES, look_up
+from skssl.base._modalities import MODALITIES, look_up, modalities_with
 from skssl.base._transformer import SSLTransformer
 from skssl.encoders import VideoEncoder
-from skssl.persistence._onnx_ends import Mixture, forest_of, raw_module
-from skssl.persistence._onnx_inputs import ChannelsFirst, NumericCodes, PaddingLast
+from skssl.persistence._onnx_ends import Mixture, forest_of
+from skssl.persistence._onnx_inputs import ChannelsFirst, NumericCodes, PaddingLast, raw_module
 from skssl.semi_supervised import _ensemble
 from skssl.semi_supervised._ensemble import EnsembleClassifier, EnsembleRegressor
 
 SHORT = {**CHEAP, "random_state": 0}
 NAMES = np.array(["setosa", "versicolor", "virginica"])[Y_IRIS]
-REFUSED = {"text", "bags"}
+REFUSED = set(modalities_with("no_onnx"))
 
 
 def session_of(model):

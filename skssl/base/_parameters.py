@@ -252,7 +252,13 @@ class ReadsSeries:
 
 @declares_parameters
 class ReadsAudio:
-    """Mixin for methods that read audio: ``x`` is a spectrogram, (n, bands, time)."""
+    """Mixin for methods that read audio: ``x`` is a spectrogram, (n, bands, time).
+
+    Parameters
+    ----------
+    sampling_rate : int, default=16_000
+        Samples per second.
+    """
 
     pooling: str | None = "mean"
     sampling_rate: int = 16_000

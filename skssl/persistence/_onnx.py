@@ -14,9 +14,9 @@ from torch import nn
 from skssl._atomic import replacing
 from skssl._meta._steps import steps_of
 from skssl.base._transformer import SSLTransformer
-from skssl.persistence._onnx_ends import add_end, raw_module
+from skssl.persistence._onnx_ends import add_end
 from skssl.persistence._onnx_graph import Graph, Value
-from skssl.persistence._onnx_inputs import inputs_of, read
+from skssl.persistence._onnx_inputs import inputs_of, raw_module, read
 from skssl.semi_supervised._base import Pretrained
 
 __all__ = ["to_onnx"]

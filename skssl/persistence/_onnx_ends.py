@@ -1,4 +1,4 @@
-"""What stands behind an encoder, as modules: raw columns, and our classifiers and regressors."""
+"""What stands behind an encoder, as modules: our classifiers and regressors."""
 
 from typing import Any
 
@@ -6,11 +6,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler, normalize
+from sklearn.preprocessing import normalize
 from torch import Tensor, nn
 
 from skssl._compat import is_forest, rows_of
-from skssl._meta._raw_columns import RawBands, RawColumns, RawPixels, RawSeries
 from skssl.persistence._onnx_graph import Graph, Value
 from skssl.semi_supervised._ensemble import Ensemble, LeastSquares, Sharpened
 from skssl.semi_supervised._linear import Linear
@@ -22,31 +21,6 @@ from skssl.semi_supervised._propagation import (
 from skssl.semi_supervised._prototypes import PrototypeClassifier
 
 FLOAT32 = np.dtype(np.float32)
-
-
-def raw_module(raw: Any) -> nn.Module:
-    """Return the module that encodes raw columns, of what their reader reads.
-
-    Raises
-    ------
-    ValueError
-        If these are words or tokens, which are counted by scikit-learn.
-    """
-    if isinstance(raw, RawColumns):
-        return raw.module
-    if isinstance(raw, RawPixels):
-        pca = raw.components.pca
-        return nn.Sequential(
-            nn.Flatten(), Affine(pca.mean_, pca.components_.T / raw.components.scale)
-        )
-    if isinstance(raw, RawSeries):
-        return nn.Sequential(raw.module, _standardised(raw.scaler))
-    if isinstance(raw, RawBands):
-        return nn.Sequential(raw.front, MeanAndDeviation(), _standardised(raw.scaler))
-    raise ValueError(
-        "The topics of texts and tokens that stand beside the embedding have no form in ONNX. Fit "
-        "with passthrough=False."
-    )
 
 
 def add_end(graph: Graph, end: Any, z: Value) -> Value | None:
@@ -145,19 +119,6 @@ class UnitLength(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.normalize(x.double(), dim=1)
-
-
-class MeanAndDeviation(nn.Module):
-    """Mean and standard deviation of (n, bands, frames) over frames, NaN left out."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.double()
-        mean = x.nanmean(2, keepdim=True)
-        return torch.cat([mean[:, :, 0], (x - mean).square().nanmean(2).sqrt()], 1)
-
-
-def _standardised(scaler: StandardScaler) -> nn.Module:
-    return Scaled(scaler.mean_, 1 / scaler.scale_, np.arange(scaler.n_features_in_))
 
 
 class Mixture(nn.Module):

@@ -1,16 +1,18 @@
-"""What whoever runs an ONNX graph hands in, and how the graph reads it as a reader does."""
+"""How an ONNX graph reads each modality: its inputs, what a reader makes of them, raw columns."""
 
 import math
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from skssl._data import ImageReader, SeriesReader, TableReader, TokenReader
 from skssl._data._vocabulary import N_SPECIAL, PAD, UNKNOWN
 from skssl.base._modalities import MODALITIES, look_up
 from skssl.base._transformer import SSLTransformer
+from skssl.persistence._onnx_ends import Affine, Scaled
 from skssl.persistence._onnx_graph import Graph, Value
 
 NO_TEXT = ("", "None", "nan", "NaN", "NaT", "<NA>")  # a hole, as text or as onnxruntime spells it
@@ -63,6 +65,28 @@ def read(graph: Graph, reader: Any, X: list[Value]) -> tuple[Value, nn.Module]:
     return look_up(MODALITIES[reader.modality].onnx).read(graph, reader, X)
 
 
+def raw_module(raw: Any) -> nn.Module:
+    """Return the module that encodes fitted raw columns, of what their reader reads.
+
+    Raises
+    ------
+    ValueError
+        If these are words or tokens, which are counted by scikit-learn.
+    """
+    names = {row.raw_columns: row.onnx for row in MODALITIES.values()}
+    onnx = names[f"{type(raw).__module__}.{type(raw).__name__}"]
+    if not onnx or not hasattr(look_up(onnx), "raw_module"):
+        raise ValueError(
+            "The topics of texts and tokens that stand beside the embedding have no form in ONNX. "
+            "Fit with passthrough=False."
+        )
+    return look_up(onnx).raw_module(raw)
+
+
+def _standardized(scaler: StandardScaler) -> nn.Module:
+    return Scaled(scaler.mean_, 1 / scaler.scale_, np.arange(scaler.n_features_in_))
+
+
 class TableInput:
     """One input of numbers, or one for each column of a table with text."""
 
@@ -82,6 +106,11 @@ class TableInput:
         """Return the columns side by side, and the module that makes codes of the rest."""
         return _joined(graph, reader, X), NumericCodes(reader)
 
+    @staticmethod
+    def raw_module(raw: Any) -> nn.Module:
+        """Return the module that encodes fitted raw columns."""
+        return raw.module
+
 
 class ImageInput:
     """One input of images or clips as they were laid out in ``fit``, or of rows of pixels."""
@@ -98,6 +127,12 @@ class ImageInput:
     def read(graph: Graph, reader: ImageReader, X: list[Value]) -> tuple[Value, nn.Module]:
         """Return the images, and the module that puts their channels first."""
         return X[0], ChannelsFirst(reader)
+
+    @staticmethod
+    def raw_module(raw: Any) -> nn.Module:
+        """Return the module that encodes fitted raw columns."""
+        pca, scale = raw.components.pca, raw.components.scale
+        return nn.Sequential(nn.Flatten(), Affine(pca.mean_, pca.components_.T / scale))
 
 
 class TokenInput:
@@ -138,6 +173,11 @@ class SeriesInput:
         """Return the series, and a module that leaves them alone."""
         return X[0], nn.Identity()
 
+    @staticmethod
+    def raw_module(raw: Any) -> nn.Module:
+        """Return the module that encodes fitted raw columns."""
+        return nn.Sequential(raw.module, _standardized(raw.scaler))
+
 
 class AudioInput(SeriesInput):
     """One input of waveforms, of any length, which are read as they are."""
@@ -146,6 +186,11 @@ class AudioInput(SeriesInput):
     def inputs(reader: Any, has_columns: bool) -> list[Value]:
         """Return the inputs of a graph."""
         return [Value("X", np.dtype(np.float32), (None, None), 2**21)]
+
+    @staticmethod
+    def raw_module(raw: Any) -> nn.Module:
+        """Return the module that encodes fitted raw columns."""
+        return nn.Sequential(raw.front, MeanAndDeviation(), _standardized(raw.scaler))
 
 
 def _joined(graph: Graph, reader: TableReader, X: list[Value]) -> Value:
@@ -234,3 +279,12 @@ class PaddingLast(nn.Module):
         tokens, pads = (~is_pad).cumsum(1), is_pad.cumsum(1)
         place = torch.where(is_pad, tokens[:, -1:] + pads, tokens) - 1
         return torch.empty_like(x).scatter(1, place, x)
+
+
+class MeanAndDeviation(nn.Module):
+    """Mean and standard deviation of (n, bands, frames) over frames, NaN left out."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.double()
+        mean = x.nanmean(2, keepdim=True)
+        return torch.cat([mean[:, :, 0], (x - mean).square().nanmean(2).sqrt()], 1)
