@@ -394,7 +394,7 @@ def test_the_default_on_images_is_fine_tuned_from_some_hundred_labels(monkeypatc
     assert MODALITIES["image"].labels_to_fine_tune == 300
     row = replace(MODALITIES["image"], labels_to_fine_tune=50, method_parameters=CHEAP)
     monkeypatch.setitem(MODALITIES, "image", row)
-    monkeypatch.setattr(PretrainedClassifier, "_default_end", lambda self, n: Quick())
+    monkeypatch.setattr(PretrainedClassifier, "_default_predictor", lambda self, n: Quick())
     monkeypatch.setattr(_fine_tuned, "EPOCHS", 3)
     monkeypatch.setattr(_fine_tuned, "FEWEST_STEPS", 3)
     images = X[:120].reshape(-1, 8, 8).astype(np.uint8)

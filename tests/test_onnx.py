@@ -58,8 +58,8 @@ from skssl._training import _loop
 from skssl.base._modalities import MODALITIES, look_up, modalities_with
 from skssl.base._transformer import SSLTransformer
 from skssl.encoders import VideoEncoder
-from skssl.persistence._onnx_ends import Mixture, forest_of
 from skssl.persistence._onnx_inputs import ChannelsFirst, NumericCodes, PaddingLast, raw_module
+from skssl.persistence._onnx_predictors import Mixture, forest_of
 from skssl.semi_supervised import _ensemble
 from skssl.semi_supervised._ensemble import EnsembleClassifier, EnsembleRegressor
 

@@ -658,7 +658,7 @@ NOT_IN_FILES = {
     "inherited from": "ContinuesTokens Ensemble FillsMasks FineTuned Linear Pretrained "
     "PredictsTokens Raw ReadsAll ReadsAudio ReadsEvents ReadsImages ReadsSeries ReadsTables "
     "ReadsTokens ReadsVideo ReconstructionMixin RoutesFit SSLTransformer ScoresRows "
-    "ThresholdMixin WithClasses WithTargets _OfAll",
+    "ThresholdMixin BaseClassifier BaseRegressor _OfAll",
 }
 
 

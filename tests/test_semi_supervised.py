@@ -575,7 +575,7 @@ def test_default_ends_learn_from_unlabelled_rows():
         inside = clone(model).fit(X, np.where(is_labelled, y, np.nan))
         beside = clone(model).fit(few, labels, X_unlabeled=rest)
         without = clone(model).fit(few, labels)
-        ends = [getattr(m, f"{m._end}_") for m in (inside, beside, without)]
+        ends = [getattr(m, f"{m._predictor}_") for m in (inside, beside, without)]
         assert [n_nodes(end) for end in ends] == [200, 200, 6]
         np.testing.assert_array_equal(inside.predict(X), beside.predict(X))
         assert not np.allclose(inside.predict(X), without.predict(X))

@@ -1,4 +1,4 @@
-"""What a model without pretraining would see of X, to be joined to the embedding."""
+"""Raw columns: the features of a model without pretraining, joined to the embedding."""
 
 from functools import reduce
 from typing import Any, ClassVar, Self
@@ -22,7 +22,7 @@ from skssl.encoders import (
     TableFront,
 )
 
-N_COMPONENTS = 80  # of pixels
+N_COMPONENTS = 80  # principal components of pixels
 N_KERNEL_FEATURES = 2016
 IMAGES_FOR_COMPONENTS = 10_000
 N_TOPICS = 100  # of texts
@@ -30,7 +30,7 @@ MOST_WORDS = 50_000
 
 
 class Raw:
-    """What the encoders of raw columns share: how they come by the tensor that they read.
+    """Base of the encoders of raw columns: how they get the tensor that they encode.
 
     A subclass has ``_make_reader()``, ``learn(x, scaler)``, where the scaler may be None, and
     ``encode(x)``.
@@ -38,14 +38,14 @@ class Raw:
     Attributes
     ----------
     reader : object
-        What turns rows into the tensor: the reader of the transformer, or one of its own.
+        Turns rows into the tensor: the reader of the transformer, or one of its own.
     is_shared : bool
-        Whether it is the transformer's, so that rows are read once for both.
+        Whether it is the reader of the transformer, so that rows are read once for both.
     n_outputs : int
         Number of columns.
     """
 
-    reads_as_transformer: ClassVar[bool] = True  # whether it makes do with the tensor of that
+    reads_as_transformer: ClassVar[bool] = True  # whether it can use the tensor of the transformer
     is_shared = False
     reader: Any
     n_outputs: int
@@ -54,7 +54,7 @@ class Raw:
     encode: ClassVar[Any]
 
     def share(self, method: Any, x: Any) -> Self:
-        """Learn from rows that the reader of a fitted transformer has read."""
+        """Learn from rows read by the reader of a fitted transformer."""
         self.reader, self.is_shared = method._reader, True
         return self.learn(x, method._scaler)
 
@@ -64,7 +64,7 @@ class Raw:
         return self
 
     def fit_read(self, *every: Any) -> Any:
-        """Learn from all rows, with a reader of its own, and return what it has read."""
+        """Learn from all rows with a reader of its own, and return their tensor."""
         self.reader = self._make_reader()
         every = tuple(map(getattr(self.reader, "open", _as_it_is), every))
         self.reader.fit(*every)
@@ -79,12 +79,12 @@ class Raw:
 
 
 class RawColumns(Raw):
-    """The columns themselves as floats: what a linear model on the raw table would see.
+    """The columns of a table as floats, for linear models and trees.
 
-    Numbers come twice: quantile-to-normal scaled, and standardised, at most 5 standard
-    deviations from the mean, since some targets are linear in the one, some in the other.
-    Holes are 0 with an indicator, categories one-hot up to 100 levels and a random projection
-    of that above. Fitted on every row at hand, labelled or not; never on labels.
+    Numbers are included twice: scaled to normal quantiles, and standardised and clipped at 5
+    standard deviations, since some targets are linear in the one, some in the other. Missing values
+    are 0 with an indicator; categories are one-hot encoded up to 100 levels, and randomly projected
+    above. Fitted on all rows, labelled or not, and never on labels.
 
     Parameters
     ----------
@@ -118,8 +118,8 @@ class RawColumns(Raw):
 class Components:
     """The first principal components of many columns, divided by one number.
 
-    It makes their mean variance 1 and keeps their shares of it: standardised one by one, the last
-    would be as loud as the first.
+    Their mean variance becomes 1 and their relative variances are kept: standardised one by one,
+    the last component would count as much as the first.
     """
 
     _saved_as = "Components"
@@ -129,7 +129,7 @@ class Components:
         from sklearn.decomposition import PCA  # slow to import
 
         self.n_outputs = min(N_COMPONENTS, *x.shape)
-        with np.errstate(invalid="ignore"):  # 0 / 0, where all rows are alike
+        with np.errstate(invalid="ignore"):  # 0 / 0 if all rows are equal
             self.pca = PCA(self.n_outputs, svd_solver="randomized", random_state=0).fit(x)
         self.scale = float(np.sqrt(self.pca.explained_variance_.mean())) or 1.0
         return self
@@ -140,9 +140,9 @@ class Components:
 
 
 class RawPixels(Raw):
-    """The :class:`Components` of the pixels: what a linear model on small images would see.
+    """The :class:`Components` of the pixels of images.
 
-    Fitted on at most 10 000 images; never on labels.
+    Fitted on at most 10 000 images, and never on labels.
 
     Parameters
     ----------
@@ -172,10 +172,10 @@ class RawPixels(Raw):
 
 
 class RawSeries(Raw):
-    """How often fixed kernels exceed thresholds: what a linear model on series would see.
+    """Features of fixed kernels of time series, as in MiniRocket.
 
-    What :class:`skssl.encoders.RandomKernels` makes of them, standardised column by column. Never
-    fitted on labels.
+    The output of :class:`skssl.encoders.RandomKernels`, standardised by column. Never fitted on
+    labels.
     """
 
     _saved_as = "RawSeries"
@@ -200,15 +200,14 @@ class RawSeries(Raw):
 
 
 class RawBands(Raw):
-    """Mean and standard deviation of each log-mel band over the frames of a recording.
+    """Mean and standard deviation of each log-mel band over the frames of a waveform.
 
-    What a linear model on spectrograms would see, standardised column by column. Never fitted on
-    labels.
+    They are standardised by column. Never fitted on labels.
 
     Parameters
     ----------
     sampling_rate : int, default=16_000
-        Samples a second.
+        Samples per second.
     """
 
     _saved_as = "RawBands"
@@ -236,7 +235,7 @@ class RawBands(Raw):
 
 
 class Texts:
-    """A reader that leaves texts as they are."""
+    """A reader that keeps texts unchanged."""
 
     _saved_as = "Texts"
 
@@ -254,15 +253,14 @@ class Texts:
 
 
 class RawWords(Raw):
-    """Latent semantic analysis: what a linear model on word counts would see, in few columns.
+    """Latent semantic analysis of texts: TF-IDF and a truncated SVD.
 
-    Words are weighed by TF-IDF, the matrix is cut to its largest singular values, and all columns
-    are divided by one number, such that their mean variance is 1. Fitted on every text at hand;
+    All columns are divided by one number so that their mean variance is 1. Fitted on all texts, and
     never on labels.
     """
 
     _saved_as = "RawWords"
-    reads_as_transformer = False  # whose reader knows its vocabulary alone, and pieces of words
+    reads_as_transformer = False  # that reader knows only its own vocabulary of words and pieces
     reader: Any = Texts()
     analyzer: Any = "word"
     token_pattern: Any = r"\w+|[^\w\s]"
@@ -299,7 +297,7 @@ class RawWords(Raw):
 
 
 class RawTokens(RawWords):
-    """As :class:`RawWords`, of token arrays.
+    """Like :class:`RawWords`, for token arrays.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Rows as a transformer and the raw columns beside it read them: each once a call."""
+"""Reading rows once per call, for a transformer and the raw columns beside it."""
 
 from functools import cached_property, reduce
 from typing import Any, NamedTuple
@@ -14,23 +14,23 @@ from skssl.base._transformer import Read, SSLTransformer
 
 
 class Seen(NamedTuple):
-    """Rows as the last step of a transformer sees them, and as its raw columns read them."""
+    """Rows as input of the last step of a transformer, and as tensor of its raw columns."""
 
     shown: Any
     raw: Any = None
 
 
 class Reading:
-    """The rows of a fit, behind the steps that stand before the last.
+    """The rows of a fit, transformed by the steps before the last one.
 
     Parameters
     ----------
     transformer : estimator
         Fitted.
     every : tuple of array-like or dataframe
-        X, and X_unlabeled if it was given.
+        X, and X_unlabeled if it was passed.
     x : Tensor or None
-        All of these rows as the last step has read them in its fit, if it has.
+        All of these rows as read by the last step in its fit, if it was.
     """
 
     def __init__(self, transformer: Any, every: tuple[Any, ...], x: Any = None):
@@ -38,15 +38,15 @@ class Reading:
         self.every: tuple[Any, ...] = every
         self.raw: Any = None
         is_whole = x is not None and len(x) == sum(map(count_rows, every))
-        self.x: Any = x if is_whole else None  # rows of weight 0 were not read
+        self.x: Any = x if is_whole else None  # rows of weight 0 are not read
 
     @cached_property
     def shown(self) -> tuple[Any, ...]:
-        """All rows behind the steps before the last."""
+        """All rows, transformed by the steps before the last one."""
         return tuple(_through(self.front, X) for X in self.every)
 
     def fit_raw_columns(self, passthrough: Any) -> Any:
-        """Fit what encodes the raw columns, where they are to stand beside the embedding."""
+        """Fit the encoder of the raw columns, if they are joined to the embedding."""
         modality = None if passthrough is False else self._modality(passthrough)
         name = MODALITIES[modality].raw_columns if modality is not None else None
         if not name:
@@ -76,7 +76,7 @@ class Reading:
         return modality_of(self.shown[0], self.last)
 
     def take(self, rows: np.ndarray) -> list[Seen]:
-        """Return some rows, given by their numbers in rising order: those of X, and of the others.
+        """Return rows by their ascending indices: those of X, and those of X_unlabeled.
 
         Rows that were not read before are read now.
         """
@@ -106,7 +106,7 @@ class Reading:
 
 
 def see(transformer: Any, raw: Any, X: Any) -> Seen:
-    """Return rows to predict: read, unless only the transformer reads them."""
+    """Return rows to predict; they are read here if the raw columns need them, too."""
     *front, last = steps_of(transformer)
     shown = _through(front, X)
     if raw is None:
@@ -118,7 +118,7 @@ def see(transformer: Any, raw: Any, X: Any) -> Seen:
 
 
 def embedding_and_raw(transformer: Any, raw: Any, seen: Seen) -> list[Any]:
-    """Return the embedding of rows and, where they are joined, their raw columns."""
+    """Return the embedding of rows and, if they are joined, their raw columns."""
     Z = steps_of(transformer)[-1].transform(seen.shown)
     if raw is None:
         return [Z]
@@ -126,7 +126,7 @@ def embedding_and_raw(transformer: Any, raw: Any, seen: Seen) -> list[Any]:
 
 
 def _rows_of(x: Any, rows: np.ndarray) -> Any:
-    return x if len(rows) == len(x) else x[rows]  # all of them are not copied
+    return x if len(rows) == len(x) else x[rows]  # no copy of all rows
 
 
 def _through(front: list[Any], X: Any) -> Any:

@@ -15,7 +15,7 @@ from skssl.base._transformer import SSLTransformer
 
 
 def default_transformer(X: Any) -> SSLTransformer:
-    """Return the method that learns the embedding of X where none is given, by its modality."""
+    """Return the default method for the modality of X."""
     row = MODALITIES[infer_modality(X)]
     return look_up(row.method)(**row.method_parameters)
 
@@ -27,21 +27,21 @@ def check_columns(owner: Any, transformer: Any, X: Any) -> None:
 
 
 def steps_of(estimator: Any, *, keep_frozen: bool = False) -> list[Any]:
-    """Return the steps of Pipelines, nested or frozen ones too; anything else is one step.
+    """Return the steps of Pipelines, also nested or frozen; any other estimator is one step.
 
     Parameters
     ----------
     estimator : estimator
         Fitted or not.
     keep_frozen : bool, default=False
-        Whether a step in a FrozenEstimator, at any level, stands in one of its own, so that it
-        is not fitted again.
+        Whether to wrap each step that is inside a FrozenEstimator, at any level, in one of its
+        own, so that it is not fitted again.
 
     Returns
     -------
     steps : list of estimator
-        One at least; no Pipeline and, unless ``keep_frozen``, no FrozenEstimator. Steps that pass
-        rows through are left out.
+        At least one; no Pipeline and, unless ``keep_frozen``, no FrozenEstimator. Steps that pass
+        rows through are dropped.
     """
     found = list(_walk(estimator, False)) or [(FunctionTransformer(), False)]
     return [FrozenEstimator(step) if keep_frozen and frozen else step for step, frozen in found]
@@ -58,5 +58,5 @@ def _walk(estimator: Any, is_frozen: bool) -> Iterator[tuple[Any, bool]]:
 
 
 def last_step(estimator: Any) -> Any:
-    """Return the last of the steps of Pipelines, which learns the embedding."""
+    """Return the last step of Pipelines, which learns the embedding."""
     return steps_of(estimator)[-1]

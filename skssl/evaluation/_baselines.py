@@ -16,11 +16,11 @@ from skssl.base._modalities import MODALITIES
 from skssl.base._modality_of import infer_modality
 from skssl.base._transformer import SSLTransformer
 from skssl.model_selection import FewLabelsKFold
-from skssl.semi_supervised._base import Pretrained
+from skssl.semi_supervised._base import BasePretrained
 from skssl.semi_supervised._pretrained import PretrainedClassifier, PretrainedRegressor
 
 
-def default_baselines(X: Any, model: Pretrained, is_classes: bool) -> dict[str, Any]:
+def default_baselines(X: Any, model: BasePretrained, is_classes: bool) -> dict[str, Any]:
     """Return the default baselines by name, behind the front steps of the first transformer."""
     baselines: dict[str, Any] = {}
     first = default_transformer(X) if model.transformer is None else model.transformer

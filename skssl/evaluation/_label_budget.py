@@ -24,7 +24,7 @@ from skssl._meta._fitting import seeded
 from skssl._meta._steps import default_transformer
 from skssl.evaluation._baselines import default_baselines
 from skssl.model_selection import UnlabeledKFold
-from skssl.semi_supervised._base import Pretrained
+from skssl.semi_supervised._base import BasePretrained
 from skssl.semi_supervised._pretrained import PretrainedClassifier, PretrainedRegressor
 
 COLUMNS = ["method", "kind", "budget", "split", "draw", "score", "fit_time"]
@@ -306,7 +306,7 @@ def _methods(X: Any, transformers: Any, baselines: Any, is_classes: bool) -> lis
     if not given:
         raise ValueError("transformers is empty; expected {name: transformer, ...}, or None.")
     model = PretrainedClassifier if is_classes else PretrainedRegressor
-    ours = {name: t if isinstance(t, Pretrained) else model(t) for name, t in given.items()}
+    ours = {name: t if isinstance(t, BasePretrained) else model(t) for name, t in given.items()}
     beside = {**default_baselines(X, next(iter(ours.values())), is_classes), **(baselines or {})}
     methods = [Method(name, "pretrained", one) for name, one in ours.items()]
     for name, one in beside.items():
@@ -333,7 +333,7 @@ def _score(
     X_train, X_test = take_rows(X, split.train), take_rows(X, split.test)
     y_train, y_test = target[split.train], target[split.test]
     model = clone(method.estimator)
-    sees_all = isinstance(model, Pretrained)
+    sees_all = isinstance(model, BasePretrained)
     if sees_all and model.transformer is None:
         model.set_params(transformer=default_transformer(X))
     model = seeded(model, np.random.RandomState(split.seed))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skssl._meta._steps import steps_of
 from skssl.base._transformer import SSLTransformer
-from skssl.semi_supervised._base import Pretrained
+from skssl.semi_supervised._base import BasePretrained
 
 
 def unwrap(estimator: Any, X: Any = None) -> tuple[SSLTransformer, Any]:
@@ -31,7 +31,7 @@ def unwrap(estimator: Any, X: Any = None) -> tuple[SSLTransformer, Any]:
     """
     check_is_fitted(estimator)
     *front, last = steps_of(estimator)
-    while isinstance(last, Pretrained):
+    while isinstance(last, BasePretrained):
         *more, last = steps_of(last.transformer_)
         front += more
     if not isinstance(last, SSLTransformer):

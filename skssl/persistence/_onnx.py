@@ -14,10 +14,10 @@ from torch import nn
 from skssl._atomic import replacing
 from skssl._meta._steps import steps_of
 from skssl.base._transformer import SSLTransformer
-from skssl.persistence._onnx_ends import add_end
 from skssl.persistence._onnx_graph import Graph, Value
 from skssl.persistence._onnx_inputs import inputs_of, raw_module, read
-from skssl.semi_supervised._base import Pretrained
+from skssl.persistence._onnx_predictors import add_predictor
+from skssl.semi_supervised._base import BasePretrained
 
 __all__ = ["to_onnx"]
 
@@ -134,7 +134,7 @@ def _steps(model: Any) -> Iterator[Any]:
 def _first(model: Any) -> Any:
     """Return the estimator that reads X."""
     first = next(_steps(model))
-    return _first(first.transformer_) if isinstance(first, Pretrained) else first
+    return _first(first.transformer_) if isinstance(first, BasePretrained) else first
 
 
 def _add(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
@@ -145,13 +145,13 @@ def _add(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
 
 
 def _add_step(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
-    if isinstance(model, Pretrained):
+    if isinstance(model, BasePretrained):
         return _add_pretrained(graph, model, X)
     if isinstance(model, SSLTransformer):
         return [_add_module(graph, model._reader, model._embedder(), X, model)]
     if len(X) > 1:
         raise _refused(model, "it reads a table with text; expected a transformer of skssl there")
-    said = add_end(graph, model, X[0])
+    said = add_predictor(graph, model, X[0])
     if said is not None:
         if hasattr(model, "classes_"):
             return [_label(graph, said, model.classes_), said]
@@ -178,7 +178,7 @@ def _add_pretrained(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
         same = graph.node("Cast", beside.name, to=graph.type_of(z))
         width = z.shape[1] + beside.shape[1]  # type: ignore[operator]
         z = Value(graph.node("Concat", z.name, same, axis=1), z.dtype, (None, width))
-    said = _add(graph, getattr(model, f"{model._end}_"), [z])
+    said = _add(graph, getattr(model, f"{model._predictor}_"), [z])
     tuned = getattr(model, "fine_tuned_", None)
     if tuned is None:
         return said

@@ -12,8 +12,8 @@ from skssl._data import ImageReader, SeriesReader, TableReader, TokenReader
 from skssl._data._vocabulary import N_SPECIAL, PAD, UNKNOWN
 from skssl.base._modalities import MODALITIES, look_up
 from skssl.base._transformer import SSLTransformer
-from skssl.persistence._onnx_ends import Affine, Scaled
 from skssl.persistence._onnx_graph import Graph, Value
+from skssl.persistence._onnx_predictors import Affine, Scaled
 
 NO_TEXT = ("", "None", "nan", "NaN", "NaT", "<NA>")  # a hole, as text or as onnxruntime spells it
 

@@ -1,4 +1,4 @@
-"""Meta-estimators that put a self-supervised embedding to work with few labels."""
+"""Meta-estimators that learn from few labels on a self-supervised embedding."""
 
 from skssl.semi_supervised._distillation import distill
 from skssl.semi_supervised._fine_tuned import FineTunedClassifier, FineTunedRegressor

@@ -1,4 +1,4 @@
-"""What the meta-estimators around a self-supervised transformer share."""
+"""Base classes of the meta-estimators: fit a transformer, then a predictor on its embedding."""
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
@@ -35,27 +35,27 @@ from skssl._meta._steps import (
 from skssl.base._transformer import SSLTransformer
 from skssl.methods._multitask import MultiTask
 
-MAX_UNLABELLED = 10_000  # rows without labels that the default end is shown
+MAX_UNLABELLED = 10_000  # unlabelled rows that the default ensemble gets
 
 
-def end_has(method: str) -> Callable[[Any], bool]:
-    """Tell whether the estimator at the end has a method."""
+def predictor_has(method: str) -> Callable[[Any], bool]:
+    """Tell whether the predictor has a method."""
 
     def check(self: Any) -> bool:
-        end = getattr(self, f"{self._end}_", getattr(self, self._end))
-        end = self._default_end(1) if end is None else end
-        getattr(end, method)  # its own AttributeError says more than ours
+        predictor = getattr(self, f"{self._predictor}_", getattr(self, self._predictor))
+        predictor = self._default_predictor(1) if predictor is None else predictor
+        getattr(predictor, method)  # raises its own AttributeError
         return True
 
     return check
 
 
-class Pretrained(
+class BasePretrained(
     RoutesFit, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta
 ):
-    """What the classifier and the regressor share."""
+    """Base class of all meta-estimators with few labels."""
 
-    _end: str  # the parameter that holds the estimator at the end: "classifier" or "regressor"
+    _predictor: str  # the parameter that holds it: "classifier" or "regressor"
 
     _parameter_constraints: dict[str, list[Any]] = {
         "transformer": [HasMethods(["fit", "transform"]), None],
@@ -68,28 +68,28 @@ class Pretrained(
     def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the mask of the labelled rows, and their labels."""
 
-    _default_end: Any  # makes, from the width of the embedding, the end of who gave none
+    _default_predictor: Any  # from the width of the embedding to the default predictor
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, *, X_unlabeled: Any = None, **params: Any) -> Self:
-        """Fit the transformer on all rows, and the estimator at the end on the labelled ones.
+        """Fit the transformer on all rows, and the classifier or regressor on labelled rows.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, ...)
             Rows as the transformer reads them, labelled or not.
         y : array-like of shape (n_samples,)
-            Labels, in a list, an array, or a pandas, polars or Arrow column. None, NaN and
-            NA mark unlabelled rows. For a classifier the number -1 does so, too.
+            Labels, in a list, an array, or a pandas, polars or Arrow column. None, NaN and NA
+            mark unlabelled rows; for a classifier, the number -1 does so, too.
         X_unlabeled : array-like or dataframe of shape (n_more, ...), default=None
-            More unlabelled rows. In a search or a cross-validation add them to X instead,
-            unlabelled: scikit-learn splits whatever is as long as X.
+            More unlabelled rows. In a search or cross-validation, add them to X as unlabelled
+            rows instead: scikit-learn splits every argument that has the length of X.
         **params : dict
             Metadata such as ``sample_weight`` and ``groups``, with scikit-learn's metadata routing
-            enabled: the transformer gets what it requests of all rows, the estimator at the end
-            of the labelled ones. Parts that were not given request nothing. The estimators that
-            fine-tune take ``sample_weight`` without routing, too: how much a label counts in
-            their losses, whatever the scale of the weights; 0 is as if it were not there.
+            enabled: the transformer gets the metadata it requests for all rows, the classifier or
+            regressor for the labelled rows. Default parts request nothing. The estimators that
+            fine-tune also take ``sample_weight`` without routing: the relative weight of each
+            label in their losses; 0 ignores the label.
 
         Returns
         -------
@@ -106,7 +106,7 @@ class Pretrained(
             (X,) = indexable(X)
             mask, labels = self._read(y)
             routed = self._routed(params)
-            check_consistent_length(X, mask, routed[self._end].get("sample_weight"))
+            check_consistent_length(X, mask, routed[self._predictor].get("sample_weight"))
             if not len(labels):
                 raise ValueError(
                     f"No row of y is labelled: {type(self).__name__} needs some labels. To "
@@ -120,7 +120,7 @@ class Pretrained(
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
             rows = np.flatnonzero(mask)
             few = X if mask.all() else take_rows(X, rows)
-            routed[self._end] = take_metadata(X, routed[self._end], rows)
+            routed[self._predictor] = take_metadata(X, routed[self._predictor], rows)
             self._fit(every, rows, _some_unlabelled(every, mask), labels, routed, task)
             task.call_on_fit_task_end(estimator=self, X=few, y=labels, reconstruction_attributes={})
             return self
@@ -134,10 +134,10 @@ class Pretrained(
         routed: dict[str, dict[str, Any]],
         task: Any,
     ) -> Seen:
-        """Fit the transformer to every row, then the estimator at the end to the labelled few.
+        """Fit the transformer to all rows, then the predictor to the labelled rows ``few``.
 
-        The default end sees some of the others, the rows without labels, too. ``routed`` are
-        further arguments of both fits. The labelled rows are returned as they were read.
+        The default ensemble also gets the unlabelled rows ``others``. ``routed`` are further
+        arguments of both fits. Return the labelled rows as they were read.
         """
         random = check_random_state(self.random_state)
         transformer = part_of(self, self.transformer, lambda: default_transformer(every[0]), random)
@@ -149,40 +149,41 @@ class Pretrained(
         (labelled_rows,) = rows.take(few)
         Z = self._join(labelled_rows)
 
-        given = getattr(self, self._end)
+        given = getattr(self, self._predictor)
         n_raw = 0 if self.raw_columns_ is None else self.raw_columns_.n_outputs
-        end = part_of(self, given, lambda: self._default_end(Z.shape[1] - n_raw), random)
-        subtask = task.subcontext(task_name=f"fit-{self._end}")
-        more = dict(routed[self._end])
+        n_embedding = Z.shape[1] - n_raw
+        predictor = part_of(self, given, lambda: self._default_predictor(n_embedding), random)
+        subtask = task.subcontext(task_name=f"fit-{self._predictor}")
+        more = dict(routed[self._predictor])
         if given is None and len(others):
             more["X_unlabeled"] = np.vstack([self._join(part) for part in rows.take(others)])
-        shown = None if given is None else end
-        fit_as_task(self, shown, subtask, Z, labels, lambda: end.fit(Z, labels, **more))
-        setattr(self, f"{self._end}_", end)
+        shown = None if given is None else predictor
+        fit_as_task(self, shown, subtask, Z, labels, lambda: predictor.fit(Z, labels, **more))
+        setattr(self, f"{self._predictor}_", predictor)
         return labelled_rows
 
     def _see(self, X: Any) -> Seen:
         return see(self.transformer_, self.raw_columns_, X)
 
     def _join(self, rows: Seen) -> Any:
-        """Return the embedding, with the raw columns behind it where they are joined."""
+        """Return the embedding, followed by the raw columns if they are joined."""
         parts = embedding_and_raw(self.transformer_, self.raw_columns_, rows)
         Z = parts[0] if len(parts) == 1 else np.hstack(parts)
-        if getattr(self, self._end) is None and not sparse.issparse(Z):
-            return np.asarray(Z, dtype=np.float64)  # sums of float32 vary with the batch
+        if getattr(self, self._predictor) is None and not sparse.issparse(Z):
+            return np.asarray(Z, dtype=np.float64)  # float32 sums depend on the batch
         return Z
 
-    def _ask_end(self, method: str, X: Any) -> Any:
-        """Return what a method of the estimator at the end says of X."""
+    def _predict_by(self, method: str, X: Any) -> Any:
+        """Return the result of a method of the predictor for X."""
         check_is_fitted(self)
         check_columns(self, self.transformer_, X)
-        return self._ask_of(method, self._see(X))
+        return self._apply_predictor(method, self._see(X))
 
-    def _ask_of(self, method: str, rows: Seen) -> Any:
-        return getattr(getattr(self, f"{self._end}_"), method)(self._join(rows))
+    def _apply_predictor(self, method: str, rows: Seen) -> Any:
+        return getattr(getattr(self, f"{self._predictor}_"), method)(self._join(rows))
 
     def _labelled_part(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, Any]:
-        """Return the labelled rows of what is to be scored."""
+        """Return the labelled rows to score."""
         (X,) = indexable(X)
         mask, labels = self._read(y)
         check_consistent_length(X, mask, sample_weight)
@@ -205,23 +206,24 @@ class Pretrained(
         y : ndarray of shape (n_samples,)
             The predictions.
         """
-        return self._ask_end("predict", X)
+        return self._predict_by("predict", X)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         given = MultiTask() if self.transformer is None else self.transformer
         tags.input_tags = deepcopy(get_tags(given).input_tags)
         tags.input_tags.sparse &= self.passthrough is not True
-        if not isinstance(last_step(given), SSLTransformer):  # a scaler hands NaN on
-            end = getattr(self, self._end)
-            tags.input_tags.allow_nan &= end is not None and get_tags(end).input_tags.allow_nan
+        if not isinstance(last_step(given), SSLTransformer):  # a scaler passes NaN on
+            predictor = getattr(self, self._predictor)
+            takes_nan = predictor is not None and get_tags(predictor).input_tags.allow_nan
+            tags.input_tags.allow_nan &= takes_nan
         return tags
 
 
-class WithClasses(ClassifierMixin, Pretrained):
-    """What those share that predict classes."""
+class BaseClassifier(ClassifierMixin, BasePretrained):
+    """Base class of meta-estimators that predict classes."""
 
-    _end = "classifier"
+    _predictor = "classifier"
     _routes_to = ("transformer", "classifier")
 
     def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -244,7 +246,7 @@ class WithClasses(ClassifierMixin, Pretrained):
         self.classes_ = getattr(self.classifier_, "classes_", np.unique(labels))
         return labelled_rows
 
-    @available_if(end_has("predict_proba"))
+    @available_if(predictor_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class.
 
@@ -258,9 +260,9 @@ class WithClasses(ClassifierMixin, Pretrained):
         proba : ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of ``classes_``.
         """
-        return self._ask_end("predict_proba", X)
+        return self._predict_by("predict_proba", X)
 
-    @available_if(end_has("predict_proba"))
+    @available_if(predictor_has("predict_proba"))
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithm of the probability of each class.
 
@@ -277,7 +279,7 @@ class WithClasses(ClassifierMixin, Pretrained):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    @available_if(end_has("decision_function"))
+    @available_if(predictor_has("decision_function"))
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the classifier's decision values.
 
@@ -289,9 +291,9 @@ class WithClasses(ClassifierMixin, Pretrained):
         Returns
         -------
         decision : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Decision values; one a row if there are two classes.
+            Decision values; one per row if there are two classes.
         """
-        return self._ask_end("decision_function", X)
+        return self._predict_by("decision_function", X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy on the labelled rows.
@@ -313,10 +315,10 @@ class WithClasses(ClassifierMixin, Pretrained):
         return super().score(*self._labelled_part(X, y, sample_weight))
 
 
-class WithTargets(RegressorMixin, Pretrained):
-    """What those share that predict numbers."""
+class BaseRegressor(RegressorMixin, BasePretrained):
+    """Base class of meta-estimators that predict numbers."""
 
-    _end = "regressor"
+    _predictor = "regressor"
     _routes_to = ("transformer", "regressor")
 
     def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -337,13 +339,13 @@ class WithTargets(RegressorMixin, Pretrained):
         Returns
         -------
         score : float
-            R²; 1 is perfect, 0 what predicting the mean gets.
+            R²; 1 is perfect, and predicting the mean scores 0.
         """
         return super().score(*self._labelled_part(X, y, sample_weight))
 
 
 def _some_unlabelled(every: tuple[Any, ...], mask: np.ndarray) -> np.ndarray:
-    """Return at most ``MAX_UNLABELLED`` numbers of rows without labels, drawn alike each time."""
+    """Return the indices of at most ``MAX_UNLABELLED`` unlabelled rows, the same at each call."""
     n = sum(map(count_rows, every[1:]))
     row = np.flatnonzero(np.concatenate([~mask, np.ones(n, dtype=bool)]))
     return row[np.sort(np.random.RandomState(0).permutation(len(row))[:MAX_UNLABELLED])]

@@ -1,4 +1,4 @@
-"""How the default estimators at the end read an embedding with the raw columns behind it."""
+"""Scaling of an embedding with raw columns for the default ensemble."""
 
 from typing import Any, Self
 
@@ -10,18 +10,18 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 class BlockScaler(TransformerMixin, BaseEstimator):
     """Centre columns, and scale two blocks of them to shares of the total variance.
 
-    The columns of the first block, an embedding, are standardised: their scales mean nothing.
-    Those of the second, encoded raw columns, keep theirs: standardised, a category that few
-    rows have would be an outlier. Taken as one table, the many columns of an embedding would
-    drown the few raw ones.
+    The columns of the first block, an embedding, are standardised: their scales have no meaning.
+    Those of the second block, encoded raw columns, keep their scales: after standardisation, a
+    rare category would be an outlier. Without the shares, the many columns of an embedding would
+    dominate the few raw columns.
 
     Parameters
     ----------
     n_first : int
         Number of columns of the first block.
     second_share : float, default=0.5
-        Share of the total variance, which is 1, that the second block gets. A block without
-        a share is left out. Without one of the blocks the other gets it all.
+        Share of the second block in the total variance, which is 1. A block with share 0 is
+        dropped. If one block is missing, the other has all of the variance.
     """
 
     _saved_as = "BlockScaler"
@@ -44,7 +44,7 @@ class BlockScaler(TransformerMixin, BaseEstimator):
         block = np.sqrt(shares / np.where(variances > 0, variances, 1))
         self.scale_ = np.where(first, block[0] / np.where(varies, std, 1.0), block[1])
         self.kept_ = np.flatnonzero(varies & (self.scale_ > 0))
-        if not len(self.kept_):  # nothing varies
+        if not len(self.kept_):  # all columns are constant
             self.kept_ = np.arange(1)
         return self
 
@@ -56,12 +56,12 @@ class BlockScaler(TransformerMixin, BaseEstimator):
 
 
 class Span(TransformerMixin, BaseEstimator):
-    """Coordinates in the span of some rows: all that a penalised linear model sees of others."""
+    """Coordinates in the span of training rows: all that a penalised linear model uses."""
 
     _saved_as = "Span"
 
     def fit(self, X: np.ndarray, y: Any = None) -> Self:
-        """Find an orthonormal basis of what the rows of X span around their mean."""
+        """Find an orthonormal basis of the span of the rows of X around their mean."""
         self.mean_ = X.mean(0)
         _, values, basis = np.linalg.svd(X - self.mean_, full_matrices=False)
         self.basis_ = basis[values >= 1e-9 * values.max()].T

@@ -1,4 +1,4 @@
-"""A small model that predicts what a large one does."""
+"""Distillation of a large model into a small one."""
 
 import warnings
 from typing import Any
@@ -19,7 +19,7 @@ from skssl._meta._steps import steps_of
 from skssl.base._modalities import MODALITIES
 from skssl.base._modality_of import infer_modality
 
-LEAST = 0.01  # classes less probable are left out, but for the row where each is most probable
+LEAST = 0.01  # less probable classes are dropped, except in the row where each is most probable
 HIDDEN = (64,)
 
 
@@ -32,44 +32,45 @@ HIDDEN = (64,)
     prefer_skip_nested_validation=True,
 )
 def distill(model: Any, X: Any, student: Any = None, *, random_state: Any = None) -> Any:
-    """Teach a small model to predict what a large one does.
+    """Distil a large model: teach a small model to make the same predictions.
 
-    The model, such as a :class:`PretrainedClassifier` with its encoder and its classifier,
-    predicts X, and the student learns from that: of a classifier from the probabilities of
-    all classes [1]_, which say more than the best class. X needs no labels. The more rows,
-    the closer the student comes: pass all there are, those that the model learnt from, too.
+    The model, such as a :class:`PretrainedClassifier` with its encoder and classifier, predicts X,
+    and the student learns from these predictions: for a classifier, from the probabilities of all
+    classes [1]_, which are more informative than the best class. X needs no labels. The more rows,
+    the closer the student gets: pass all rows, including those that the model was trained on.
 
     Parameters
     ----------
     model : fitted classifier or regressor
-        The teacher, which reads X.
+        The teacher; it reads X.
     X : array-like or dataframe of shape (n_samples, ...)
         Rows, labelled or not.
     student : classifier or regressor, default=None
-        What to fit; a clone of it is. It reads X, in a Pipeline where X needs preparing. None,
-        for tables, is a net with one hidden layer behind the columns: numbers standardised,
-        holes filled by medians, categories one-hot.
+        The student; a clone of it is fitted. It reads X; make it a Pipeline if X needs
+        preprocessing. None, for tables, is a net with one hidden layer on standardised numbers,
+        with missing values filled by medians, and one-hot categories.
     random_state : int, RandomState instance or None, default=None
-        Seeds the student, where its own ``random_state`` is None.
+        Seeds the student if its own ``random_state`` is None.
 
     Returns
     -------
     student : estimator
-        The fitted student, with the model's ``classes_`` if that has classes.
+        The fitted student, with the ``classes_`` of the model if it is a classifier.
 
     Raises
     ------
     TypeError
-        If the model is neither a classifier nor a regressor, or the student is not the same.
+        If the model is neither a classifier nor a regressor, or if the student is not of the
+        same type.
     ValueError
-        If ``student`` is None and X is no table.
+        If ``student`` is None and X is not a table.
 
     Notes
     -----
-    A student whose ``fit`` takes ``sample_weight`` sees each row once for every class of at
-    least .01, weighed by the probability: its loss is the cross-entropy with what the model
-    says. One without it, or a model without ``predict_proba``, learns from the best classes
-    alone, and a class that is never the best is unknown to it.
+    A student whose ``fit`` takes ``sample_weight`` reads each row once per class with a probability
+    of at least 0.01, weighted by that probability: its loss is the cross-entropy with the model's
+    prediction. Any other student, or the student of a model without ``predict_proba``, learns from
+    the best classes only, and never predicts a class that is never the best.
 
     References
     ----------
@@ -105,7 +106,7 @@ def distill(model: Any, X: Any, student: Any = None, *, random_state: Any = None
         )
     made = seeded(given, check_random_state(random_state))
     with warnings.catch_warnings():
-        if student is None:  # its epochs are a budget
+        if student is None:  # the number of its epochs is a budget
             warnings.simplefilter("ignore", ConvergenceWarning)
         return _taught(made, model, X)
 
@@ -128,9 +129,9 @@ def _net(X: Any, has_classes: bool) -> Pipeline:
 
 
 def _taught(student: Any, model: Any, X: Any) -> Any:
-    """Fit a student to what the model says of X; the front of a Pipeline sees each row once."""
+    """Fit a student to the predictions for X; the front of a Pipeline reads each row once."""
     *front, end = steps_of(student, keep_frozen=True)
-    Z = make_pipeline(*front).fit_transform(X) if front else X  # fits the steps where they are
+    Z = make_pipeline(*front).fit_transform(X) if front else X  # fits the steps in place
     if hasattr(model, "predict_proba") and has_fit_parameter(end, "sample_weight"):
         proba = np.asarray(model.predict_proba(X))
         rows, classes = np.nonzero(_worth_saying(proba))
@@ -142,7 +143,7 @@ def _taught(student: Any, model: Any, X: Any) -> Any:
 
 
 def _worth_saying(proba: np.ndarray) -> np.ndarray:
-    """Return a mask of the probabilities that are not next to nothing, one of each class."""
+    """Return a mask of the relevant probabilities, at least one per class."""
     mask = proba >= LEAST
     mask[proba.argmax(0), np.arange(proba.shape[1])] = True
     return mask

@@ -1,13 +1,13 @@
-"""The default estimators at the end: ensembles that the few labels choose by cross-validation.
+"""The default ensemble: classifiers and regressors that few labels choose by cross-validation.
 
-No estimator is the best on every table: some are linear in their raw columns, others in the
-embedding, some want trees, and where classes are clusters, labels spread from neighbour to
-neighbour over the rows without labels. So a library of all these predicts the labelled rows
-out of fold, and a greedy selection mixes the members whose mean predicts them best (Caruana,
-Niculescu-Mizil, Crew and Ksikes, "Ensemble Selection from Libraries of Models", ICML 2004).
+No estimator is best on every table: some tables are linear in their raw columns, others in the
+embedding, some need trees, and if classes are clusters, labels can be propagated to neighbours
+among the unlabelled rows. So a library of all these predicts the labelled rows out of fold, and a
+greedy selection mixes the members whose mean predicts them best (Caruana, Niculescu-Mizil, Crew
+and Ksikes, "Ensemble Selection from Libraries of Models", ICML 2004).
 
-A handful of labels choose badly. So one member of each kind is in the prior, whose plain mean
-weighs as much as if ``PRIOR_LABELS`` labels had chosen it.
+A handful of labels choose badly. So one member of each type is in the prior, whose plain mean has
+the same weight as if ``PRIOR_LABELS`` labels had chosen it.
 """
 
 import warnings
@@ -32,14 +32,14 @@ from skssl.semi_supervised._propagation import (
     PropagatedRegressor,
 )
 
-RAW_SHARES = (0.0, 0.1, 0.5, 0.9, 1.0)  # of the variance; the embedding has the rest
-JOINED = 0.5  # the share of the members in the prior
-TREES = ((0.5, "sqrt"), (0.5, 0.3), (1.0, "sqrt"), (1.0, 1.0))  # share, columns tried a cut
-TREES_ALONE = ((0.0, "sqrt"), (0.0, 0.3))  # where there are no raw columns
+RAW_SHARES = (0.0, 0.1, 0.5, 0.9, 1.0)  # share of the variance; the rest is the embedding's
+JOINED = 0.5  # share of the members in the prior
+TREES = ((0.5, "sqrt"), (0.5, 0.3), (1.0, "sqrt"), (1.0, 1.0))  # share, columns tried per split
+TREES_ALONE = ((0.0, "sqrt"), (0.0, 0.3))  # without raw columns
 N_TREES = 100
 GRAPH_SHARES = (0.0, 0.5, 1.0)
 PROPAGATION_ALPHAS = (0.5, 0.9, 0.98)
-POWERS = (2, 4)  # to which least squares are sharpened
+POWERS = (2, 4)  # exponents for least squares
 PRIOR_LABELS = 20
 N_FOLDS = 5
 N_ROUNDS = 20
@@ -47,7 +47,7 @@ N_ROUNDS = 20
 
 @dataclass(frozen=True)
 class Member:
-    """An estimator, the key of the features it reads, and whether it is in the prior."""
+    """An estimator, the key of its features, and whether it is in the prior."""
 
     _saved_as = "EnsembleMember"
     features: tuple[str, float]
@@ -56,21 +56,21 @@ class Member:
 
 
 class Ensemble(BaseEstimator):
-    """What the two ensembles share.
+    """Base of the two ensembles.
 
     Parameters
     ----------
     n_embedding : int
-        Number of columns of the embedding, which stand before the raw ones.
+        Number of columns of the embedding, which come before the raw columns.
     random_state : int, RandomState instance or None, default=None
         Seeds the trees.
 
     Attributes
     ----------
     members_ : list of (float, Member)
-        The chosen members, fitted, and their weights.
+        Weights and fitted members.
     features_ : dict of (str, float) to transformer
-        What makes the features they read.
+        Transformers that compute the features of the members.
     """
 
     def __init__(self, n_embedding: int, random_state: Any = None):
@@ -97,7 +97,7 @@ class Ensemble(BaseEstimator):
         return self
 
     def _fit_features(self, X: np.ndarray, every: np.ndarray) -> dict[Any, Any]:
-        """Fit scales and neighbours to every row, and spans to the labelled ones."""
+        """Fit scales and neighbours to all rows, and spans to the labelled rows."""
         is_joined = X.shape[1] > self.n_embedding
         features: dict[Any, Any] = {}
         for share in RAW_SHARES if is_joined else [0.0]:
@@ -112,7 +112,7 @@ class Ensemble(BaseEstimator):
     def _library(
         self, features: dict[Any, Any], n_labels: int, random: np.random.RandomState
     ) -> Iterator[Member]:
-        """Yield the members to choose from, not fitted."""
+        """Yield the unfitted members to choose from."""
         joined = JOINED if ("scaled", JOINED) in features else 0.0
         many = joined if self.n_features_in_ - self.n_embedding > n_labels else np.inf
         for (kind, share), feature in features.items():
@@ -132,7 +132,7 @@ class Ensemble(BaseEstimator):
     def _weigh(
         self, library: list[Member], read: dict[Any, Any], y: np.ndarray, folds: list[Any]
     ) -> np.ndarray:
-        """Return the members' weights: chosen ones, shrunk to the prior's."""
+        """Return the weights of the members: selected weights, shrunk to those of the prior."""
         prior = np.array([member.in_prior for member in library], dtype=float)
         prior /= prior.sum()
         held_out = [row for _, test in folds for row in test]
@@ -145,7 +145,7 @@ class Ensemble(BaseEstimator):
     def _out_of_fold(
         self, member: Member, read: dict[Any, Any], y: np.ndarray, folds: list[Any]
     ) -> np.ndarray:
-        """Return what the member predicts of the held-out rows, one number a row."""
+        """Return the out-of-fold predictions of a member, one number per row."""
         X = read[member.features]
         return np.concatenate(
             [
@@ -155,7 +155,7 @@ class Ensemble(BaseEstimator):
         )
 
     def _mean(self, X: Any, predict: Callable[[Any, Any], np.ndarray]) -> Any:
-        """Return the weighted mean of what the members predict."""
+        """Return the weighted mean of the members' predictions."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         read = {key: feature.transform(X) for key, feature in self.features_.items()}
@@ -189,9 +189,9 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):
         self.classes_, codes = np.unique(y, return_inverse=True)
         folds = list(FewLabelsKFold(N_FOLDS).split(codes, codes))
         with warnings.catch_warnings():
-            # Stopping short regularises, and cross-validation has seen it: nothing to act on.
+            # Stopping early regularises and is part of the cross-validation: no reason to warn.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            # As many classes as labels are what few labels look like, not a regression.
+            # With few labels, as many classes as labels do not indicate a regression.
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             return self._fit(X, codes, folds, X_unlabeled)
 
@@ -227,7 +227,7 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):
         return self._mean(X, lambda model, Z: model.predict_proba(Z))
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return the logarithms of the probabilities; of two classes their difference."""
+        """Return log probabilities; for two classes their difference."""
         return decision(self.predict_proba(X))
 
     def predict(self, X: Any) -> np.ndarray:
@@ -264,7 +264,7 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
         return ridges(n_labels)
 
     def _of_many_columns(self, n_labels: int) -> list[tuple[Any, bool]]:
-        return []  # the same as of few
+        return []  # the same for a few labels
 
     def _propagated(self, spread: Any, alpha: float) -> Any:
         return PropagatedRegressor(spread, alpha)
@@ -286,15 +286,15 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
 
 
 def ridges(n_labels: int) -> list[tuple[Any, bool]]:
-    """Return linear regressions of rising penalty, and which is the middling one."""
+    """Return linear regressions of increasing penalty, and the index of the middle one."""
     return [(Ridge(n_labels * alpha), i == 3) for i, alpha in enumerate(np.logspace(-5, 1, 7))]
 
 
 class LeastSquares(ClassifierMixin, BaseEstimator):
-    """A linear regression of whether a row is of a class, for each class.
+    """Least-squares classification: a linear regression of class membership for each class.
 
-    Where columns are many more than labels, classes can be told apart in many ways, and this way
-    all labelled rows have a say, not only those near the border.
+    With many more columns than labels, classes can be separated in many ways; here all labelled
+    rows have an influence, not only those near the boundary.
     """
 
     _saved_as = "LeastSquares"
@@ -310,13 +310,13 @@ class LeastSquares(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return what is predicted, at least 0.01, in shares of its sum."""
+        """Return the predictions, clipped to at least 0.01 and normalised."""
         shares = np.maximum(self.regression_.predict(X), 0.01)
         return shares / shares.sum(1, keepdims=True)
 
 
 class Sharpened(ClassifierMixin, BaseEstimator):
-    """A classifier whose probabilities are raised to a power: trees and such are too modest."""
+    """A classifier whose probabilities are raised to a power: trees are underconfident."""
 
     _saved_as = "Sharpened"
 
@@ -342,7 +342,7 @@ def select(predictions: np.ndarray, loss: Callable[[np.ndarray], np.ndarray]) ->
     Parameters
     ----------
     predictions : ndarray of shape (n_members, n_samples)
-        What each member predicts of rows it has not seen.
+        Out-of-fold predictions of each member.
     loss : callable
         Maps predictions (n_members, n_samples) to losses (n_members,).
 
@@ -360,6 +360,6 @@ def select(predictions: np.ndarray, loss: Callable[[np.ndarray], np.ndarray]) ->
 
 
 def decision(proba: np.ndarray) -> np.ndarray:
-    """Return the logarithms of probabilities (n, n_classes); of two classes their difference."""
+    """Return log probabilities (n, n_classes); for two classes their difference."""
     log_proba = np.log(np.maximum(proba, np.finfo(float).tiny))
     return log_proba[:, 1] - log_proba[:, 0] if proba.shape[1] == 2 else log_proba

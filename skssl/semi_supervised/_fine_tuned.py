@@ -27,7 +27,7 @@ from skssl._training._loop import Net, local_seed
 from skssl.base._modalities import MODALITIES
 from skssl.base._transformer import ROWS_AT_ONCE, SSLTransformer
 from skssl.model_selection import FewLabelsKFold
-from skssl.semi_supervised._base import Pretrained, WithClasses, WithTargets
+from skssl.semi_supervised._base import BaseClassifier, BasePretrained, BaseRegressor
 from skssl.semi_supervised._linear import LinearClassifier, LinearRegressor
 from skssl.views import original
 
@@ -35,18 +35,18 @@ EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 200, 3000
 ENOUGH = 300  # labels held out, in all folds together
 N_FOLDS = 3
 TEMPERATURES = np.geomspace(0.2, 5, 15).tolist()
-MANY_LABELS = 2000  # from here on one split into four fifths and a fifth is enough
+MANY_LABELS = 2000  # from this number on, one split into 80 % and 20 % is enough
 
 
 class Head(nn.Module):
-    """A linear model of an embedding, with raw columns behind it, as it was fitted."""
+    """A fitted linear model of an embedding followed by raw columns, as a module."""
 
     mean: Tensor
     scale: Tensor
 
     def __init__(self, linear: Any, center: float = 0.0, spread: float = 1.0):
         super().__init__()
-        self.center, self.spread = center, spread  # of the targets: outputs are standardised
+        self.center, self.spread = center, spread  # of the targets; outputs are standardised
         self.register_buffer("mean", torch.tensor(linear.mean_, dtype=torch.float32))
         self.register_buffer("scale", torch.tensor(linear.scale_, dtype=torch.float32))
         weight, bias = linear.coef_ / spread, (linear.intercept_ - center) / spread
@@ -57,16 +57,16 @@ class Head(nn.Module):
         return F.linear((z - self.mean) / self.scale, self.weight, self.bias)
 
     def write(self, linear: Any) -> None:
-        """Give a linear model the weights that were learnt."""
+        """Write the learned weights to a linear model."""
         linear.coef_ = self.spread * self.weight.detach().cpu().double().numpy()
         linear.intercept_ = self.spread * self.bias.detach().cpu().double().numpy() + self.center
 
 
-class FineTuned(Pretrained):
-    """What the classifier and the regressor share."""
+class BaseFineTuned(BasePretrained):
+    """Base class of the classifier and the regressor."""
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **Pretrained._parameter_constraints,
+        **BasePretrained._parameter_constraints,
         "max_epochs": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -75,16 +75,16 @@ class FineTuned(Pretrained):
         "views": [str, callable, None],
     }
 
-    # Not in the signature of fit, for it says how much a label counts in the losses, which is not
-    # as often as the row were given so many times: folds would have it on both sides.
+    # sample_weight is not in the signature of fit: here it is the weight of a label in the losses,
+    # which differs from repeating the row, whose copies would be on both sides of a fold.
     __metadata_request__fit: ClassVar[dict[str, Any]] = {"sample_weight": None}
 
     def _routed(self, params: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """Hand weights to the linear model, and to the transformer if it requests them."""
+        """Pass weights to the linear model, and to the transformer if it requests them."""
         is_routing = get_config()["enable_metadata_routing"]
         others = {k: v for k, v in params.items() if is_routing or k != "sample_weight"}
         own = {k: v for k, v in params.items() if k == "sample_weight" and v is not None}
-        return super()._routed(others) | {self._end: own}
+        return super()._routed(others) | {self._predictor: own}
 
     def _fit(self, every, few, others, labels, routed, task):
         given = self.transformer
@@ -94,18 +94,17 @@ class FineTuned(Pretrained):
                 f"of a Pipeline that ends in one; got {type(last_step(given)).__name__}. "
                 f"{type(self).__name__.replace('FineTuned', 'Pretrained')} takes any transformer."
             )
-        weight = check_weight(
-            routed[self._end].get("sample_weight"), len(labels), "sample_weight of labelled rows"
-        )
+        weight = routed[self._predictor].get("sample_weight")
+        weight = check_weight(weight, len(labels), "sample_weight of labelled rows")
         if weight is not None:
             kept = np.flatnonzero(weight)
             few, labels, weight = few[kept], labels[kept], weight[kept]
             weight = weight / weight.mean()
-            routed = routed | {self._end: {"sample_weight": weight}}
+            routed = routed | {self._predictor: {"sample_weight": weight}}
         rows = super()._fit(every, few, others[:0], labels, routed, task)
         while isinstance(self.transformer_, FrozenEstimator):
             self.transformer_ = self.transformer_.estimator
-        self.transformer_ = deepcopy(self.transformer_)  # whose weights change now
+        self.transformer_ = deepcopy(self.transformer_)  # its weights change now
         random = check_random_state(self.random_state)
         with local_seed(random.randint(2**31 - 1), self._device()):
             self._fine_tune(rows, labels, np.ones(len(labels)) if weight is None else weight)
@@ -115,8 +114,8 @@ class FineTuned(Pretrained):
         return choose_device(last_step(self.transformer_).device)
 
     def _fine_tune(self, few: Seen, labels: np.ndarray, weight: np.ndarray) -> None:
-        """Find by cross-validation how many epochs do good, and train for so many."""
-        linear = getattr(self, f"{self._end}_")
+        """Choose the number of epochs by cross-validation, and train for it."""
+        linear = getattr(self, f"{self._predictor}_")
         rows, Z = self._make_rows(few, labels, weight), self._join(few)
         folds, outputs, n_epochs = self._folds(labels), [], self._n_epochs(len(labels))
         for train, test in folds:
@@ -143,7 +142,7 @@ class FineTuned(Pretrained):
             self._keep(net)
 
     def _make_rows(self, few: Seen, labels: np.ndarray, weight: np.ndarray) -> Rows:
-        """Return the labelled rows: what the encoder reads, raw columns, targets and weights."""
+        """Return the labelled rows: input of the encoder, raw columns, targets and weights."""
         method = last_step(self.transformer_)
         rows = method._scale(Rows(method._read(few.shown)))
         raw = torch.empty(len(rows), 0)
@@ -154,14 +153,14 @@ class FineTuned(Pretrained):
         return Rows(rows.tensors[0], raw, target, counts, scale=rows.scale)
 
     def _make_net(self, linear: Any) -> Net:
-        """Return the namespace of what is trained, around a copy of the encoder."""
+        """Build the namespace of the trained modules, with a copy of the encoder."""
         net, method = Net(), last_step(self.transformer_)
         net.encoder, net.head = deepcopy(method.encoder_[1]), self._head(linear)
         net.lr_scale = {"encoder": self.encoder_lr_scale}
         return net.to(self._device())
 
     def _view(self, x: Tensor) -> Any:
-        """Return what alters scaled rows in training."""
+        """Return the alteration of scaled rows in training."""
         row = MODALITIES[last_step(self.transformer_)._reader.modality]
         views = row.gentle if self.views == "auto" else self.views
         if not views:
@@ -169,7 +168,7 @@ class FineTuned(Pretrained):
         return row.augment(views, x) if isinstance(views, str) else views
 
     def _outputs(self, net: Net, x: Tensor, raw: Tensor, *labels: Tensor) -> Tensor:
-        """Return what the head makes of rows, which are altered in training only."""
+        """Return the outputs of the head for rows, which are altered in training only."""
         x = self._view(x)(x) if net.training else x
         return net.head(torch.cat([net.encoder(x).float(), raw], 1))
 
@@ -180,7 +179,7 @@ class FineTuned(Pretrained):
     def _held_out_outputs(
         self, frozen: Any, start: Any, rows: Rows, held_out: Rows, n_epochs: int
     ) -> list[Tensor]:
-        """Return the outputs of held-out rows without training and after each epoch of it."""
+        """Return the outputs of held-out rows before training and after each epoch."""
 
         def look(net: Net) -> Tensor:
             return _loop.outputs(net, held_out, self._outputs, ROWS_AT_ONCE)
@@ -210,12 +209,12 @@ class FineTuned(Pretrained):
         return _loop.train(net, optimizer, rows, self._loss, plan, on_epoch)
 
     def _keep(self, net: Net) -> None:
-        """Put what was learnt where predictions come from."""
+        """Copy the trained weights to the fitted attributes."""
         method = last_step(self.transformer_)
         method.encoder_ = nn.Sequential(method.encoder_[0], net.encoder.cpu()).eval()
-        for name in PARTS:  # they read an embedding that is no more
+        for name in PARTS:  # they belong to the old embedding
             vars(method).pop(name, None)
-        net.head.write(getattr(self, f"{self._end}_"))
+        net.head.write(getattr(self, f"{self._predictor}_"))
 
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X: Any, y: Any) -> Self:
@@ -226,7 +225,7 @@ class FineTuned(Pretrained):
         X : array-like or dataframe of shape (n_samples, ...)
             Rows like those seen in ``fit``.
         y : array-like of shape (n_samples,)
-            Their labels; rows without one are left out. The first chunk has every class.
+            Their labels; unlabelled rows are ignored. The first chunk must have all classes.
 
         Returns
         -------
@@ -239,84 +238,84 @@ class FineTuned(Pretrained):
             check_columns(self, self.transformer_, X)
             few, labels, _ = self._labelled_part(X, y, None)
             self.transformer_ = deepcopy(self.transformer_)
-            linear = deepcopy(getattr(self, f"{self._end}_"))
+            linear = deepcopy(getattr(self, f"{self._predictor}_"))
             random = check_random_state(self.random_state)
             with local_seed(random.randint(2**31 - 1), self._device()):
                 net = self._make_net(linear)
                 rows = self._make_rows(self._see(few), labels, np.ones(len(labels)))
                 self.loss_curve_ = self.loss_curve_ + self._run_epochs(net, rows, 1)
                 self.n_iter_ = len(self.loss_curve_)
-            setattr(self, f"{self._end}_", linear)
+            setattr(self, f"{self._predictor}_", linear)
             self._keep(net)
             return self
 
 
-class FineTunedClassifier(FineTuned, WithClasses):
-    """Learn an encoder from all rows, then let it and a linear classifier learn from labels.
+class FineTunedClassifier(BaseFineTuned, BaseClassifier):
+    """Learn an encoder from all rows, then fine-tune it with a linear classifier on the labels.
 
-    The frozen encoder comes first: a logistic regression on its embedding, and on raw columns
-    where they are joined. From there encoder and classifier are trained together. How many
-    epochs do good is found by cross-validation on the labels. Where none do, below 300 labels by
-    more than a standard error, the encoder stays as it was [1]_.
+    First, a logistic regression is fitted on the embedding of the frozen encoder, and on raw
+    columns if they are joined. From there, encoder and classifier are trained together. The number
+    of epochs is chosen by cross-validation on the labels. If no number of epochs helps (with fewer
+    than 300 labels: by more than a standard error), the encoder stays frozen [1]_.
 
     Parameters
     ----------
     transformer : transformer, default=None
-        What learns the embedding: a self-supervised transformer, or a Pipeline that ends in one.
-        None is what :class:`PretrainedClassifier` takes. One wrapped in
-        :class:`~sklearn.frozen.FrozenEstimator` is not pretrained again; it is not changed either,
-        a copy is.
+        A self-supervised transformer, or a Pipeline that ends in one. None is the default of
+        :class:`PretrainedClassifier`. A :class:`~sklearn.frozen.FrozenEstimator` is not pretrained
+        again; a copy of it is fine-tuned.
     passthrough : bool or "auto", default="auto"
-        Whether the linear classifier reads raw columns, too, as in :class:`PretrainedClassifier`.
+        Whether the linear classifier also reads the raw columns, as in
+        :class:`PretrainedClassifier`.
     max_epochs : int or "auto", default="auto"
-        Most passes over the labelled rows. ``"auto"`` is 40, but at least 200 steps and at most
-        3 000.
+        Greatest number of passes over the labelled rows. ``"auto"`` is 40, but at least 200 and
+        at most 3 000 steps.
     batch_size : int, default=64
-        Labelled rows a step.
+        Labelled rows per step.
     learning_rate : float, default=1e-3
-        Peak of the linear classifier's rate.
+        Peak learning rate of the linear classifier.
     encoder_lr_scale : float, default=1.0
-        The encoder's rate is so many times that; 0 leaves it as it was.
+        Factor of ``learning_rate`` for the encoder; 0 freezes the encoder.
     weight_decay : float, default=1e-2
-        AdamW's.
+        Weight decay of AdamW.
     label_smoothing : float, default=0.0
-        Share of the probability that every class gets in training.
+        Share of the target probability that is spread evenly over all classes.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss.
     views : "auto", str, callable or None, default="auto"
-        What alters rows in training: the name of a chain of views, or a function of a scaled
-        batch. ``"auto"`` is "weak" for images, clips, series and recordings, and None for other
-        data, which are not altered.
+        Alteration of rows in training: the name of a chain of views, or a function of a scaled
+        batch. ``"auto"`` is "weak" for images, video, series and audio, and None, no alteration,
+        for other data.
     memory : str or joblib.Memory, default=None
-        Where to keep pretrained transformers, as in :class:`PretrainedClassifier`.
+        Cache of pretrained transformers, as in :class:`PretrainedClassifier`.
     random_state : int, RandomState instance or None, default=None
         Seeds pretraining and training.
 
     Attributes
     ----------
     transformer_ : transformer
-        The transformer, with the encoder as labels left it: ``transform`` embeds by that.
+        The transformer with the fine-tuned encoder, which ``transform`` uses.
     classifier_ : classifier
-        The linear classifier, trained along.
+        The linear classifier, trained together with the encoder.
     raw_columns_ : object or None
-        What encodes the raw columns; None where they are not joined.
+        Encoder of the raw columns; None if they are not joined.
     classes_ : ndarray of shape (n_classes,)
         The labels, without the mark of unlabelled rows.
     n_iter_ : int
-        Number of epochs; 0 where the frozen encoder was best.
+        Number of epochs; 0 if the frozen encoder was best.
     loss_curve_ : list of float
-        Mean loss of each of them.
+        Mean loss of each epoch.
     validation_loss_curve_ : list of float
         Squared error of the probabilities of held-out labels (Brier score) before training and
-        after each epoch, over all folds, at the temperature that suits best.
+        after each epoch, over all folds, at the best temperature.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where all of them are strings.
+        Their names, if all of them are strings.
 
     See Also
     --------
-    PretrainedClassifier : Leaves the encoder frozen; better with few labels.
+    PretrainedClassifier : Keeps the encoder frozen; better with few labels.
 
     References
     ----------
@@ -339,7 +338,7 @@ class FineTunedClassifier(FineTuned, WithClasses):
     classifier = None  # the linear one
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **FineTuned._parameter_constraints,
+        **BaseFineTuned._parameter_constraints,
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
@@ -381,9 +380,9 @@ class FineTunedClassifier(FineTuned, WithClasses):
         X : array-like or dataframe of shape (n_samples, ...)
             Rows like those seen in ``fit``.
         y : array-like of shape (n_samples,)
-            Their labels; rows without one are left out. The first chunk has every class.
+            Their labels; unlabelled rows are ignored. The first chunk must have all classes.
         classes : array-like, default=None
-            All classes, for whoever passes them on.
+            All classes; accepted for API consistency.
 
         Returns
         -------
@@ -392,7 +391,7 @@ class FineTunedClassifier(FineTuned, WithClasses):
         """
         return super().partial_fit(X, y)
 
-    def _default_end(self, n_embedding: int) -> Any:
+    def _default_predictor(self, n_embedding: int) -> Any:
         return LinearClassifier(class_weight=self.class_weight)
 
     def _folds(self, labels: np.ndarray) -> list[Any]:
@@ -420,68 +419,68 @@ class FineTunedClassifier(FineTuned, WithClasses):
         return F.cross_entropy(output, target, reduction="none", label_smoothing=smoothing)
 
     def _held_out_losses(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Return squared errors of probabilities, at the temperature that suits best.
+        """Return squared errors of probabilities at the best temperature.
 
-        Training makes nets too sure of themselves. A logarithm would let the few rows that they
-        are surely wrong about outweigh all that they got right.
+        Training makes nets overconfident. With a logarithm, the few rows that are confidently wrong
+        would outweigh all rows that are right.
         """
         true = F.one_hot(target, output.shape[1])
         by_row = [((output / t).softmax(1) - true).square().sum(1) for t in TEMPERATURES]
         return min(by_row, key=lambda losses: float(weight @ losses))
 
 
-class FineTunedRegressor(FineTuned, WithTargets):
-    """Learn an encoder from all rows, then let it and a linear regressor learn from targets.
+class FineTunedRegressor(BaseFineTuned, BaseRegressor):
+    """Learn an encoder from all rows, then fine-tune it with a linear regressor on the targets.
 
-    :class:`FineTunedClassifier` for numbers: a ridge regression on the frozen embedding, from
-    which encoder and regressor are trained together for as many epochs as do good on held-out
-    targets, by squared error.
+    :class:`FineTunedClassifier` for numeric targets: a ridge regression on the frozen embedding,
+    from which encoder and regressor are trained together for the number of epochs that minimises
+    the squared error of held-out targets.
 
     Parameters
     ----------
     transformer : transformer, default=None
-        What learns the embedding, as in :class:`FineTunedClassifier`.
+        A self-supervised transformer, as in :class:`FineTunedClassifier`.
     passthrough : bool or "auto", default="auto"
-        Whether the linear regressor reads raw columns, too.
+        Whether the linear regressor also reads the raw columns.
     max_epochs : int or "auto", default="auto"
-        Most passes over the labelled rows, as in :class:`FineTunedClassifier`.
+        Greatest number of passes over the labelled rows, as in :class:`FineTunedClassifier`.
     batch_size : int, default=64
-        Labelled rows a step.
+        Labelled rows per step.
     learning_rate : float, default=1e-3
-        Peak of the linear regressor's rate.
+        Peak learning rate of the linear regressor.
     encoder_lr_scale : float, default=1.0
-        The encoder's rate is so many times that; 0 leaves it as it was.
+        Factor of ``learning_rate`` for the encoder; 0 freezes the encoder.
     weight_decay : float, default=1e-2
-        AdamW's.
+        Weight decay of AdamW.
     views : "auto", str, callable or None, default="auto"
-        What alters rows in training, as in :class:`FineTunedClassifier`.
+        Alteration of rows in training, as in :class:`FineTunedClassifier`.
     memory : str or joblib.Memory, default=None
-        Where to keep pretrained transformers.
+        Cache of pretrained transformers.
     random_state : int, RandomState instance or None, default=None
         Seeds pretraining and training.
 
     Attributes
     ----------
     transformer_ : transformer
-        The transformer, with the encoder as targets left it.
+        The transformer with the fine-tuned encoder.
     regressor_ : regressor
-        The linear regressor, trained along.
+        The linear regressor, trained together with the encoder.
     raw_columns_ : object or None
-        What encodes the raw columns; None where they are not joined.
+        Encoder of the raw columns; None if they are not joined.
     n_iter_ : int
-        Number of epochs; 0 where the frozen encoder was best.
+        Number of epochs; 0 if the frozen encoder was best.
     loss_curve_ : list of float
-        Mean loss of each of them, of standardised targets.
+        Mean loss of each epoch, for standardised targets.
     validation_loss_curve_ : list of float
-        Loss of held-out targets before training and after each epoch, over all folds.
+        Loss on held-out targets before training and after each epoch, over all folds.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where all of them are strings.
+        Their names, if all of them are strings.
 
     See Also
     --------
-    PretrainedRegressor : Leaves the encoder frozen.
+    PretrainedRegressor : Keeps the encoder frozen.
 
     Examples
     --------
@@ -498,7 +497,7 @@ class FineTunedRegressor(FineTuned, WithTargets):
 
     regressor = None  # the linear one
 
-    _parameter_constraints: dict[str, list[Any]] = FineTuned._parameter_constraints
+    _parameter_constraints: dict[str, list[Any]] = BaseFineTuned._parameter_constraints
 
     def __init__(
         self,
@@ -525,7 +524,7 @@ class FineTunedRegressor(FineTuned, WithTargets):
         self.memory = memory
         self.random_state = random_state
 
-    def _default_end(self, n_embedding: int) -> Any:
+    def _default_predictor(self, n_embedding: int) -> Any:
         return LinearRegressor()
 
     def _folds(self, labels: np.ndarray) -> list[Any]:
@@ -552,15 +551,15 @@ class FineTunedRegressor(FineTuned, WithTargets):
 
 
 def refit(linear: Any, penalty: float, Z: Any, labels: np.ndarray, weight: np.ndarray) -> Any:
-    """Return the linear model with a penalty that is given, fitted to other rows."""
+    """Fit a linear model with a given penalty to other rows."""
     return clone(linear).set_params(penalty=penalty).fit(Z, labels, sample_weight=weight)
 
 
 def clearly_best(losses: Tensor) -> int:
-    """Return the row of losses (n_epochs + 1, n) of least mean, or 0 if that is no worse.
+    """Return the row of losses (n_epochs + 1, n) with the least mean, or 0 if row 0 is no worse.
 
-    It is no worse where the first row's mean is within a standard error of the difference; of
-    ``ENOUGH`` rows held out, any difference counts.
+    Row 0 is no worse if its mean is within a standard error of the difference; with ``ENOUGH``
+    held-out rows, any difference counts.
     """
     best = int(losses.mean(1).argmin())
     gain = losses[0] - losses[best]

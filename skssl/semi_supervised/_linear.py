@@ -1,4 +1,4 @@
-"""Linear models of an embedding that choose their penalty, from which fine-tuning starts."""
+"""Linear models with a cross-validated penalty: the start of fine-tuning."""
 
 from typing import Any, Self
 
@@ -15,31 +15,31 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skssl.model_selection import FewLabelsKFold
 
-PENALTIES = np.logspace(-4, 3, 8)  # up to 1000, for labels that are mostly noise
+PENALTIES = np.logspace(-4, 3, 8)  # up to 1000 for labels that are mostly noise
 N_FOLDS = 5
 
 
 class Linear(BaseEstimator):
-    """What both share: an affine map of standardised columns to outputs.
+    """Base of both models: an affine map of standardised columns to outputs.
 
     Parameters
     ----------
     penalty : float or None, default=None
-        How strongly coefficients are drawn to zero; None lets cross-validation choose.
+        Strength of the L2 penalty; None chooses it by cross-validation.
 
     Attributes
     ----------
     penalty_ : float
         The penalty used.
     greater_penalty_ : float
-        The greatest whose score is within a standard error of the best one's [1]_. It leaves
-        more to be learnt by whoever trains the model further.
+        The greatest penalty whose score is within a standard error of the best score [1]_. It
+        leaves more for further training to learn.
     mean_, scale_ : ndarray of shape (n_features,)
-        What standardises the columns.
+        Mean and scale of the columns.
     coef_ : ndarray of shape (n_outputs, n_features)
         Coefficients of standardised columns.
     intercept_ : ndarray of shape (n_outputs,)
-        The outputs of the mean row.
+        Outputs of the mean row.
 
     References
     ----------
@@ -52,7 +52,7 @@ class Linear(BaseEstimator):
     def _fit_linear(self, X: Any, y: Any, model: Any, grid: dict[str, Any], how: Any) -> Any:
         """Standardise X, choose the penalty where folds allow, and return the model fitted.
 
-        The grid has the values of the model's parameter for each of ``PENALTIES``.
+        The grid holds the value of the model's parameter for each of ``PENALTIES``.
         """
         X = validate_data(self, X, dtype=np.float64)
         scaler = StandardScaler().fit(X)
@@ -79,7 +79,7 @@ class Linear(BaseEstimator):
 
 
 class LinearClassifier(ClassifierMixin, Linear):
-    """Logistic regression with one output a class, two of two classes.
+    """Logistic regression with one output per class, two outputs for two classes.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class LinearClassifier(ClassifierMixin, Linear):
         return softmax(self.decision(X), axis=1)
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return logits; of two classes their difference."""
+        """Return logits; for two classes their difference."""
         logits = self.decision(X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
@@ -125,7 +125,7 @@ class LinearClassifier(ClassifierMixin, Linear):
 
 
 class LinearRegressor(RegressorMixin, Linear):
-    """Ridge regression; its penalty is one for each row.
+    """Ridge regression; its penalty is per row.
 
     Attributes
     ----------
@@ -153,7 +153,7 @@ class LinearRegressor(RegressorMixin, Linear):
 
 
 def log_likelihood(codes: Any, proba: np.ndarray, sample_weight: Any = None) -> float:
-    """Return the mean log probability of the classes of rows, of which some may be missing."""
+    """Return the mean log probability of the true classes; some classes may be missing."""
     proba = proba if proba.ndim == 2 else np.stack([1 - proba, proba], 1)
     likely = proba[np.arange(len(codes)), codes]
     return float(np.average(np.log(np.maximum(likely, 1e-15)), weights=sample_weight))

@@ -1,4 +1,4 @@
-"""Meta-estimators that put a self-supervised embedding to work with few labels."""
+"""Meta-estimators that fit a classifier or regressor on a frozen embedding."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from sklearn.frozen import FrozenEstimator
 from skssl._compat import HasMethods, take_rows
 from skssl.base._modalities import MODALITIES
 from skssl.base._modality_of import infer_modality
-from skssl.semi_supervised._base import Pretrained, WithClasses, WithTargets
+from skssl.semi_supervised._base import BaseClassifier, BasePretrained, BaseRegressor
 from skssl.semi_supervised._ensemble import EnsembleClassifier, EnsembleRegressor, decision
 from skssl.semi_supervised._fine_tuned import FineTunedClassifier, FineTunedRegressor
 
@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 
-class PretrainedClassifier(WithClasses):
+class PretrainedClassifier(BaseClassifier):
     """Learn an embedding from all rows and a classifier from the labelled ones.
 
     The transformer is cloned and fitted on all rows, without labels. The classifier is
@@ -29,28 +29,27 @@ class PretrainedClassifier(WithClasses):
     Parameters
     ----------
     transformer : transformer, default=None
-        What learns the embedding. None is :class:`MultiTask`, for images :class:`SimCLR`, and
-        for texts :class:`TextContrast`. It is refitted unless it is wrapped in
-        :class:`~sklearn.frozen.FrozenEstimator`.
+        Learns the embedding. None is :class:`MultiTask`, for images and video :class:`SimCLR`,
+        for series :class:`TS2Vec`, and for texts :class:`TextContrast`. It is refitted unless it
+        is wrapped in :class:`~sklearn.frozen.FrozenEstimator`.
     classifier : classifier, default=None
-        What learns from the labels. None is a mean of logistic regressions and extra trees
-        on the embedding and the raw columns, and of labels spread to neighbours, chosen and
-        weighed by cross-validation on log loss. It needs no more than one label a class. Of
-        images with 300 labels or more it is the mean of that and a
-        :class:`FineTunedClassifier`, unless a transformer was given.
+        Learns from the labels. None is the default ensemble: a weighted mean of logistic
+        regressions and extra trees on the embedding and the raw columns, and of label
+        propagation, chosen by cross-validated log loss. It needs only one label per class. For
+        images with 300 labels or more it is the mean of the ensemble and a
+        :class:`FineTunedClassifier`, unless a transformer was passed.
     passthrough : bool or "auto", default="auto"
-        Whether to join the raw columns, encoded as numbers, to the embedding; of images the
-        principal components of their pixels, of texts and tokens 100 topics (TF-IDF and a
-        truncated SVD), of series 2 016 features of fixed kernels, as MiniRocket's, of waveforms
-        mean and deviation of each log-mel band. ``"auto"`` does so for all of these. After the
-        steps of a Pipeline, what its last step reads counts.
+        Whether to join the raw columns, encoded as numbers, to the embedding: the columns of
+        tables, principal components of the pixels of images, 100 topics (TF-IDF and a truncated
+        SVD) of texts and tokens, 2 016 features of fixed kernels, as in MiniRocket, of series, and
+        mean and deviation of each log-mel band of audio. ``"auto"`` does so for all of these. In
+        a Pipeline, these are the columns that its last step reads.
     memory : str or joblib.Memory, default=None
-        Where to keep fitted transformers, so that a search over the classifier's
-        parameters pretrains once a fold. They are found again by the rows, the
-        transformer's parameters and its seed; where a ``random_state`` is not a number,
-        nothing is kept.
+        Cache of fitted transformers, so that a search over the classifier's parameters pretrains
+        once per fold. The key is the rows, the transformer's parameters and its seed; if a
+        ``random_state`` is not a number, nothing is cached.
     random_state : int, RandomState instance or None, default=None
-        Seeds the transformer and the classifier, where their own ``random_state`` is None.
+        Seeds the transformer and the classifier if their own ``random_state`` is None.
 
     Attributes
     ----------
@@ -59,25 +58,25 @@ class PretrainedClassifier(WithClasses):
     classifier_ : classifier
         The fitted classifier.
     raw_columns_ : object or None
-        What encodes the raw columns; None where they are not joined.
+        Encoder of the raw columns; None if they are not joined.
     fine_tuned_ : FineTunedClassifier or None
-        With all defaults, images and at least 300 labels: the other half of the predicted
-        probabilities.
+        With all defaults, images and at least 300 labels: half of the predicted probabilities
+        come from it.
     classes_ : ndarray of shape (n_classes,)
         The labels, without the mark of unlabelled rows.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where all of them are strings.
+        Their names, if all of them are strings.
 
     See Also
     --------
-    skssl.UnlabeledKFold : Splits for searches and scorers.
-    PretrainedRegressor : The same for numbers.
+    skssl.UnlabeledKFold : Cross-validation for searches and scorers.
+    PretrainedRegressor : The same for numeric targets.
 
     Notes
     -----
-    -1 is never a class of numeric labels. If it is one of yours, rename it.
+    -1 always means "unlabelled" in numeric labels. If -1 is one of your classes, rename it.
 
     Examples
     --------
@@ -96,7 +95,7 @@ class PretrainedClassifier(WithClasses):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **Pretrained._parameter_constraints,
+        **BasePretrained._parameter_constraints,
         "classifier": [HasMethods(["fit", "predict"]), None],
     }
 
@@ -115,7 +114,7 @@ class PretrainedClassifier(WithClasses):
         self.memory = memory
         self.random_state = random_state
 
-    _default_end: Any = EnsembleClassifier
+    _default_predictor: Any = EnsembleClassifier
 
     def _fit(self, every, few, others, labels, routed, task):
         labelled_rows = super()._fit(every, few, others, labels, routed, task)
@@ -132,44 +131,44 @@ class PretrainedClassifier(WithClasses):
             self.fine_tuned_ = tuned.fit(take_rows(every[0], few), labels)
         return labelled_rows
 
-    def _ask_of(self, method, rows):
+    def _apply_predictor(self, method, rows):
         fine_tuned = getattr(self, "fine_tuned_", None)
         if fine_tuned is None:
-            return super()._ask_of(method, rows)
-        proba = super()._ask_of("predict_proba", rows)
-        proba = proba + fine_tuned._ask_of("predict_proba", rows)
+            return super()._apply_predictor(method, rows)
+        proba = super()._apply_predictor("predict_proba", rows)
+        proba = proba + fine_tuned._apply_predictor("predict_proba", rows)
         if method == "predict":
             return self.classes_[proba.argmax(1)]
         return proba / 2 if method == "predict_proba" else decision(proba / 2)
 
 
-class PretrainedRegressor(WithTargets):
+class PretrainedRegressor(BaseRegressor):
     """Learn an embedding from all rows and a regressor from the labelled ones.
 
     The transformer is cloned and fitted on all rows, without targets. The regressor is
     cloned and fitted on the embedding of the labelled rows. Rows are unlabelled where
-    ``y`` is None, NaN or NA; -1 is a number like others.
+    ``y`` is None, NaN or NA; -1 is an ordinary number.
 
     Parameters
     ----------
     transformer : transformer, default=None
-        What learns the embedding. None is :class:`MultiTask`, for images :class:`SimCLR`, and
-        for texts :class:`TextContrast`. It is refitted unless it is wrapped in
-        :class:`~sklearn.frozen.FrozenEstimator`.
+        Learns the embedding. None is :class:`MultiTask`, for images and video :class:`SimCLR`,
+        for series :class:`TS2Vec`, and for texts :class:`TextContrast`. It is refitted unless it
+        is wrapped in :class:`~sklearn.frozen.FrozenEstimator`.
     regressor : regressor, default=None
-        What learns from the targets. None is a mean of ridge regressions and extra trees on
-        the embedding and the raw columns, and of targets spread to neighbours, chosen and
-        weighed by cross-validation on squared error.
+        Learns from the targets. None is the default ensemble: a weighted mean of ridge
+        regressions and extra trees on the embedding and the raw columns, and of target
+        propagation, chosen by cross-validated squared error.
     passthrough : bool or "auto", default="auto"
-        Whether to join the raw columns, encoded as numbers, to the embedding; of images the
-        principal components of their pixels, of texts and tokens 100 topics (TF-IDF and a
-        truncated SVD), of series 2 016 features of fixed kernels, as MiniRocket's, of waveforms
-        mean and deviation of each log-mel band. ``"auto"`` does so for all of these. After the
-        steps of a Pipeline, what its last step reads counts.
+        Whether to join the raw columns, encoded as numbers, to the embedding: the columns of
+        tables, principal components of the pixels of images, 100 topics (TF-IDF and a truncated
+        SVD) of texts and tokens, 2 016 features of fixed kernels, as in MiniRocket, of series, and
+        mean and deviation of each log-mel band of audio. ``"auto"`` does so for all of these. In
+        a Pipeline, these are the columns that its last step reads.
     memory : str or joblib.Memory, default=None
-        Where to keep fitted transformers, as in :class:`PretrainedClassifier`.
+        Cache of fitted transformers, as in :class:`PretrainedClassifier`.
     random_state : int, RandomState instance or None, default=None
-        Seeds the transformer and the regressor, where their own ``random_state`` is None.
+        Seeds the transformer and the regressor if their own ``random_state`` is None.
 
     Attributes
     ----------
@@ -178,15 +177,15 @@ class PretrainedRegressor(WithTargets):
     regressor_ : regressor
         The fitted regressor.
     raw_columns_ : object or None
-        What encodes the raw columns; None where they are not joined.
+        Encoder of the raw columns; None if they are not joined.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where all of them are strings.
+        Their names, if all of them are strings.
 
     See Also
     --------
-    skssl.UnlabeledKFold : Splits for searches and scorers.
+    skssl.UnlabeledKFold : Cross-validation for searches and scorers.
     PretrainedClassifier : The same for classes.
 
     Examples
@@ -202,7 +201,7 @@ class PretrainedRegressor(WithTargets):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **Pretrained._parameter_constraints,
+        **BasePretrained._parameter_constraints,
         "regressor": [HasMethods(["fit", "predict"]), None],
     }
 
@@ -221,4 +220,4 @@ class PretrainedRegressor(WithTargets):
         self.memory = memory
         self.random_state = random_state
 
-    _default_end: Any = EnsembleRegressor
+    _default_predictor: Any = EnsembleRegressor

@@ -1,9 +1,9 @@
-"""Labels spread over a graph of neighbours: what rows without labels tell a classifier.
+"""Label propagation over a neighbour graph, which uses unlabelled rows.
 
 Zhou, Bousquet, Lal, Weston and Schölkopf, "Learning with Local and Global Consistency",
 NIPS 2003; the classes' masses are normalised as in Zhu, Ghahramani and Lafferty, ICML 2003.
-scikit-learn's LabelSpreading does the same for one labelling; here one graph serves every
-fold of a cross-validation, and rows that are no node.
+scikit-learn's LabelSpreading does the same for one labelling; here one graph serves all folds
+of a cross-validation, and rows that are not nodes.
 """
 
 from typing import Any, Self
@@ -13,16 +13,16 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
 
 N_ITERATIONS = 30
-FLOOR = 1e-4  # where no label arrives, the shares of the classes decide
+FLOOR = 1e-4  # if no label reaches a row, the class shares decide
 
 
 class NeighborGraph(TransformerMixin, BaseEstimator):
-    """A graph of rows; its transform says where among its nodes other rows lie.
+    """A neighbour graph of rows; ``transform`` gives the weights of its nodes for other rows.
 
     Parameters
     ----------
     n_neighbors : int, default=10
-        Neighbours of a node.
+        Number of neighbours per node.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class NeighborGraph(TransformerMixin, BaseEstimator):
         self.n_neighbors = n_neighbors
 
     def fit(self, X: np.ndarray, y: Any = None) -> Self:
-        """Connect the rows of X, which are kept in float32."""
+        """Build the graph of the rows of X, which are stored in float32."""
         from sklearn.neighbors import NearestNeighbors  # slow to import
 
         X = np.asarray(X, dtype=np.float32)
@@ -56,7 +56,7 @@ class NeighborGraph(TransformerMixin, BaseEstimator):
     def transform(self, X: np.ndarray) -> sparse.csr_array:
         """Return the weights (n_samples, n_nodes) of each row's neighbours; they sum to 1.
 
-        A row that is a node has all its weight there.
+        A row that is a node has weight 1 there.
         """
         distances, index = self.neighbors_.kneighbors(np.asarray(X, dtype=np.float32))
         distances = distances.astype(np.float64)
@@ -74,9 +74,10 @@ class PropagatedClassifier(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     spread : sparse array of shape (n_nodes, n_nodes)
-        Of a :class:`NeighborGraph`, whose ``transform`` makes the X of ``fit`` and ``predict``.
+        ``spread_`` of a :class:`NeighborGraph`; the X of ``fit`` and ``predict`` is the result of
+        its ``transform``.
     alpha : float, default=0.9
-        How much a node heeds its neighbours rather than its own label.
+        Weight of the neighbours of a node; its own label has weight ``1 - alpha``.
     """
 
     _saved_as = "PropagatedClassifier"
@@ -86,7 +87,7 @@ class PropagatedClassifier(ClassifierMixin, BaseEstimator):
         self.alpha = alpha
 
     def fit(self, X: sparse.csr_array, y: np.ndarray) -> Self:
-        """Spread the labels y of the rows that lie at X."""
+        """Propagate the labels y of rows with node weights X."""
         self.classes_, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
         prior = counts / len(codes)
         mass = _spread(self.spread, X.T @ np.eye(len(counts))[codes], self.alpha)
@@ -96,11 +97,11 @@ class PropagatedClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: sparse.csr_array) -> np.ndarray:
-        """Return the class shares where the rows lie."""
+        """Return the class shares of the rows."""
         return X @ self.shares_
 
     def predict(self, X: sparse.csr_array) -> np.ndarray:
-        """Return the class of the largest share."""
+        """Return the class with the largest share."""
         return self.classes_[self.predict_proba(X).argmax(1)]
 
 
@@ -112,7 +113,7 @@ class PropagatedRegressor(RegressorMixin, BaseEstimator):
     spread : sparse array of shape (n_nodes, n_nodes)
         As in :class:`PropagatedClassifier`.
     alpha : float, default=0.9
-        How much a node heeds its neighbours rather than its own target.
+        Weight of the neighbours of a node; its own target has weight ``1 - alpha``.
     """
 
     _saved_as = "PropagatedRegressor"
@@ -122,7 +123,7 @@ class PropagatedRegressor(RegressorMixin, BaseEstimator):
         self.alpha = alpha
 
     def fit(self, X: sparse.csr_array, y: np.ndarray) -> Self:
-        """Spread the targets y of the rows that lie at X, and their number."""
+        """Propagate the targets y of rows with node weights X, and their number."""
         self.mean_ = y.mean()
         both = np.stack([y - self.mean_, np.ones(len(y))], 1)
         value, mass = _spread(self.spread, X.T @ both, self.alpha).T
@@ -130,7 +131,7 @@ class PropagatedRegressor(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: sparse.csr_array) -> np.ndarray:
-        """Return the values where the rows lie."""
+        """Return the values of the rows."""
         return X @ self.values_
 
 

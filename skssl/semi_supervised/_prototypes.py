@@ -1,4 +1,4 @@
-"""The nearest labelled mean: a classifier for one to five labels a class."""
+"""The nearest labelled mean: a classifier for one to five labels per class."""
 
 from numbers import Real
 from typing import Any, Self
@@ -13,35 +13,34 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skssl._compat import Interval, StrOptions, fit_context
 
-# Of the mean distance between prototypes, which a temperature must scale with.
+# Factor of the mean distance between prototypes, to which a temperature must be proportional.
 DEFAULT_TEMPERATURE = 0.5
-FACTORS = np.logspace(-3, 3, 25, base=2)  # of the default, tried where labels can be left out
+FACTORS = np.logspace(-3, 3, 25, base=2)  # factors of the default, tried if labels can be left out
 
 
 class PrototypeClassifier(ClassifierMixin, BaseEstimator):
-    """Classify by the nearest of the classes' mean rows.
+    """Classify rows by the nearest class mean.
 
-    With one to five labels a class there is nothing to tune a classifier by; the mean of a
-    class is what is left to estimate. Put it behind an embedding learnt from all rows.
+    With one to five labels per class a classifier cannot be tuned, and the mean of a class is all
+    that can be estimated. Use it on an embedding learned from all rows.
 
     Parameters
     ----------
     metric : {"euclidean", "cosine"}, default="euclidean"
-        Distance to a mean: the squared Euclidean one, or one minus the cosine. The cosine
-        is about the origin, so centre the columns on all rows first.
+        Distance to a mean: squared Euclidean, or one minus the cosine. The cosine is relative to
+        the origin, so centre the columns on all rows first.
     temperature : "auto" or float, default="auto"
-        Distances are divided by it before the softmax of ``predict_proba``; predictions do
-        not depend on it. ``"auto"`` is half the mean distance between prototypes where no
-        class has two labels. Otherwise it is the most likely one, given the labelled rows,
-        each left out of its class's mean in turn, if half the mean distance is right within
-        a factor of two beforehand.
+        Divides the distances before the softmax of ``predict_proba``; predictions do not depend
+        on it. ``"auto"`` is half the mean distance between prototypes if no class has two
+        labels. Otherwise it maximises the leave-one-out likelihood of the labelled rows, with a
+        log-normal prior around half the mean distance whose deviation is a factor of two.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels seen in ``fit``.
     prototypes_ : ndarray of shape (n_classes, n_features)
-        Mean of each class's rows; of their directions, for the cosine.
+        Mean of the rows of each class; for the cosine, of their directions.
     temperature_ : float
         The temperature in use.
     n_features_in_ : int
@@ -75,14 +74,14 @@ class PrototypeClassifier(ClassifierMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any) -> Self:
-        """Take the mean of each class's rows.
+        """Compute the mean of the rows of each class.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Labelled rows: numbers without holes, as embeddings are.
+            Labelled rows: numbers without missing values, such as embeddings.
         y : array-like of shape (n_samples,)
-            A label for each; of one class or more.
+            Their labels, of one class or more.
 
         Returns
         -------
@@ -109,7 +108,8 @@ class PrototypeClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
-            The higher, the closer; for two classes the second's score minus the first's.
+            The higher, the closer; for two classes, the score of the second minus that of the
+            first.
         """
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
@@ -125,7 +125,7 @@ class PrototypeClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; every class is as likely as the others beforehand.
+            In the order of ``classes_``, with equal prior probabilities.
         """
         return softmax(self._scores(X), axis=1)
 
@@ -163,7 +163,7 @@ class PrototypeClassifier(ClassifierMixin, BaseEstimator):
             return float(self.temperature)
         between = self._distances(self._scaled(self.prototypes_), self.prototypes_)
         default = DEFAULT_TEMPERATURE * between.sum() / max(1, len(counts) * (len(counts) - 1))
-        if not default > 0:  # a single class, or classes that are all alike
+        if not default > 0:  # a single class, or equal class means
             return 1.0
         several = counts[code] > 1
         if not several.any():
@@ -175,7 +175,7 @@ class PrototypeClassifier(ClassifierMixin, BaseEstimator):
         rows = np.arange(len(X))
         distances[rows, code] = self._pairwise(X, others)
         losses = [
-            np.log2(factor) ** 2 / 2  # a few rows are easily told apart: no reason to be certain
+            np.log2(factor) ** 2 / 2  # prior: few rows separate easily
             - log_softmax(-distances / (factor * default), axis=1)[rows, code].sum()
             for factor in FACTORS
         ]

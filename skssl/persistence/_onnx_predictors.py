@@ -23,34 +23,37 @@ from skssl.semi_supervised._prototypes import PrototypeClassifier
 FLOAT32 = np.dtype(np.float32)
 
 
-def add_end(graph: Graph, end: Any, z: Value) -> Value | None:
+def add_predictor(graph: Graph, predictor: Any, z: Value) -> Value | None:
     """Add a classifier or regressor of skssl; return its probabilities or predictions (n, 1).
 
     Return None for other estimators.
     """
-    if isinstance(end, Ensemble):
-        return _add_ensemble(graph, end, z)
-    if isinstance(end, Linear):
-        affine = Affine(end.mean_, end.coef_.T / end.scale_[:, None], end.intercept_)
+    if isinstance(predictor, Ensemble):
+        return _add_ensemble(graph, predictor, z)
+    if isinstance(predictor, Linear):
+        affine = Affine(
+            predictor.mean_, predictor.coef_.T / predictor.scale_[:, None], predictor.intercept_
+        )
         parts: list[nn.Module] = [affine]
-    elif isinstance(end, PrototypeClassifier):
-        is_cosine = end.metric == "cosine"
-        to = normalize(end.prototypes_) if is_cosine else 2 * end.prototypes_
-        bias = 0.0 if is_cosine else -np.square(end.prototypes_).sum(1)  # |z|^2 cancels
-        affine = Affine(0.0, to.T / end.temperature_, bias / end.temperature_)
+    elif isinstance(predictor, PrototypeClassifier):
+        is_cosine = predictor.metric == "cosine"
+        to = normalize(predictor.prototypes_) if is_cosine else 2 * predictor.prototypes_
+        bias = 0.0 if is_cosine else -np.square(predictor.prototypes_).sum(1)  # |z|^2 cancels
+        affine = Affine(0.0, to.T / predictor.temperature_, bias / predictor.temperature_)
         parts = [UnitLength(), affine] if is_cosine else [affine]
     else:
         return None
-    if hasattr(end, "classes_"):
+    if hasattr(predictor, "classes_"):
         parts.append(nn.Softmax(1))
     return graph.module(nn.Sequential(*parts, Single()), z)[0]
 
 
-def _add_ensemble(graph: Graph, end: Ensemble, z: Value) -> Value:
+def _add_ensemble(graph: Graph, ensemble: Ensemble, z: Value) -> Value:
     """Add a mixture: skl2onnx converts its forests, and torch exports all else at once."""
-    trees = [(weight, member) for weight, member in end.members_ if forest_of(member.estimator)]
-    n_outputs = len(end.classes_) if hasattr(end, "classes_") else 1
-    mixture = Mixture(end, [member.features for _, member in trees], n_outputs)
+    members = ensemble.members_
+    trees = [(weight, member) for weight, member in members if forest_of(member.estimator)]
+    n_outputs = len(ensemble.classes_) if hasattr(ensemble, "classes_") else 1
+    mixture = Mixture(ensemble, [member.features for _, member in trees], n_outputs)
     total, *read = graph.module(mixture, z)
     name = total.name
     for (weight, member), features in zip(trees, read, strict=True):
@@ -126,7 +129,7 @@ class Mixture(nn.Module):
 
     Parameters
     ----------
-    end : EnsembleClassifier or EnsembleRegressor
+    ensemble : EnsembleClassifier or EnsembleRegressor
         Fitted.
     for_forests : list of (str, float)
         Keys of the forests' features.
@@ -134,14 +137,14 @@ class Mixture(nn.Module):
         Number of outputs of a member per row.
     """
 
-    def __init__(self, end: Ensemble, for_forests: list[Any], n_outputs: int):
+    def __init__(self, ensemble: Ensemble, for_forests: list[Any], n_outputs: int):
         super().__init__()
-        self.keys, self.n_outputs = list(end.features_), n_outputs
+        self.keys, self.n_outputs = list(ensemble.features_), n_outputs
         self.for_forests = [self.keys.index(key) for key in for_forests]
-        others = [(w, member) for w, member in end.members_ if not forest_of(member.estimator)]
+        others = [(w, member) for w, member in ensemble.members_ if not forest_of(member.estimator)]
         self.weights = [float(weight) for weight, _ in others]
         self.reads = [self.keys.index(member.features) for _, member in others]
-        self.features = nn.ModuleList(map(_feature, end.features_.values()))
+        self.features = nn.ModuleList(map(_feature, ensemble.features_.values()))
         self.members = nn.ModuleList(_member(member.estimator) for _, member in others)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
