@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import sklearn
 import torch
 from sklearn.base import _fit_context as fit_context
@@ -73,6 +74,7 @@ __all__ = [
     "Interval",
     "Options",
     "PREDICTOR_RECORD_DTYPE",
+    "Seed",
     "StrOptions",
     "Tree",
     "TreePredictor",
@@ -99,6 +101,8 @@ __all__ = [
     "train_byte_pairs",
     "validate_params",
 ]
+
+Seed = int | np.random.RandomState | None  # what random_state takes
 
 # With these come all of scikit-learn's ensembles: loaded where one of them is imported from here.
 _TREES = {
@@ -216,7 +220,7 @@ def loss_classes() -> dict[str, type]:
     return {name: getattr(of, name) for of, names in modules.items() for name in names.split()}
 
 
-def choose_device(device: Any) -> torch.device:
+def choose_device(device: str | torch.device) -> torch.device:
     """Return the torch device to train on; ``"auto"`` takes an accelerator if there is one."""
     if isinstance(device, str) and device == "auto":
         has_one = torch.accelerator.is_available()

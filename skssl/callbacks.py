@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from sklearn.base import MetaEstimatorMixin
@@ -24,12 +24,13 @@ from skssl._meta._cache import fit_key
 from skssl._training._checkpoint import CheckpointFile
 from skssl.base._transformer import SSLTransformer
 from skssl.metrics import label_free_scorer
-from skssl.metrics._scorers import OF_EMBEDDINGS, OF_VIEWS
+from skssl.metrics._scorers import MetricName
 
 __all__ = ["Checkpoint", "EarlyStopping", "ProbeMonitor", "TimeBudget"]
 
-SHORT = {"knn": "knn_consistency"}
-NAMES = {*SHORT, *OF_EMBEDDINGS, *OF_VIEWS}
+SHORT: dict[str, MetricName] = {"knn": "knn_consistency"}
+Name = Literal["knn"] | MetricName
+NAMES = {*SHORT, *get_args(MetricName)}
 
 
 class HandedDown:
@@ -112,7 +113,7 @@ class Checkpoint(HandedDown):
         },
         prefer_skip_nested_validation=True,
     )
-    def __init__(self, path: Any, *, every: float = 60.0):
+    def __init__(self, path: str | os.PathLike[str], *, every: float = 60.0):
         self.path = path
         self.every = every
 
@@ -191,7 +192,13 @@ class EarlyStopping(HandedDown):
         },
         prefer_skip_nested_validation=True,
     )
-    def __init__(self, monitor: Any = "loss", *, patience: int = 10, restore_best: bool = True):
+    def __init__(
+        self,
+        monitor: Literal["loss"] | Name | Callable[..., float] = "loss",
+        *,
+        patience: int = 10,
+        restore_best: bool = True,
+    ):
         self.monitor = monitor
         self.patience = patience
         self.restore_best = restore_best
@@ -307,7 +314,17 @@ class ProbeMonitor(HandedDown):
         },
         prefer_skip_nested_validation=True,
     )
-    def __init__(self, X: Any = None, y: Any = None, *, scoring: Any = None, every: int = 1):
+    def __init__(
+        self,
+        X: Any = None,
+        y: Any = None,
+        *,
+        scoring: Name
+        | Callable[..., float]
+        | Mapping[str, Name | Callable[..., float]]
+        | None = None,
+        every: int = 1,
+    ):
         if X is None and y is not None:
             raise ValueError("ProbeMonitor has labels but no rows: pass X with y.")
         self.X = X

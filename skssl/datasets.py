@@ -1,7 +1,5 @@
 """Small generators of example data, based on data that scikit-learn ships."""
 
-from typing import Any
-
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.utils import check_random_state
@@ -10,7 +8,11 @@ SIDE = 8  # pixels per side of a digit
 
 
 def make_moving_digits(
-    n_clips: int = 1000, n_frames: int = 12, *, size: int = 20, random_state: Any = None
+    n_clips: int = 1000,
+    n_frames: int = 12,
+    *,
+    size: int = 20,
+    random_state: int | np.random.RandomState | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Make clips of handwritten digits that move in straight lines and bounce off the walls.
 
@@ -82,7 +84,7 @@ WORDS = np.array([(0, 1, 4), (1, 0, 2), (2, 3, 0), (3, 2, 4), (4, 1, 3), (1, 3, 
 
 
 def make_spoken_words(
-    n_samples: int = 300, *, random_state: Any = None
+    n_samples: int = 300, *, random_state: int | np.random.RandomState | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Make waveforms of six words of three phones each, every one spoken by a new voice.
 

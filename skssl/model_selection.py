@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state, indexable
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
-from skssl._compat import GroupsConsumerMixin, take_rows
+from skssl._compat import GroupsConsumerMixin, Seed, take_rows
 from skssl._data._labels import labelled
 
 
@@ -58,7 +58,7 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
     [0 1 2 5] [3 4]
     """
 
-    def __init__(self, cv: Any = 5, *, shuffle: bool = False, random_state: Any = None):
+    def __init__(self, cv: Any = 5, *, shuffle: bool = False, random_state: Seed = None):
         self.cv = cv
         self.shuffle = shuffle
         self.random_state = random_state
@@ -243,7 +243,7 @@ class FewLabelsKFold(BaseCrossValidator):
         n_splits: int = 5,
         *,
         shuffle: bool = True,
-        random_state: Any = 0,
+        random_state: Seed = 0,
         test_singles: bool = False,
     ):
         self.n_splits = n_splits

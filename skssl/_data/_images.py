@@ -1,7 +1,8 @@
 """The readers of images and of video: one tensor, channels first; bytes stay bytes."""
 
 import math
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ MAKE_CLIPS = (
     "Pass clips of one length as (n, time, height, width), (n, time, height, width, channels) or "
     "(n, time, channels, height, width)."
 )
+
+ChannelAxis = Literal["auto", 1, 2, 3, 4, -1]
 
 
 class ImageReader:
@@ -46,7 +49,9 @@ class ImageReader:
     is_bytes: bool
     _lead: ClassVar[int] = 1  # number of axes before those of an image
 
-    def __init__(self, image_shape: Any = None, channel_axis: Any = "auto"):
+    def __init__(
+        self, image_shape: Sequence[int] | None = None, channel_axis: ChannelAxis = "auto"
+    ):
         self.image_shape = image_shape
         self.channel_axis = channel_axis
 
@@ -150,7 +155,7 @@ class VideoReader(ImageReader):
     _noun, _make = "clips", MAKE_CLIPS
     _lead = 2
 
-    def __init__(self, channel_axis: Any = "auto"):
+    def __init__(self, channel_axis: ChannelAxis = "auto"):
         super().__init__(None, channel_axis)
 
     @staticmethod

@@ -178,7 +178,7 @@ class TableReader:
         return values[np.where(known, column, len(levels)).astype(np.intp)]
 
 
-class _Codes(dict):
+class _Codes(dict[Any, int]):
     """Category -> code; numbers of equal value share a code because they share a hash."""
 
     def __init__(self, items: Any, unseen: int):

@@ -146,7 +146,7 @@ class Plan:
     dtype: torch.dtype | None = None  # of autocast; None is the dtype of the parameters
     endless: bool = False  # a stream: progress stays 0 and steps keep counting
 
-    def autocast(self, device: torch.device) -> contextlib.AbstractContextManager:
+    def autocast(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
         """Return the autocast context of the losses."""
         if self.dtype is None:
             return contextlib.nullcontext()

@@ -1,23 +1,41 @@
 """Parameters and attributes that methods share: their checks and their documentation."""
 
 import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform, get_args
 
+import numpy as np
 import torch
+from torch import Tensor, nn
 
 from skssl._compat import HasMethods, Interval, Options, StrOptions
+from skssl._data._images import ChannelAxis
 from skssl.base._modalities import MODALITIES, modalities_with
+from skssl.encoders._numbers import Numeric
+from skssl.encoders._series import Pooling
 
 T = TypeVar("T")
 
-ENCODERS = {"auto", "ft_transformer", "resnet18", "vit", "transformer", "causal", "bag", "gru"}
+EncoderName = Literal[
+    "auto", "ft_transformer", "resnet18", "vit", "transformer", "causal", "bag", "gru"
+]
+Encoder = EncoderName | nn.Module | Callable[[Tensor], nn.Module]
+ViewsName = Literal["auto", "weak", "strong", "no_flip", "rotations"]
+ViewsFunction = Callable[[Tensor], Tensor | Sequence[Tensor]]
+UsersViews = ViewsName | ViewsFunction
+ModalityName = Literal[
+    "auto", "table", "bags", "image", "video", "series", "audio", "text", "tokens"
+]
+Precision = Literal["auto", "float32", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"] | str | torch.device
+CategoricalFeatures = Literal["from_dtype"] | Sequence[str] | Sequence[int] | np.ndarray | None
 
 CONSTRAINTS: dict[str, Any] = {
     "n_components": [Interval(Integral, 1, None, closed="left")],
-    "encoder": [StrOptions(ENCODERS), callable],
-    "views": [StrOptions({"auto", "weak", "strong", "no_flip", "rotations"}), callable],
+    "encoder": [StrOptions(set(get_args(EncoderName))), callable],
+    "views": [StrOptions(set(get_args(ViewsName))), callable],
     "modality": [StrOptions({"auto", *MODALITIES})],
     "max_epochs": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
@@ -26,13 +44,13 @@ CONSTRAINTS: dict[str, Any] = {
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [None, Interval(Integral, 1, None, closed="left")],
     "compile": ["boolean"],
-    "precision": [StrOptions({"auto", "float32", "bfloat16"})],
+    "precision": [StrOptions(set(get_args(Precision)))],
     "device": [str, torch.device],
     "warm_start": ["boolean"],
     "verbose": ["verbose"],
     "random_state": ["random_state"],
     "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
-    "numeric": [StrOptions({"plain", "piecewise-linear", "periodic"})],
+    "numeric": [StrOptions(set(get_args(Numeric)))],
     "max_events": [Interval(Integral, 1, None, closed="left")],
     "image_shape": ["array-like", None],
     "channel_axis": [StrOptions({"auto"}), Options(Integral, {1, 2, 3, 4, -1})],
@@ -202,8 +220,8 @@ def declares_parameters(cls: type[T]) -> type[T]:
 class ReadsTables:
     """Mixin for methods that read tables: ``x`` is (n, n_columns), with codes and NaN in it."""
 
-    categorical_features: Any = "from_dtype"
-    numeric: str = "plain"
+    categorical_features: CategoricalFeatures = "from_dtype"
+    numeric: Numeric = "plain"
 
     _modalities: ClassVar[tuple[str, ...]] = ("table",)
 
@@ -224,8 +242,8 @@ class ReadsEvents(ReadsTables):
 class ReadsImages:
     """Mixin for methods that read images: ``x`` is (n, channels, height, width)."""
 
-    image_shape: Any = None
-    channel_axis: Any = "auto"
+    image_shape: Sequence[int] | None = None
+    channel_axis: ChannelAxis = "auto"
 
     _modalities: ClassVar[tuple[str, ...]] = ("image",)
 
@@ -234,8 +252,8 @@ class ReadsImages:
 class ReadsVideo:
     """Mixin for methods that read video by frames: ``x`` is (n, channels, time, height, width)."""
 
-    channel_axis: Any = "auto"
-    pooling: str | None = "mean"
+    channel_axis: ChannelAxis = "auto"
+    pooling: Pooling = "mean"
 
     _modalities: ClassVar[tuple[str, ...]] = ("video",)
 
@@ -244,7 +262,7 @@ class ReadsVideo:
 class ReadsSeries:
     """Mixin for methods that read time series step by step: ``x`` is (n, channels, time)."""
 
-    pooling: str | None = "mean"
+    pooling: Pooling = "mean"
     sampling_rate: int | None = None
 
     _modalities: ClassVar[tuple[str, ...]] = ("series", "audio")
@@ -260,7 +278,7 @@ class ReadsAudio:
         Samples per second.
     """
 
-    pooling: str | None = "mean"
+    pooling: Pooling = "mean"
     sampling_rate: int = 16_000
 
     _modalities: ClassVar[tuple[str, ...]] = ("audio",)
@@ -279,8 +297,8 @@ class ReadsAll(ReadsTables, ReadsImages):
 class ReadsTokens:
     """Mixin for methods that read text: ``x`` is (n, length), of token ids, 0 at padding."""
 
-    tokenizer: Any = "auto"
-    pad_token: Any = 0
-    pooling: Any = "mean"
+    tokenizer: Literal["auto"] | Any = "auto"  # or an estimator with fit and transform
+    pad_token: int | None = 0
+    pooling: Pooling = "mean"
 
     _modalities: ClassVar[tuple[str, ...]] = ("text", "tokens")

@@ -1,7 +1,7 @@
 """Scores of rows: the threshold and the predictions of outlier detectors."""
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from skssl.views import original
 WHISKER = 1.5  # as in a box plot
 
 
-def threshold(scores: np.ndarray, contamination: Any) -> float:
+def threshold(scores: np.ndarray, contamination: float | Literal["auto"]) -> float:
     """Return the score below which a row is an outlier.
 
     Parameters
@@ -87,7 +87,7 @@ class ScoresRows(ThresholdMixin):
         Rows with a lower score are outliers.
     """
 
-    contamination: Any = "auto"
+    contamination: float | Literal["auto"] = "auto"
 
     scorer_: ClassVar[nn.Module]
     _scaler: ClassVar[Any]

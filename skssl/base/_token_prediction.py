@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from skssl._compat import Seed
 from skssl._data import MASK_TEXT, texts_of
 from skssl._data._vocabulary import MASK, N_SPECIAL, PAD
 from skssl.encoders._tokens import vectors_of
@@ -110,7 +111,7 @@ class ContinuesTokens(PredictsTokens):
         n_tokens: int = 50,
         *,
         temperature: float = 1.0,
-        random_state: Any = None,
+        random_state: Seed = None,
     ) -> Any:
         """Continue texts or token sequences.
 

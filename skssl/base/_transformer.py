@@ -5,7 +5,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, ClassVar, Self, dataclass_transform
+from typing import Any, ClassVar, Literal, Self, dataclass_transform
 
 import numpy as np
 import torch
@@ -16,7 +16,14 @@ from torch import Tensor, nn
 
 from skssl import _ranks
 from skssl._atomic import restored_on_failure
-from skssl._compat import CallbackSupportMixin, choose_device, choose_dtype, compiled, fit_context
+from skssl._compat import (
+    CallbackSupportMixin,
+    Seed,
+    choose_device,
+    choose_dtype,
+    compiled,
+    fit_context,
+)
 from skssl._data import SAMPLE_ROWS, Source, note_columns, survey
 from skssl._data._chunked_rows import ChunkedRows
 from skssl._data._given import Given, make_rows, refuse_to_join
@@ -27,7 +34,17 @@ from skssl._training._loop import Net, Plan, local_seed
 from skssl.base import _modalities
 from skssl.base._modalities import MODALITIES, parameters_of
 from skssl.base._modality_of import check_modality, open_if_outside, read_if_small
-from skssl.base._parameters import ATTRIBUTE_DOCS, CONSTRAINTS, PARAMETER_DOCS, document
+from skssl.base._parameters import (
+    ATTRIBUTE_DOCS,
+    CONSTRAINTS,
+    PARAMETER_DOCS,
+    Device,
+    Encoder,
+    ModalityName,
+    Precision,
+    UsersViews,
+    document,
+)
 from skssl.encoders import places_of, width_of
 from skssl.encoders._build import Steps
 from skssl.views import View, Views
@@ -77,21 +94,21 @@ class SSLTransformer(
     """
 
     n_components: int = 256
-    encoder: Any = "auto"
-    views: Any = "auto"
-    modality: str = "auto"
-    max_epochs: Any = "auto"
-    batch_size: Any = "auto"
+    encoder: Encoder = "auto"
+    views: UsersViews = "auto"
+    modality: ModalityName = "auto"
+    max_epochs: int | Literal["auto"] = "auto"
+    batch_size: int | Literal["auto"] = "auto"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     validation_fraction: float = 0.1
-    n_iter_no_change: Any = None
-    precision: str = "auto"
+    n_iter_no_change: int | None = None
+    precision: Precision = "auto"
     compile: bool = False
-    device: Any = "auto"
+    device: Device = "auto"
     warm_start: bool = False
-    verbose: Any = False
-    random_state: Any = None
+    verbose: bool | int = False
+    random_state: Seed = None
 
     _modalities: ClassVar[tuple[str, ...]] = ("table",)
     _constants: ClassVar[dict[str, str]] = {}  # constant parts of net: the reason

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 
-from skssl._compat import HasMethods, Interval, validate_params
+from skssl._compat import HasMethods, Interval, Seed, validate_params
 from skssl._meta._fitting import seeded
 from skssl.curation._embed import EMBEDDING, embedded
 
@@ -32,7 +32,7 @@ def drift_score(
     embedding: Any = None,
     classifier: Any = None,
     n_splits: int = 5,
-    random_state: Any = None,
+    random_state: Seed = None,
 ) -> float:
     """Measure how well new rows can be told from old ones: 0.5 is not at all, 1 is perfectly.
 

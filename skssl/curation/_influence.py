@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from skssl._compat import HasMethods, Interval, validate_params
+from skssl._compat import HasMethods, Interval, Seed, validate_params
 from skssl.curation._embed import embedded
 
 
@@ -21,7 +21,7 @@ from skssl.curation._embed import embedded
     prefer_skip_nested_validation=True,
 )
 def column_influence(
-    transformer: Any, X: Any, *, n_repeats: int = 5, random_state: Any = None
+    transformer: Any, X: Any, *, n_repeats: int = 5, random_state: Seed = None
 ) -> pd.DataFrame:
     """Measure how far the embedding moves when one column is shuffled.
 

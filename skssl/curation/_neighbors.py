@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,11 @@ from sklearn.neighbors import NearestNeighbors
 from skssl._compat import Interval, StrOptions, validate_params
 from skssl.curation._embed import EMBEDDING, embedded
 
-SHARE = {"cosine": 0.1, "euclidean": 0.1**0.5}  # the cosine distance is quadratic
+Metric = Literal["cosine", "euclidean"]
+SHARE: dict[Metric, float] = {
+    "cosine": 0.1,
+    "euclidean": 0.1**0.5,
+}  # the cosine distance is quadratic
 ROWS_TO_GUESS_BY = 1000
 SLACK = 1e-6  # error of distances from matrix products, which are then computed exactly
 
@@ -32,7 +36,7 @@ def kneighbors(
     *,
     embedding: Any = None,
     n_neighbors: int = 5,
-    metric: str | Callable[..., Any] = "cosine",
+    metric: Metric | str | Callable[..., float] = "cosine",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the rows of X that are most similar to each query.
 
@@ -90,7 +94,11 @@ default=None
     prefer_skip_nested_validation=True,
 )
 def find_duplicates(
-    X: Any, *, embedding: Any = None, threshold: Any = "auto", metric: str = "cosine"
+    X: Any,
+    *,
+    embedding: Any = None,
+    threshold: float | Literal["auto"] = "auto",
+    metric: Metric = "cosine",
 ) -> pd.DataFrame:
     """Find pairs of rows that are equal or nearly equal.
 
@@ -157,7 +165,7 @@ default=None
     return found.sort_values(["distance", "row", "other"], ignore_index=True)
 
 
-def _typical_gap(Z: np.ndarray, metric: str) -> float:
+def _typical_gap(Z: np.ndarray, metric: Metric) -> float:
     """Return the median distance of a row to its nearest neighbour, over evenly spaced rows."""
     if len(Z) < 2:
         return 0.0

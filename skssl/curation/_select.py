@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
@@ -13,9 +13,12 @@ from sklearn.preprocessing import normalize
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from skssl._compat import HasMethods, Interval, StrOptions, count_rows, validate_params
+from skssl._compat import HasMethods, Interval, Seed, StrOptions, count_rows, validate_params
 from skssl._data._labels import labelled
 from skssl.curation._embed import EMBEDDING, embedded
+from skssl.curation._neighbors import Metric
+
+Strategy = Literal["typicality", "k_center", "uncertainty"]
 
 # Of [1]: greatest number of clusters, number from which on mini-batches are used, and size of
 # clusters that come last.
@@ -29,7 +32,7 @@ SMALL_CLUSTER = 5
         "n": [Interval(Integral, 1, None, closed="left")],
         "y": ["array-like", None],
         "embedding": EMBEDDING,
-        "strategy": [StrOptions({"typicality", "k_center", "uncertainty"})],
+        "strategy": [StrOptions(set(get_args(Strategy)))],
         "classifier": [HasMethods("fit"), None],
         "metric": [StrOptions({"cosine", "euclidean"})],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
@@ -43,11 +46,11 @@ def select_to_label(
     *,
     y: Any = None,
     embedding: Any = None,
-    strategy: str = "typicality",
+    strategy: Strategy = "typicality",
     classifier: Any = None,
-    metric: str = "cosine",
+    metric: Metric = "cosine",
     n_neighbors: int = 20,
-    random_state: Any = None,
+    random_state: Seed = None,
 ) -> np.ndarray:
     """Choose the rows whose labels will be most useful.
 

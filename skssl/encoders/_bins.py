@@ -1,5 +1,7 @@
 """Quantile bins as prediction targets for numbers, and their inverse."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -120,7 +122,7 @@ class Unbinned(nn.Module):
 
 
 def cell_heads(
-    width: int, X: Tensor, columns: Columns, target: str
+    width: int, X: Tensor, columns: Columns, target: Literal["values", "bins"]
 ) -> tuple[nn.Module, nn.Module, nn.Module]:
     """Build the heads of a method that predicts the cells of a row from its embedding.
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from skssl._compat import is_exporting
 from skssl._data._columns import Columns
 from skssl.encoders._mlp import MLP
+from skssl.encoders._numbers import Numeric
 from skssl.encoders._table import TableEncoder, TableFront
 from skssl.encoders._transformer import FTTransformer
 
@@ -55,7 +56,7 @@ def table_encoder(
     X: Tensor,
     columns: Columns,
     n_components: int,
-    numeric: str = "plain",
+    numeric: Numeric = "plain",
 ) -> nn.Module:
     """Build the encoder of a table.
 

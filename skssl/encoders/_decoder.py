@@ -38,7 +38,9 @@ class Decoder(nn.Module):
     torch.Size([5, 3, 28, 20])
     """
 
-    def __init__(self, n_components: int, n_channels: int, size: tuple[int, int], n_filters=64):
+    def __init__(
+        self, n_components: int, n_channels: int, size: tuple[int, int], n_filters: int = 64
+    ):
         super().__init__()
         height, width = self.size = size
         n_doublings = max(0, round(math.log2(min(size) / SMALLEST)))

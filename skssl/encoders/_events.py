@@ -8,6 +8,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from skssl._data._columns import Columns
 from skssl.encoders._build import check_name, user_module
+from skssl.encoders._numbers import Numeric
 from skssl.encoders._table import QuantileScaler, TableFront
 
 
@@ -104,7 +105,7 @@ def event_encoder(
     X: Tensor,
     columns: Columns,
     n_components: int,
-    numeric: str = "plain",
+    numeric: Numeric = "plain",
 ) -> nn.Module:
     """Build the encoder of event sequences.
 

@@ -1,9 +1,12 @@
 """Numeric embeddings: a net fits steps and waves more easily on several features per number."""
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+Numeric = Literal["plain", "piecewise-linear", "periodic"]
 
 
 def quantile_edges(X: Tensor, n_bins: int, subsample: int = 100_000) -> list[Tensor]:
@@ -136,7 +139,7 @@ class Periodic(nn.Module):
         return (out.relu() * ~x.isnan()[:, :, None]).flatten(1)
 
 
-def numeric_embedding(X: Tensor, numeric: str) -> PiecewiseLinear | Periodic | None:
+def numeric_embedding(X: Tensor, numeric: Numeric) -> PiecewiseLinear | Periodic | None:
     """Build the extra numeric embedding, if one is configured.
 
     Parameters

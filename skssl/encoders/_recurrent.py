@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from skssl._compat import is_exporting
 from skssl.encoders._build import check_name, user_module
-from skssl.encoders._series import MissingAsZeros, TemporalConvNet, pooled, steps_of
+from skssl.encoders._series import MissingAsZeros, Pooling, TemporalConvNet, pooled, steps_of
 from skssl.encoders._series_transformer import SeriesTransformer
 
 STRETCHES = 128  # per series: the recurrent net reads them one after the other
@@ -82,7 +82,7 @@ class CausalGRU(nn.Module):
         n_components: int,
         width: int = 64,
         stride: int = 1,
-        pooling: str | None = "mean",
+        pooling: Pooling = "mean",
     ):
         super().__init__()
         self.stride, self.pooling = stride, pooling
@@ -148,7 +148,7 @@ def series_encoder(
     X: Tensor,
     columns: Any,
     n_components: int,
-    pooling: str | None = "max",
+    pooling: Pooling = "max",
 ) -> nn.Module:
     """Build the encoder of series.
 

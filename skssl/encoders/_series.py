@@ -2,10 +2,12 @@
 
 import inspect
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+Pooling = Literal["mean", "max"] | None
 
 
 class SeriesScaler(nn.Module):
@@ -70,7 +72,7 @@ def steps_of(x: Tensor) -> Tensor:
     return (seen.cumsum(1) > 0) & (seen.flip(1).cumsum(1) > 0).flip(1)  # ONNX has no cummax
 
 
-def pooled(h: Tensor, steps: Tensor, pooling: str | None) -> Tensor:
+def pooled(h: Tensor, steps: Tensor, pooling: Pooling) -> Tensor:
     """Pool the steps (n, time, d) of each series to one row, (n, d).
 
     Parameters
@@ -133,7 +135,7 @@ class TemporalConvNet(nn.Module):
         n_components: int,
         width: int = 64,
         n_layers: int = 10,
-        pooling: str | None = "max",
+        pooling: Pooling = "max",
     ):
         super().__init__()
         self.pooling = pooling

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl.encoders._series import pooled
+from skssl.encoders._series import Pooling, pooled
 from skssl.encoders._transformer import Block, attend, choose_heads
 
 LEAST_SCALE = 1e-3  # standard deviation of a series that hardly varies
@@ -85,7 +85,7 @@ class SeriesTransformer(nn.Module):
         patch_size: int = 12,
         n_layers: int = 3,
         n_heads: int | None = None,
-        pooling: str | None = "mean",
+        pooling: Pooling = "mean",
     ):
         super().__init__()
         n_heads = n_heads or choose_heads(width, 32)

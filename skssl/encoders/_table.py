@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from skssl._compat import is_exporting
 from skssl._data._columns import Columns
-from skssl.encoders._numbers import numeric_embedding
+from skssl.encoders._numbers import Numeric, numeric_embedding
 
 ONE_HOT_LIMIT = 20  # columns of more categories than this get a learned embedding
 FEW = 128  # numbers per column, below which torch's own search is faster
@@ -187,7 +187,7 @@ class TableFront(nn.Module):
         X: Tensor,
         columns: Columns,
         one_hot_limit: int = ONE_HOT_LIMIT,
-        numeric: str = "plain",
+        numeric: Numeric = "plain",
     ):
         super().__init__()
         cardinality = self.cardinality = columns.cardinality

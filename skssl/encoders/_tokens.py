@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from skssl._compat import is_exporting
 from skssl._data._vocabulary import PAD, Vocabulary
 from skssl.encoders._build import check_name, user_module
-from skssl.encoders._series import pooled
+from skssl.encoders._series import Pooling, pooled
 from skssl.encoders._transformer import Block, attend, choose_heads
 
 TOKENS_AT_ONCE = 2**15  # per chunk outside training, which bounds the memory
@@ -67,7 +67,7 @@ class TokenTransformer(nn.Module):
         n_layers: int = 3,
         n_heads: int | None = None,
         is_causal: bool = False,
-        pooling: str | None = "mean",
+        pooling: Pooling = "mean",
     ):
         super().__init__()
         n_heads = n_heads or choose_heads(width, 32)
@@ -151,7 +151,7 @@ class BagOfTokens(nn.Module):
 
     weight: Tensor
 
-    def __init__(self, weight: Tensor, width: int = 256, pooling: str | None = "mean"):
+    def __init__(self, weight: Tensor, width: int = 256, pooling: Pooling = "mean"):
         super().__init__()
         self.pooling = pooling
         self.embedding = nn.Embedding(len(weight), width)
@@ -179,7 +179,7 @@ def token_encoder(
     X: Tensor,
     columns: Vocabulary,
     n_components: int,
-    pooling: str | None = "mean",
+    pooling: Pooling = "mean",
 ) -> nn.Module:
     """Build the encoder of tokens.
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from skssl._data._columns import Columns
 from skssl.encoders._mlp import dense
-from skssl.encoders._numbers import numeric_embedding
+from skssl.encoders._numbers import Numeric, numeric_embedding
 
 
 class Tokenizer(nn.Module):
@@ -39,7 +39,7 @@ class Tokenizer(nn.Module):
     levels: Tensor
     first: Tensor
 
-    def __init__(self, X: Tensor, columns: Columns, width: int, numeric: str = "plain"):
+    def __init__(self, X: Tensor, columns: Columns, width: int, numeric: Numeric = "plain"):
         super().__init__()
         self.numeric, self.categorical = columns.numeric, columns.categorical
         order = [*self.numeric, *self.categorical]
@@ -175,7 +175,7 @@ class FTTransformer(nn.Module):
         width: int = 32,
         n_layers: int = 3,
         n_heads: int = 4,
-        numeric: str = "plain",
+        numeric: Numeric = "plain",
     ):
         super().__init__()
         self.tokenizer = Tokenizer(X, columns, width, numeric)

@@ -10,7 +10,7 @@ from skssl._compat import is_exporting
 from skssl.encoders._build import user_module
 from skssl.encoders._image import ImageScaler, image_encoder
 from skssl.encoders._resnet import convolution
-from skssl.encoders._series import pooled
+from skssl.encoders._series import Pooling, pooled
 
 
 class VideoEncoder(nn.Module):
@@ -42,7 +42,7 @@ class VideoEncoder(nn.Module):
     (torch.Size([5, 16]), torch.Size([5, 7, 16]))
     """
 
-    def __init__(self, frames: nn.Module, context: int = 2, pooling: str | None = "mean"):
+    def __init__(self, frames: nn.Module, context: int = 2, pooling: Pooling = "mean"):
         super().__init__()
         self.frames = frames
         self.context, self.pooling = context, pooling
@@ -88,7 +88,7 @@ def video_encoder(
     columns: Any,
     n_components: int,
     context: int = 2,
-    pooling: str | None = "mean",
+    pooling: Pooling = "mean",
 ) -> nn.Module:
     """Build the encoder of clips.
 

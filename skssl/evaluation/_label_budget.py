@@ -2,10 +2,10 @@
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state, indexable
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
-from skssl._compat import HasMethods, Interval, StrOptions, take_rows, validate_params
+from skssl._compat import HasMethods, Interval, Seed, StrOptions, take_rows, validate_params
 from skssl._data._labels import labelled
 from skssl._meta._fitting import seeded
 from skssl._meta._steps import default_transformer
@@ -27,6 +27,7 @@ from skssl.model_selection import UnlabeledKFold
 from skssl.semi_supervised._base import BasePretrained
 from skssl.semi_supervised._pretrained import PretrainedClassifier, PretrainedRegressor
 
+Task = Literal["auto", "classification", "regression"]
 COLUMNS = ["method", "kind", "budget", "split", "draw", "score", "fit_time"]
 
 
@@ -37,7 +38,7 @@ COLUMNS = ["method", "kind", "budget", "split", "draw", "score", "fit_time"]
         "budgets": ["array-like"],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
         "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split", "get_n_splits"])],
-        "task": [StrOptions({"auto", "classification", "regression"})],
+        "task": [StrOptions(set(get_args(Task)))],
         "scoring": [str, callable, None],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
@@ -49,17 +50,17 @@ def label_budget_report(
     X: Any,
     y: Any,
     *,
-    transformers: Any = None,
-    baselines: Any = None,
-    budgets: Any = (5, 10, 20, 50, 100),
+    transformers: Mapping[str, Any] | None = None,
+    baselines: Mapping[str, Any] | None = None,
+    budgets: Sequence[int] | np.ndarray = (5, 10, 20, 50, 100),
     n_draws: int = 5,
     cv: Any = 3,
     groups: Any = None,
-    task: str = "auto",
-    scoring: Any = None,
+    task: Task = "auto",
+    scoring: str | Callable[..., float] | None = None,
     n_jobs: int | None = None,
     verbose: int = 0,
-    random_state: Any = None,
+    random_state: Seed = None,
 ) -> pd.DataFrame:
     """Score pretraining and baselines on held-out rows, by number of labels.
 
@@ -209,7 +210,7 @@ class Method:
     estimator: Any
 
 
-def _read(y: Any, task: str) -> tuple[bool, np.ndarray, np.ndarray]:
+def _read(y: Any, task: Task) -> tuple[bool, np.ndarray, np.ndarray]:
     """Return whether y holds classes, which rows are labelled, and their labels."""
     if task == "regression":
         return False, *labelled(y, classes=False)

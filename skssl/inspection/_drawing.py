@@ -18,7 +18,7 @@ def axes_or_new(ax: Any, width: float, height: float) -> Any:
     return ax
 
 
-def check_channels(channels: Any, n_channels: int) -> list[int] | None:
+def check_channels(channels: int | Sequence[int] | None, n_channels: int) -> list[int] | None:
     """Return the one or three channels to show; None is the mean of all."""
     if channels is None:
         return [0, 1, 2] if n_channels == 3 else None
@@ -33,7 +33,9 @@ def check_channels(channels: Any, n_channels: int) -> list[int] | None:
 
 
 def to_colors(
-    images: np.ndarray, channels: Any = None, limits: tuple[float, float] | None = None
+    images: np.ndarray,
+    channels: int | Sequence[int] | None = None,
+    limits: tuple[float, float] | None = None,
 ) -> np.ndarray:
     """Convert images to colours between 0 and 1.
 
@@ -59,7 +61,7 @@ def to_colors(
     return np.concatenate([red_green_blue, seen.astype(colors.dtype)], -1)
 
 
-def shown(images: np.ndarray, channels: Any) -> np.ndarray:
+def shown(images: np.ndarray, channels: int | Sequence[int] | None) -> np.ndarray:
     """Return the one or three channels to show, as floats."""
     chosen = check_channels(channels, images.shape[-1])
     return (images.mean(-1, keepdims=True) if chosen is None else images[..., chosen]) * 1.0

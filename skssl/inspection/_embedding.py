@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from skssl._compat import Seed
 from skssl.base._modalities import MODALITIES
 from skssl.inspection._drawing import axes_or_new, to_colors
 from skssl.inspection._fitted import channels_last, draw_seed, unwrap
@@ -71,7 +72,7 @@ class EmbeddingDisplay:
         images: np.ndarray | None = None,
         axis_names: Sequence[str] = ("", ""),
         n_thumbnails: int = 60,
-        channels: Any = None,
+        channels: int | Sequence[int] | None = None,
     ):
         self.positions = positions
         self.y = y
@@ -89,8 +90,8 @@ class EmbeddingDisplay:
         *,
         method: Any = "pca",
         n_thumbnails: int = 60,
-        channels: Any = None,
-        random_state: Any = None,
+        channels: int | Sequence[int] | None = None,
+        random_state: Seed = None,
         ax: Any = None,
     ) -> Self:
         """Embed X with a fitted estimator and draw the map.

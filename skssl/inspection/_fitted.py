@@ -7,6 +7,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from skssl._compat import Seed
 from skssl._meta._steps import steps_of
 from skssl.base._transformer import SSLTransformer
 from skssl.semi_supervised._base import BasePretrained
@@ -64,7 +65,7 @@ def spread(n_rows: int, n_wanted: int) -> np.ndarray:
     return np.linspace(0, n_rows - 1, min(n_rows, n_wanted)).round().astype(int)
 
 
-def draw_seed(random_state: Any) -> int:
+def draw_seed(random_state: Seed) -> int:
     """Return a seed from the user's ``random_state``; None leaves global generators alone."""
     if random_state is None:
         random_state = np.random.RandomState()

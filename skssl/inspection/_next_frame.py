@@ -1,5 +1,6 @@
 """The Display of predicted frames."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -48,7 +49,13 @@ class NextFrameDisplay:
     ((3, 5, 20, 20, 1), (3, 2, 20, 20, 1))
     """
 
-    def __init__(self, clips: np.ndarray, predictions: np.ndarray, *, channels: Any = None):
+    def __init__(
+        self,
+        clips: np.ndarray,
+        predictions: np.ndarray,
+        *,
+        channels: int | Sequence[int] | None = None,
+    ):
         self.clips = clips
         self.predictions = predictions
         self.channels = channels
@@ -61,7 +68,7 @@ class NextFrameDisplay:
         *,
         n_samples: int = 3,
         n_frames: int = 1,
-        channels: Any = None,
+        channels: int | Sequence[int] | None = None,
         ax: Any = None,
     ) -> Self:
         """Draw the predictions of a fitted NextFrame for the last frames of clips.

@@ -69,7 +69,7 @@ class ReconstructionDisplay:
         *,
         columns: Sequence[str] | None = None,
         levels: Sequence[Any] | None = None,
-        channels: Any = None,
+        channels: int | Sequence[int] | None = None,
         hidden: np.ndarray | None = None,
     ):
         self.originals = originals
@@ -87,7 +87,7 @@ class ReconstructionDisplay:
         *,
         n_samples: int | None = None,
         columns: Sequence[Any] | None = None,
-        channels: Any = None,
+        channels: int | Sequence[int] | None = None,
         ax: Any = None,
     ) -> Self:
         """Draw the reconstructions of X by a fitted estimator.

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skssl._compat import Seed
 from skssl._training._loop import local_seed
 from skssl.base._modalities import MODALITIES, modalities_with, nouns, rows_a_step
 from skssl.inspection._drawing import check_channels, draw_rows, shown, to_colors
@@ -80,7 +81,7 @@ class ViewsDisplay:
         views: Sequence[np.ndarray],
         *,
         columns: Sequence[str] | None = None,
-        channels: Any = None,
+        channels: int | Sequence[int] | None = None,
     ):
         self.originals = originals
         self.views = views
@@ -94,8 +95,8 @@ class ViewsDisplay:
         X: Any,
         *,
         n_samples: int | None = None,
-        channels: Any = None,
-        random_state: Any = None,
+        channels: int | Sequence[int] | None = None,
+        random_state: Seed = None,
         ax: Any = None,
     ) -> Self:
         """Draw the views of X that a fitted estimator trains on.

@@ -2,6 +2,7 @@
 
 from functools import partial
 from numbers import Integral, Real
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -72,7 +73,7 @@ class CoLES(ReadsEvents, SSLTransformer):
     margin: float = 0.5
     n_negatives: int = 5
     n_components: int = 64
-    batch_size: int = 64
+    batch_size: int | Literal["auto"] = 64
 
     _parameter_constraints = {
         "n_slices": [Interval(Integral, 2, None, closed="left")],

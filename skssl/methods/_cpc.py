@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from numbers import Integral
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +50,7 @@ class CPC(ReadsSeries, SSLTransformer):
 
     prediction_steps: int = 12
     n_places: int = 256
-    batch_size: int = 64
+    batch_size: int | Literal["auto"] = 64
 
     _auto_encoder = "gru"
     _parameter_constraints = {

@@ -2,13 +2,14 @@
 
 import copy
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skssl.base import Net, ReadsAudio, SSLTransformer, StrOptions
+from skssl.base._parameters import ViewsFunction
 from skssl.base._transformer import _apply
 from skssl.encoders import check_sequence, steps_of, width_of
 from skssl.encoders._audio import corrected
@@ -56,7 +57,8 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
     """
 
     n_components: int = 128
-    batch_size: int = 32
+    views: Literal["auto"] | ViewsFunction = "auto"
+    batch_size: int | Literal["auto"] = 32
 
     _alters_raw = True
     _parameter_constraints = {"views": [StrOptions({"auto"}), callable]}

@@ -1,6 +1,7 @@
 """HuBERT's hidden units."""
 
 from numbers import Integral, Real
+from typing import Literal
 
 import numpy as np
 import torch
@@ -63,7 +64,7 @@ class HiddenUnit(ReadsAudio, SSLTransformer):
     mask_prob: float = 0.08
     mask_length: int = 10
     n_components: int = 128
-    batch_size: int = 32
+    batch_size: int | Literal["auto"] = 32
 
     _constants = {"centers": "clusters of frames, found before training as in the paper"}
     _parameter_constraints = {

@@ -55,7 +55,7 @@ class ICL(ScoresRows, ReadsTables, SSLTransformer):
     window: int | Literal["auto"] = "auto"
     n_windows: int = 16
     temperature: float = 0.01
-    batch_size: int = 64
+    batch_size: int | Literal["auto"] = 64
 
     _parameter_constraints = {
         "window": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],

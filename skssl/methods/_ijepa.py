@@ -1,6 +1,7 @@
 """I-JEPA."""
 
 from numbers import Integral, Real
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -73,7 +74,7 @@ class IJEPA(ReadsImages, SSLTransformer):
     predictor_embed_dim: int = 64
     predictor_depth: int = 2
     n_components: int = 128
-    batch_size: int = 128
+    batch_size: int | Literal["auto"] = 128
 
     _auto_encoder = "vit"
     _parameter_constraints = {

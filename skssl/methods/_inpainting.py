@@ -2,12 +2,13 @@
 
 from functools import partial
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from skssl.base import Interval, Net, ReadsImages, ReconstructionMixin, SSLTransformer, StrOptions
+from skssl.base._parameters import ViewsFunction
 from skssl.encoders import Decoder, encode, width_of
 from skssl.views import View, erase
 
@@ -50,6 +51,7 @@ class Inpainting(ReconstructionMixin, ReadsImages, SSLTransformer):
     """
 
     mask_ratio: float = 0.25
+    views: Literal["auto"] | ViewsFunction = "auto"
 
     _constants = {"decoder.hidden": "the block that reconstruct hides"}
     _parameter_constraints = {

@@ -1,6 +1,7 @@
 """Masked autoencoder."""
 
 from numbers import Integral, Real
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -69,7 +70,7 @@ class MaskedAutoencoder(ReconstructionMixin, ReadsImages, SSLTransformer):
     decoder_embed_dim: int = 64
     decoder_depth: int = 2
     n_components: int = 128
-    batch_size: int = 128
+    batch_size: int | Literal["auto"] = 128
 
     _auto_encoder = "vit"
     _parameter_constraints = {

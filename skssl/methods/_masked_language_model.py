@@ -2,6 +2,7 @@
 
 from functools import partial
 from numbers import Integral, Real
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -55,7 +56,7 @@ class MaskedLanguageModel(FillsMasks, ReadsTokens, SSLTransformer):
     mask_ratio: float = 0.15
     chunk_length: int = 128
     n_components: int = 128
-    batch_size: int = 32
+    batch_size: int | Literal["auto"] = 32
 
     _parameter_constraints = {
         "mask_ratio": [Interval(Real, 0, 1, closed="right")],

@@ -1,6 +1,7 @@
 """Masked series."""
 
 from numbers import Real
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ class MaskedSeries(ReadsSeries, SSLTransformer):
 
     mask_ratio: float = 0.4
     n_components: int = 128
-    batch_size: int = 64
+    batch_size: int | Literal["auto"] = 64
 
     _auto_encoder = "transformer"
     _parameter_constraints = {"mask_ratio": [Interval(Real, 0, 1, closed="neither")]}

@@ -2,11 +2,12 @@
 
 from functools import partial
 from numbers import Real
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
 from skssl.base import Interval, Net, ReadsTables, ReconstructionMixin, SSLTransformer, StrOptions
+from skssl.base._parameters import Encoder
 from skssl.encoders import cell_heads, encode, width_of
 from skssl.losses import cell_error
 from skssl.methods._projections import average
@@ -54,7 +55,7 @@ class MaskedTable(ReconstructionMixin, ReadsTables, SSLTransformer):
 
     p: float = 0.4
     target: Literal["values", "bins"] = "values"
-    encoder: Any = "ft_transformer"
+    encoder: Encoder = "ft_transformer"
 
     _parameter_constraints = {
         "p": [Interval(Real, 0, 1, closed="neither")],

@@ -1,6 +1,7 @@
 """Neural transformation learning."""
 
 from numbers import Integral, Real
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ class NeuTraL(ScoresRows, ReadsTables, SSLTransformer):
 
     n_transformations: int = 11
     temperature: float = 0.1
-    batch_size: int = 64
+    batch_size: int | Literal["auto"] = 64
 
     _parameter_constraints = {
         "n_transformations": [Interval(Integral, 2, None, closed="left")],

@@ -1,7 +1,7 @@
 """Next-frame prediction."""
 
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch.nn.functional as F
@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skssl.base import Interval, Net, ReadsVideo, SSLTransformer, StrOptions
+from skssl.base._parameters import ViewsFunction
 from skssl.base._transformer import _apply
 from skssl.encoders import FramePredictor
 from skssl.encoders._video import go_on, maps_of
@@ -63,7 +64,8 @@ class NextFrame(ReadsVideo, SSLTransformer):
     context: int = 4
     lambda_gdl: float = 0.1
     alpha: float = 1.0
-    batch_size: int = 32
+    batch_size: int | Literal["auto"] = 32
+    views: Literal["auto"] | ViewsFunction = "auto"
 
     _parameter_constraints = {
         "context": [Interval(Integral, 1, None, closed="left")],

@@ -1,6 +1,7 @@
 """Next-step prediction."""
 
 from numbers import Integral
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ class NextStep(ReadsSeries, SSLTransformer):
     """
 
     horizon: int = 8
-    batch_size: int = 64
+    batch_size: int | Literal["auto"] = 64
 
     _auto_encoder = "gru"
     _parameter_constraints = {"horizon": [Interval(Integral, 1, None, closed="left")]}

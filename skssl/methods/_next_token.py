@@ -2,7 +2,7 @@
 
 from functools import partial
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +65,7 @@ class NextToken(ContinuesTokens, ReadsTokens, SSLTransformer):
 
     chunk_length: int = 128
     n_components: int = 128
-    batch_size: int = 32
+    batch_size: int | Literal["auto"] = 32
 
     _auto_encoder = "causal"
     _parameter_constraints = {"chunk_length": [Interval(Integral, 1, None, closed="left")]}

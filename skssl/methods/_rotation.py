@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skssl.base import Interval, Net, ReadsImages, SSLTransformer, StrOptions
+from skssl.base._parameters import ViewsFunction
 from skssl.encoders import MLP, encode, width_of
 from skssl.views import View, original
 
@@ -42,6 +43,7 @@ class RotationPrediction(ReadsImages, SSLTransformer):
     """
 
     layer: int | Literal["last", "middle"] = "last"
+    views: Literal["auto", "weak", "strong", "no_flip"] | ViewsFunction = "auto"
 
     _parameter_constraints = {
         "layer": [StrOptions({"middle", "last"}), Interval(Integral, None, None, closed="neither")],

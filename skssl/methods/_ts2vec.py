@@ -1,12 +1,14 @@
 """TS2Vec."""
 
 from numbers import Integral, Real
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from skssl.base import Interval, Net, ReadsSeries, SSLTransformer
 from skssl.encoders import check_sequence
+from skssl.encoders._series import Pooling
 from skssl.losses import hierarchical_contrast
 from skssl.methods._projections import average
 from skssl.views import View, original, overlapping_crops
@@ -50,8 +52,8 @@ class TS2Vec(ReadsSeries, SSLTransformer):
     alpha: float = 0.5
     keep: float = 0.5
     max_length: int = 256
-    pooling: str | None = "max"
-    batch_size: int = 16
+    pooling: Pooling = "max"
+    batch_size: int | Literal["auto"] = 16
 
     _parameter_constraints = {
         "alpha": [Interval(Real, 0, 1, closed="both")],

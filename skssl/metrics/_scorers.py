@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -18,6 +18,17 @@ from skssl.metrics._spectrum import alpha_req, nesum, rankme, stable_rank
 from skssl.metrics._views import alignment, knn_consistency, lidar, uniformity
 
 DRAWS = 10  # of a view before it counts as one that alters nothing
+
+MetricName = Literal[
+    "rankme",
+    "alpha_req",
+    "nesum",
+    "stable_rank",
+    "uniformity",
+    "lidar",
+    "alignment",
+    "knn_consistency",
+]
 
 # All are signed so that greater is better.
 OF_EMBEDDINGS: dict[str, Callable[[np.ndarray], float]] = {
@@ -39,7 +50,7 @@ class Scorer:
     """The scorer that :func:`label_free_scorer` returns."""
 
     _saved_as = "LabelFreeScorer"
-    metric: str
+    metric: MetricName
     max_samples: int = 1000
     n_views: int = 4
     random_state: int = 0
@@ -63,7 +74,7 @@ class Scorer:
 
 @validate_params(
     {
-        "metric": [StrOptions({*OF_EMBEDDINGS, *OF_VIEWS})],
+        "metric": [StrOptions(set(get_args(MetricName)))],
         "max_samples": [Interval(Integral, 2, None, closed="left")],
         "n_views": [Interval(Integral, 2, None, closed="left")],
         "random_state": [Interval(Integral, 0, 2**31 - 1, closed="both")],
@@ -71,7 +82,7 @@ class Scorer:
     prefer_skip_nested_validation=True,
 )
 def label_free_scorer(
-    metric: str, *, max_samples: int = 1000, n_views: int = 4, random_state: int = 0
+    metric: MetricName, *, max_samples: int = 1000, n_views: int = 4, random_state: int = 0
 ) -> Scorer:
     """Make a scorer that needs no labels, for searches, cross-validation and callbacks.
 

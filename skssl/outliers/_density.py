@@ -1,6 +1,6 @@
 """Density scores of rows: by neighbours, by the distance to the mean, or by a mixture."""
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.mixture import GaussianMixture
@@ -11,6 +11,8 @@ MIXTURE_WIDTH = 16  # principal components that a mixture reads
 MOST_NORMALS = 8  # greatest number of normal distributions, one per
 ROWS_A_NORMAL = 50  # rows
 NEAREST = 1e-3  # in units of the usual distance: shorter ones count the same
+
+DensityName = Literal["knn", "mahalanobis", "density"]
 
 
 class Density:
@@ -37,8 +39,8 @@ class Density:
 
     def __init__(
         self,
-        scorer: str,
-        n_neighbors: Any,
+        scorer: DensityName,
+        n_neighbors: int | Literal["auto"],
         shrinkage: float,
         seed: int,
         support_fraction: float = 1.0,

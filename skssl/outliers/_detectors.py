@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from scipy import sparse
@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state, get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
 
 from skssl._atomic import restored_on_failure
-from skssl._compat import CallbackSupportMixin, HasMethods, Interval, StrOptions, fit_context
+from skssl._compat import CallbackSupportMixin, HasMethods, Interval, Seed, StrOptions, fit_context
 from skssl._data import note_columns
 from skssl._meta._fitting import RoutesFit, fit_transformer, part_of
 from skssl._meta._reading import Reading, Seen, embedding_and_raw, see
@@ -28,7 +28,7 @@ from skssl.base._reconstruction import check_reconstructs
 from skssl.base._row_scores import ThresholdMixin, threshold
 from skssl.base._transformer import SSLTransformer
 from skssl.methods._denoising import DenoisingAutoencoder
-from skssl.outliers._density import Density
+from skssl.outliers._density import Density, DensityName
 
 RAW_SHRINKAGE = 0.1  # of raw columns, which are decorrelated almost entirely
 SHRINKAGE = 1.0  # of an embedding, many of whose directions carry little information
@@ -118,7 +118,7 @@ class EmbeddingOutlierDetector(
 
     _parameter_constraints: dict[str, list[Any]] = {
         **_SHARED_CONSTRAINTS,
-        "scorer": [StrOptions({"knn", "mahalanobis", "density"})],
+        "scorer": [StrOptions(set(get_args(DensityName)))],
         "n_neighbors": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "passthrough": [StrOptions({"auto"}), "boolean"],
         "support_fraction": [Interval(Real, 0, 1, closed="right")],
@@ -127,14 +127,14 @@ class EmbeddingOutlierDetector(
     def __init__(
         self,
         transformer: Any = None,
-        scorer: str = "knn",
+        scorer: DensityName = "knn",
         *,
-        n_neighbors: Any = "auto",
-        passthrough: Any = "auto",
+        n_neighbors: int | Literal["auto"] = "auto",
+        passthrough: bool | Literal["auto"] = "auto",
         support_fraction: float = 1.0,
-        contamination: Any = "auto",
+        contamination: float | Literal["auto"] = "auto",
         memory: Any = None,
-        random_state: Any = None,
+        random_state: Seed = None,
     ):
         self.transformer = transformer
         self.scorer = scorer
@@ -281,9 +281,9 @@ class ReconstructionOutlierDetector(
         self,
         transformer: Any = None,
         *,
-        contamination: Any = "auto",
+        contamination: float | Literal["auto"] = "auto",
         memory: Any = None,
-        random_state: Any = None,
+        random_state: Seed = None,
     ):
         self.transformer = transformer
         self.contamination = contamination

@@ -102,7 +102,7 @@ class Packer:
         ends = [self.pack(end, *where) for end in (value.start, value.stop, value.step)]
         return {"is": "slice", "items": ends}
 
-    def _partial(self, value: partial, where: tuple[str, ...]) -> dict[str, Any]:
+    def _partial(self, value: partial[Any], where: tuple[str, ...]) -> dict[str, Any]:
         parts = [value.func, value.args, value.keywords]
         return {"is": "partial", "items": [self.pack(part, *where, "partial") for part in parts]}
 

@@ -16,7 +16,7 @@ from skssl._data import Source, lies_outside, open_source
 ROWS_AT_ONCE = 4096  # per chunk of data in memory
 
 
-def transform_to(estimator: Any, X: Any, path: str | os.PathLike) -> np.memmap:
+def transform_to(estimator: Any, X: Any, path: str | os.PathLike[str]) -> np.memmap:
     """Transform rows chunk by chunk, and write the result to a file.
 
     Memory holds one chunk of X and one of the result. The file appears once it is complete: it

@@ -15,7 +15,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skssl._atomic import restored_on_failure
-from skssl._compat import CallbackSupportMixin, HasMethods, Interval, fit_context, take_metadata
+from skssl._compat import (
+    CallbackSupportMixin,
+    HasMethods,
+    Interval,
+    Seed,
+    fit_context,
+    take_metadata,
+)
 from skssl._data import bags_of, check_time, note_columns
 from skssl._data._bags import BagArray, BagDtype, to_bags
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
@@ -118,7 +125,7 @@ class PhenotypeTransformer(
         *,
         n_clusters: int = 20,
         pseudo_count: float = 0.5,
-        random_state: Any = None,
+        random_state: Seed = None,
     ):
         self.transformer = transformer
         self.clusterer = clusterer

@@ -1,7 +1,7 @@
 """Tokens of texts."""
 
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -74,7 +74,7 @@ class TextTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self,
         vocab_size: int = VOCAB_SIZE,
         *,
-        algorithm: str = "words",
+        algorithm: Literal["words", "bpe"] = "words",
         max_length: int = MAX_LENGTH,
         lowercase: bool = True,
     ):

@@ -229,7 +229,15 @@ class BaseClassifier(ClassifierMixin, BasePretrained):
     def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
         return labelled(y)
 
-    def _fit(self, every, few, others, labels, routed, task):
+    def _fit(
+        self,
+        every: tuple[Any, ...],
+        few: np.ndarray,
+        others: np.ndarray,
+        labels: np.ndarray,
+        routed: dict[str, dict[str, Any]],
+        task: Any,
+    ) -> Seen:
         kind = type_of_target(labels, input_name="y")
         if kind not in {"binary", "multiclass"}:
             raise ValueError(

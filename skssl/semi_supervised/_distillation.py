@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from skssl._compat import HasMethods, take_rows, validate_params
+from skssl._compat import HasMethods, Seed, take_rows, validate_params
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
 from skssl._meta._fitting import seeded
 from skssl._meta._steps import steps_of
@@ -31,7 +31,7 @@ HIDDEN = (64,)
     },
     prefer_skip_nested_validation=True,
 )
-def distill(model: Any, X: Any, student: Any = None, *, random_state: Any = None) -> Any:
+def distill(model: Any, X: Any, student: Any = None, *, random_state: Seed = None) -> Any:
     """Distil a large model: teach a small model to make the same predictions.
 
     The model, such as a :class:`PretrainedClassifier` with its encoder and classifier, predicts X,

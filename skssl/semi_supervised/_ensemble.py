@@ -24,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skssl._compat import Seed
 from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised._block_scaler import BlockScaler, Span
 from skssl.semi_supervised._propagation import (
@@ -73,7 +74,7 @@ class Ensemble(BaseEstimator):
         Transformers that compute the features of the members.
     """
 
-    def __init__(self, n_embedding: int, random_state: Any = None):
+    def __init__(self, n_embedding: int, random_state: Seed = None):
         self.n_embedding = n_embedding
         self.random_state = random_state
 

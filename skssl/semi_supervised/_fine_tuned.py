@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -16,15 +16,16 @@ from sklearn.utils.class_weight import compute_sample_weight
 from torch import Tensor, nn
 
 from skssl._atomic import restored_on_failure
-from skssl._compat import Interval, StrOptions, choose_device, choose_dtype, fit_context
+from skssl._compat import Interval, Seed, StrOptions, choose_device, choose_dtype, fit_context
 from skssl._data._given import check_weight
-from skssl._data._rows import Rows
+from skssl._data._rows import Rows, n_batches
 from skssl._meta._reading import Seen
 from skssl._meta._steps import check_columns, last_step
 from skssl._training import _loop
 from skssl._training._epoch_end import PARTS
 from skssl._training._loop import Net, local_seed
 from skssl.base._modalities import MODALITIES
+from skssl.base._parameters import UsersViews
 from skssl.base._transformer import ROWS_AT_ONCE, SSLTransformer
 from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised._base import BaseClassifier, BasePretrained, BaseRegressor
@@ -86,7 +87,15 @@ class BaseFineTuned(BasePretrained):
         own = {k: v for k, v in params.items() if k == "sample_weight" and v is not None}
         return super()._routed(others) | {self._predictor: own}
 
-    def _fit(self, every, few, others, labels, routed, task):
+    def _fit(
+        self,
+        every: tuple[Any, ...],
+        few: np.ndarray,
+        others: np.ndarray,
+        labels: np.ndarray,
+        routed: dict[str, dict[str, Any]],
+        task: Any,
+    ) -> Seen:
         given = self.transformer
         if given is not None and not isinstance(last_step(given), SSLTransformer):
             raise ValueError(
@@ -196,7 +205,7 @@ class BaseFineTuned(BasePretrained):
     def _n_epochs(self, n_labels: int) -> int:
         if self.max_epochs != "auto":
             return self.max_epochs
-        per_epoch = _loop.n_batches(n_labels, self.batch_size)
+        per_epoch = n_batches(n_labels, self.batch_size)
         return min(max(EPOCHS, -(-FEWEST_STEPS // per_epoch)), -(-MOST_STEPS // per_epoch))
 
     def _run_epochs(
@@ -347,17 +356,17 @@ class FineTunedClassifier(BaseFineTuned, BaseClassifier):
         self,
         transformer: Any = None,
         *,
-        passthrough: Any = "auto",
-        max_epochs: Any = "auto",
+        passthrough: bool | Literal["auto"] = "auto",
+        max_epochs: int | Literal["auto"] = "auto",
         batch_size: int = 64,
         learning_rate: float = 1e-3,
         encoder_lr_scale: float = 1.0,
         weight_decay: float = 1e-2,
         label_smoothing: float = 0.0,
-        class_weight: Any = None,
-        views: Any = "auto",
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        views: UsersViews | None = "auto",
         memory: Any = None,
-        random_state: Any = None,
+        random_state: Seed = None,
     ):
         self.transformer = transformer
         self.passthrough = passthrough
@@ -503,15 +512,15 @@ class FineTunedRegressor(BaseFineTuned, BaseRegressor):
         self,
         transformer: Any = None,
         *,
-        passthrough: Any = "auto",
-        max_epochs: Any = "auto",
+        passthrough: bool | Literal["auto"] = "auto",
+        max_epochs: int | Literal["auto"] = "auto",
         batch_size: int = 64,
         learning_rate: float = 1e-3,
         encoder_lr_scale: float = 1.0,
         weight_decay: float = 1e-2,
-        views: Any = "auto",
+        views: UsersViews | None = "auto",
         memory: Any = None,
-        random_state: Any = None,
+        random_state: Seed = None,
     ):
         self.transformer = transformer
         self.passthrough = passthrough

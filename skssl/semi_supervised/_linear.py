@@ -1,6 +1,6 @@
 """Linear models with a cross-validated penalty: the start of fine-tuning."""
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from scipy.special import softmax
@@ -91,7 +91,11 @@ class LinearClassifier(ClassifierMixin, Linear):
 
     _saved_as = "LinearClassifier"
 
-    def __init__(self, penalty: float | None = None, class_weight: Any = None):
+    def __init__(
+        self,
+        penalty: float | None = None,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+    ):
         super().__init__(penalty)
         self.class_weight = class_weight
 

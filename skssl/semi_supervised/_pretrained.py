@@ -1,10 +1,12 @@
 """Meta-estimators that fit a classifier or regressor on a frozen embedding."""
 
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 from sklearn.frozen import FrozenEstimator
 
-from skssl._compat import HasMethods, take_rows
+from skssl._compat import HasMethods, Seed, take_rows
+from skssl._meta._reading import Seen
 from skssl.base._modalities import MODALITIES
 from skssl.base._modality_of import infer_modality
 from skssl.semi_supervised._base import BaseClassifier, BasePretrained, BaseRegressor
@@ -104,9 +106,9 @@ class PretrainedClassifier(BaseClassifier):
         transformer: Any = None,
         classifier: Any = None,
         *,
-        passthrough: Any = "auto",
+        passthrough: bool | Literal["auto"] = "auto",
         memory: Any = None,
-        random_state: Any = None,
+        random_state: Seed = None,
     ):
         self.transformer = transformer
         self.classifier = classifier
@@ -116,7 +118,15 @@ class PretrainedClassifier(BaseClassifier):
 
     _default_predictor: Any = EnsembleClassifier
 
-    def _fit(self, every, few, others, labels, routed, task):
+    def _fit(
+        self,
+        every: tuple[Any, ...],
+        few: np.ndarray,
+        others: np.ndarray,
+        labels: np.ndarray,
+        routed: dict[str, dict[str, Any]],
+        task: Any,
+    ) -> Seen:
         labelled_rows = super()._fit(every, few, others, labels, routed, task)
         self.fine_tuned_ = None
         all_default = self.transformer is None and self.classifier is None
@@ -131,7 +141,7 @@ class PretrainedClassifier(BaseClassifier):
             self.fine_tuned_ = tuned.fit(take_rows(every[0], few), labels)
         return labelled_rows
 
-    def _apply_predictor(self, method, rows):
+    def _apply_predictor(self, method: str, rows: Seen) -> Any:
         fine_tuned = getattr(self, "fine_tuned_", None)
         if fine_tuned is None:
             return super()._apply_predictor(method, rows)
@@ -210,9 +220,9 @@ class PretrainedRegressor(BaseRegressor):
         transformer: Any = None,
         regressor: Any = None,
         *,
-        passthrough: Any = "auto",
+        passthrough: bool | Literal["auto"] = "auto",
         memory: Any = None,
-        random_state: Any = None,
+        random_state: Seed = None,
     ):
         self.transformer = transformer
         self.regressor = regressor

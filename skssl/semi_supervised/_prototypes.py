@@ -1,7 +1,7 @@
 """The nearest labelled mean: a classifier for one to five labels per class."""
 
 from numbers import Real
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -68,7 +68,11 @@ class PrototypeClassifier(ClassifierMixin, BaseEstimator):
         "temperature": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
     }
 
-    def __init__(self, metric: str = "euclidean", temperature: Any = "auto"):
+    def __init__(
+        self,
+        metric: Literal["euclidean", "cosine"] = "euclidean",
+        temperature: float | Literal["auto"] = "auto",
+    ):
         self.metric = metric
         self.temperature = temperature
 

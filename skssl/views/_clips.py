@@ -9,7 +9,7 @@ from torch import Tensor
 from skssl.views._batches import uniform
 from skssl.views._colors import color_jitter
 from skssl.views._lists import Compose, View, _source_of
-from skssl.views._presets import image_views
+from skssl.views._presets import ImagePreset, image_views
 
 
 def random_run(x: Tensor, n_frames: int = 2) -> Tensor:
@@ -96,7 +96,7 @@ class Alike:
         return f"Alike({_source_of(self.view)})"
 
 
-def clip_views(preset: str, shape: tuple[int, ...], n_frames: int = 2) -> Compose:
+def clip_views(preset: ImagePreset, shape: tuple[int, ...], n_frames: int = 2) -> Compose:
     """Return a chain of views for clips: a random run of frames, altered like an image.
 
     Parameters

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal, get_args
 
 from torch import Tensor
 
@@ -11,13 +11,14 @@ from skssl.views._colors import color_jitter
 from skssl.views._images import Range, Size, erase, flip, pair, quarter_turns, resized_crop
 from skssl.views._lists import Compose, View
 
-IMAGE_PRESETS = ("weak", "strong", "no_flip", "rotations")
+ImagePreset = Literal["weak", "strong", "no_flip", "rotations"]
+IMAGE_PRESETS = get_args(ImagePreset)
 BLURRED_FROM = 64  # pixels; Gaussians scaled to smaller images are narrower than a pixel
 AT_ONCE = 2**20  # numbers; more do not fit the cache
 
 
 def image_views(
-    preset: str,
+    preset: ImagePreset,
     shape: tuple[int, ...],
     scale: Range | None = None,
     size: Size | None = None,
@@ -136,7 +137,7 @@ class MultiCrop:
 
     n_large: int = 2
     n_small: int = 4
-    preset: str = "strong"
+    preset: ImagePreset = "strong"
     large_scale: Range = (0.3, 1.0)
     small_scale: Range = (0.05, 0.3)
     small_size: Size | None = None

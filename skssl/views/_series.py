@@ -1,13 +1,15 @@
 """Views of scaled time series (n, channels, time); missing values stay missing."""
 
 from functools import partial
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from skssl.views._lists import Compose
 
-SERIES_PRESETS = ("weak", "strong")
+SeriesPreset = Literal["weak", "strong"]
+SERIES_PRESETS = get_args(SeriesPreset)
 
 
 def jitter(x: Tensor, sigma: float = 0.1) -> Tensor:
@@ -202,7 +204,7 @@ def overlapping_crops(x: Tensor, max_length: int | None = None) -> tuple[Tensor,
     return part[:, :, : right - start], part[:, :, left - start :], n_shared
 
 
-def series_views(preset: str) -> Compose:
+def series_views(preset: SeriesPreset) -> Compose:
     """Return a chain of views of series.
 
     Parameters
