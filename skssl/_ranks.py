@@ -11,13 +11,15 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 _state = threading.local()
 
@@ -68,14 +70,14 @@ def seed(random: np.random.RandomState, device: torch.device) -> int:
         return agree(random.randint(2**31 - 1))
 
 
-def agree(value: Any) -> Any:
+def agree(value: T) -> T:
     """Return the tensor or plain value of the first rank on all ranks."""
     if size() == 1:
         return value
     if isinstance(value, Tensor):
-        value = value.clone()
-        dist.broadcast(value, 0)
-        return value
+        tensor = value.clone()
+        dist.broadcast(tensor, 0)
+        return cast(T, tensor)
     values = [value]
     dist.broadcast_object_list(values, 0)
     return values[0]
@@ -93,11 +95,11 @@ def index() -> int:
     return dist.get_rank() if n_started() > 1 else 0
 
 
-def every(value: Any) -> list[Any]:
+def every(value: T) -> list[T]:
     """Return the values of all ranks, in their order."""
     if size() == 1:
         return [value]
-    values = [None] * size()
+    values = [value] * size()
     dist.all_gather_object(values, value)
     return values
 
@@ -167,7 +169,9 @@ class _Normalised(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Any, ...]:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
+    ) -> tuple[Tensor | None, ...]:
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         own = torch.batch_norm_update_stats(wide, None, None, 0.0)  # mean and variance
         means, variances = _Gathered.apply(torch.stack(own)[None]).unbind(1)
@@ -179,7 +183,7 @@ class _Normalised(torch.autograd.Function):
         return F.batch_norm(x, mean, variance, weight, bias, eps=eps), mean, variance
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Any, ...]:
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, scale = ctx.saved_tensors
         into_x, into_weight, into_bias = torch.ops.aten.native_batch_norm_backward(
             grad, x, weight, None, None, mean, scale, True, ctx.eps, [True, True, True]

@@ -22,13 +22,14 @@ ROOT = Path(skssl.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 # `Any` stands for what a user passes. Names of parameters say which; the rest is to become rarer.
 USERS_DATA = set(
-    "X y X_unlabeled X_new groups sample_weight Z A B df params metadata routed".split()
+    "X y X_unlabeled X_new groups sample_weight sample_weight_unlabeled groups_unlabeled Z A B df "
+    "series queries prompt embedding more every like params metadata routed".split()
 )
 ESTIMATORS = set(
     "estimator transformer transformers model classifier regressor clusterer student baselines "
     "tokenizer memory cv scoring fitted_estimator owner".split()
 )
-AT_MOST = {"data": 306, "estimators": 107, "returned": 218, "other": 491}
+AT_MOST = {"data": 344, "estimators": 107, "returned": 206, "other": 381}
 
 
 def public_parameters():

@@ -1,6 +1,6 @@
 """The reader of audio: waveforms as one float tensor (n, time), padded with NaN."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ class AudioReader:
     def __init__(self, sampling_rate: int | None = 16_000):
         self.sampling_rate = sampling_rate
 
-    def fit(self, X: Any, *more: Any) -> "AudioReader":
+    def fit(self, X: Any, *more: Any) -> Self:
         """Check that X is waveforms."""
         if self.sampling_rate is None:
             raise ValueError("Waveforms need their sampling_rate, in samples a second.")

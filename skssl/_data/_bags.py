@@ -1,6 +1,6 @@
 """Event sequences (bags): the events of each customer as one entry of a pandas Series."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ class Events:
 
     frame: pd.DataFrame
     gap: np.ndarray
-    time: Any
+    time: Hashable | None
 
     def between(self, start: int, stop: int) -> pd.DataFrame:
         """Return the events from ``start`` to ``stop``, with a new index."""
@@ -117,10 +117,12 @@ class BagArray(ExtensionArray):
             return BagArray(self.events, starts, stops)
         return self.events.between(starts, stops) if stops > starts else self.dtype.na_value
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Events]:
         return (self[i] for i in range(len(self)))
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(
+        self, dtype: np.typing.DTypeLike | None = None, copy: bool | None = None
+    ) -> np.ndarray:
         out = np.empty(len(self), dtype=object)
         out[:] = [Bag(self.events, *span) for span in zip(self.starts, self.stops, strict=True)]
         out[self.isna()] = self.dtype.na_value
@@ -134,7 +136,7 @@ class BagArray(ExtensionArray):
             [bag if keep and gone else mapper(bag) for bag, gone in zip(self, missing, strict=True)]
         )
 
-    def __eq__(self, other: Any) -> Any:
+    def __eq__(self, other: object) -> Any:
         if not isinstance(other, BagArray) or len(other) != len(self):
             return NotImplemented
         if self.events is other.events:
@@ -179,14 +181,16 @@ class BagArray(ExtensionArray):
         return cls(events, starts, np.concatenate([part.stops + offset for part, offset in joined]))
 
     @classmethod
-    def _from_sequence(cls, scalars: Any, *, dtype: Any = None, copy: bool = False) -> "BagArray":
+    def _from_sequence(
+        cls, scalars: Any, *, dtype: object = None, copy: bool = False
+    ) -> "BagArray":
         if isinstance(scalars, cls):
             return scalars
         raise TypeError(
             "Bags are made from one long frame of events: skssl.to_bags(df, id=..., time=...)."
         )
 
-    def _formatter(self, boxed: bool = False) -> Any:
+    def _formatter(self, boxed: bool = False) -> Callable[[object], str]:
         return lambda bag: _size(bag) if hasattr(bag, "__len__") else str(bag)
 
 
@@ -199,7 +203,7 @@ def is_bags(X: Any) -> bool:
     return isinstance(getattr(X, "dtype", None), BagDtype)
 
 
-def to_bags(df: Any, id: Any, time: Any = None) -> pd.Series:
+def to_bags(df: Any, id: Hashable, time: Hashable | None = None) -> pd.Series:
     """Gather a long table of events into one entry per customer.
 
     The result has the length of a target with one value per customer, so that scikit-learn
@@ -292,7 +296,7 @@ def _as_pandas(df: Any) -> pd.DataFrame:
         ) from error
 
 
-def _check_columns(frame: pd.DataFrame, id: Any, time: Any) -> None:
+def _check_columns(frame: pd.DataFrame, id: Hashable, time: Hashable | None) -> None:
     names = frame.columns.tolist()
     for role, name in {"id": id, "time": time}.items():
         if names.count(name) != 1 and not (role == "time" and name is None):
@@ -305,7 +309,7 @@ def _check_columns(frame: pd.DataFrame, id: Any, time: Any) -> None:
         raise ValueError(f"Events consist of nothing but {id!r}; give them a column or a time.")
 
 
-def _as_numbers(column: pd.Series, name: Any) -> np.ndarray:
+def _as_numbers(column: pd.Series, name: object) -> np.ndarray:
     """Return times as numbers: microseconds for datetimes, else unchanged."""
     is_datetime = types.is_datetime64_any_dtype(column)
     if not is_datetime and (not types.is_numeric_dtype(column) or types.is_bool_dtype(column)):

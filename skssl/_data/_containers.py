@@ -1,6 +1,6 @@
 """Tables in any container, read by column."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
@@ -16,6 +16,9 @@ from sklearn.utils.validation import validate_data
 VECTORIZER = "put skrub's TableVectorizer in front"
 
 
+Names = list[Hashable]
+
+
 @dataclass
 class Table:
     """A table by column, from any container.
@@ -27,7 +30,7 @@ class Table:
     """
 
     shape: tuple[int, int]
-    names: list[Any] | None
+    names: Names | None
     kinds: list[str]
     cells: Callable[[int], Any]
     order: Callable[[int], list[Any]] = lambda i: []
@@ -108,7 +111,7 @@ def join_padded(first: torch.Tensor, second: torch.Tensor, filler: float) -> tor
     return torch.cat(list(parts))
 
 
-def _open_array(X: np.ndarray, names: list[Any] | None = None) -> Table:
+def _open_array(X: np.ndarray, names: Names | None = None) -> Table:
     if X.ndim != 2:
         raise ValueError(wrong_dimension(X))
     kind = X.dtype.kind
@@ -211,7 +214,7 @@ def _number_kind(dtype: np.dtype) -> str:
     return "narrow" if dtype.itemsize <= (4 if dtype.kind == "f" else 2) else "wide"
 
 
-def refuse(label: str, what: Any, is_time: bool) -> NoReturn:
+def refuse(label: str, what: object, is_time: bool) -> NoReturn:
     """Raise the error for a column that is neither numbers nor categories."""
     if is_time:
         raise TypeError(
@@ -224,14 +227,14 @@ def refuse(label: str, what: Any, is_time: bool) -> NoReturn:
     )
 
 
-def is_missing(value: Any) -> bool:
+def is_missing(value: object) -> bool:
     """Tell whether a cell is None, NaN, NaT or pandas' NA."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, Real | Decimal) and value != value
 
 
-def label_of(names: list[Any] | None, i: int) -> str:
+def label_of(names: Names | None, i: int) -> str:
     """Return the name of a column for messages."""
     return f"Column {i}" if names is None else f"Column {names[i]!r}"
 

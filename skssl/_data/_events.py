@@ -1,6 +1,7 @@
 """The reader of event sequences: one padded float tensor, and the meaning of its columns."""
 
-from typing import Any
+from collections.abc import Hashable
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 
 from skssl._data._bags import BagArray, Events, is_bags
 from skssl._data._columns import Columns
-from skssl._data._table import TableReader
+from skssl._data._table import CategoricalFeatures, TableReader
 
 MAKE_BAGS = "Gather a long table of events with skssl.to_bags(df, id=..., time=...)."
 
@@ -37,11 +38,13 @@ class BagReader:
     modality = "bags"
     columns: Columns
 
-    def __init__(self, categorical_features: Any = "from_dtype", max_events: int = 512):
+    def __init__(
+        self, categorical_features: CategoricalFeatures = "from_dtype", max_events: int = 512
+    ):
         self.categorical_features = categorical_features
         self.max_events = max_events
 
-    def fit(self, X: Any, *more: Any) -> "BagReader":
+    def fit(self, X: Any, *more: Any) -> Self:
         """Learn the categories of the columns over X and all of ``more``."""
         parts = [bags_of(part) for part in (X, *more)]
         self.time = parts[0].events.time
@@ -108,7 +111,7 @@ def bags_of(X: Any) -> BagArray:
     return bags
 
 
-def check_time(bags: BagArray, time: Any) -> None:
+def check_time(bags: BagArray, time: Hashable | None) -> None:
     """Compare the name of the time column with the one seen in ``fit``."""
     if bags.events.time != time:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ class ImageReader:
         self.image_shape = image_shape
         self.channel_axis = channel_axis
 
-    def fit(self, X: Any, *more: Any) -> "ImageReader":
+    def fit(self, X: Any, *more: Any) -> Self:
         """Learn the shape of an image."""
         array = self._array(X)
         self.is_bytes = array.dtype in (np.uint8, np.bool_)
@@ -178,7 +178,7 @@ class VideoReader(ImageReader):
         return array
 
 
-def _channel_axis(shape: tuple[int, ...], given: Any, lead: int = 1) -> int | None:
+def _channel_axis(shape: tuple[int, ...], given: ChannelAxis, lead: int = 1) -> int | None:
     """Return the axis of the channels, the first or last of an image; None if there is none.
 
     ``lead`` is the number of axes before those of an image.

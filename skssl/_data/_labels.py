@@ -127,7 +127,7 @@ def _is_missing(values: np.ndarray, classes: bool) -> np.ndarray:
     return missing
 
 
-def _is_missing_object(value: Any, classes: bool) -> bool:
+def _is_missing_object(value: object, classes: bool) -> bool:
     if value is None or is_pandas_na(value):
         return True
     if isinstance(value, Real):
@@ -152,7 +152,7 @@ def _narrowed(labels: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _kind(label: Any) -> str:
+def _kind(label: object) -> str:
     if isinstance(label, str):
         return "text"
     if isinstance(label, (bool, np.bool_)):

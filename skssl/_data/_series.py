@@ -1,6 +1,6 @@
 """The reader of time series: one tensor (n, channels, time), padded with NaN."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ class SeriesReader:
     columns = None
     n_channels: int
 
-    def fit(self, X: Any, *more: Any) -> "SeriesReader":
+    def fit(self, X: Any, *more: Any) -> Self:
         """Learn the number of channels."""
         self.n_channels = _as_series(X).shape[1]
         return self

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from numbers import Complex, Integral, Real
 from types import NoneType
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ import torch
 from skssl._data._columns import Columns
 from skssl._data._containers import (
     VECTORIZER,
+    Names,
     Table,
     check_n_samples,
     is_missing,
@@ -24,6 +25,8 @@ from skssl._data._containers import (
 from skssl._data._restore_table import build, merge
 
 _TIMES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+
+CategoricalFeatures = Literal["from_dtype"] | Sequence[str] | Sequence[int] | np.ndarray | None
 
 
 class TableReader:
@@ -51,15 +54,15 @@ class TableReader:
     modality = "table"
     columns: Columns
     levels: list[list[Any] | None]
-    names: list[Any] | None
+    names: Names | None
 
-    def __init__(self, categorical_features: Any = "from_dtype"):
+    def __init__(self, categorical_features: CategoricalFeatures = "from_dtype"):
         self.categorical_features = categorical_features
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_codes"}
 
-    def fit(self, X: Any, *more: Any) -> "TableReader":
+    def fit(self, X: Any, *more: Any) -> Self:
         """Learn the categories of the columns over X and all of ``more``."""
         tables = [open_table(part) for part in (X, *more)]
         names, width = tables[0].names, tables[0].shape[1]
@@ -120,7 +123,7 @@ class TableReader:
             out[:, i] = self._column(i, table.cells(i), table.names)
         return out
 
-    def _column(self, i: int, cells: Any, names: list[Any] | None) -> np.ndarray:
+    def _column(self, i: int, cells: Any, names: Names | None) -> np.ndarray:
         """Return one column as floats: numbers, or codes."""
         unseen, levels = self.columns.cardinality[i], self.levels[i]
         if not unseen:
@@ -181,15 +184,15 @@ class TableReader:
 class _Codes(dict[Any, int]):
     """Category -> code; numbers of equal value share a code because they share a hash."""
 
-    def __init__(self, items: Any, unseen: int):
+    def __init__(self, items: Iterable[tuple[Any, int]], unseen: int):
         super().__init__(items)
         self.unseen = unseen
 
-    def __missing__(self, value: Any) -> float:
+    def __missing__(self, value: object) -> float:
         return math.nan if is_missing(value) else self.unseen
 
 
-def _declared(features: Any, names: list[Any] | None, width: int) -> list[bool | None]:
+def _declared(features: CategoricalFeatures, names: Names | None, width: int) -> list[bool | None]:
     """Return per column whether it is a category; None means that its dtype decides."""
     if isinstance(features, str) and features == "from_dtype":
         return [None] * width
@@ -346,7 +349,7 @@ def _check_shape(shape: tuple[int, int], width: int, min_samples: int = 1) -> No
         )
 
 
-def _check_finite(X: torch.Tensor, names: list[Any] | None) -> None:
+def _check_finite(X: torch.Tensor, names: Names | None) -> None:
     """Raise if a cell is infinite, without a temporary of the size of X."""
     if math.isfinite(X.nansum()):
         return

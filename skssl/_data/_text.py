@@ -1,6 +1,6 @@
 """The readers of texts and of tokens: one int64 tensor (n, length), padded with 0."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -39,10 +39,10 @@ class TokenReader:
     modality = "tokens"
     columns: Vocabulary
 
-    def __init__(self, pad_token: Any = 0):
+    def __init__(self, pad_token: int | None = 0):
         self.pad_token = pad_token
 
-    def fit(self, X: Any, *more: Any) -> "TokenReader":
+    def fit(self, X: Any, *more: Any) -> Self:
         """Learn the tokens."""
         arrays = [self._array(part) for part in (X, *more)]
         seen = np.unique(np.concatenate([np.unique(array) for array in arrays]))
@@ -126,7 +126,7 @@ class TextReader:
     def __init__(self, tokenizer: Any = "auto"):
         self.tokenizer = tokenizer
 
-    def fit(self, X: Any, *more: Any) -> "TextReader":
+    def fit(self, X: Any, *more: Any) -> Self:
         """Learn the vocabulary of X and all of ``more``."""
         texts = [text for part in (X, *more) for text in texts_of(part)]
         if self.tokenizer == "auto":

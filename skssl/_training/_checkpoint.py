@@ -29,7 +29,7 @@ UNREADABLE = (
 )
 
 
-def digest(data: Any) -> bytes:
+def digest(data: bytes | memoryview) -> bytes:
     """Return a digest of bytes, which detects damage."""
     return hashlib.blake2b(data, digest_size=DIGEST).digest()
 

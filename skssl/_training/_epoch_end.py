@@ -47,9 +47,9 @@ class Report:
         per_epoch = min(rows.n_batches(plan.batch_size), _loop.STEPS_PER_REPORT)
         self.n_epochs = math.ceil(plan.n_steps / per_epoch)
         self.patience = Patience(estimator.n_iter_no_change) if held_out else None
-        self.watches: dict[Any, Patience] = {}  # of callbacks
+        self.watches: dict[object, Patience] = {}  # of callbacks
         self.curves: dict[str, list[float]] = {}
-        self.watchers: dict[str, Any] = {}  # the callback of each curve
+        self.watchers: dict[str, object] = {}  # the callback of each curve
         self.checkpoint: CheckpointFile | None = None
         self.resumed: list[Patience] = []  # of callbacks that have not asked since resuming
         self.untrained: Look | None = None
@@ -180,7 +180,7 @@ class Report:
         own = [] if self.patience is None else [self.patience]
         return [*own, *self.watches.values(), *self.resumed]
 
-    def note(self, watcher: Any, name: str, value: float) -> None:
+    def note(self, watcher: object, name: str, value: float) -> None:
         """Append a value of a callback to a curve of the estimator."""
         if self.watchers.setdefault(name, watcher) is not watcher:
             raise ValueError(
@@ -189,7 +189,7 @@ class Report:
             )
         self.curves.setdefault(name, []).append(value)
 
-    def watch(self, watcher: Any, value: float, n_epochs: int, keep_best: bool) -> bool:
+    def watch(self, watcher: object, value: float, n_epochs: int, keep_best: bool) -> bool:
         """Return whether a callback's value has not fallen for ``n_epochs`` epochs."""
         if watcher not in self.watches:
             new = self.resumed.pop(0) if self.resumed else Patience(n_epochs, keep_best)

@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +78,7 @@ class Net(nn.Module):
         def __setattr__(self, name: str, value: Any) -> None: ...
 
         encoder: Any
-        trunk: Any
+        trunk: nn.Module
 
 
 def auto_batch(n_numbers: int) -> int:
@@ -146,7 +146,7 @@ class Plan:
     dtype: torch.dtype | None = None  # of autocast; None is the dtype of the parameters
     endless: bool = False  # a stream: progress stays 0 and steps keep counting
 
-    def autocast(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    def autocast(self, device: torch.device) -> contextlib.AbstractContextManager[object]:
         """Return the autocast context of the losses."""
         if self.dtype is None:
             return contextlib.nullcontext()
@@ -156,7 +156,7 @@ class Plan:
 def make_plan(
     rows: RowsLike,
     batch_size: int,
-    n_epochs: Any,
+    n_epochs: int | Literal["auto"],
     dtype: torch.dtype | None,
     *,
     n_places: int = 0,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -56,6 +56,9 @@ from skssl.views import (
     series_views,
     swap_cells,
 )
+
+if TYPE_CHECKING:
+    from skssl.base._transformer import SSLTransformer
 
 
 def _never(X: Any, is_told: bool) -> bool:
@@ -368,7 +371,7 @@ def look_up(name: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
-def rows_a_step(method: Any, x: Tensor) -> int:
+def rows_a_step(method: "SSLTransformer", x: Tensor) -> int:
     """Return ``batch_size``; ``"auto"`` is the method's default, or follows the size of a row."""
     own = (size for size in (method.batch_size, type(method).batch_size) if size != "auto")
     return next(own, auto_batch(x[0].numel()))

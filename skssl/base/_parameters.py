@@ -6,12 +6,12 @@ from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform, get_args
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skssl._compat import HasMethods, Interval, Options, StrOptions
 from skssl._data._images import ChannelAxis
+from skssl._data._table import CategoricalFeatures
 from skssl.base._modalities import MODALITIES, modalities_with
 from skssl.encoders._numbers import Numeric
 from skssl.encoders._series import Pooling
@@ -30,9 +30,8 @@ ModalityName = Literal[
 ]
 Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"] | str | torch.device
-CategoricalFeatures = Literal["from_dtype"] | Sequence[str] | Sequence[int] | np.ndarray | None
 
-CONSTRAINTS: dict[str, Any] = {
+CONSTRAINTS: dict[str, list[Any]] = {
     "n_components": [Interval(Integral, 1, None, closed="left")],
     "encoder": [StrOptions(set(get_args(EncoderName))), callable],
     "views": [StrOptions(set(get_args(ViewsName))), callable],

@@ -106,16 +106,18 @@ class ReconstructionMixin:
         x = self._read(X)
         if not self._reads_table():
             scaler, predict = self.encoder_[0], self._scaled_pixels
-            errors: Any = lambda x: (predict(x) - scaler(x)).square().flatten(1)  # noqa: E731
-            return _apply(errors, x).double().numpy()
+
+            def squared(x: torch.Tensor) -> torch.Tensor:
+                return (predict(x) - scaler(x)).square().flatten(1)
+
+            return _apply(squared, x).double().numpy()
         output = _apply(nn.Sequential(self.encoder_, self.decoder_), x)
         errors = cell_errors(output, _apply(self._scaler, x), self._reader.columns)
         return errors.double().numpy()
 
     def _predict_pixels(self, x: torch.Tensor) -> np.ndarray:
         """Return predicted images, in their own units, (n, channels, height, width)."""
-        predict: Any = self._scaled_pixels
-        return self._scaler.inverse(_apply(predict, x)).numpy()
+        return self._scaler.inverse(_apply(self._scaled_pixels, x)).numpy()
 
     def _scaled_pixels(self, x: torch.Tensor) -> torch.Tensor:
         if hasattr(self.decoder_, "fill"):
@@ -124,7 +126,7 @@ class ReconstructionMixin:
         return self.decoder_(self.encoder_(x))
 
 
-def check_reconstructs(method: Any) -> None:
+def check_reconstructs(method: object) -> None:
     """Raise unless a method has ``reconstruct``."""
     if not (isinstance(method, ReconstructionMixin) and method._reconstructs()):
         can = nouns(modalities_with("reconstruction_method"))

@@ -10,9 +10,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skssl._data._rows import RowsLike
+from skssl._training._loop import Net
 from skssl.base._parameters import declares_parameters
 from skssl.base._transformer import _apply
-from skssl.views import original
+from skssl.views import View, original
 
 WHISKER = 1.5  # as in a box plot
 
@@ -110,14 +111,14 @@ class ScoresRows(ThresholdMixin):
         check_is_fitted(self)
         return self._scores(_apply(self._scaler, self._read(X)))
 
-    def _views(self, augment: Any) -> tuple[Any, ...]:
+    def _views(self, augment: View) -> tuple[View, ...]:
         return (original,)
 
-    def _loss(self, net: Any, x: Any) -> Tensor:
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         return torch.cat([self._row_losses(net.scorer, view) for view in net.views(x)]).mean()
 
     def _scores(self, x: Tensor) -> np.ndarray:
-        losses: Any = partial(self._row_losses, self.scorer_)
+        losses = partial(self._row_losses, self.scorer_)
         return -_apply(losses, x).numpy().astype(np.float64)
 
     def _finish(self, rows: RowsLike) -> None:

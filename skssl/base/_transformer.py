@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, ClassVar, Literal, Self, dataclass_transform
@@ -117,7 +117,7 @@ class SSLTransformer(
     _optimizer_state = None
     _alters_raw: ClassVar[bool] = False  # whether views alter unscaled rows: _loss(net, x, raw)
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         dataclass(kw_only=True, eq=False, repr=False)(cls)
         names = {field.name for field in fields(cls)}
@@ -468,7 +468,7 @@ def handing_over(transformer: Any, read: list[Tensor]) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _apply(module: nn.Module, x: Tensor) -> Tensor:
+def _apply(module: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Run a module over x in chunks, into one float32 tensor."""
     if len(x) < ROWS_AT_LEAST:
         padding = x[-1:].expand(ROWS_AT_LEAST - len(x), *x.shape[1:])

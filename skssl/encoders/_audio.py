@@ -132,7 +132,7 @@ class AudioScaler(nn.Module):
     (n, time) -> (n, n_mels, n_frames), padded with NaN
     """
 
-    def __init__(self, X: Tensor, columns: Any = None, sampling_rate: int = 16_000):
+    def __init__(self, X: Tensor, columns: object = None, sampling_rate: int = 16_000):
         super().__init__()
         self.front = LogMel(sampling_rate)
         some = X[:: -(-len(X) // 1000)]

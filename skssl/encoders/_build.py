@@ -92,7 +92,7 @@ def table_encoder(
         return TableEncoder(front, user_module(encoder, front(X[:1024])))
 
 
-def check_name(encoder: Any, noun: str, names: Sequence[str]) -> None:
+def check_name(encoder: object, noun: str, names: Sequence[str]) -> None:
     """Raise ValueError if this modality has no encoder of the given name."""
     if isinstance(encoder, str) and encoder not in names:
         are = "are" if len(names) > 1 else "is"
@@ -122,7 +122,7 @@ def user_module(encoder: nn.Module | Callable[[Tensor], nn.Module], x: Tensor) -
         return _checked_module(encoder(x))
 
 
-def _checked_module(made: Any) -> nn.Module:
+def _checked_module(made: object) -> nn.Module:
     if not isinstance(made, nn.Module):
         raise TypeError(
             f"encoder= must return a torch.nn.Module; got {type(made).__name__}. Return the "

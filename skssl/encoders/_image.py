@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +46,7 @@ class ImageScaler(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, X: Tensor, columns: Any = None, subsample: int = 10_000):
+    def __init__(self, X: Tensor, columns: object = None, subsample: int = 10_000):
         super().__init__()
         images = X[:: max(1, math.ceil(len(X) / subsample))]
         mean = _channel_mean(images, lambda pixels: pixels)
@@ -111,7 +110,7 @@ def small_resnet(X: Tensor, n_components: int) -> ResNet:
 def image_encoder(
     encoder: str | nn.Module | Callable[[Tensor], nn.Module],
     X: Tensor,
-    columns: Any,
+    columns: object,
     n_components: int,
 ) -> nn.Module:
     """Build the encoder of images.

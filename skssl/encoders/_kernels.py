@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -51,7 +50,7 @@ class RandomKernels(nn.Module):
 
     weights: Tensor
 
-    def __init__(self, X: Tensor, columns: Any = None, n_features: int = 9996):
+    def __init__(self, X: Tensor, columns: object = None, n_features: int = 9996):
         super().__init__()
         per_kernel = max(1, n_features // 84)
         self.dilations, self.n_thresholds = _dilations(X.shape[2], per_kernel)

@@ -146,7 +146,7 @@ def _reordered(weight: Tensor) -> Tensor:
 def series_encoder(
     encoder: str | nn.Module | Callable[[Tensor], nn.Module],
     X: Tensor,
-    columns: Any,
+    columns: object,
     n_components: int,
     pooling: Pooling = "max",
 ) -> nn.Module:

@@ -36,7 +36,7 @@ class SeriesScaler(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, X: Tensor, columns: Any = None):
+    def __init__(self, X: Tensor, columns: object = None):
         super().__init__()
         x = X.double()
         mean = x.nanmean((0, 2), keepdim=True).nan_to_num()[0]

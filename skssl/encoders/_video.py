@@ -77,7 +77,7 @@ def runs(x: Tensor, context: int) -> Tensor:
     return x.unfold(1, context, 1).movedim(-1, 2).flatten(2, 3)
 
 
-def video_scaler(X: Tensor, columns: Any = None) -> ImageScaler:
+def video_scaler(X: Tensor, columns: object = None) -> ImageScaler:
     """Build a scaler that standardises each channel over all frames of X (n, time, ...)."""
     return ImageScaler(X.flatten(0, 1))
 
@@ -85,7 +85,7 @@ def video_scaler(X: Tensor, columns: Any = None) -> ImageScaler:
 def video_encoder(
     encoder: str | nn.Module | Callable[[Tensor], nn.Module],
     X: Tensor,
-    columns: Any,
+    columns: object,
     n_components: int,
     context: int = 2,
     pooling: Pooling = "mean",

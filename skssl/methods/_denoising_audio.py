@@ -98,8 +98,7 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
             Logarithm of power, as returned by :func:`skssl.preprocessing.log_mel`.
         """
         check_is_fitted(self)
-        predict: Any = self._predict
-        return self._scaler.inverse(_apply(predict, self._read(X))).numpy()
+        return self._scaler.inverse(_apply(self._predict, self._read(X))).numpy()
 
     def enhance(self, X: Any) -> np.ndarray:
         """Attenuate each band of the waveforms to its predicted clean level.
@@ -117,7 +116,10 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
             In the units and the dtype of X; for a ragged list float32, padded with NaN.
         """
         check_is_fitted(self)
-        clean: Any = lambda x: self._scaler.amplified(x, self._predict(x))  # noqa: E731
+
+        def clean(x: Tensor) -> Tensor:
+            return self._scaler.amplified(x, self._predict(x))
+
         return self._reader.restore(_apply(clean, self._read(X)).numpy(), X)
 
     def _predict(self, x: Tensor) -> Tensor:

@@ -2,9 +2,10 @@
 
 import copy
 import math
+from collections.abc import Hashable, Sequence
 from dataclasses import field, fields
 from numbers import Real
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor, nn
 
@@ -45,7 +46,7 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
     (150, 8)
     """
 
-    tasks: Any = field(default=None, kw_only=False)
+    tasks: list[tuple[str, SSLTransformer, float]] | None = field(default=None, kw_only=False)
 
     _parameter_constraints = {"tasks": [list, None]}
 
@@ -84,7 +85,7 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
     def _build(self, net: Net, X: Tensor) -> None:
         net.tasks, net.lr_scale = nn.ModuleDict(), {}
         net.shared = SharedEncoder(net.encoder)
-        made: dict[Any, Once] = {}
+        made: dict[Hashable, Once] = {}
         for name, task, _ in self._copy_tasks():
             space = net.tasks[name] = Net()
             space.columns, space.encoder = net.columns, net.encoder
@@ -126,29 +127,29 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
         return any(isinstance(part, ReconstructionMixin) for part in parts)
 
     @property
-    def _named_tasks(self) -> list[tuple[str, Any]]:
+    def _named_tasks(self) -> list[tuple[str, SSLTransformer]]:
         try:
             return [(name, task) for name, task, _ in self.tasks or []]
         except (TypeError, ValueError):  # not a list of tasks: fit raises
             return []
 
     @_named_tasks.setter
-    def _named_tasks(self, value: list[tuple[str, Any]]) -> None:
+    def _named_tasks(self, value: list[tuple[str, SSLTransformer]]) -> None:
         self.tasks = [
-            (name, task, old[2]) for (name, task), old in zip(value, self.tasks, strict=True)
+            (name, task, old[2]) for (name, task), old in zip(value, self._tasks(), strict=True)
         ]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return all parameters; those of a task as ``name__parameter``."""
         return self._get_params("_named_tasks", deep=deep)
 
-    def set_params(self, **params: Any) -> "MultiTask":
+    def set_params(self, **params: Any) -> Self:
         """Set parameters; ``name=method`` replaces a task, ``name__parameter`` one of its own."""
         self._set_params("_named_tasks", **params)
         return self
 
 
-def _check_tasks(tasks: list[Any]) -> None:
+def _check_tasks(tasks: Sequence[object]) -> None:
     """Raise unless each task is a uniquely named method with a weight and no shared settings."""
     names = set()
     for task in tasks or [()]:
@@ -179,7 +180,7 @@ def _check_tasks(tasks: list[Any]) -> None:
         method._validate_params()
 
 
-def _same(value: Any, default: Any) -> bool:
+def _same(value: object, default: object) -> bool:
     return value is default or (type(value) is type(default) and bool(value == default))
 
 

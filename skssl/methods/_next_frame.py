@@ -116,8 +116,8 @@ class NextFrame(ReadsVideo, SSLTransformer):
             )
         scaler, encoder = self.encoder_
 
-        def predict(part: Any) -> Any:
+        def predict(part: Tensor) -> Tensor:
             return scaler.inverse(go_on(encoder, self.decoder_, scaler(part), n_frames))
 
-        made = _apply(predict, x[:, -self.context :])  # type: ignore[arg-type]
+        made = _apply(predict, x[:, -self.context :])
         return self._reader.restore(made.numpy(), X)

@@ -1,7 +1,7 @@
 """Rotation prediction."""
 
 from numbers import Integral
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -94,7 +94,7 @@ def _n_layers(encoder: nn.Module, x: Tensor) -> int:
     return n_layers
 
 
-def _index(layer: Any, n_layers: int) -> int:
+def _index(layer: int | Literal["middle"], n_layers: int) -> int:
     """Return the index of the requested layer."""
     if layer == "middle":
         return n_layers // 2

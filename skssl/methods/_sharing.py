@@ -1,12 +1,13 @@
 """Caches that let several tasks on one encoder share computations within a step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from skssl.encoders import encode
+from skssl.views import View
 
 
 class Once:
@@ -42,7 +43,7 @@ class SharedEncoder(Once):
         return [found[id(view)] for view in views]
 
 
-def once(shared: dict[Any, Once], function: Any, before: Sequence[Any] = ()) -> Once:
+def once(shared: dict[Hashable, Once], function: View, before: Sequence[View] = ()) -> Once:
     """Return the shared ``Once`` of a function; partials with equal arguments are one function.
 
     A task that lists a function several times wants several draws of it: ``before`` holds the
@@ -53,7 +54,7 @@ def once(shared: dict[Any, Once], function: Any, before: Sequence[Any] = ()) -> 
     return shared.setdefault((key, n_before), Once(function))
 
 
-def _key(function: Any) -> Any:
+def _key(function: View) -> Hashable:
     if isinstance(function, partial):
         return function.func, function.args, tuple(sorted(function.keywords.items()))
     return function

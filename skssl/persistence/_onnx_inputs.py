@@ -95,8 +95,8 @@ class TableInput:
         """Return the inputs of a graph."""
         if not any(_is_text(levels) for levels in reader.levels):
             return [Value("X", np.dtype(np.float64), (None, len(reader.levels)))]
-        names = reader.names or []
-        if not names or not all(isinstance(name, str) and name for name in names):
+        names = [name for name in reader.names or [] if isinstance(name, str) and name]
+        if len(names) < len(reader.levels):
             names = [f"x{i}" for i in range(len(reader.levels))]
         dtypes = [np.dtype(object if _is_text(levels) else np.float64) for levels in reader.levels]
         return [Value(name, dtype, (None, 1)) for name, dtype in zip(names, dtypes, strict=True)]

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,7 +65,7 @@ class Compose:
         return f"Compose({', '.join(map(_source_of, self.functions))})"
 
 
-def _source_of(function: Any) -> str:
+def _source_of(function: Callable[..., object]) -> str:
     """Return a function as its call would be written, without its address in memory."""
     if isinstance(function, partial):
         given = [repr(a) for a in function.args]
@@ -142,6 +141,8 @@ class UserViews:
         return views  # type: ignore[return-value]
 
 
-def make_views(views: Any, default: Views) -> Any:
+def make_views(
+    views: str | Callable[[Tensor], Tensor | Sequence[Tensor]], default: Views
+) -> Views | UserViews:
     """Return the callable that maps a batch to its list of views: the default, or the user's."""
     return default if isinstance(views, str) else UserViews(views, max(1, len(default)))
