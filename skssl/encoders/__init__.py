@@ -4,6 +4,7 @@ Modules keep only plain attributes and buffers, so that they can be saved and ex
 running code.
 """
 
+from skssl._data._columns import Columns
 from skssl.encoders._audio import AudioScaler, LogMel
 from skssl.encoders._bins import Bins, Unbinned, cell_heads
 from skssl.encoders._build import encode, front_and_body, table_encoder, width_of
@@ -52,6 +53,7 @@ __all__ = [
     "BagOfTokens",
     "Bins",
     "CausalGRU",
+    "Columns",
     "Decoder",
     "EventEncoder",
     "EventScaler",

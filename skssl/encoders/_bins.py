@@ -36,8 +36,7 @@ class Bins(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from skssl._data._columns import Columns
-    >>> from skssl.encoders import Bins
+    >>> from skssl.encoders import Bins, Columns
     >>> x = torch.tensor([[0.0], [0.1], [5.0], [9.0]])
     >>> Bins(x, Columns((0,)), n_bins=2)(x).flatten()
     tensor([-1., -1.,  1.,  1.])

@@ -159,8 +159,7 @@ class FTTransformer(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from skssl._data._columns import Columns
-    >>> from skssl.encoders import FTTransformer
+    >>> from skssl.encoders import Columns, FTTransformer
     >>> x = torch.zeros(5, 3)
     >>> encoder = FTTransformer(x, Columns((0, 0, 0)), 16)
     >>> encoder(x).shape, encoder.tokens(x).shape

@@ -4,6 +4,7 @@ Similarities are multiplied in the dtype of the computation (bfloat16 under auto
 that product is most of the cost); everything after the product is float32 or wider.
 """
 
+from skssl._data._columns import Columns
 from skssl.losses._capacity import mmcr, total_coding_rate
 from skssl.losses._cells import cell_error, cell_errors, mask_error
 from skssl.losses._clusters import dino, prototypical, sinkhorn, swapped_prediction
@@ -17,6 +18,7 @@ from skssl.losses._series import find_future, hierarchical_contrast
 from skssl.losses._within import deterministic_contrast, internal_contrast
 
 __all__ = [
+    "Columns",
     "barlow_twins",
     "cell_error",
     "cell_errors",

@@ -14,8 +14,8 @@ def cell_error(output: Tensor, x: Tensor, columns: Columns, weight: Tensor | Non
     Parameters
     ----------
     output : Tensor of shape (n, ``columns.n_outputs``)
-        One value per numeric column, then one logit per category of each other column, in
-        the order of :func:`skssl._data._columns.blocks`.
+        One value per numeric column, then one logit per category of the other columns, which
+        are ordered by their number of categories, then by position.
     x : Tensor of shape (n, d)
         The true cells: scaled numbers and category codes. A missing cell (NaN) and a
         category never seen in training are never targets.
@@ -32,8 +32,7 @@ def cell_error(output: Tensor, x: Tensor, columns: Columns, weight: Tensor | Non
     Examples
     --------
     >>> import torch
-    >>> from skssl._data._columns import Columns
-    >>> from skssl.losses import cell_error
+    >>> from skssl.losses import Columns, cell_error
     >>> x = torch.tensor([[1.0, float("nan")], [3.0, 0.0]])
     >>> cell_error(torch.zeros(2, 2), x, Columns((0, 0))).item()  # (1 + 9 + 0) / 3
     3.333...
@@ -74,8 +73,7 @@ def cell_errors(output: Tensor, x: Tensor, columns: Columns) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from skssl._data._columns import Columns
-    >>> from skssl.losses import cell_errors
+    >>> from skssl.losses import Columns, cell_errors
     >>> x = torch.tensor([[3.0, 1.0], [float("nan"), 0.0]])
     >>> cell_errors(torch.zeros(2, 3), x, Columns((0, 2)))  # log(2): both categories are as likely
     tensor([[9.0000, 0.6931],
