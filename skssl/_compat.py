@@ -5,7 +5,8 @@ import importlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Self
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import sklearn
@@ -76,6 +77,7 @@ __all__ = [
     "PREDICTOR_RECORD_DTYPE",
     "Seed",
     "StrOptions",
+    "Task",
     "Tree",
     "TreePredictor",
     "choose_device",
@@ -101,6 +103,33 @@ __all__ = [
     "train_byte_pairs",
     "validate_params",
 ]
+
+
+class Task(Protocol):
+    """What callbacks are told of: a fit, or a part of one."""
+
+    task_name: str
+    task_id: int
+    max_subtasks: int | None
+    init_time: datetime
+    parent: "Task"
+
+    def subcontext(self, *, task_name: str) -> "Task":
+        """Return the task of a part."""
+        ...
+
+    def call_on_fit_task_begin(self, **data: Any) -> "Task":
+        """Tell callbacks that the task begins."""
+        ...
+
+    def call_on_fit_task_end(self, **data: Any) -> bool:
+        """Tell callbacks that the task ends, and return whether one asks to stop."""
+        ...
+
+    def propagate_callback_context(self, estimator: Any) -> contextlib.AbstractContextManager[None]:
+        """Propagate callbacks to an estimator inside the block."""
+        ...
+
 
 Seed = int | np.random.RandomState | None  # what random_state takes
 

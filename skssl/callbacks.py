@@ -18,7 +18,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.utils.multiclass import type_of_target
 
-from skssl._compat import BaseComposition, Interval, StrOptions, validate_params
+from skssl._compat import BaseComposition, Interval, StrOptions, Task, validate_params
 from skssl._data._labels import labelled
 from skssl._meta._cache import fit_key
 from skssl._training._checkpoint import CheckpointFile
@@ -41,7 +41,7 @@ class HandedDown:
     fitted.
     """
 
-    def setup(self, estimator: Any, context: Any) -> None:
+    def setup(self, estimator: Any, context: Task) -> None:
         """Propagate to the transformers inside, if set on an estimator around them."""
         if isinstance(estimator, SSLTransformer):
             return
@@ -54,14 +54,14 @@ class HandedDown:
         self.__dict__.setdefault("_around", set()).add(id(context))  # threads may share it
         self.max_propagation_depth = None
 
-    def teardown(self, estimator: Any, context: Any) -> None:
+    def teardown(self, estimator: Any, context: Task) -> None:
         """Stop propagating."""
         around = self.__dict__.get("_around", set())
         around.discard(id(context))
         if not around:
             self.__dict__.pop("max_propagation_depth", None)
 
-    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+    def on_fit_task_begin(self, estimator: Any, context: Task) -> None:
         """Do nothing: callbacks act at the end of an epoch."""
 
 
@@ -117,7 +117,7 @@ class Checkpoint(HandedDown):
         self.path = path
         self.every = every
 
-    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+    def on_fit_task_begin(self, estimator: Any, context: Task) -> None:
         """Set the file of the fit, from which it resumes if the file exists."""
         if not isinstance(estimator, SSLTransformer) or context.task_name == "epoch":
             return
@@ -140,7 +140,7 @@ class Checkpoint(HandedDown):
             )
         estimator._report.write_to(CheckpointFile(path, key, self.every))
 
-    def on_fit_task_end(self, estimator: Any, context: Any) -> None:
+    def on_fit_task_end(self, estimator: Any, context: Task) -> None:
         """Do nothing: the fit writes the file after all callbacks."""
 
 
@@ -206,7 +206,7 @@ class EarlyStopping(HandedDown):
     def on_fit_task_end(
         self,
         estimator: Any,
-        context: Any,
+        context: Task,
         *,
         X: Any = None,
         y: Any = None,
@@ -259,7 +259,7 @@ class TimeBudget(HandedDown):
     def __init__(self, seconds: float):
         self.seconds = seconds
 
-    def on_fit_task_end(self, estimator: Any, context: Any) -> bool:
+    def on_fit_task_end(self, estimator: Any, context: Task) -> bool:
         """Return whether one more epoch like this one would take too long."""
         if not _is_epoch(estimator, context):
             return False
@@ -335,7 +335,7 @@ class ProbeMonitor(HandedDown):
     def on_fit_task_end(
         self,
         estimator: Any,
-        context: Any,
+        context: Task,
         *,
         X: Any = None,
         y: Any = None,
@@ -368,7 +368,7 @@ def neighbours_score(estimator: Any, X: Any, y: Any) -> float:
     return float(cross_val_score(model, np.asarray(Z)[mask], labels, cv=3).mean())
 
 
-def _is_epoch(estimator: Any, context: Any) -> bool:
+def _is_epoch(estimator: Any, context: Task) -> bool:
     """Tell epochs of a transformer from tasks of other estimators."""
     return isinstance(estimator, SSLTransformer) and context.task_name == "epoch"
 

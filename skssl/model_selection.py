@@ -133,7 +133,7 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
         few_groups = None if groups is None else take_rows(groups, rows)
         return rows, others, (take_rows(X, rows), labels, few_groups)
 
-    def _splitter(self, labels: np.ndarray | None) -> Any:
+    def _splitter(self, labels: np.ndarray | None) -> BaseCrossValidator:
         if not isinstance(self.cv, Integral):
             if not hasattr(self.cv, "split") or isinstance(self.cv, str):
                 raise ValueError(
@@ -166,7 +166,7 @@ def _read(y: Any) -> tuple[np.ndarray, np.ndarray]:
     return mask, labels
 
 
-def labelled_scorer(scoring: str | Callable[..., Any]) -> Callable[..., Any]:
+def labelled_scorer(scoring: str | Callable[..., float]) -> Callable[..., float]:
     """Make a scorer that leaves unlabelled rows out.
 
     Named scorers treat -1 as a class and fail on NaN. With :class:`UnlabeledKFold`, test sets have
@@ -197,7 +197,9 @@ def labelled_scorer(scoring: str | Callable[..., Any]) -> Callable[..., Any]:
     return partial(_score_labelled, get_scorer(scoring))
 
 
-def _score_labelled(scorer: Any, estimator: Any, X: Any, y: Any, **params: Any) -> Any:
+def _score_labelled(
+    scorer: Callable[..., float], estimator: Any, X: Any, y: Any, **params: Any
+) -> float:
     mask, labels = labelled(y, classes=not is_regressor(estimator))
     rows = np.flatnonzero(mask)
     if not len(rows):

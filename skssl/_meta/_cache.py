@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import pickle
 import sys
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -79,7 +80,7 @@ class _Key:
         self.digest.update(f"{len(data)}:".encode())
         self.digest.update(data)
 
-    def add(self, value: Any) -> None:
+    def add(self, value: object) -> None:
         """Add the value of a parameter, of any type."""
         self.text(f"{type(value).__module__}.{type(value).__qualname__}")
         if isinstance(value, PLAIN):
@@ -152,7 +153,7 @@ class _Key:
         lying = np.ascontiguousarray(array.T if transposed else array)
         self.digest.update(lying.reshape(-1).view(np.uint8).data)
 
-    def _add_sequence(self, values: Any) -> None:
+    def _add_sequence(self, values: Sequence[Any]) -> None:
         self.text(str(len(values)))
         if all(type(value) is str for value in values):  # long columns of text
             self._add_array(np.fromiter(map(len, values), np.int64, len(values)))
@@ -194,7 +195,7 @@ class _Key:
             self.text(f"{part.__module__}.{part.__qualname__}")
             self.text(_source(part))
 
-    def _add_function(self, function: Any) -> None:
+    def _add_function(self, function: Callable[..., object]) -> None:
         """Add a function by its source, its defaults, and the names it looks up."""
         owner = getattr(function, "__self__", None)
         if owner is not None and not isinstance(owner, ModuleType):
@@ -213,18 +214,18 @@ class _Key:
         self.add(dict(sorted(names.nonlocals.items())))
         self.add(dict(sorted(names.globals.items())))
 
-    def _add_other(self, value: Any) -> None:
+    def _add_other(self, value: object) -> None:
         try:
             self.text(joblib.hash(value))
         except (pickle.PicklingError, AttributeError, RuntimeError, TypeError, ValueError) as error:
             raise Uncacheable from error
 
 
-def _is_versioned(thing: Any) -> bool:
+def _is_versioned(thing: type | Callable[..., object]) -> bool:
     return (thing.__module__ or "").partition(".")[0] in VERSIONED
 
 
-def _source(thing: Any) -> str:
+def _source(thing: type | Callable[..., object]) -> str:
     """Return the source of a class or function."""
     if _is_versioned(thing):
         return ""

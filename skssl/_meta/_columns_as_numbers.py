@@ -10,6 +10,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from skssl._data import TableReader
+from skssl._data._table import CategoricalFeatures
 
 
 class ColumnsAsNumbers(TransformerMixin, BaseEstimator):
@@ -26,7 +27,7 @@ class ColumnsAsNumbers(TransformerMixin, BaseEstimator):
 
     _saved_as = "ColumnsAsNumbers"
 
-    def __init__(self, categorical_features: Any = "from_dtype"):
+    def __init__(self, categorical_features: CategoricalFeatures = "from_dtype"):
         self.categorical_features = categorical_features
 
     def fit(self, X: Any, y: Any = None) -> Self:

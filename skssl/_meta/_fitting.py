@@ -5,13 +5,14 @@ from typing import Any, ClassVar
 
 import narwhals.stable.v2 as nw
 import numpy as np
+import torch
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted, check_memory, has_fit_parameter
 
-from skssl._compat import refuse_unrouted
+from skssl._compat import Task, refuse_unrouted
 from skssl._meta._cache import fit_key
 from skssl._meta._reading import Reading
 from skssl._meta._steps import last_step
@@ -38,7 +39,9 @@ def seeded(estimator: Any, random: np.random.RandomState) -> Any:
     return estimator
 
 
-def part_of(owner: Any, given: Any, default: Callable[[], Any], random: Any) -> Any:
+def part_of(
+    owner: Any, given: Any, default: Callable[[], Any], random: np.random.RandomState
+) -> Any:
     """Return a clone of what was given, or the default; seeded from ``random`` if the owner is."""
     part = default() if given is None else clone(given)
     return part if owner.random_state is None else seeded(part, random)
@@ -74,7 +77,9 @@ class RoutesFit:
         return {name: dict(routed[name].fit) if name in routed else {} for name in self._routes_to}
 
 
-def fit_as_task(owner: Any, part: Any, task: Any, X: Any, y: Any, fit: Callable[[], Any]) -> None:
+def fit_as_task(
+    owner: Any, part: Any, task: Task, X: Any, y: Any, fit: Callable[[], object]
+) -> None:
     """Fit a part of ``owner`` as one task, and propagate callbacks to it.
 
     Parameters
@@ -103,7 +108,7 @@ def fit_as_task(owner: Any, part: Any, task: Any, X: Any, y: Any, fit: Callable[
 
 
 def fit_transformer(
-    owner: Any, transformer: Any, every: tuple[Any, ...], metadata: dict[str, Any], task: Any
+    owner: Any, transformer: Any, every: tuple[Any, ...], metadata: dict[str, Any], task: Task
 ) -> tuple[Any, Reading]:
     """Fit a transformer to all rows, once per key of the cache.
 
@@ -131,7 +136,7 @@ def fit_transformer(
         fit_as_task(owner, transformer, task, every[0], None, lambda: check_is_fitted(transformer))
         return transformer, Reading(transformer, every)
 
-    read: list[Any] = []
+    read: list[torch.Tensor] = []
 
     def fit() -> Any:
         with handing_over(last_step(transformer), read):

@@ -1,7 +1,8 @@
 """Raw columns: the features of a model without pretraining, joined to the embedding."""
 
+from collections.abc import Sequence
 from functools import reduce
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
@@ -9,9 +10,12 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skssl._data import AudioReader, ImageReader, SeriesReader, TableReader, TokenReader, texts_of
+from skssl._data._images import ChannelAxis
+from skssl._data._reader import Reader
+from skssl._data._table import CategoricalFeatures
 from skssl._data._vocabulary import N_SPECIAL
 from skssl._training._loop import local_seed
-from skssl.base._transformer import _apply
+from skssl.base._transformer import SSLTransformer, _apply
 from skssl.encoders import (
     LogMel,
     QuantileScaler,
@@ -27,6 +31,8 @@ N_KERNEL_FEATURES = 2016
 IMAGES_FOR_COMPONENTS = 10_000
 N_TOPICS = 100  # of texts
 MOST_WORDS = 50_000
+
+T = TypeVar("T")
 
 
 class Raw:
@@ -49,11 +55,19 @@ class Raw:
     is_shared = False
     reader: Any
     n_outputs: int
-    _make_reader: ClassVar[Any]
-    learn: ClassVar[Any]
-    encode: ClassVar[Any]
 
-    def share(self, method: Any, x: Any) -> Self:
+    def _make_reader(self) -> Reader:
+        raise NotImplementedError
+
+    def learn(self, x: Any, scaler: nn.Module | None) -> Self:
+        """Learn from the tensor of all rows, and the transformer's scaler, if it has read them."""
+        raise NotImplementedError
+
+    def encode(self, x: Any) -> np.ndarray:
+        """Return the columns, (n_samples, n_outputs), float32."""
+        raise NotImplementedError
+
+    def share(self, method: SSLTransformer, x: torch.Tensor) -> Self:
         """Learn from rows read by the reader of a fitted transformer."""
         self.reader, self.is_shared = method._reader, True
         return self.learn(x, method._scaler)
@@ -94,13 +108,13 @@ class RawColumns(Raw):
 
     _saved_as = "RawColumns"
 
-    def __init__(self, categorical_features: Any = "from_dtype"):
+    def __init__(self, categorical_features: CategoricalFeatures = "from_dtype"):
         self.categorical_features = categorical_features
 
     def _make_reader(self) -> TableReader:
         return TableReader(self.categorical_features)
 
-    def learn(self, x: torch.Tensor, scaler: Any) -> Self:
+    def learn(self, x: torch.Tensor, scaler: nn.Module | None) -> Self:
         """Learn means, deviations and missing cells, and quantiles unless a scaler has them."""
         columns = self.reader.columns
         scaler = QuantileScaler(x, columns) if scaler is None else scaler
@@ -152,14 +166,16 @@ class RawPixels(Raw):
 
     _saved_as = "RawPixels"
 
-    def __init__(self, image_shape: Any = None, channel_axis: Any = "auto"):
+    def __init__(
+        self, image_shape: Sequence[int] | None = None, channel_axis: ChannelAxis = "auto"
+    ):
         self.image_shape = image_shape
         self.channel_axis = channel_axis
 
     def _make_reader(self) -> ImageReader:
         return ImageReader(self.image_shape, self.channel_axis)
 
-    def learn(self, x: torch.Tensor, scaler: Any) -> Self:
+    def learn(self, x: torch.Tensor, scaler: nn.Module | None) -> Self:
         """Learn the components."""
         some = x[:: -(-len(x) // IMAGES_FOR_COMPONENTS)]
         self.components = Components().fit(some.flatten(1).float().numpy())
@@ -183,7 +199,7 @@ class RawSeries(Raw):
     def _make_reader(self) -> SeriesReader:
         return SeriesReader()
 
-    def learn(self, x: torch.Tensor, scaler: Any) -> Self:
+    def learn(self, x: torch.Tensor, scaler: nn.Module | None) -> Self:
         """Learn thresholds, means and deviations."""
         scaler = SeriesScaler(x) if scaler is None else scaler
         with local_seed(0, torch.device("cpu")):
@@ -212,13 +228,13 @@ class RawBands(Raw):
 
     _saved_as = "RawBands"
 
-    def __init__(self, sampling_rate: Any = 16_000):
+    def __init__(self, sampling_rate: int = 16_000):
         self.sampling_rate = sampling_rate
 
     def _make_reader(self) -> AudioReader:
         return AudioReader(self.sampling_rate)
 
-    def learn(self, x: torch.Tensor, scaler: Any) -> Self:
+    def learn(self, x: torch.Tensor, scaler: nn.Module | None) -> Self:
         """Learn the means and deviations of the columns."""
         self.front = LogMel(self.sampling_rate)
         self.scaler = StandardScaler().fit(self._statistics(x))
@@ -262,13 +278,13 @@ class RawWords(Raw):
     _saved_as = "RawWords"
     reads_as_transformer = False  # that reader knows only its own vocabulary of words and pieces
     reader: Any = Texts()
-    analyzer: Any = "word"
-    token_pattern: Any = r"\w+|[^\w\s]"
+    analyzer: str | type = "word"
+    token_pattern: str | None = r"\w+|[^\w\s]"
 
     def _make_reader(self) -> Any:
         return Texts()
 
-    def learn(self, x: Any, scaler: Any) -> Self:
+    def learn(self, x: Any, scaler: nn.Module | None) -> Self:
         """Learn words and components."""
         from sklearn.decomposition import TruncatedSVD  # slow to import, as is the next
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -291,7 +307,7 @@ class RawWords(Raw):
         topics = self.svd.transform(self.tfidf.transform(self.words(x)))
         return (topics / self.scale).astype(np.float32)
 
-    def words(self, x: Any) -> list[Any]:
+    def words(self, x: Any) -> list[str] | list[list[int]]:
         """Return the texts, as the vectorizer takes them."""
         return x.tolist()
 
@@ -308,7 +324,7 @@ class RawTokens(RawWords):
     _saved_as = "RawTokens"
     reads_as_transformer = True
 
-    def __init__(self, pad_token: Any = 0):
+    def __init__(self, pad_token: int | None = 0):
         self.pad_token = pad_token
         self.analyzer, self.token_pattern = list, None  # tokens as they are
 
@@ -320,5 +336,5 @@ class RawTokens(RawWords):
         return [row[row >= N_SPECIAL].tolist() for row in x]
 
 
-def _as_it_is(thing: Any) -> Any:
+def _as_it_is(thing: T) -> T:
     return thing

@@ -1,12 +1,14 @@
 """Reading rows once per call, for a transformer and the raw columns beside it."""
 
 from functools import cached_property, reduce
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 from scipy import sparse
 
 from skssl._compat import count_rows, take_rows
+from skssl._meta._raw_columns import Raw
 from skssl._meta._steps import steps_of
 from skssl.base._modalities import MODALITIES, look_up, modalities_with, nouns, parameters_of
 from skssl.base._modality_of import modality_of
@@ -33,19 +35,19 @@ class Reading:
         All of these rows as read by the last step in its fit, if it was.
     """
 
-    def __init__(self, transformer: Any, every: tuple[Any, ...], x: Any = None):
+    def __init__(self, transformer: Any, every: tuple[Any, ...], x: torch.Tensor | None = None):
         *self.front, self.last = steps_of(transformer)
         self.every: tuple[Any, ...] = every
         self.raw: Any = None
         is_whole = x is not None and len(x) == sum(map(count_rows, every))
-        self.x: Any = x if is_whole else None  # rows of weight 0 are not read
+        self.x: torch.Tensor | None = x if is_whole else None  # rows of weight 0 are not read
 
     @cached_property
     def shown(self) -> tuple[Any, ...]:
         """All rows, transformed by the steps before the last one."""
         return tuple(_through(self.front, X) for X in self.every)
 
-    def fit_raw_columns(self, passthrough: Any) -> Any:
+    def fit_raw_columns(self, passthrough: bool | Literal["auto"]) -> "Raw | None":
         """Fit the encoder of the raw columns, if they are joined to the embedding."""
         modality = None if passthrough is False else self._modality(passthrough)
         name = MODALITIES[modality].raw_columns if modality is not None else None
@@ -68,7 +70,7 @@ class Reading:
         self.raw = self.x
         return raw.share(self.last, self.x)
 
-    def _modality(self, passthrough: Any) -> str | None:
+    def _modality(self, passthrough: bool | Literal["auto"]) -> str | None:
         if isinstance(self.last, SSLTransformer):
             return self.last._reader.modality
         if passthrough == "auto" and sparse.issparse(self.shown[0]):

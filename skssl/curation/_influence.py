@@ -1,5 +1,6 @@
 """Influence of columns on an embedding."""
 
+from collections.abc import Hashable
 from numbers import Integral
 from typing import Any
 
@@ -87,7 +88,7 @@ def column_influence(
     return influence.reset_index(drop=True)
 
 
-def _table(X: Any) -> tuple[list[Any], Any]:
+def _table(X: Any) -> tuple[list[Hashable], Any]:
     """Return the column names of X, and X as a dataframe or an array."""
     X = nw.to_native(X, pass_through=True)
     if nw.dependencies.is_into_dataframe(X):

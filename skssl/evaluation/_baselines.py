@@ -20,9 +20,9 @@ from skssl.semi_supervised._base import BasePretrained
 from skssl.semi_supervised._pretrained import PretrainedClassifier, PretrainedRegressor
 
 
-def default_baselines(X: Any, model: BasePretrained, is_classes: bool) -> dict[str, Any]:
+def default_baselines(X: Any, model: BasePretrained, is_classes: bool) -> dict[str, BaseEstimator]:
     """Return the default baselines by name, behind the front steps of the first transformer."""
-    baselines: dict[str, Any] = {}
+    baselines: dict[str, BaseEstimator] = {}
     first = default_transformer(X) if model.transformer is None else model.transformer
     *front, last = steps_of(first, keep_frozen=True)
     if isinstance(last, SSLTransformer):
@@ -33,9 +33,9 @@ def default_baselines(X: Any, model: BasePretrained, is_classes: bool) -> dict[s
         return baselines
     categories = getattr(last, "categorical_features", "from_dtype")
     columns = make_pipeline(*front, ColumnsAsNumbers(categories))
-    around: Any = PretrainedRegressor
-    linear: Any = RidgeCV(np.logspace(-3, 6, 28))
-    forest: Any = ExtraTreesRegressor(300)
+    around: type[BasePretrained] = PretrainedRegressor
+    linear: BaseEstimator = RidgeCV(np.logspace(-3, 6, 28))
+    forest: BaseEstimator = ExtraTreesRegressor(300)
     if is_classes:
         around, linear = PretrainedClassifier, TunedLogisticRegression()
         forest = ExtraTreesClassifier(300)

@@ -278,7 +278,9 @@ def _order(labels: np.ndarray, is_classes: bool, random: np.random.RandomState) 
     return order[np.argsort(np.where(rank == 0, -1, place), kind="stable")]
 
 
-def _usable(budgets: Any, pools: list[np.ndarray], is_classes: bool) -> list[int]:
+def _usable(
+    budgets: Sequence[int] | np.ndarray, pools: list[np.ndarray], is_classes: bool
+) -> list[int]:
     """Return the sorted budgets that can be drawn from every pool; warn of the others."""
     wanted = np.asarray(budgets)
     if wanted.ndim != 1 or wanted.dtype.kind not in "iu" or not len(wanted):

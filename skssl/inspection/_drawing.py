@@ -1,16 +1,20 @@
 """Drawing helpers of the Displays: colours, axes, rows of images."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skssl._compat import import_pyplot
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+
 BLUE, ORANGE, PALE = "#0072B2", "#E69F00", "#E8E8E8"  # of Okabe and Ito, colour-blind safe
 
 
-def axes_or_new(ax: Any, width: float, height: float) -> Any:
+def axes_or_new(ax: "Axes | None", width: float, height: float) -> "Axes":
     """Return the given axes, or those of a new figure of the given size in inches."""
     plt = import_pyplot()
     if ax is None:
@@ -94,7 +98,7 @@ def mosaic(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return ground, (tops[:-1] + tops[1:] - gap - 1) / 2
 
 
-def draw_rows(ax: Any, rows: Sequence[np.ndarray], labels: Sequence[str]) -> Any:
+def draw_rows(ax: "Axes | None", rows: Sequence[np.ndarray], labels: Sequence[str]) -> "AxesImage":
     """Draw rows of images, each with a label on its left, and return the artist.
 
     With ``ax=None`` a new figure is made; the artist's ``axes`` are the axes drawn on.

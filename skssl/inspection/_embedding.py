@@ -1,7 +1,7 @@
 """The Display of an embedding."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from skssl.base._modalities import MODALITIES
 from skssl.inspection._drawing import axes_or_new, to_colors
 from skssl.inspection._fitted import channels_last, draw_seed, unwrap
 from skssl.inspection._map import apart, draw_images, draw_points, project, read_labels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class EmbeddingDisplay:
@@ -88,11 +91,11 @@ class EmbeddingDisplay:
         X: Any,
         y: Any = None,
         *,
-        method: Any = "pca",
+        method: Literal["pca", "tsne"] | Any = "pca",
         n_thumbnails: int = 60,
         channels: int | Sequence[int] | None = None,
         random_state: Seed = None,
-        ax: Any = None,
+        ax: "Axes | None" = None,
     ) -> Self:
         """Embed X with a fitted estimator and draw the map.
 
@@ -146,7 +149,7 @@ class EmbeddingDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the map.
 
         Parameters

@@ -1,7 +1,7 @@
 """Heat map of the cells of a table that each view altered."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,13 +10,16 @@ from skssl._compat import import_pyplot
 from skssl.inspection._drawing import BLUE, ORANGE, PALE, axes_or_new
 from skssl.views import altered
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 LOOKS = {"as it was": PALE, "another value": BLUE, "now missing": ORANGE}
 MAX_NAMES = 60  # columns; with more, they are not named
 MAX_EDGES = 8000  # cells; with more, no lines are drawn between them
 
 
 def draw_changes(
-    ax: Any,
+    ax: "Axes | None",
     rows: np.ndarray,
     views: Sequence[np.ndarray],
     names: Sequence[str],
@@ -46,7 +49,9 @@ def draw_changes(
     for start, change in zip(starts, changes, strict=True):
         ground[:, start : start + n] = change.T
     colors = plt.matplotlib.colors.ListedColormap(list(LOOKS.values()))
-    edges = {"edgecolors": "white", "linewidth": 0.4} if ground.size < MAX_EDGES else {}
+    edges: dict[str, Any] = (
+        {"edgecolors": "white", "linewidth": 0.4} if ground.size < MAX_EDGES else {}
+    )
     cells = ax.pcolormesh(np.ma.masked_invalid(ground), cmap=colors, vmin=0, vmax=2, **edges)
     shares = [
         f"{name}\n{(c > 0).mean():.0%} altered" for name, c in zip(names, changes, strict=True)

@@ -1,12 +1,17 @@
 """The Display of label budgets."""
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.isotonic import isotonic_regression
 
 from skssl.inspection._drawing import axes_or_new
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+    from matplotlib.text import Annotation
 
 PRETRAINED_COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"]
 BASELINE_COLORS = ["#222222", "#8c6d31", "#7b6888", "#4a7c7c", "#777777"]
@@ -85,7 +90,7 @@ class LabelBudgetDisplay:
 
     @classmethod
     def from_report(
-        cls, report: pd.DataFrame, *, score_name: str | None = None, ax: Any = None
+        cls, report: pd.DataFrame, *, score_name: str | None = None, ax: "Axes | None" = None
     ) -> Self:
         """Draw a report.
 
@@ -175,7 +180,7 @@ class LabelBudgetDisplay:
             f"{', '.join(parts)}."
         )
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw a line with a band for each method.
 
         Parameters
@@ -222,7 +227,7 @@ class LabelBudgetDisplay:
                 styles[method] = line | {"zorder": 3 if ours else 2}, band
         return styles
 
-    def _draw_axes(self, ax: Any) -> None:
+    def _draw_axes(self, ax: "Axes") -> None:
         budgets = sorted(self.report["budget"].unique().tolist())
         ax.set(xscale="log", xlabel="labels", ylabel=f"{self._score_name()} on held-out rows")
         ax.set_xticks(budgets, [str(budget) for budget in budgets])
@@ -238,15 +243,18 @@ def _standard_error(scores: pd.Series) -> float:
     return float(np.fmax(scores.sem(), over_splits))
 
 
-def _name_lines(ax: Any, lines: list[Any]) -> list[Any]:
+def _name_lines(ax: "Axes", lines: list["Line2D"]) -> list["Annotation"]:
     """Write the name of each line at its right end, without overlap, and make room for it."""
-    ax.get_figure(root=True).draw_without_rendering()  # positions are known only after that
-    ends = [(float(line.get_xdata()[-1]), float(line.get_ydata()[-1])) for line in lines]
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # positions are known only after that
+    data = [(np.asarray(line.get_xdata()), np.asarray(line.get_ydata())) for line in lines]
+    ends = [(float(x[-1]), float(y[-1])) for x, y in data]
     to_points = 72 / ax.figure.dpi
     heights = [ax.transData.transform(end)[1] * to_points for end in ends]
     texts = [
         ax.annotate(
-            line.get_label(),
+            str(line.get_label()),
             end,
             xytext=(7, place - height),
             textcoords="offset points",

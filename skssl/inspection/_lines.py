@@ -1,18 +1,21 @@
 """Line plots of time series and their altered copies."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skssl._compat import import_pyplot
 from skssl.inspection._drawing import axes_or_new
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 GREY = "0.75"
 
 
 def draw_lines(
-    ax: Any,
+    ax: "Axes | None",
     originals: np.ndarray,
     views: Sequence[np.ndarray],
     names: Sequence[str],

@@ -1,12 +1,15 @@
 """The Display of loss curves."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from skssl.inspection._drawing import BLUE, axes_or_new
 from skssl.inspection._fitted import unwrap
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 VERMILION = "#D55E00"
 
@@ -66,7 +69,9 @@ class LossCurveDisplay:
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, name: str | None = None, ax: Any = None) -> Self:
+    def from_estimator(
+        cls, estimator: Any, *, name: str | None = None, ax: "Axes | None" = None
+    ) -> Self:
         """Draw the loss curve of a fitted estimator.
 
         Parameters
@@ -99,7 +104,7 @@ class LossCurveDisplay:
         display = cls(transformer.loss_curve_, held_out, name=name or type(transformer).__name__)
         return display.plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the curves.
 
         Parameters
@@ -125,11 +130,15 @@ class LossCurveDisplay:
         if self.validation_loss_curve is not None:
             best = int(np.argmin(self.validation_loss_curve))
             at = [best + 1], [self.validation_loss_curve[best]]
-            mark = {"color": VERMILION, "markersize": 7, "label": f"kept: epoch {best + 1}"}
+            mark: dict[str, Any] = {
+                "color": VERMILION,
+                "markersize": 7,
+                "label": f"kept: epoch {best + 1}",
+            }
             (self.best_,) = ax.plot(*at, "o", **mark)
             ax.legend(frameon=False)
         ax.set(xlabel="epoch", ylabel="loss", title=self.name or "")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.locator_params(axis="x", integer=True)
         ax.grid(axis="y", alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
         return self

@@ -1,7 +1,7 @@
 """Parts of the map of an embedding: positions, colours of rows, room for images."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sklearn.base import clone
@@ -13,6 +13,11 @@ from skssl._data._labels import labelled
 from skssl._meta._fitting import seeded
 from skssl.inspection._drawing import BLUE
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
+    from matplotlib.image import AxesImage
+
 # M. A. Petroff, "Accessible color sequences for data visualization", 2021.
 CLASS_COLORS = ["#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"]
 CLASS_COLORS += ["#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"]
@@ -22,7 +27,9 @@ UNLABELLED = "#d0d0d0"
 THUMBNAIL = 1 / 18  # side of an image as a share of the map's longer side
 
 
-def project(Z: np.ndarray, method: Any, seed: int) -> tuple[np.ndarray, list[str]]:
+def project(
+    Z: np.ndarray, method: Literal["pca", "tsne"] | Any, seed: int
+) -> tuple[np.ndarray, list[str]]:
     """Return two coordinates of each row, and their names."""
     if min(Z.shape) < 2:
         raise ValueError(
@@ -99,28 +106,36 @@ def read_labels(y: Any, n: int) -> Labels:
     return Labels(mask, values, name=name)
 
 
-def draw_points(ax: Any, positions: np.ndarray, labels: Labels) -> list[Any]:
+def draw_points(ax: "Axes", positions: np.ndarray, labels: Labels) -> list["PathCollection"]:
     """Draw the rows as points, unlabelled rows first, and the legend of their colours."""
     size = float(np.clip(14000 / len(positions), 5, 30))
-    look = {"s": size, "linewidth": 0, "alpha": 0.8}
+    look: dict[str, Any] = {"s": size, "linewidth": 0, "alpha": 0.8}
     if not labels.mask.any():
-        return [ax.scatter(*positions.T, color=BLUE, **look)]
+        return [_scatter(ax, positions, color=BLUE, **look)]
     drawn = []
     if not labels.mask.all():
         others = positions[~labels.mask]
-        drawn.append(ax.scatter(*others.T, color=UNLABELLED, label="unlabelled", **look))
+        drawn.append(_scatter(ax, others, color=UNLABELLED, label="unlabelled", **look))
     if labels.are_numbers:
-        points = ax.scatter(*positions[labels.mask].T, c=labels.values, cmap="viridis", **look)
+        points = _scatter(ax, positions[labels.mask], c=labels.values, cmap="viridis", **look)
         ax.figure.colorbar(points, ax=ax, label=labels.name or "y")
         return [*drawn, points]
     for label, rows, color, marker in labels.classes():
-        named = {"color": color, "marker": marker, "label": str(label)}
-        drawn.append(ax.scatter(*positions[rows].T, **named, **look))
-    place = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "ncols": 1 + len(drawn) // 16}
+        named: dict[str, Any] = {"color": color, "marker": marker, "label": str(label)}
+        drawn.append(_scatter(ax, positions[rows], **named, **look))
+    place: dict[str, Any] = {
+        "loc": "center left",
+        "bbox_to_anchor": (1, 0.5),
+        "ncols": 1 + len(drawn) // 16,
+    }
     legend = ax.legend(**place, title=labels.name, frameon=False, handletextpad=0.2)
-    for handle in legend.legend_handles:
+    for handle in filter(None, legend.legend_handles):
         handle.set(sizes=[36], alpha=1)
     return drawn
+
+
+def _scatter(ax: "Axes", positions: np.ndarray, **look: Any) -> "PathCollection":
+    return ax.scatter(positions[:, 0], positions[:, 1], **look)
 
 
 def apart(positions: np.ndarray, n_wanted: int) -> tuple[list[int], float]:
@@ -135,8 +150,8 @@ def apart(positions: np.ndarray, n_wanted: int) -> tuple[list[int], float]:
 
 
 def draw_images(
-    ax: Any, positions: np.ndarray, images: np.ndarray, colors: np.ndarray, side: float
-) -> list[Any]:
+    ax: "Axes", positions: np.ndarray, images: np.ndarray, colors: np.ndarray, side: float
+) -> list["AxesImage"]:
     """Draw images at positions, in coloured frames; ``side`` is their longer side."""
     size = np.array([images.shape[2], images.shape[1]]) / max(images.shape[1:3]) * side
     drawn = []

@@ -1,7 +1,7 @@
 """The Display of predicted frames."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from skssl._compat import import_pyplot, take_rows
 from skssl.inspection._drawing import draw_rows, shown, to_colors
 from skssl.inspection._fitted import spread, unwrap
 from skssl.methods._next_frame import NextFrame
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class NextFrameDisplay:
@@ -69,7 +72,7 @@ class NextFrameDisplay:
         n_samples: int = 3,
         n_frames: int = 1,
         channels: int | Sequence[int] | None = None,
-        ax: Any = None,
+        ax: "Axes | None" = None,
     ) -> Self:
         """Draw the predictions of a fitted NextFrame for the last frames of clips.
 
@@ -115,7 +118,7 @@ class NextFrameDisplay:
         parts = (reader.read(part).movedim(2, -1).numpy() for part in (X, predicted))
         return cls(*parts, channels=channels).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw clips and predictions.
 
         Parameters

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.metrics import r2_score
@@ -10,12 +10,15 @@ from sklearn.metrics import r2_score
 from skssl._compat import import_pyplot
 from skssl.inspection._drawing import BLUE
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 MAX_LEVELS = 8  # categories; with more, they are not named
 MAX_LETTERS = 22  # of a title or a category; longer ones are cut
 
 
 def draw_cells(
-    ax: Any,
+    ax: "Axes | None",
     true: np.ndarray,
     predicted: np.ndarray,
     names: Sequence[str],
@@ -29,10 +32,11 @@ def draw_cells(
         size = max(2.1 * n_columns, 3), 2.3 * n_rows + 0.3
         area = import_pyplot().figure(figsize=size, layout="constrained")
     else:
-        if ax.get_subplotspec() is None:
+        place = ax.get_subplotspec()
+        if place is None:
             raise ValueError("ax must come from subplots, so that panels can share its place.")
         ax.set_axis_off()
-        area = ax.figure.add_subfigure(ax.get_subplotspec())
+        area = ax.figure.add_subfigure(place)
     panels = area.subplots(n_rows, n_columns, squeeze=False).ravel()
     for panel in panels[n_panels:]:
         panel.set_axis_off()
@@ -49,7 +53,7 @@ def draw_cells(
     return panels[:n_panels]
 
 
-def _draw_numbers(ax: Any, true: np.ndarray, predicted: np.ndarray, levels: None) -> str:
+def _draw_numbers(ax: "Axes", true: np.ndarray, predicted: np.ndarray, levels: None) -> str:
     """Draw predicted against true numbers, and return the share of explained variance."""
     if not len(true):
         ax.set(xticks=[], yticks=[])
@@ -66,7 +70,7 @@ def _draw_numbers(ax: Any, true: np.ndarray, predicted: np.ndarray, levels: None
     return f"R² = {r2_score(true, predicted):.2f}" if np.ptp(true) else "constant"
 
 
-def _draw_levels(ax: Any, true: np.ndarray, predicted: np.ndarray, levels: list[Any]) -> str:
+def _draw_levels(ax: "Axes", true: np.ndarray, predicted: np.ndarray, levels: list[Any]) -> str:
     """Draw discs by true and predicted category, and return the accuracy."""
     n = len(levels)
     counts = np.zeros((n, n))

@@ -1,7 +1,7 @@
 """The Display of reconstructions."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from skssl.base._modalities import MODALITIES
 from skssl.inspection._drawing import draw_rows, shown, to_colors
 from skssl.inspection._fitted import channels_last, column_names, spread, unwrap
 from skssl.inspection._panels import draw_cells
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 HIDDEN = (0.62, 0.79, 0.88, 1.0)  # not grey, so that it is not mistaken for a pixel
 MAX_COLUMNS = 12  # of a table, by default
@@ -88,7 +91,7 @@ class ReconstructionDisplay:
         n_samples: int | None = None,
         columns: Sequence[Any] | None = None,
         channels: int | Sequence[int] | None = None,
-        ax: Any = None,
+        ax: "Axes | None" = None,
     ) -> Self:
         """Draw the reconstructions of X by a fitted estimator.
 
@@ -143,7 +146,7 @@ class ReconstructionDisplay:
             levels=[reader.levels[i] for i in where],
         ).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw originals and reconstructions.
 
         Parameters

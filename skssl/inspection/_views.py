@@ -1,7 +1,7 @@
 """The Display of views."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from skssl.inspection._drawing import check_channels, draw_rows, shown, to_color
 from skssl.inspection._fitted import column_names, draw_seed, spread, unwrap
 from skssl.inspection._heat_map import draw_changes
 from skssl.inspection._lines import draw_lines
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 CLIPPED = (1, 99)  # percentiles of the pixels shown as black and as white
 
@@ -97,7 +100,7 @@ class ViewsDisplay:
         n_samples: int | None = None,
         channels: int | Sequence[int] | None = None,
         random_state: Seed = None,
-        ax: Any = None,
+        ax: "Axes | None" = None,
     ) -> Self:
         """Draw the views of X that a fitted estimator trains on.
 
@@ -154,7 +157,7 @@ class ViewsDisplay:
         first, *others = (row.as_drawn(inverse(part)).numpy() for part in parts)
         return cls(first, others, channels=channels).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the views.
 
         Parameters

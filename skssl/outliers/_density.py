@@ -1,6 +1,6 @@
 """Density scores of rows: by neighbours, by the distance to the mean, or by a mixture."""
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from sklearn.mixture import GaussianMixture
@@ -70,7 +70,7 @@ class Density:
         if self.scorer == "density":
             self.axes = self.axes[:, :MIXTURE_WIDTH]
         white = centred @ self.axes
-        self.model: Any = self._make_model(len(Z)).fit(white)
+        self.model = self._make_model(len(Z)).fit(white)
         return self.model.score_samples(white)
 
     def score(self, Z: np.ndarray) -> np.ndarray:
@@ -78,7 +78,7 @@ class Density:
         scores = self.model.score_samples((Z - self.mean) @ self.axes)
         return (scores - self.center) / self.spread
 
-    def _make_model(self, n: int) -> Any:
+    def _make_model(self, n: int) -> "Neighbours | Length | GaussianMixture":
         if self.scorer == "knn":
             return Neighbours(NEIGHBOURS if self.n_neighbors == "auto" else (self.n_neighbors,))
         if self.scorer == "mahalanobis":

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
-from sklearn.utils import check_random_state, get_tags, indexable
+from sklearn.utils import Tags, check_random_state, get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
 
 from skssl._atomic import restored_on_failure
@@ -209,7 +209,7 @@ class EmbeddingOutlierDetector(
         scores = [density.score(Z) for density, Z in zip(self._densities, parts, strict=True)]
         return np.mean(scores, axis=0)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = _with_input_tags_of(super().__sklearn_tags__(), self.transformer)
         tags.input_tags.sparse &= self.passthrough is not True
         return tags
@@ -353,7 +353,7 @@ class ReconstructionOutlierDetector(
         excess = np.log1p(np.where(present, errors, 0) / self.scale_)
         return -excess.sum(1) / np.maximum(present.sum(1), 1)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         return _with_input_tags_of(super().__sklearn_tags__(), self.transformer)
 
 
@@ -389,7 +389,7 @@ def _usual(errors: np.ndarray) -> np.ndarray:
     return np.maximum(usual, 1e-3 * usual.mean() + 1e-12)
 
 
-def _with_input_tags_of(tags: Any, transformer: Any) -> Any:
+def _with_input_tags_of(tags: Tags, transformer: Any) -> Tags:
     given = DenoisingAutoencoder() if transformer is None else transformer
     tags.input_tags = deepcopy(get_tags(given).input_tags)
     if not isinstance(last_step(given), SSLTransformer):  # a scaler hands NaN on

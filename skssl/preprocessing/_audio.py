@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
 
 from skssl._compat import Interval, fit_context
 from skssl._data import AudioReader
@@ -150,7 +151,7 @@ class MuLaw(TransformerMixin, BaseEstimator):
         x = np.sign(bent) * np.expm1(np.abs(bent) * np.log1p(top)) / top
         return np.where(tokens > 0, x, np.nan)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
         tags.input_tags.two_d_array = False

@@ -4,6 +4,7 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -11,7 +12,7 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.cluster import KMeans
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skssl._atomic import restored_on_failure
@@ -20,6 +21,7 @@ from skssl._compat import (
     HasMethods,
     Interval,
     Seed,
+    Task,
     fit_context,
     take_metadata,
 )
@@ -210,7 +212,7 @@ class PhenotypeTransformer(
             check_time(bags, self._time)
         return bags
 
-    def _parts(self, bags: BagArray) -> Any:
+    def _parts(self, bags: BagArray) -> pd.DataFrame:
         """Return the parts of all bags as one dataframe, without the time."""
         frame = bags.events.frame
         parts = frame if self._time is None else frame.drop(columns=self._time)
@@ -221,12 +223,12 @@ class PhenotypeTransformer(
             )
         return parts
 
-    def _fit_part(self, name: str, part: Any, task: Any, X: Any, routed: dict[str, Any]) -> Any:
+    def _fit_part(self, name: str, part: Any, task: Task, X: Any, routed: dict[str, Any]) -> Any:
         subtask = task.subcontext(task_name=f"fit-{name}")
         fit_as_task(self, part, subtask, X, None, lambda: part.fit(X, None, **routed[name]))
         return part
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         tags.transformer_tags.preserves_dtype = ["float32"]

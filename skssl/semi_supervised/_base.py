@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin
-from sklearn.utils import check_random_state, get_tags, indexable
+from sklearn.utils import Tags, check_random_state, get_tags, indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -18,6 +18,7 @@ from skssl._compat import (
     CallbackSupportMixin,
     HasMethods,
     StrOptions,
+    Task,
     count_rows,
     fit_context,
     take_metadata,
@@ -68,7 +69,9 @@ class BasePretrained(
     def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the mask of the labelled rows, and their labels."""
 
-    _default_predictor: Any  # from the width of the embedding to the default predictor
+    _default_predictor: Callable[
+        [int], Any
+    ]  # from the width of the embedding to the default predictor
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, *, X_unlabeled: Any = None, **params: Any) -> Self:
@@ -132,7 +135,7 @@ class BasePretrained(
         others: np.ndarray,
         labels: np.ndarray,
         routed: dict[str, dict[str, Any]],
-        task: Any,
+        task: Task,
     ) -> Seen:
         """Fit the transformer to all rows, then the predictor to the labelled rows ``few``.
 
@@ -208,7 +211,7 @@ class BasePretrained(
         """
         return self._predict_by("predict", X)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         given = MultiTask() if self.transformer is None else self.transformer
         tags.input_tags = deepcopy(get_tags(given).input_tags)
@@ -236,7 +239,7 @@ class BaseClassifier(ClassifierMixin, BasePretrained):
         others: np.ndarray,
         labels: np.ndarray,
         routed: dict[str, dict[str, Any]],
-        task: Any,
+        task: Task,
     ) -> Seen:
         kind = type_of_target(labels, input_name="y")
         if kind not in {"binary", "multiclass"}:

@@ -45,14 +45,18 @@ PRIOR_LABELS = 20
 N_FOLDS = 5
 N_ROUNDS = 20
 
+Key = tuple[str, float]  # the kind of features, and the share of raw columns
+Features = dict[Key, BaseEstimator]
+Fold = tuple[np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True)
 class Member:
     """An estimator, the key of its features, and whether it is in the prior."""
 
     _saved_as = "EnsembleMember"
-    features: tuple[str, float]
-    estimator: Any
+    features: Key
+    estimator: BaseEstimator
     in_prior: bool = False
 
 
@@ -78,7 +82,7 @@ class Ensemble(BaseEstimator):
         self.n_embedding = n_embedding
         self.random_state = random_state
 
-    def _fit(self, X: Any, y: np.ndarray, folds: list[Any], X_unlabeled: Any) -> Self:
+    def _fit(self, X: Any, y: np.ndarray, folds: list[Fold], X_unlabeled: Any) -> Self:
         X = validate_data(self, X, dtype=np.float64)
         every = X if X_unlabeled is None else np.vstack([X, X_unlabeled])
         features = self._fit_features(X, every)
@@ -97,10 +101,10 @@ class Ensemble(BaseEstimator):
         self.features_ = {key: feature for key, feature in features.items() if key in used}
         return self
 
-    def _fit_features(self, X: np.ndarray, every: np.ndarray) -> dict[Any, Any]:
+    def _fit_features(self, X: np.ndarray, every: np.ndarray) -> Features:
         """Fit scales and neighbours to all rows, and spans to the labelled rows."""
         is_joined = X.shape[1] > self.n_embedding
-        features: dict[Any, Any] = {}
+        features: Features = {}
         for share in RAW_SHARES if is_joined else [0.0]:
             scaler = BlockScaler(self.n_embedding, share).fit(every)
             features["scaled", share] = scaler
@@ -111,7 +115,7 @@ class Ensemble(BaseEstimator):
         return features
 
     def _library(
-        self, features: dict[Any, Any], n_labels: int, random: np.random.RandomState
+        self, features: Features, n_labels: int, random: np.random.RandomState
     ) -> Iterator[Member]:
         """Yield the unfitted members to choose from."""
         joined = JOINED if ("scaled", JOINED) in features else 0.0
@@ -131,7 +135,7 @@ class Ensemble(BaseEstimator):
             yield Member(("scaled", share), trees, i == 0)
 
     def _weigh(
-        self, library: list[Member], read: dict[Any, Any], y: np.ndarray, folds: list[Any]
+        self, library: list[Member], read: dict[Key, np.ndarray], y: np.ndarray, folds: list[Fold]
     ) -> np.ndarray:
         """Return the weights of the members: selected weights, shrunk to those of the prior."""
         prior = np.array([member.in_prior for member in library], dtype=float)
@@ -144,7 +148,7 @@ class Ensemble(BaseEstimator):
         return (PRIOR_LABELS * prior + len(held_out) * chosen) / (PRIOR_LABELS + len(held_out))
 
     def _out_of_fold(
-        self, member: Member, read: dict[Any, Any], y: np.ndarray, folds: list[Any]
+        self, member: Member, read: dict[Key, np.ndarray], y: np.ndarray, folds: list[Fold]
     ) -> np.ndarray:
         """Return the out-of-fold predictions of a member, one number per row."""
         X = read[member.features]
@@ -155,7 +159,7 @@ class Ensemble(BaseEstimator):
             ]
         )
 
-    def _mean(self, X: Any, predict: Callable[[Any, Any], np.ndarray]) -> Any:
+    def _mean(self, X: Any, predict: Callable[[Any, np.ndarray], np.ndarray]) -> np.ndarray:
         """Return the weighted mean of the members' predictions."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
@@ -196,21 +200,21 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             return self._fit(X, codes, folds, X_unlabeled)
 
-    def _linear(self, n_labels: int) -> list[tuple[Any, bool]]:
+    def _linear(self, n_labels: int) -> list[tuple[BaseEstimator, bool]]:
         Cs = np.logspace(-2, 4, 5)
         return [(LogisticRegression(C=C, max_iter=200, tol=1e-3), i == 2) for i, C in enumerate(Cs)]
 
-    def _of_many_columns(self, n_labels: int) -> list[tuple[Any, bool]]:
+    def _of_many_columns(self, n_labels: int) -> list[tuple[BaseEstimator, bool]]:
         return [
             (Sharpened(LeastSquares(model), power), is_middling and power == max(POWERS))
             for model, is_middling in ridges(n_labels)
             for power in POWERS
         ]
 
-    def _propagated(self, spread: Any, alpha: float) -> Any:
+    def _propagated(self, spread: np.ndarray, alpha: float) -> BaseEstimator:
         return Sharpened(PropagatedClassifier(spread, alpha))
 
-    def _trees(self, max_features: Any, seed: int) -> Any:
+    def _trees(self, max_features: float | str, seed: int) -> BaseEstimator:
         from sklearn.ensemble import ExtraTreesClassifier  # slow to import
 
         trees = ExtraTreesClassifier(N_TREES, max_features=max_features, random_state=seed)
@@ -261,16 +265,16 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
         folds = KFold(min(N_FOLDS, len(y)), shuffle=True, random_state=0) if len(y) > 1 else None
         return self._fit(X, y, list(folds.split(y)) if folds else [], X_unlabeled)
 
-    def _linear(self, n_labels: int) -> list[tuple[Any, bool]]:
+    def _linear(self, n_labels: int) -> list[tuple[BaseEstimator, bool]]:
         return ridges(n_labels)
 
-    def _of_many_columns(self, n_labels: int) -> list[tuple[Any, bool]]:
+    def _of_many_columns(self, n_labels: int) -> list[tuple[BaseEstimator, bool]]:
         return []  # the same for a few labels
 
-    def _propagated(self, spread: Any, alpha: float) -> Any:
+    def _propagated(self, spread: np.ndarray, alpha: float) -> BaseEstimator:
         return PropagatedRegressor(spread, alpha)
 
-    def _trees(self, max_features: Any, seed: int) -> Any:
+    def _trees(self, max_features: float | str, seed: int) -> BaseEstimator:
         from sklearn.ensemble import ExtraTreesRegressor  # slow to import
 
         return ExtraTreesRegressor(N_TREES, max_features=max_features, random_state=seed)
@@ -286,7 +290,7 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
         return self._mean(X, lambda model, Z: model.predict(Z))
 
 
-def ridges(n_labels: int) -> list[tuple[Any, bool]]:
+def ridges(n_labels: int) -> list[tuple[BaseEstimator, bool]]:
     """Return linear regressions of increasing penalty, and the index of the middle one."""
     return [(Ridge(n_labels * alpha), i == 3) for i, alpha in enumerate(np.logspace(-5, 1, 7))]
 
@@ -300,7 +304,7 @@ class LeastSquares(ClassifierMixin, BaseEstimator):
 
     _saved_as = "LeastSquares"
 
-    def __init__(self, regression: Any):
+    def __init__(self, regression: BaseEstimator):
         self.regression = regression
 
     def fit(self, X: Any, y: Any) -> Self:

@@ -1,5 +1,6 @@
 """Fine-tuning: estimators whose encoder goes on learning, from labels, and how it does."""
 
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
@@ -16,7 +17,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from torch import Tensor, nn
 
 from skssl._atomic import restored_on_failure
-from skssl._compat import Interval, Seed, StrOptions, choose_device, choose_dtype, fit_context
+from skssl._compat import Interval, Seed, StrOptions, Task, choose_device, choose_dtype, fit_context
 from skssl._data._given import check_weight
 from skssl._data._rows import Rows, n_batches
 from skssl._meta._reading import Seen
@@ -29,8 +30,8 @@ from skssl.base._parameters import UsersViews
 from skssl.base._transformer import ROWS_AT_ONCE, SSLTransformer
 from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised._base import BaseClassifier, BasePretrained, BaseRegressor
-from skssl.semi_supervised._linear import LinearClassifier, LinearRegressor
-from skssl.views import original
+from skssl.semi_supervised._linear import Linear, LinearClassifier, LinearRegressor
+from skssl.views import View, original
 
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 200, 3000
 ENOUGH = 300  # labels held out, in all folds together
@@ -45,7 +46,7 @@ class Head(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, linear: Any, center: float = 0.0, spread: float = 1.0):
+    def __init__(self, linear: Linear, center: float = 0.0, spread: float = 1.0):
         super().__init__()
         self.center, self.spread = center, spread  # of the targets; outputs are standardised
         self.register_buffer("mean", torch.tensor(linear.mean_, dtype=torch.float32))
@@ -57,7 +58,7 @@ class Head(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         return F.linear((z - self.mean) / self.scale, self.weight, self.bias)
 
-    def write(self, linear: Any) -> None:
+    def write(self, linear: Linear) -> None:
         """Write the learned weights to a linear model."""
         linear.coef_ = self.spread * self.weight.detach().cpu().double().numpy()
         linear.intercept_ = self.spread * self.bias.detach().cpu().double().numpy() + self.center
@@ -94,7 +95,7 @@ class BaseFineTuned(BasePretrained):
         others: np.ndarray,
         labels: np.ndarray,
         routed: dict[str, dict[str, Any]],
-        task: Any,
+        task: Task,
     ) -> Seen:
         given = self.transformer
         if given is not None and not isinstance(last_step(given), SSLTransformer):
@@ -161,14 +162,14 @@ class BaseFineTuned(BasePretrained):
         counts = counts * torch.from_numpy(weight).float()
         return Rows(rows.tensors[0], raw, target, counts, scale=rows.scale)
 
-    def _make_net(self, linear: Any) -> Net:
+    def _make_net(self, linear: Linear) -> Net:
         """Build the namespace of the trained modules, with a copy of the encoder."""
         net, method = Net(), last_step(self.transformer_)
         net.encoder, net.head = deepcopy(method.encoder_[1]), self._head(linear)
         net.lr_scale = {"encoder": self.encoder_lr_scale}
         return net.to(self._device())
 
-    def _view(self, x: Tensor) -> Any:
+    def _view(self, x: Tensor) -> View:
         """Return the alteration of scaled rows in training."""
         row = MODALITIES[last_step(self.transformer_)._reader.modality]
         views = row.gentle if self.views == "auto" else self.views
@@ -186,7 +187,7 @@ class BaseFineTuned(BasePretrained):
         return (weight * losses).sum() / weight.sum().clamp(min=1e-12)
 
     def _held_out_outputs(
-        self, frozen: Any, start: Any, rows: Rows, held_out: Rows, n_epochs: int
+        self, frozen: Linear, start: Linear, rows: Rows, held_out: Rows, n_epochs: int
     ) -> list[Tensor]:
         """Return the outputs of held-out rows before training and after each epoch."""
 
@@ -209,7 +210,11 @@ class BaseFineTuned(BasePretrained):
         return min(max(EPOCHS, -(-FEWEST_STEPS // per_epoch)), -(-MOST_STEPS // per_epoch))
 
     def _run_epochs(
-        self, net: Net, rows: Rows, n_epochs: int, on_epoch: Any = lambda losses: False
+        self,
+        net: Net,
+        rows: Rows,
+        n_epochs: int,
+        on_epoch: Callable[[list[float]], bool] = lambda losses: False,
     ) -> list[float]:
         """Train for some epochs and return the loss of each."""
         dtype = choose_dtype(last_step(self.transformer_).precision, self._device())
@@ -381,7 +386,9 @@ class FineTunedClassifier(BaseFineTuned, BaseClassifier):
         self.memory = memory
         self.random_state = random_state
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any, classes: Sequence[Any] | np.ndarray | None = None
+    ) -> Self:
         """Train for one pass over a chunk of labelled rows; the first chunk is fitted.
 
         Parameters
@@ -400,16 +407,16 @@ class FineTunedClassifier(BaseFineTuned, BaseClassifier):
         """
         return super().partial_fit(X, y)
 
-    def _default_predictor(self, n_embedding: int) -> Any:
+    def _default_predictor(self, n_embedding: int) -> Linear:
         return LinearClassifier(class_weight=self.class_weight)
 
-    def _folds(self, labels: np.ndarray) -> list[Any]:
+    def _folds(self, labels: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         codes = np.unique(labels, return_inverse=True)[1]
         if len(codes) > MANY_LABELS:
             return list(FewLabelsKFold(5).split(codes, codes))[:1]
         return list(FewLabelsKFold(N_FOLDS).split(codes, codes))
 
-    def _head(self, linear: Any) -> Head:
+    def _head(self, linear: Linear) -> Head:
         return Head(linear)
 
     def _targets(self, labels: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -533,10 +540,10 @@ class FineTunedRegressor(BaseFineTuned, BaseRegressor):
         self.memory = memory
         self.random_state = random_state
 
-    def _default_predictor(self, n_embedding: int) -> Any:
+    def _default_predictor(self, n_embedding: int) -> Linear:
         return LinearRegressor()
 
-    def _folds(self, labels: np.ndarray) -> list[Any]:
+    def _folds(self, labels: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         if len(labels) > MANY_LABELS:
             return list(ShuffleSplit(1, test_size=0.2, random_state=0).split(labels))
         n_folds = min(N_FOLDS, len(labels) // 2)
@@ -544,7 +551,7 @@ class FineTunedRegressor(BaseFineTuned, BaseRegressor):
             list(KFold(n_folds, shuffle=True, random_state=0).split(labels)) if n_folds > 1 else []
         )
 
-    def _head(self, linear: Any) -> Head:
+    def _head(self, linear: Linear) -> Head:
         return Head(linear, *linear.target_scale_)
 
     def _targets(self, labels: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -559,7 +566,9 @@ class FineTunedRegressor(BaseFineTuned, BaseRegressor):
         return self._losses(output, target)
 
 
-def refit(linear: Any, penalty: float, Z: Any, labels: np.ndarray, weight: np.ndarray) -> Any:
+def refit(
+    linear: Linear, penalty: float, Z: np.ndarray, labels: np.ndarray, weight: np.ndarray
+) -> Linear:
     """Fit a linear model with a given penalty to other rows."""
     return clone(linear).set_params(penalty=penalty).fit(Z, labels, sample_weight=weight)
 

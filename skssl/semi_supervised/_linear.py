@@ -156,7 +156,7 @@ class LinearRegressor(RegressorMixin, Linear):
         return self.decision(X)[:, 0]
 
 
-def log_likelihood(codes: Any, proba: np.ndarray, sample_weight: Any = None) -> float:
+def log_likelihood(codes: np.ndarray, proba: np.ndarray, sample_weight: Any = None) -> float:
     """Return the mean log probability of the true classes; some classes may be missing."""
     proba = proba if proba.ndim == 2 else np.stack([1 - proba, proba], 1)
     likely = proba[np.arange(len(codes)), codes]

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 
-from skssl._compat import HasMethods, Seed, take_rows
+from skssl._compat import HasMethods, Seed, Task, take_rows
 from skssl._meta._reading import Seen
 from skssl.base._modalities import MODALITIES
 from skssl.base._modality_of import infer_modality
@@ -125,7 +125,7 @@ class PretrainedClassifier(BaseClassifier):
         others: np.ndarray,
         labels: np.ndarray,
         routed: dict[str, dict[str, Any]],
-        task: Any,
+        task: Task,
     ) -> Seen:
         labelled_rows = super()._fit(every, few, others, labels, routed, task)
         self.fine_tuned_ = None
