@@ -249,7 +249,7 @@ class ReadsImages:
 
 @declares_parameters
 class ReadsVideo:
-    """Mixin for methods that read video by frames: ``x`` is (n, channels, time, height, width)."""
+    """Mixin for methods that read video by frames: ``x`` is (n, time, channels, height, width)."""
 
     channel_axis: ChannelAxis = "auto"
     pooling: Pooling = "mean"

@@ -117,7 +117,7 @@ class EmbeddingDisplay:
             Greatest number of images on the map, if X is images.
         channels : int or sequence of three int, default=None
             Channels of an image to show. None is all channels if there are three, else their mean
-        in grey.
+            in grey.
         random_state : int, RandomState instance or None, default=None
             Seeds ``method`` if its own is None; an int draws the same map at every call.
         ax : matplotlib.axes.Axes, default=None

@@ -108,7 +108,7 @@ class ReconstructionDisplay:
             Names or positions of the columns of a table to show. None is the first 12.
         channels : int or sequence of three int, default=None
             Channels of an image to show. None is all channels if there are three, else their mean
-        in grey.
+            in grey.
         ax : matplotlib.axes.Axes, default=None
             Where to draw; None is a new figure. The panels of a table share its place.
 

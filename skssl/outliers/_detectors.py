@@ -30,8 +30,8 @@ from skssl.base._transformer import SSLTransformer
 from skssl.methods._denoising import DenoisingAutoencoder
 from skssl.outliers._density import Density, DensityName
 
-RAW_SHRINKAGE = 0.1  # of raw columns, which are decorrelated almost entirely
-SHRINKAGE = 1.0  # of an embedding, many of whose directions carry little information
+RAW_SHRINKAGE = 0.1  # raw columns are decorrelated almost entirely
+SHRINKAGE = 1.0  # many directions of an embedding carry little information
 
 _SHARED_CONSTRAINTS: dict[str, list[Any]] = {
     "transformer": [HasMethods(["fit", "transform"]), None],
@@ -66,8 +66,8 @@ class EmbeddingOutlierDetector(
         groups. A training row counts as its own first neighbour.
     passthrough : bool or "auto", default="auto"
         Whether to score the raw columns, encoded as numbers, as well. ``"auto"`` does so for
-        tables, images, series, texts and tokens. In a Pipeline, these are the columns that its
-        last step reads.
+        tables, images, series, audio, texts and tokens. In a Pipeline, these are the columns that
+        its last step reads.
     support_fraction : float, default=1.0
         Share of the training rows that define normality: those with the greatest scores after a
         first fit to all. Keep 1 if all training rows are normal.

@@ -269,7 +269,7 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
         return ridges(n_labels)
 
     def _of_many_columns(self, n_labels: int) -> list[tuple[BaseEstimator, bool]]:
-        return []  # the same for a few labels
+        return []  # these are in _linear already
 
     def _propagated(self, spread: np.ndarray, alpha: float) -> BaseEstimator:
         return PropagatedRegressor(spread, alpha)
@@ -291,7 +291,7 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
 
 
 def ridges(n_labels: int) -> list[tuple[BaseEstimator, bool]]:
-    """Return linear regressions of increasing penalty, and the index of the middle one."""
+    """Return linear regressions of increasing penalty, and whether each is the middle one."""
     return [(Ridge(n_labels * alpha), i == 3) for i, alpha in enumerate(np.logspace(-5, 1, 7))]
 
 

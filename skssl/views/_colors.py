@@ -1,4 +1,4 @@
-"""Views of images that alter the values of pixels in place.
+"""Views of images that alter the values of pixels and leave them where they are.
 
 Images are standardised: 0 is the training images' mean and 1 their standard deviation, channel
 by channel. Strengths are in these units, and nothing is clipped to a range of colours.

@@ -25,8 +25,9 @@ def image_views(
 ) -> Compose:
     """Return a chain of views for images of one shape.
 
-    Colours change in images of three channels; of other images, half lose a box. Images of at
-    least 64 pixels each way are blurred, by up to 2 pixels at 224.
+    All presets but ``"weak"`` alter colours. They also erase a box from half of the images that do
+    not have three channels, and blur half of those of at least 64 pixels each way, by up to 2
+    pixels at 224.
 
     Parameters
     ----------
