@@ -3,7 +3,7 @@
 Not a test by itself. Each setting makes the libraries compute with kernels of a lesser chip, or
 with two threads; those that change nothing on the machine at hand are left out. Outcomes are
 appended to build/processors as they come: a run that was broken off goes on where it was, and
-one that failed repeats what failed. Remove that folder to begin anew.
+one that failed repeats what failed. Remove that folder to start again.
 
 python tests/processors.py [--seeds 30] [--workers 2] [SETTING ...]
 """

@@ -64,7 +64,7 @@ def test_three_ways_to_say_what_the_embedding_is(function):
         (SMALL, StandardScaler(), NotFittedError, "not fitted"),
         (SMALL, LogisticRegression(), TypeError, "no transform.*transformer_"),
         (SMALL, "scarf", ValueError, "embedding"),
-        (SMALL, FunctionTransformer(lambda X: X[:, None]), ValueError, "one row a sample"),
+        (SMALL, FunctionTransformer(lambda X: X[:, None]), ValueError, "one row per sample"),
     ],
     ids=["text", "holes", "rows", "unfitted", "classifier", "name", "steps"],
 )

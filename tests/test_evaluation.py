@@ -385,7 +385,9 @@ def test_seeds_and_processes():
 
 def test_budgets_that_cannot_be_drawn_are_left_out_with_a_warning():
     params = {"transformers": {"a": scarf()}, "baselines": NO_BASELINES, "n_draws": 1, "cv": 2}
-    with pytest.warns(UserWarning, match=r"3 labels at least, one a class, and 75 at most") as seen:
+    with pytest.warns(
+        UserWarning, match=r"3 labels at least, one per class, and 75 at most"
+    ) as seen:
         report = label_budget_report(X, Y, budgets=(2, 9, 500), **params)
     assert set(report["budget"]) == {9}
     assert seen[0].filename == __file__

@@ -67,7 +67,7 @@ class Slices:
 
 
 class Batches:
-    """An iterable of batches that starts anew each time."""
+    """An iterable of batches that starts again each time."""
 
     def __init__(self, *batches):
         self.batches = batches
@@ -506,7 +506,7 @@ def test_batches_that_change_are_said(tiny):
             self.n -= 1
             return iter(cut(X)[: self.n])
 
-    with pytest.raises(ValueError, match="A pass over X gave [0-9]+ rows.*starts anew"):
+    with pytest.raises(ValueError, match="A pass over X gave [0-9]+ rows.*starts again"):
         SCARF(**CHEAP).fit(Shrinking())
 
     stream = iter(cut(X))

@@ -183,7 +183,7 @@ def test_jigsaw_s_loss_equals_loop():
 
 @pytest.mark.parametrize(("side", "n_tiles"), [(8, 3), (7, "auto"), (11, 3)])
 def test_images_too_small_for_tiles_are_said(side, n_tiles):
-    with pytest.raises(ValueError, match="tiles of at least 4 pixels a side; got .* Pass a lower"):
+    with pytest.raises(ValueError, match="at least 4 pixels per side; got .* Pass a lower"):
         Jigsaw(n_tiles=n_tiles, **CHEAP).fit(patches(20, side))
 
 

@@ -354,9 +354,9 @@ def test_more_rows_reach_the_transformer(iris):
 def test_more_rows_must_be_alike(iris):
     X, y, _ = iris
     model = PretrainedClassifier(Recorder(), passthrough=False)
-    with pytest.raises(ValueError, match="must be of the kind of X, ndarray, got list"):
+    with pytest.raises(ValueError, match="must be of the type of X, ndarray, got list"):
         model.fit(X, y, X_unlabeled=X.tolist())
-    with pytest.raises(ValueError, match="must be of the kind of X, DataFrame, got DataFrame"):
+    with pytest.raises(ValueError, match="must be of the type of X, DataFrame, got DataFrame"):
         X_pandas = pd.DataFrame(X).add_prefix("column_")
         model.fit(X_pandas, y, X_unlabeled=pl.DataFrame(X))
     for transformer in (FunctionTransformer(), SCARF(**CHEAP), None):

@@ -270,7 +270,7 @@ def test_an_auto_batch_follows_the_size_of_a_row(monkeypatch):
     """256 rows; fewer where those have more than 16 million numbers, or the method says so."""
     assert [auto_batch(n) for n in (1, 2**16, 2**16 + 1, 224 * 224 * 3)] == [256, 256, 128, 64]
     assert auto_batch(10**9) == 32
-    monkeypatch.setattr(_loop, "NUMBERS_A_STEP", 256 * 10)
+    monkeypatch.setattr(_loop, "NUMBERS_PER_STEP", 256 * 10)
     X = np.random.default_rng(0).standard_normal((300, 1, 11), dtype=np.float32)
 
     def sizes(method, X, **params):
@@ -477,7 +477,7 @@ def test_repeated_fits_have_one_loss_curve():
 
 
 def test_a_fit_after_a_stream_is_forgotten_by_neither():
-    """`partial_fit` goes on from whatever was fitted last, `fit` starts anew."""
+    """`partial_fit` goes on from whatever was fitted last, `fit` starts again."""
     plain = Toy(max_epochs=20, learning_rate=0.01, **CHEAP).fit(X_IRIS)
     toy = Toy(max_epochs=20, learning_rate=0.01, **CHEAP).partial_fit(X_IRIS[:50])
     assert toy.fit(X_IRIS).loss_curve_ == plain.loss_curve_

@@ -37,7 +37,7 @@ class AudioReader:
     def fit(self, X: Any, *more: Any) -> Self:
         """Check that X is waveforms."""
         if self.sampling_rate is None:
-            raise ValueError("Waveforms need their sampling_rate, in samples a second.")
+            raise ValueError("Waveforms need their sampling_rate, in samples per second.")
         _as_waveforms(X)
         return self
 

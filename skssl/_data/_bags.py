@@ -284,7 +284,7 @@ def _as_pandas(df: Any) -> pd.DataFrame:
         raise TypeError("Expected a table in memory, got a polars LazyFrame. Pass df.collect().")
     if not nw.dependencies.is_into_dataframe(df):
         raise TypeError(
-            f"to_bags expects a dataframe with one row an event, got {type(df).__name__}. "
+            f"to_bags expects a dataframe with one row per event, got {type(df).__name__}. "
             "Make one, for example pd.DataFrame(events)."
         )
     try:

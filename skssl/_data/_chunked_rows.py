@@ -134,7 +134,7 @@ class ChunkedRows:
         if n != self.n:
             raise ValueError(
                 f"A pass over X gave {n} rows, and the first {self.n}. X must have the same rows "
-                "each time it is read: pass an object whose __iter__ starts anew, and files that "
+                "each time it is read: pass an object whose __iter__ starts again, and files that "
                 "nobody writes to."
             )
 

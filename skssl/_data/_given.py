@@ -57,7 +57,7 @@ def refuse_to_join(X: Any, more: list[Any]) -> Any:
     """Return X; raise if it is read in parts and other rows were given too."""
     if more and any(isinstance(part, Source) for part in (X, *more)):
         raise ValueError(
-            "X or X_unlabeled is larger than memory shall hold, and is read in parts: pass all "
+            "X or X_unlabeled is too large for memory, and is read in parts: pass all "
             "rows as X, in one folder or dataset. Labels are not looked at."
         )
     return X
@@ -155,7 +155,7 @@ def _codes(groups: np.ndarray) -> np.ndarray:
 def _check_enough(rows: Rows, weight: np.ndarray | None) -> None:
     if weight is not None and len(rows) < 2:
         raise ValueError(
-            f"The weights add up to {weight.sum():g}: they say how often a row stands there, and "
+            f"The weights add up to {weight.sum():g}: a weight is how many times a row counts, and "
             "at least 2 rows are needed. Multiply them, so that their mean is 1 for example."
         )
     if rows.group is not None and not rows.group.any():

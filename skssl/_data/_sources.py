@@ -79,7 +79,7 @@ class Source:
             raise ValueError(
                 "X is an iterator, which makes one pass, and fit makes several: over all rows to "
                 "learn how columns are scaled, and then to train. Pass an object whose __iter__ "
-                "starts anew each time, such as a DataLoader; or call partial_fit, once over all "
+                "starts again each time, such as a DataLoader; or call partial_fit, once over all "
                 "of it."
             )
         width = open_table(self.head).shape[1]
@@ -187,7 +187,7 @@ def _batches_of(X: Iterable[Any]) -> Iterator[Any]:
         first = next(batches, None)
     if first is None:
         raise ValueError(
-            "X yields no batches. Pass an iterable of arrays or frames that starts anew each time "
+            "X yields no batches. Pass an iterable of arrays or frames that starts again each time "
             "it is iterated over."
         )
     columns = None
@@ -269,7 +269,7 @@ def _check_schema(fragment: Any, first: Any) -> None:
         what = f"column {differing[0]!r} is {next(kinds)} here and {next(kinds)} there"
     raise ValueError(
         f"All files need the same columns, of the same types and in one order: {what}, in "
-        f"{fragment.path!r} and {first.path!r}. Write them anew with one schema, or pass "
+        f"{fragment.path!r} and {first.path!r}. Write them again with one schema, or pass "
         "pyarrow.dataset.dataset(folder, schema=...), which converts."
     )
 

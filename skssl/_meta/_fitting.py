@@ -190,7 +190,7 @@ def _fit_to_all(transformer: Any, X: Any, X_unlabeled: Any = None, **metadata: A
 
 
 def stacked(X: Any, more: Any) -> Any:
-    """Return the rows of X and ``more`` in a container of their kind."""
+    """Return the rows of X and ``more`` in a container of their type."""
     shapes = [getattr(part, "shape", ())[1:] for part in (X, more)]
     if type(X) is type(more) and shapes[0] != shapes[1]:
         raise ValueError(
@@ -206,5 +206,5 @@ def stacked(X: Any, more: Any) -> Any:
             return sparse.vstack([X, more], format="csr")
         return [*X, *more] if isinstance(X, (list, tuple)) else np.concatenate([X, more])
     raise ValueError(
-        f"X_unlabeled must be of the kind of X, {type(X).__name__}, got {type(more).__name__}."
+        f"X_unlabeled must be of the type of X, {type(X).__name__}, got {type(more).__name__}."
     )

@@ -29,7 +29,7 @@ from skssl.encoders import (
 N_COMPONENTS = 80  # principal components of pixels
 N_KERNEL_FEATURES = 2016
 IMAGES_FOR_COMPONENTS = 10_000
-N_TOPICS = 100  # of texts
+N_TOPICS = 100
 MOST_WORDS = 50_000
 
 T = TypeVar("T")

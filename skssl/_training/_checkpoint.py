@@ -100,7 +100,7 @@ class CheckpointFile:
             raise ValueError(
                 f"{self.path} is the checkpoint of another fit: of other parameters, rows or "
                 "versions of skssl, torch, numpy or scikit-learn. Go back to those, delete the "
-                "file to begin anew, or pass another path; a folder has room for many fits."
+                "file to start again, or pass another path; a folder has room for many fits."
             )
         if about["n_threads"] != torch.get_num_threads():
             warnings.warn(
@@ -117,6 +117,6 @@ class CheckpointFile:
 
     def _damaged(self) -> ValueError:
         return ValueError(
-            f"{self.path} is no checkpoint of skssl, or is damaged. Delete it to begin anew, or "
+            f"{self.path} is no checkpoint of skssl, or is damaged. Delete it to start again, or "
             "pass another path."
         )

@@ -17,8 +17,8 @@ from skssl._data._rows import Rows, RowsLike, n_batches
 Loss = Callable[..., Tensor]
 
 STEPS_PER_REPORT = 2000  # greatest number of steps in an "epoch" of a large table
-NUMBERS_A_STEP = 2**24  # at most: 256 grey images of 256 x 256 pixels
-PLACES = 10_000_000  # of sequences in a default fit: minutes on two cores
+NUMBERS_PER_STEP = 2**24  # at most: 256 grey images of 256 x 256 pixels
+PLACES = 10_000_000  # places that a default fit reads of sequences: minutes on two cores
 _generator_lock = threading.RLock()  # torch's generator is global: one seeded block at a time
 
 
@@ -87,7 +87,7 @@ def auto_batch(n_numbers: int) -> int:
     The number is halved until a batch has at most 16 million numbers; it is at least 32.
     """
     size = 256
-    while size > 32 and size * n_numbers > NUMBERS_A_STEP:
+    while size > 32 and size * n_numbers > NUMBERS_PER_STEP:
         size //= 2
     return size
 

@@ -371,7 +371,7 @@ def look_up(name: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
-def rows_a_step(method: "SSLTransformer", x: Tensor) -> int:
+def rows_per_step(method: "SSLTransformer", x: Tensor) -> int:
     """Return ``batch_size``; ``"auto"`` is the method's default, or follows the size of a row."""
     own = (size for size in (method.batch_size, type(method).batch_size) if size != "auto")
     return next(own, auto_batch(x[0].numel()))

@@ -424,7 +424,7 @@ class SSLTransformer(
     def _plan(self, net: Net, rows: RowsLike, device: torch.device, stream: bool) -> Plan:
         return _loop.make_plan(
             rows,
-            _modalities.rows_a_step(self, rows.some(1)),
+            _modalities.rows_per_step(self, rows.some(1)),
             1 if stream else self.max_epochs,
             choose_dtype(self.precision, device),
             n_places=net.n_places,

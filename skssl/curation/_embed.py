@@ -51,7 +51,7 @@ def _transformed(transformer: Any, X: Any) -> np.ndarray:
             "transform. Of a PretrainedClassifier, pass the transformer_."
         )
     check_is_fitted(transformer)
-    return _matrix(transformer.transform(X), "Pass a transformer that returns one row a sample.")
+    return _matrix(transformer.transform(X), "Pass a transformer that returns one row per sample.")
 
 
 def _matrix(Z: Any, hint: str) -> np.ndarray:

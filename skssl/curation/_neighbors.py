@@ -14,10 +14,8 @@ from skssl._compat import Interval, StrOptions, validate_params
 from skssl.curation._embed import EMBEDDING, embedded
 
 Metric = Literal["cosine", "euclidean"]
-SHARE: dict[Metric, float] = {
-    "cosine": 0.1,
-    "euclidean": 0.1**0.5,
-}  # the cosine distance is quadratic
+# The cosine distance is quadratic in the Euclidean one.
+SHARE: dict[Metric, float] = {"cosine": 0.1, "euclidean": 0.1**0.5}
 ROWS_TO_GUESS_BY = 1000
 SLACK = 1e-6  # error of distances from matrix products, which are then computed exactly
 

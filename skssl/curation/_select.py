@@ -20,8 +20,8 @@ from skssl.curation._neighbors import Metric
 
 Strategy = Literal["typicality", "k_center", "uncertainty"]
 
-# Of [1]: greatest number of clusters, number from which on mini-batches are used, and size of
-# clusters that come last.
+# As in [1]: the greatest number of clusters, the number above which mini-batches are used, and the
+# size below which clusters come last.
 MAX_CLUSTERS = 500
 MANY_CLUSTERS = 50
 SMALL_CLUSTER = 5

@@ -227,7 +227,7 @@ def places_of(encoder: Any, X: Tensor) -> int:
 class MissingAsZeros(nn.Module):
     """A user's module that reads zeros, the mean, instead of missing values."""
 
-    _saved_as = "WithoutHoles"
+    _saved_as = "MissingAsZeros"
 
     def __init__(self, body: nn.Module):
         super().__init__()

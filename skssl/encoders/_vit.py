@@ -102,7 +102,7 @@ def choose_patch_size(size: tuple[int, ...]) -> int:
     fitting = [p for p in _divisors(height, width) if 1 < p and p * p < height * width]
     if not fitting:
         raise ValueError(
-            f"A vision transformer needs images that patches of 2 or more pixels a side fill; "
+            f"A vision transformer needs images that patches of 2 or more pixels per side fill; "
             f"got {height} x {width}. {_what_divides(height, width)}"
         )
     pixels = height * width / 64

@@ -291,7 +291,7 @@ def _usable(
     most = min(map(len, pools))
     usable = [int(budget) for budget in np.unique(wanted) if least <= budget <= most]
     reason = (
-        f"A budget takes {least} labels at least{', one a class,' if is_classes else ''} and "
+        f"A budget takes {least} labels at least{', one per class,' if is_classes else ''} and "
         f"{most} at most, which is what the smallest training part has; "
         f"got budgets={wanted.tolist()}."
     )

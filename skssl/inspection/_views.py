@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skssl._compat import Seed
 from skssl._training._loop import local_seed
-from skssl.base._modalities import MODALITIES, modalities_with, nouns, rows_a_step
+from skssl.base._modalities import MODALITIES, modalities_with, nouns, rows_per_step
 from skssl.inspection._drawing import check_channels, draw_rows, shown, to_colors
 from skssl.inspection._fitted import column_names, draw_seed, spread, unwrap
 from skssl.inspection._heat_map import draw_changes
@@ -142,7 +142,7 @@ class ViewsDisplay:
                 "views_ on a batch to see what it returns."
             )
         x = transformer._read(X)
-        x = x[spread(len(x), rows_a_step(transformer, x))]
+        x = x[spread(len(x), rows_per_step(transformer, x))]
         with torch.no_grad(), local_seed(draw_seed(random_state), torch.device("cpu")):
             x, views = transformer._views_of(x)
         if not views:

@@ -48,11 +48,8 @@ class LFR(ReadsAll, SSLTransformer):
     n_projectors: int = 6
     lambd: float = 0.01
 
-    _modalities = (
-        "table",
-        "image",
-        "series",
-    )  # no clips: every network would read every frame
+    # no video: every network would read every frame
+    _modalities = ("table", "image", "series")
     _constants = {"projectors": "random networks, which the paper never trains"}
     _parameter_constraints = {
         "n_projectors": [Interval(Integral, 1, None, closed="left")],

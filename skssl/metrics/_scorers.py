@@ -11,13 +11,13 @@ from torch import Tensor
 
 from skssl._compat import Interval, StrOptions, count_rows, take_rows, validate_params
 from skssl._training._loop import local_seed
-from skssl.base._modalities import rows_a_step
+from skssl.base._modalities import rows_per_step
 from skssl.base._transformer import SSLTransformer, _apply
 from skssl.inspection._fitted import spread, unwrap
 from skssl.metrics._spectrum import alpha_req, nesum, rankme, stable_rank
 from skssl.metrics._views import alignment, knn_consistency, lidar, uniformity
 
-DRAWS = 10  # of a view before it counts as one that alters nothing
+DRAWS = 10  # after so many, a view counts as one that alters nothing
 
 MetricName = Literal[
     "rankme",
@@ -138,7 +138,7 @@ def embedded_views(transformer: SSLTransformer, X: Any, n_views: int, seed: int)
     embedded = []
     with torch.no_grad(), local_seed(seed, torch.device("cpu")):
         # Views are drawn batch by batch, as in training, except for a last ragged batch.
-        for batch in x.tensor_split(-(-len(x) // rows_a_step(transformer, x))):
+        for batch in x.tensor_split(-(-len(x) // rows_per_step(transformer, x))):
             altered = _altered(transformer, batch, n_views)
             embedded.append(torch.stack([_apply(encoder, view) for view in altered]))
     return torch.cat(embedded, dim=1).numpy()

@@ -8,8 +8,8 @@ from sklearn.neighbors import NearestNeighbors
 
 NEIGHBOURS = (5, 10, 20, 50, 100)
 MIXTURE_WIDTH = 16  # principal components that a mixture reads
-MOST_NORMALS = 8  # greatest number of normal distributions, one per
-ROWS_A_NORMAL = 50  # rows
+MOST_NORMALS = 8  # greatest number of normal distributions
+ROWS_PER_NORMAL = 50
 NEAREST = 1e-3  # in units of the usual distance: shorter ones count the same
 
 DensityName = Literal["knn", "mahalanobis", "density"]
@@ -83,7 +83,7 @@ class Density:
             return Neighbours(NEIGHBOURS if self.n_neighbors == "auto" else (self.n_neighbors,))
         if self.scorer == "mahalanobis":
             return Length()
-        n_normals = int(np.clip(n // ROWS_A_NORMAL, 1, MOST_NORMALS))
+        n_normals = int(np.clip(n // ROWS_PER_NORMAL, 1, MOST_NORMALS))
         return GaussianMixture(n_normals, reg_covar=1e-2, random_state=self.seed)
 
 

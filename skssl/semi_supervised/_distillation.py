@@ -130,15 +130,15 @@ def _net(X: Any, has_classes: bool) -> Pipeline:
 
 def _taught(student: Any, model: Any, X: Any) -> Any:
     """Fit a student to the predictions for X; the front of a Pipeline reads each row once."""
-    *front, end = steps_of(student, keep_frozen=True)
+    *front, last = steps_of(student, keep_frozen=True)
     Z = make_pipeline(*front).fit_transform(X) if front else X  # fits the steps in place
-    if hasattr(model, "predict_proba") and has_fit_parameter(end, "sample_weight"):
+    if hasattr(model, "predict_proba") and has_fit_parameter(last, "sample_weight"):
         proba = np.asarray(model.predict_proba(X))
         rows, classes = np.nonzero(_worth_saying(proba))
         labels = model.classes_[classes]
-        end.fit(take_rows(Z, rows), labels, sample_weight=proba[rows, classes])
+        last.fit(take_rows(Z, rows), labels, sample_weight=proba[rows, classes])
     else:
-        end.fit(Z, model.predict(X))
+        last.fit(Z, model.predict(X))
     return student
 
 

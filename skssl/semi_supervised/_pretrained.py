@@ -11,14 +11,7 @@ from skssl.base._modalities import MODALITIES
 from skssl.base._modality_of import infer_modality
 from skssl.semi_supervised._base import BaseClassifier, BasePretrained, BaseRegressor
 from skssl.semi_supervised._ensemble import EnsembleClassifier, EnsembleRegressor, decision
-from skssl.semi_supervised._fine_tuned import FineTunedClassifier, FineTunedRegressor
-
-__all__ = [
-    "FineTunedClassifier",
-    "FineTunedRegressor",
-    "PretrainedClassifier",
-    "PretrainedRegressor",
-]
+from skssl.semi_supervised._fine_tuned import FineTunedClassifier
 
 
 class PretrainedClassifier(BaseClassifier):

@@ -58,7 +58,7 @@ class PrototypeClassifier(ClassifierMixin, BaseEstimator):
     >>> from sklearn.datasets import load_iris
     >>> from skssl import PrototypeClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = PrototypeClassifier().fit(X[::25], y[::25])  # two labels a class
+    >>> model = PrototypeClassifier().fit(X[::25], y[::25])  # two labels per class
     >>> round(model.score(X, y), 2)
     0.89
     """

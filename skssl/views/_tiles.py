@@ -24,9 +24,9 @@ def random_tiles(x: Tensor, n_tiles: int, gap: float) -> Tensor:
     sides = [side // n_tiles for side in x.shape[2:]]
     if min(sides) < SMALLEST:
         raise ValueError(
-            f"Jigsaw cuts images into {n_tiles} x {n_tiles} tiles of at least {SMALLEST} pixels a "
-            f"side; got images of {x.shape[2]} x {x.shape[3]}. Pass a lower n_tiles, or images "
-            f"of at least {SMALLEST * n_tiles} pixels a side."
+            f"Jigsaw cuts images into {n_tiles} x {n_tiles} tiles of at least {SMALLEST} pixels "
+            f"per side; got images of {x.shape[2]} x {x.shape[3]}. Pass a lower n_tiles, or images "
+            f"of at least {SMALLEST * n_tiles} pixels per side."
         )
     for dim, side in zip((2, 3), sides, strict=True):
         x = x.narrow(dim, x.shape[dim] % n_tiles // 2, n_tiles * side)
