@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -211,7 +212,7 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):
             for power in POWERS
         ]
 
-    def _propagated(self, spread: np.ndarray, alpha: float) -> BaseEstimator:
+    def _propagated(self, spread: sparse.csr_array, alpha: float) -> BaseEstimator:
         return Sharpened(PropagatedClassifier(spread, alpha))
 
     def _trees(self, max_features: float | str, seed: int) -> BaseEstimator:
@@ -271,7 +272,7 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
     def _of_many_columns(self, n_labels: int) -> list[tuple[BaseEstimator, bool]]:
         return []  # these are in _linear already
 
-    def _propagated(self, spread: np.ndarray, alpha: float) -> BaseEstimator:
+    def _propagated(self, spread: sparse.csr_array, alpha: float) -> BaseEstimator:
         return PropagatedRegressor(spread, alpha)
 
     def _trees(self, max_features: float | str, seed: int) -> BaseEstimator:
