@@ -167,6 +167,13 @@ def test_barlow_twins_sees_collapse():
     assert barlow_twins(z, z, 0.0).item() == pytest.approx(4, abs=1e-3)
 
 
+def test_barlow_twins_does_not_see_scales():
+    """Not down to columns whose deviation is a few times what is taken for constant."""
+    a, b = draw(400, 3), draw(400, 3, seed=1)
+    expected = barlow_twins(a, b, 0.3)
+    torch.testing.assert_close(barlow_twins(3e-4 * a, b + 2, 0.3), expected)
+
+
 @pytest.mark.parametrize("n", [3, 6, 40])
 def test_wide_and_narrow_embeddings_have_the_same_formula(n):
     """Products of rows stand in for those of columns where embeddings are wide."""
@@ -457,6 +464,18 @@ def test_whitening_error_sees_small_directions():
     )
 
 
+def test_whitening_error_factors_in_float64():
+    """Directions a thousand times as short as others count as much, of float32 numbers, too."""
+    scale = torch.logspace(0, -3, 4)
+    views = [
+        (draw(200, 4, seed=seed).float() * scale) @ draw(4, 4, seed=2).float() for seed in (0, 1)
+    ]
+    expected = whitening_error([view.double() for view in views], 200, shrinkage=0.0)
+    assert whitening_error(views, 200, shrinkage=0.0).item() == pytest.approx(
+        expected.item(), rel=1e-4
+    )
+
+
 def test_whitening_error_closed_form():
     """Scale, shift and correlation do not count: whitened, they are gone."""
     z = draw(40, 2)
@@ -581,6 +600,29 @@ def test_bfloat16_is_close(name):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         value = seeded(0, LOSSES[name], a, b).item()
     assert value == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", LOSSES)
+def test_rounded_embeddings_are_computed_with_in_full_precision(name, dtype):
+    a, b = (draw(64, 16, seed=seed).to(dtype) for seed in (0, 1))
+    loss = LOSSES[name] if name != "dino" else lambda a, b: dino([a, b], [b, a], a[0])  # no mean
+    value = seeded(0, loss, a, b)
+    expected = seeded(0, loss, a.float(), b.float())
+    assert value.dtype == torch.float32 and torch.equal(value, expected)
+
+
+# Those that compare directions.
+UNIT = ["nt_xent", "decoupled", "info_nce", "cosine_error", "mmcr", "total_coding_rate"]
+
+
+@pytest.mark.parametrize("name", UNIT)
+def test_next_to_zero_there_is_no_direction(name):
+    """The slope does not grow as one over the length."""
+    z, other = (1e-9 * draw(8, 6, seed=seed).float() for seed in (0, 1))
+    z.requires_grad_()
+    LOSSES[name](z, other).backward()
+    assert 0 < z.grad.abs().max() < 1e7
 
 
 @pytest.mark.parametrize("name", LOSSES)
