@@ -215,6 +215,27 @@ def test_distortions_leave_alone_what_they_do_not_draw(distort):
         distort(WAVES[0])
 
 
+@every_distortion
+def test_distortions_keep_silence_padding_and_length(distort):
+    silent = torch.zeros(3, 101)
+    silent[1, 60:] = torch.nan
+    assert torch.equal(distort(silent, p=1.0).nan_to_num(9), silent.nan_to_num(9))
+    out = distort(WAVES[:, :2501], p=1.0)  # an odd length
+    assert torch.equal(out.isnan(), WAVES[:, :2501].isnan())
+
+
+def test_hiss_is_white_to_pink():
+    """The slope of log power over log frequency is drawn between 0 and -1."""
+    torch.manual_seed(0)
+    noise = add_hiss(torch.ones(300, 4000), p=1.0) - 1
+    power = torch.fft.rfft(noise.double()).abs()[:, 1:].square().log()
+    log_at = torch.arange(2.0, power.shape[1] + 2, dtype=torch.float64).log()
+    log_at -= log_at.mean()
+    slope = power @ log_at / log_at.square().sum()
+    assert slope.min() > -1.15 and slope.max() < 0.15
+    assert slope.mean() == pytest.approx(-0.5, abs=0.06) and 0.24 < slope.std() < 0.34
+
+
 def test_clipping_and_its_level():
     out = clip_peaks(WAVES, (0.25, 0.25), 1.0).nan_to_num(0)
     clean = WAVES.nan_to_num(0)
@@ -268,6 +289,16 @@ def test_spans_are_where_steps_are():
     row, place = inner.nonzero(as_tuple=True)
     for ahead in range(5):
         assert spans[1:][row, place + 1 + ahead].all()
+
+
+def test_spans_are_at_most_half_of_a_series():
+    torch.manual_seed(0)
+    spans = random_spans(torch.ones(200, 7, dtype=torch.bool), 0.01, 10)  # one begins in each
+    assert spans.sum(1).max() == 3 and (spans[:, 0] | spans[:, -1]).any()
+    starts = spans.int().diff(dim=1, prepend=torch.zeros(200, 1)).argmax(1)
+    assert set(starts.tolist()) == set(range(7))
+    one = random_spans(torch.ones(50, 1, dtype=torch.bool), 0.01, 10)
+    assert one.all()
 
 
 # ---- HiddenUnit --------------------------------------------------------------------------
