@@ -391,7 +391,10 @@ class Run:
 
             found = in_child(work)
             if found[0] in ("killed", "timeout"):
-                self.check_passes(found[1], session, items[found[1]])
+                alone = [items[found[1]]]
+                self.must_pass(
+                    found[1], lambda told: run_tests(session, alone, self.map.seconds, told)
+                )
             if found[0] == "survived" and len(known) < len(tests):
                 return "missed", "", 0
             return found
@@ -400,30 +403,33 @@ class Run:
             self.try_one(mutant, lambda tests, mutant=mutant: attempt(mutant, tests))
         return 0
 
-    def check_passes(self, test: str, session: Any, item: Any) -> None:
+    def must_pass(self, test: str, attempt: Callable[[int], int]) -> None:
         """Stop if a test that noticed fails without a change, too."""
-        if test in self.passing:
-            return
-        found = in_child(lambda told: run_tests(session, [item], self.map.seconds, told))
-        if found[0] != "survived":
+        if test not in self.passing and in_child(attempt)[0] != "survived":
             raise RuntimeError(f"{test} fails alone, without any change.")
         self.passing.add(test)
 
     def anew(self, mutant: Mutant, tests: list[str]) -> Any:
         """Load the package with the change, and run the tests."""
 
-        def work(told: int) -> int:
+        found = in_child(lambda told: self.load_and_run(mutant, tests, told))
+        if found[0] in ("killed", "timeout"):
+            test = tests[0] if found[1] == "import" else found[1]
+            self.must_pass(test, lambda told: self.load_and_run(None, [test], told))
+        return found
+
+    def load_and_run(self, mutant: Mutant | None, tests: list[str], told: int) -> int:
+        """Load the package, with a change, collect the files of these tests and run them."""
+        if mutant is not None:
             sys.meta_path.insert(0, Mutated(mutant))
-            wanted = {test: i for i, test in enumerate(tests)}
+        wanted = {test: i for i, test in enumerate(tests)}
 
-            def chosen(session: Any) -> int:
-                items = [item for item in session.items if item.nodeid in wanted]
-                items.sort(key=lambda item: wanted[item.nodeid])
-                return run_tests(session, items, self.map.seconds, told)
+        def chosen(session: Any) -> int:
+            items = [item for item in session.items if item.nodeid in wanted]
+            items.sort(key=lambda item: wanted[item.nodeid])
+            return run_tests(session, items, self.map.seconds, told)
 
-            return collect(chosen, *sorted({test.partition("::")[0] for test in tests}))
-
-        return in_child(work)
+        return collect(chosen, *sorted({test.partition("::")[0] for test in tests}))
 
 
 # ---- results -------------------------------------------------------------------------------
