@@ -1,19 +1,24 @@
 # Every target makes .venv by itself: Python 3.11 or newer with pip is all that is needed.
 #   make demo TORCH="torch --index-url ..."   another build of PyTorch
 #   make demo PYTHON=python3.12               another Python
+#   make test-oldest EXTRAS="test onnx"       with the lower bounds of another extra, too
 PYTHON ?= python3
+OLDEST ?= python3.11
+EXTRAS ?= test
 TORCH ?= torch==2.13.0
 VENV := .venv
-BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # One thread a process: torch's threads wait for each other wherever processes share the cores.
 export OMP_NUM_THREADS = 1
 
-.PHONY: demo test test-slow test-processors lint docs dist bench-data help FORCE
+.PHONY: demo test test-oldest test-newest test-slow test-processors lint docs dist bench-data help FORCE
 help:
 	@echo "make demo        label budgets on two data sets, and a picture (demo.png)"
 	@echo "make test        style, types, tests, doctests and the README's code"
+	@echo "make test-oldest  the tests with the lower bounds of pyproject.toml, exactly"
+	@echo "make test-newest  the tests with the newest version of everything"
 	@echo "make test-slow   the long tests"
 	@echo "make test-processors  all tests with the kernels of other processors, margins with 30 seeds"
 	@echo "make lint        style and types only"
@@ -25,6 +30,19 @@ demo: $(VENV)/.demo
 	@$(BIN)/python docs/examples/demo.py --output demo.png
 
 test: lint
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-oldest: VENV := .venv-oldest
+test-oldest:
+	@$(OLDEST) -m venv $(VENV)
+	@$(BIN)/python .ci/lower_bounds.py $(EXTRAS) > $(VENV)/bounds.txt
+	$(PIP) -r $(VENV)/bounds.txt -e .
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-newest: VENV := .venv-newest
+test-newest:
+	@$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade --upgrade-strategy eager -e '.[test]'
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.slow

@@ -3,9 +3,12 @@
 import json
 import os
 import resource
+import traceback
 from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parent
 
 RECORD = pytest.StashKey[Path]()
 
@@ -77,6 +80,34 @@ def pytest_collection_modifyitems(config, items):
         passed = {r["test"] for r in read_record(config.stash[RECORD]) if r["outcome"] == "passed"}
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid in passed])
         items[:] = [item for item in items if item.nodeid not in passed]
+
+
+def needs_newer(error):
+    """Return why a test cannot run with the installed versions, if that is why it failed.
+
+    It must have called the public function that says so: what fails deeper in skssl is a bug.
+    """
+    from skssl._compat import VersionError
+
+    failures = getattr(error, "failures", [error])  # of a doctest
+    error = getattr(failures[0], "exc_info", (None, failures[0]))[1]
+    if isinstance(error, VersionError):
+        frames = traceback.extract_tb(error.__traceback__)
+        called = next(f.name for f in frames if ROOT / "skssl" in Path(f.filename).parents)
+        return str(error) if called in ("set_callbacks", "to_onnx") else None
+    if isinstance(error, AttributeError) and error.name == "set_callbacks":  # of Pipeline, searches
+        return "callbacks need scikit-learn 1.9 or newer"
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    try:
+        return (yield)
+    except Exception as error:
+        if reason := needs_newer(error):
+            pytest.skip(reason)
+        raise
 
 
 def read_record(file):

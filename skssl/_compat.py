@@ -27,6 +27,11 @@ from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_method_params as take_metadata
 from sklearn.utils.validation import _num_samples as count_rows
 
+
+class VersionError(RuntimeError):
+    """A package is older than a feature needs; the lower bounds of skssl allow it."""
+
+
 try:
     from sklearn.callback import CallbackSupportMixin
 except ImportError:  # scikit-learn < 1.9
@@ -54,9 +59,9 @@ except ImportError:  # scikit-learn < 1.9
         """Says which scikit-learn callbacks need."""
 
         def set_callbacks(self, *callbacks: Any) -> Self:
-            """Raise ImportError, unless there are none to set."""
+            """Raise VersionError, unless there are none to set."""
             if callbacks:
-                raise ImportError(
+                raise VersionError(
                     f"Callbacks need scikit-learn 1.9 or newer, this is {sklearn.__version__}: "
                     "pip install 'scikit-learn>=1.9'. Everything else works without them."
                 )
@@ -155,8 +160,9 @@ else:
         return getattr(importlib.import_module(_TREES[name]), name)
 
 
-# Whether torch.export traces a module: torch < 2.7 cannot say, nor export ours to ONNX.
-is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)
+def is_exporting() -> bool:
+    """Tell whether torch.export traces a module; torch < 2.7 has no word for it."""
+    return getattr(torch.compiler, "is_exporting", bool)()
 
 
 def is_forest(model: Any) -> bool:
@@ -198,7 +204,14 @@ def import_skops() -> Any:
 
 def import_onnx() -> Any:
     """Return onnx, or say how to install it and what torch exports by."""
-    return _optional("ONNX needs onnx and onnxscript", "onnx", "onnx", "onnx.compose", "onnxscript")
+    modules = "onnx", "onnx.compose", "onnxscript"
+    onnx = _optional("ONNX needs onnx and onnxscript", "onnx", *modules)
+    if not hasattr(torch.onnx, "ops"):
+        raise VersionError(
+            f"ONNX needs torch 2.8 or newer, this is {torch.__version__}: "
+            "pip install -U skssl[onnx]. Everything else works without it."
+        )
+    return onnx
 
 
 def import_skl2onnx() -> Any:

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -17,6 +16,11 @@ from sklearn.preprocessing import StandardScaler
 
 from skssl import SCARF, VIME, DenoisingAutoencoder, MultiTask, PretrainedClassifier
 from skssl._training import _loop
+
+try:
+    from sklearn.callback import ProgressBar, ScoringMonitor
+except ImportError:  # scikit-learn < 1.9: set_callbacks refuses whatever it is given
+    ProgressBar = ScoringMonitor = dict
 
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)
 CHEAP = {

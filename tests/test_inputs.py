@@ -21,6 +21,7 @@ from skssl._data import Columns, TableReader
 from skssl.base._modality_of import infer_modality
 
 nan = np.nan
+NO_STR = pd.Series([None, None], dtype="str")  # of objects before pandas 3
 WHOLE, HOLES = [3, 1, 4, 2], [3, 1, None, 2]
 WORDS, FLAGS = ["b", "a", None, "b"], [True, False, None, True]
 
@@ -108,7 +109,7 @@ PANDAS = {
         True,
     ),
     "all missing float": (pd.Series([nan, nan]), [None, None], None, False),
-    "all missing str": (pd.Series([None, None], dtype="str"), [None, None], [], True),
+    "all missing str": (NO_STR, [None, None], [], NO_STR.dtype != object),
     "all missing object": (pd.Series([None, None], dtype=object), [None, None], [], False),
     "constant": (pd.Series(["a", "a"]), [0, 0], ["a"], True),
 }

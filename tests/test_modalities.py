@@ -14,6 +14,7 @@ from test_imports import MODULES, nodes_that_run
 from torch import nn
 
 import skssl
+from skssl._meta._raw_columns import Raw
 from skssl.base import ReconstructionMixin, SSLTransformer
 from skssl.base._modalities import MODALITIES, Modality, look_up, modalities_with, nouns
 from skssl.base._modality_of import infer_modality
@@ -144,14 +145,14 @@ class Shifted(nn.Module):
         return x - self.mean
 
 
-class RawHolograms:
+class RawHolograms(Raw):
     n_outputs = 2
 
-    def fit(self, X, *more):
+    def learn(self, x, scaler):
         return self
 
-    def transform(self, X):
-        rows = np.asarray(X).reshape(len(X), -1)
+    def encode(self, x):
+        rows = x.numpy()
         return np.stack([rows.mean(1), rows.std(1)], 1).astype(np.float32)
 
 

@@ -49,6 +49,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 import skssl
 from skssl import SCARF, MultiTask, PretrainedClassifier, SimCLR, load, save
+from skssl._compat import CallbackSupportMixin
 from skssl.callbacks import EarlyStopping
 from skssl.persistence import _changes, _names
 from skssl.persistence._changes import CHANGES, MOVED
@@ -641,6 +642,8 @@ def test_a_file_of_another_version_says_so(small, path):
 
 # ---- names that last ---------------------------------------------------------------------
 
+HAS_CALLBACKS = CallbackSupportMixin.__module__ != "skssl._compat"
+
 # Classes of ours that no saved model has an instance of, and why.
 NOT_IN_FILES = {
     "of user's rows": "Bag BagArray BagDtype Events Given Piece Source Table Survey _Spaced",
@@ -654,8 +657,10 @@ NOT_IN_FILES = {
     "figures": "EmbeddingDisplay LabelBudgetDisplay LossCurveDisplay NextFrameDisplay "
     "ReconstructionDisplay ViewsDisplay",
     "callbacks": "Checkpoint EarlyStopping HandedDown ProbeMonitor TimeBudget",
+    "without scikit-learn's callbacks": "CallbackSupportMixin NoCallbacks" * (not HAS_CALLBACKS),
+    "errors": "VersionError",
     "constants": "Modality",
-    "inherited from": "ContinuesTokens Ensemble FillsMasks FineTuned Linear Pretrained "
+    "inherited from": "BaseFineTuned BasePretrained ContinuesTokens Ensemble FillsMasks Linear "
     "PredictsTokens Raw ReadsAll ReadsAudio ReadsEvents ReadsImages ReadsSeries ReadsTables "
     "ReadsTokens ReadsVideo ReconstructionMixin RoutesFit SSLTransformer ScoresRows "
     "ThresholdMixin BaseClassifier BaseRegressor _OfAll",

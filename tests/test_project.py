@@ -1,6 +1,7 @@
 """What contributors read and run beside the code: guides, hooks, workflows, the citation."""
 
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -53,6 +54,20 @@ def test_workflow_runs_every_python_that_is_promised():
     promised = {match[1] for match in named if match}
     assert promised and promised <= set(ran)
     assert project()["requires-python"] == f">={ran[0]}"
+
+
+def test_lower_bounds_become_exact_versions():
+    named = runpy.run_path(str(ROOT / ".ci" / "lower_bounds.py"))
+    optional = project()["optional-dependencies"]
+    core = named["exact"](project()["dependencies"])
+    assert set(core) >= {"numpy", "pandas", "scikit-learn", "torch"}
+    tested = named["exact"](project()["dependencies"] + optional["test"])
+    assert core.items() <= tested.items(), "the extra test hides a lower bound of the core"
+    for extra, requirements in optional.items():
+        for name, version in named["exact"](requirements).items():
+            others = {named["exact"](of).get(name, version) for of in optional.values()}
+            assert others == {version}, f"{extra} and others ask for different {name}"
+    assert named["exact"](["a>=2.9", "b>=1", "a>=2.13"]) == {"a": "2.13", "b": "1"}
 
 
 def test_hooks_run_what_lint_runs():

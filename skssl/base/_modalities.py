@@ -105,9 +105,9 @@ class Modality:
         The input tags of scikit-learn that are true of estimators that read such data.
     is_table : bool, default=False
         Whether a row is made of the cells of columns, which mean something each.
-    is_container, is_array : callable, default=never
+    is_container, is_array : callable
         Whether X holds such data, by its type alone, and by its dimensions and dtype if it is an
-        array. Both get X and whether ``told_by`` says that this is the modality.
+        array; by default never. Both get X and whether ``told_by`` says that this is the modality.
     told_by : str, default=""
         The parameter of estimators that, where it is not None, says that X is such data.
     also : str, default=""
@@ -120,8 +120,10 @@ class Modality:
         Whether data stays in memory as it is read and is scaled batch by batch.
     has_places : bool, default=False
         Whether rows are so long that a default fit is bounded by the places it reads of them.
-    method, method_parameters : str and dict, default="skssl.MultiTask" and {}
-        The method that meta-estimators take where none is given, and its parameters.
+    method : str, default="skssl.MultiTask"
+        The method that meta-estimators take where none is given.
+    method_parameters : dict
+        Its parameters; by default none.
     outlier_method : str, default=""
         The method that detectors of outliers take in place of that, if any.
     reconstruction_method : str, default=""
@@ -136,8 +138,8 @@ class Modality:
         Why it cannot, and what to do.
     n_views_shown, n_reconstructions_shown : int, default=0
         How many rows the Displays draw where nobody says; 0 draws none.
-    as_drawn : callable, default=unchanged
-        From a batch in its own units to the layout of the Displays.
+    as_drawn : callable
+        From a batch in its own units to the layout of the Displays; by default unchanged.
     has_thumbnails : bool, default=False
         Whether a row is a picture, which may lie on a map of the embedding.
     """

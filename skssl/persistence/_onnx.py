@@ -70,6 +70,8 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> Any:
         If ``model`` is not fitted.
     ImportError
         If onnx, onnxscript or skl2onnx is missing: ``pip install skssl[onnx]``.
+    RuntimeError
+        If torch is older than 2.8.
 
     See Also
     --------
