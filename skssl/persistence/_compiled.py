@@ -5,6 +5,7 @@ it read outside of their memory.
 """
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ KINDS = {kind: name for name, kind in (TREES | NEIGHBOURS | SPARSE | LOSSES).ite
 NO_CHILD = -1
 
 
-def kind_of(value: Any) -> str:
+def kind_of(value: object) -> str:
     """Return what files call a tree, a sparse matrix or a loss."""
     return KINDS[type(value)]
 
@@ -105,7 +106,9 @@ def _loss_parts(value: Any) -> dict[str, Any]:
     return given | {"constant_hessian": value.constant_hessian}
 
 
-def _loss(cls: Any, made_of: Any = (), constant_hessian: Any = None, **given: Any) -> Any:
+def _loss(
+    cls: type, made_of: Sequence[Any] = (), constant_hessian: bool | None = None, **given: Any
+) -> Any:
     made = cls(*made_of, **given)
     if constant_hessian is not None:
         made.constant_hessian = constant_hessian
@@ -131,8 +134,12 @@ def check_features(made: Any) -> None:
 
 
 def _tree(
-    n_features: int, n_classes: np.ndarray, n_outputs: int, nodes: dict[str, Any], **state: Any
-) -> Any:
+    n_features: int,
+    n_classes: np.ndarray,
+    n_outputs: int,
+    nodes: dict[str, Any],
+    **state: Any,
+) -> "Tree":
     if n_classes.shape != (n_outputs,) or not (n_classes > 0).all() or n_features < 1:
         raise ValueError("a tree has no features or no outputs")
     blank = Tree(1, np.ones(1, np.intp), 1).__getstate__()["nodes"]
@@ -148,7 +155,7 @@ def _tree(
     return tree
 
 
-def _predictor(nodes: dict[str, Any], **bitsets: Any) -> Any:
+def _predictor(nodes: dict[str, Any], **bitsets: np.ndarray) -> "TreePredictor":
     table = _table(nodes, PREDICTOR_RECORD_DTYPE)
     inner = table["is_leaf"] == 0
     _depth(inner, table["left"].astype(np.intp), table["right"].astype(np.intp))
@@ -161,7 +168,7 @@ def _predictor(nodes: dict[str, Any], **bitsets: Any) -> Any:
     return TreePredictor(table, **bitsets)
 
 
-def _check_predictors(made: Any) -> None:
+def _check_predictors(made: object) -> None:
     """Raise ValueError if trees of a gradient boosting read features that it does not have."""
     mapper = getattr(made, "_bin_mapper", None)
     trees = [tree for stage in getattr(made, "_predictors", []) for tree in stage]

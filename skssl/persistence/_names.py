@@ -108,7 +108,7 @@ HOMES: dict[str, Callable[[type], bool]] = {
 _found: dict[str, type] = {}  # parts of ours, by id
 
 
-def path_of(thing: Any) -> str:
+def path_of(thing: type | Callable[..., object]) -> str:
     """Return the module and the name of a class or function, for messages."""
     name = getattr(thing, "__qualname__", type(thing).__name__)
     return f"{getattr(thing, '__module__', None)}.{name}"
@@ -195,7 +195,7 @@ def _exported(module: str, name: str) -> Any:
     return found if is_own and not name.startswith("_") else None
 
 
-def function_id(function: Any) -> str | None:
+def function_id(function: object) -> str | None:
     """Return the id by which files name a function, or None if they may not."""
     ids = (f"{home}.{getattr(function, '__name__', '')}" for home in FUNCTIONS)
     return next((id for id in ids if find_function(id) is function), None)

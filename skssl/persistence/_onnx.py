@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,12 +12,16 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skssl._atomic import replacing
+from skssl._data._reader import Reader
 from skssl._meta._steps import steps_of
 from skssl.base._transformer import SSLTransformer
 from skssl.persistence._onnx_graph import Graph, Value
 from skssl.persistence._onnx_inputs import inputs_of, raw_module, read
 from skssl.persistence._onnx_predictors import add_predictor
 from skssl.semi_supervised._base import BasePretrained
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 __all__ = ["to_onnx"]
 
@@ -26,7 +30,7 @@ __all__ = ["to_onnx"]
 UNCONVERTED = AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError
 
 
-def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> Any:
+def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> "ModelProto":
     """Turn a fitted model into an ONNX graph, which onnxruntime runs in any language.
 
     The graph computes ``transform``, or ``predict_proba`` and ``predict``, to about 1e-5, for any
@@ -190,7 +194,7 @@ def _add_pretrained(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
     return [_label(graph, mean, model.classes_), mean]
 
 
-def _add_module(graph: Graph, reader: Any, module: nn.Module, X: list[Value], of: Any) -> Value:
+def _add_module(graph: Graph, reader: Reader, module: nn.Module, X: list[Value], of: Any) -> Value:
     """Add the reading of X and the module behind it."""
     x, as_read = read(graph, reader, X)
     try:

@@ -5,7 +5,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from sklearn.base import BaseEstimator, is_classifier
 from torch import Tensor, nn
 
 from skssl._compat import import_onnx, import_skl2onnx
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 CHATTY = (
@@ -65,8 +68,8 @@ class Graph:
     def __init__(self, inputs: Sequence[Value]):
         self.onnx = import_onnx()
         self.inputs = tuple(inputs)
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
         self.made: dict[bytes, str] = {}
         self.n_parts = 0
 
@@ -80,7 +83,7 @@ class Graph:
             self.nodes.append(made)
         return self.made[like_it]
 
-    def constant(self, array: Any) -> str:
+    def constant(self, array: np.typing.ArrayLike) -> str:
         """Add an array (of objects for text) and return its name."""
         name = self._new_name("constant")
         self.constants.append(self.onnx.numpy_helper.from_array(np.asarray(array), name))
@@ -123,7 +126,7 @@ class Graph:
         """Return the ONNX type of a value's elements."""
         return self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(value.dtype))
 
-    def finish(self, outputs: dict[str, Value]) -> Any:
+    def finish(self, outputs: dict[str, Value]) -> "ModelProto":
         """Return the model with outputs of these names."""
         helper = self.onnx.helper
         for name, value in outputs.items():
@@ -152,7 +155,7 @@ class Graph:
         self.constants += part.initializer
         return [self._value(output) for output in part.output]
 
-    def _value(self, output: Any) -> Value:
+    def _value(self, output: "ValueInfoProto") -> Value:
         if not output.type.HasField("tensor_type"):
             raise TypeError(f"Expected a tensor, got a list of dicts as {output.name}")
         kind = output.type.tensor_type
@@ -160,7 +163,7 @@ class Graph:
         shape = [size.dim_value or None for size in kind.shape.dim]
         return Value(output.name, dtype, (None, *shape[1:]))
 
-    def _info(self, name: str, value: Value) -> Any:
+    def _info(self, name: str, value: Value) -> "ValueInfoProto":
         free = ["n_rows", *(f"length_{i}" for i in range(1, len(value.shape)))]
         shape = [free[i] if size is None else size for i, size in enumerate(value.shape)]
         return self.onnx.helper.make_tensor_value_info(name, self.type_of(value), shape)

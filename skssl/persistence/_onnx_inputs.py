@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from skssl._data import ImageReader, SeriesReader, TableReader, TokenReader
 from skssl._data._vocabulary import N_SPECIAL, PAD, UNKNOWN
+from skssl._meta._raw_columns import Raw
 from skssl.base._modalities import MODALITIES, look_up
 from skssl.base._transformer import SSLTransformer
 from skssl.persistence._onnx_graph import Graph, Value
@@ -65,7 +66,7 @@ def read(graph: Graph, reader: Any, X: list[Value]) -> tuple[Value, nn.Module]:
     return look_up(MODALITIES[reader.modality].onnx).read(graph, reader, X)
 
 
-def raw_module(raw: Any) -> nn.Module:
+def raw_module(raw: Raw) -> nn.Module:
     """Return the module that encodes fitted raw columns, of what their reader reads.
 
     Raises

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
 from torch import Tensor, nn
@@ -67,7 +68,7 @@ def _add_ensemble(graph: Graph, ensemble: Ensemble, z: Value) -> Value:
     return Value(name, FLOAT32, (None, n_outputs))
 
 
-def forest_of(model: Any) -> Any:
+def forest_of(model: Any) -> BaseEstimator | None:
     """Return the forest inside a member, sharpened or not, or None."""
     model = getattr(model, "classifier_", model)
     return model if is_forest(model) else None
@@ -84,7 +85,9 @@ class Affine(nn.Module):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, mean: Any, weight: Any, bias: Any = 0.0):
+    def __init__(
+        self, mean: np.ndarray | float, weight: np.ndarray | float, bias: np.ndarray | float = 0.0
+    ):
         super().__init__()
         for name, value in {"mean": mean, "weight": weight, "bias": bias}.items():
             self.register_buffer(name, torch.as_tensor(np.array(value, np.float64)))
@@ -137,7 +140,7 @@ class Mixture(nn.Module):
         Number of outputs of a member per row.
     """
 
-    def __init__(self, ensemble: Ensemble, for_forests: list[Any], n_outputs: int):
+    def __init__(self, ensemble: Ensemble, for_forests: list[BaseEstimator], n_outputs: int):
         super().__init__()
         self.keys, self.n_outputs = list(ensemble.features_), n_outputs
         self.for_forests = [self.keys.index(key) for key in for_forests]
@@ -155,7 +158,7 @@ class Mixture(nn.Module):
         return total.float(), *(read[i].float() for i in self.for_forests)
 
 
-def _feature(feature: Any) -> nn.Module:
+def _feature(feature: BaseEstimator) -> nn.Module:
     """Return the module of features: a scaler, alone or with a span or a neighbour graph."""
     scaler, *more = feature if hasattr(feature, "steps") else [feature]
     made: list[nn.Module] = [Scaled(scaler.mean_, scaler.scale_, scaler.kept_)]

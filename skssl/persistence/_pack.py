@@ -2,6 +2,7 @@
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from functools import partial
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -27,6 +28,10 @@ GIVEN = ("encoder", "views")  # parameters that the user may pass to load again
 UNPACKED = AttributeError, RuntimeError, TypeError, ValueError  # of skops, if it cannot pack
 INSTEAD = "joblib.dump saves anything, as a pickle, which runs code when it is loaded."
 
+# Of JSON: a value that stands for itself, or the number of the entry of another object, in a list.
+Packed = None | bool | int | float | str | list[int]
+Entry = dict[str, Any]  # what "is" its kind, and what that takes
+
 
 class Packer:
     """Entries and tensors of an estimator; shared objects are packed once.
@@ -40,13 +45,15 @@ class Packer:
     """
 
     def __init__(self) -> None:
-        self.entries: list[dict[str, Any]] = []
+        self.entries: list[Entry] = []
         self.tensors: dict[str, Tensor] = {}
         self.known: dict[int, tuple[Any, int]] = {}  # holds the object, so that its id stays unique
-        self.stored: dict[Any, tuple[Tensor, str]] = {}  # by address in memory, for the same reason
+        self.stored: dict[
+            Hashable, tuple[Tensor, str]
+        ] = {}  # by address in memory, for the same reason
         self.places: set[int] = set()
 
-    def pack(self, value: Any, *where: str) -> Any:
+    def pack(self, value: Any, *where: str) -> Packed:
         """Return a value as JSON, or ``[n]`` for the n-th entry."""
         if value is None or type(value) in (bool, int, str):
             return value
@@ -59,7 +66,7 @@ class Packer:
             self.entries[n] = self._entry(value, where)
         return [self.known[id(value)][1]]
 
-    def _entry(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
+    def _entry(self, value: Any, where: tuple[str, ...]) -> Entry:
         for kinds, pack in PACKERS:
             if type(value) in kinds:
                 return pack(self, value, where)
@@ -85,33 +92,33 @@ class Packer:
             return {"is": "tokenizer", "json": value.to_str()}
         return self._of_others(value, where)
 
-    def _dict(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
+    def _dict(self, value: Any, where: tuple[str, ...]) -> Entry:
         keys = [self.pack(key, *where, "key") for key in value]
         values = [self.pack(part, *where, str(key)) for key, part in value.items()]
         return {"is": type(value).__name__, "keys": keys, "values": values}
 
-    def _sequence(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
+    def _sequence(self, value: Any, where: tuple[str, ...]) -> Entry:
         parts = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
         items = [self.pack(part, *where, str(i)) for i, part in enumerate(parts)]
         return {"is": type(value).__name__, "items": items}
 
-    def _float(self, value: float, where: tuple[str, ...]) -> dict[str, Any]:
+    def _float(self, value: float, where: tuple[str, ...]) -> Entry:
         return {"is": "float", "value": str(value)}
 
-    def _slice(self, value: slice, where: tuple[str, ...]) -> dict[str, Any]:
+    def _slice(self, value: slice, where: tuple[str, ...]) -> Entry:
         ends = [self.pack(end, *where) for end in (value.start, value.stop, value.step)]
         return {"is": "slice", "items": ends}
 
-    def _partial(self, value: partial[Any], where: tuple[str, ...]) -> dict[str, Any]:
+    def _partial(self, value: partial[Any], where: tuple[str, ...]) -> Entry:
         parts = [value.func, value.args, value.keywords]
         return {"is": "partial", "items": [self.pack(part, *where, "partial") for part in parts]}
 
-    def _tensor(self, value: Tensor, where: tuple[str, ...]) -> dict[str, Any]:
+    def _tensor(self, value: Tensor, where: tuple[str, ...]) -> Entry:
         parameter = type(value) is nn.Parameter
         stored = self._store(value.detach().cpu(), where)
         return {"is": "tensor", **stored, "parameter": parameter, "grad": value.requires_grad}
 
-    def _array(self, value: np.ndarray, where: tuple[str, ...]) -> dict[str, Any]:
+    def _array(self, value: np.ndarray, where: tuple[str, ...]) -> Entry:
         if value.dtype.kind == "O":
             items = [self.pack(part, *where, str(i)) for i, part in enumerate(value.ravel())]
             return {"is": "objects", "shape": list(value.shape), "items": items}
@@ -126,11 +133,11 @@ class Packer:
         entry = {"is": "raw", "holds": value.dtype.str, "of": list(value.shape)}
         return entry | self._store(raw, where)
 
-    def _masked(self, value: np.ma.MaskedArray, where: tuple[str, ...]) -> dict[str, Any]:
+    def _masked(self, value: np.ma.MaskedArray, where: tuple[str, ...]) -> Entry:
         parts = (value.data, np.ma.getmaskarray(value), value.fill_value)
         return {"is": "masked", "items": [self.pack(part, *where) for part in parts]}
 
-    def _store(self, tensor: Tensor, where: tuple[str, ...]) -> dict[str, Any]:
+    def _store(self, tensor: Tensor, where: tuple[str, ...]) -> Entry:
         """Store a tensor with its axes in memory order, so that results stay equal bit by bit."""
         strides = tensor.stride()
         axes = sorted(range(tensor.ndim), key=lambda i: -strides[i])
@@ -157,16 +164,16 @@ class Packer:
         self.tensors[name] = stored
         return name
 
-    def _random_state(self, value: np.random.RandomState, where: tuple[str, ...]) -> dict[str, Any]:
+    def _random_state(self, value: np.random.RandomState, where: tuple[str, ...]) -> Entry:
         state = value.get_state()
         if not isinstance(state, tuple):
             return self._of_others(value, where)
         return {"is": "random_state", "items": [self.pack(part, *where) for part in state]}
 
-    def _generator(self, value: np.random.Generator, where: tuple[str, ...]) -> dict[str, Any]:
+    def _generator(self, value: np.random.Generator, where: tuple[str, ...]) -> Entry:
         return {"is": "generator", "state": self.pack(value.bit_generator.state, *where)}
 
-    def _instance(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
+    def _instance(self, value: Any, where: tuple[str, ...]) -> Entry:
         state = dict(value.__getstate__() or {})
         state.pop("_skl_callbacks", None)  # callbacks concern fits only, and may hold anything
         if isinstance(value, nn.Module):
@@ -175,16 +182,16 @@ class Packer:
                 raise _refused(value, where, "It is compiled, or has hooks: remove them first.")
         return self._state(state, where)
 
-    def _state(self, state: dict[str, Any], where: tuple[str, ...]) -> dict[str, Any]:
+    def _state(self, state: dict[str, Any], where: tuple[str, ...]) -> Entry:
         return {name: self.pack(part, *where, name) for name, part in state.items()}
 
-    def _given_module(self, value: nn.Module, where: tuple[str, ...]) -> dict[str, Any]:
+    def _given_module(self, value: nn.Module, where: tuple[str, ...]) -> Entry:
         """Pack the weights of a module of a class that load may not look up."""
         state = self._state(value.state_dict(), where)
         path = path_of(type(value))
         return {"is": "given", "class": path, "state": state, "training": value.training}
 
-    def _function(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
+    def _function(self, value: Any, where: tuple[str, ...]) -> Entry:
         id = function_id(value)
         if id is not None:
             return {"is": "function", "path": id}
@@ -193,7 +200,7 @@ class Packer:
                 return {"is": "given", "parameter": name, "path": path_of(value)}
         raise _refused(value, where, "Set what holds it to something else first.")
 
-    def _of_others(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
+    def _of_others(self, value: object, where: tuple[str, ...]) -> Entry:
         """Pack an object of numpy, scipy or scikit-learn that is not an estimator."""
         parts = parts_of(value)
         if parts is not None:
@@ -213,7 +220,7 @@ class Packer:
         return {"is": "skops", **self._store(raw, where)}
 
 
-PACKERS: list[tuple[tuple[type, ...], Any]] = [
+PACKERS: list[tuple[tuple[type, ...], Callable[[Packer, Any, tuple[str, ...]], Entry]]] = [
     ((*DICTS.values(),), Packer._dict),
     ((*SEQUENCES.values(),), Packer._sequence),
     ((float,), Packer._float),
@@ -226,7 +233,7 @@ PACKERS: list[tuple[tuple[type, ...], Any]] = [
 ]
 
 
-def _refused(value: Any, where: tuple[str, ...], why: str) -> ValueError:
+def _refused(value: object, where: tuple[str, ...], why: str) -> ValueError:
     what = path_of(value if isinstance(value, FunctionType) else type(value))
     return ValueError(
         f"{'.'.join(where) or 'The model'} is a {what}, which cannot be saved without pickle. "

@@ -34,6 +34,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,11 @@ import numpy as np
 import sklearn
 import torch
 from sklearn.base import BaseEstimator
-from torch import Tensor
+from torch import Tensor, nn
 
 from skssl._atomic import replacing
 from skssl._compat import import_safetensors
+from skssl.base._parameters import ViewsFunction
 from skssl.persistence import _changes
 from skssl.persistence._pack import Packer
 from skssl.persistence._unpack import Unpacker
@@ -126,7 +128,12 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         safetensors.save_file(packer.tensors, new, metadata)
 
 
-def load(path: str | os.PathLike[str], *, encoder: Any = None, views: Any = None) -> Any:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    encoder: nn.Module | Callable[[Tensor], nn.Module] | None = None,
+    views: ViewsFunction | None = None,
+) -> Any:
     """Load an estimator that :func:`save` saved; no code from the file is run.
 
     Parameters

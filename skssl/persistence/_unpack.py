@@ -2,10 +2,10 @@
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from inspect import Parameter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,9 +16,11 @@ from skssl._compat import import_skops, read_tokenizer
 from skssl.persistence import _changes
 from skssl.persistence._compiled import check_features, rebuilt
 from skssl.persistence._names import find_class, find_function, find_type, ids_of
-from skssl.persistence._pack import DICTS, SEQUENCES
+from skssl.persistence._pack import DICTS, SEQUENCES, Entry, Packed
 
-PENDING: Any = object()  # placeholder of an object under construction
+T = TypeVar("T")
+
+PENDING = object()  # placeholder of an object under construction
 BIT_GENERATORS = {
     kind.__name__: kind
     for kind in (
@@ -48,7 +50,7 @@ class Unpacker:
 
     def __init__(
         self,
-        entries: list[dict[str, Any]],
+        entries: list[Entry],
         tensors: dict[str, Tensor],
         given: dict[str, Any],
         format: int,
@@ -57,7 +59,7 @@ class Unpacker:
         self.made: dict[int, Any] = {}
         self.used: set[str] = set()  # of what was given
 
-    def unpack(self, value: Any) -> Any:
+    def unpack(self, value: Packed) -> Any:
         """Return what a packed value stands for."""
         if not isinstance(value, list):
             return value
@@ -72,59 +74,59 @@ class Unpacker:
             raise ValueError(f"entry {n} holds itself")
         return self.made[n]
 
-    def _dict(self, entry: dict[str, Any], n: int) -> Any:
+    def _dict(self, entry: Entry, n: int) -> dict[Any, Any]:
         made = self.made[n] = DICTS[entry["is"]]()
         for key, value in zip(entry["keys"], entry["values"], strict=True):
             made[self.unpack(key)] = self.unpack(value)
         return made
 
-    def _list(self, entry: dict[str, Any], n: int) -> Any:
+    def _list(self, entry: Entry, n: int) -> list[Any]:
         made = self.made[n] = []
         made.extend(map(self.unpack, entry["items"]))
         return made
 
-    def _sequence(self, entry: dict[str, Any], n: int) -> Any:
+    def _sequence(self, entry: Entry, n: int) -> Collection[Any]:
         return SEQUENCES[entry["is"]](map(self.unpack, entry["items"]))
 
-    def _float(self, entry: dict[str, Any], n: int) -> float:
+    def _float(self, entry: Entry, n: int) -> float:
         return float(entry["value"])
 
-    def _slice(self, entry: dict[str, Any], n: int) -> slice:
+    def _slice(self, entry: Entry, n: int) -> slice:
         return slice(*map(self.unpack, entry["items"]))
 
-    def _partial(self, entry: dict[str, Any], n: int) -> Any:
+    def _partial(self, entry: Entry, n: int) -> partial[Any]:
         function, args, keywords = map(self.unpack, entry["items"])
         return partial(function, *args, **keywords)
 
-    def _tensor(self, entry: dict[str, Any], n: int) -> Tensor:
+    def _tensor(self, entry: Entry, n: int) -> Tensor:
         tensor = self._stored(entry)
         if entry["parameter"]:
             return nn.Parameter(tensor, requires_grad=entry["grad"])
         return tensor.requires_grad_(entry["grad"])
 
-    def _array(self, entry: dict[str, Any], n: int) -> np.ndarray:
+    def _array(self, entry: Entry, n: int) -> np.ndarray:
         return self._stored(entry).numpy()
 
-    def _raw(self, entry: dict[str, Any], n: int) -> np.ndarray:
+    def _raw(self, entry: Entry, n: int) -> np.ndarray:
         dtype = np.dtype(entry["holds"])
         if dtype.kind not in "USMmcf":
             raise ValueError(f"it has an array of {dtype}")
         return self._stored(entry).numpy().view(dtype).reshape(entry["of"])
 
-    def _objects(self, entry: dict[str, Any], n: int) -> np.ndarray:
+    def _objects(self, entry: Entry, n: int) -> np.ndarray:
         made = np.empty(len(entry["items"]), dtype=object)
         for i, item in enumerate(entry["items"]):
             made[i] = self.unpack(item)
         return made.reshape(entry["shape"])
 
-    def _scalar(self, entry: dict[str, Any], n: int) -> Any:
+    def _scalar(self, entry: Entry, n: int) -> np.generic:
         return self.unpack(entry["array"])[()]
 
-    def _masked(self, entry: dict[str, Any], n: int) -> Any:
+    def _masked(self, entry: Entry, n: int) -> np.ma.MaskedArray:
         data, mask, fill_value = map(self.unpack, entry["items"])
         return np.ma.MaskedArray(data, mask, fill_value=fill_value)
 
-    def _stored(self, entry: dict[str, Any]) -> Tensor:
+    def _stored(self, entry: Entry) -> Tensor:
         name = entry["name"]
         if name not in self.tensors:
             raise ValueError(f"the tensor {name!r} is missing")
@@ -140,36 +142,36 @@ class Unpacker:
             tensor = tensor.permute([axes.index(i) for i in range(len(axes))])
         return tensor
 
-    def _random_state(self, entry: dict[str, Any], n: int) -> np.random.RandomState:
+    def _random_state(self, entry: Entry, n: int) -> np.random.RandomState:
         made = np.random.RandomState()
         made.set_state(tuple(map(self.unpack, entry["items"])))
         return made
 
-    def _generator(self, entry: dict[str, Any], n: int) -> np.random.Generator:
+    def _generator(self, entry: Entry, n: int) -> np.random.Generator:
         state = self.unpack(entry["state"])
         bits = BIT_GENERATORS[state["bit_generator"]]()
         bits.state = state
         return np.random.Generator(bits)
 
-    def _dtype(self, entry: dict[str, Any], n: int) -> np.dtype:
+    def _dtype(self, entry: Entry, n: int) -> np.dtype:
         return np.dtype(entry["name"])
 
-    def _torch_dtype(self, entry: dict[str, Any], n: int) -> torch.dtype:
+    def _torch_dtype(self, entry: Entry, n: int) -> torch.dtype:
         found = getattr(torch, entry["name"])
         if not isinstance(found, torch.dtype):
             raise ValueError(f"there is no torch.dtype {entry['name']!r}")
         return found
 
-    def _torch_device(self, entry: dict[str, Any], n: int) -> torch.device:
+    def _torch_device(self, entry: Entry, n: int) -> torch.device:
         return torch.device(entry["name"])
 
-    def _type(self, entry: dict[str, Any], n: int) -> type:
+    def _type(self, entry: Entry, n: int) -> type:
         return self._found(find_type, entry["name"])
 
-    def _function(self, entry: dict[str, Any], n: int) -> Any:
+    def _function(self, entry: Entry, n: int) -> Callable[..., Any]:
         return self._found(find_function, entry["path"])
 
-    def _found(self, find: Callable[[str], Any], name: str) -> Any:
+    def _found(self, find: Callable[[str], T | None], name: str) -> T:
         found = find(name)
         if found is None:
             raise ValueError(
@@ -177,8 +179,8 @@ class Unpacker:
             )
         return found
 
-    def _instance(self, entry: dict[str, Any], n: int) -> Any:
-        cls = self._found(find_class, entry["class"])
+    def _instance(self, entry: Entry, n: int) -> Any:
+        cls: Any = self._found(find_class, entry["class"])
         made = self.made[n] = cls.__new__(cls)
         if isinstance(made, nn.Module):
             nn.Module.__init__(made)  # what it always has, and is not saved
@@ -192,7 +194,7 @@ class Unpacker:
         check_features(made)
         return made
 
-    def _state(self, entry: dict[str, Any], cls: type) -> dict[str, Any]:
+    def _state(self, entry: Entry, cls: type) -> dict[str, Any]:
         """Return the attributes that an instance has, under the names of today."""
         state = {name: self.unpack(part) for name, part in entry["state"].items()}
         for n in range(self.format, _changes.FORMAT):
@@ -201,7 +203,7 @@ class Unpacker:
                 changes.get(id, dict)(state)
         return state
 
-    def _given(self, entry: dict[str, Any], n: int) -> Any:
+    def _given(self, entry: Entry, n: int) -> Any:
         if "parameter" in entry:
             return self._again(entry["parameter"], entry["path"])
         given = self._again("encoder", entry["class"])
@@ -228,18 +230,18 @@ class Unpacker:
         self.used.add(parameter)
         return given
 
-    def _compiled(self, entry: dict[str, Any], n: int) -> Any:
+    def _compiled(self, entry: Entry, n: int) -> Any:
         parts = {name: self.unpack(part) for name, part in entry["parts"].items()}
         return rebuilt(entry["kind"], parts)
 
-    def _tokenizer(self, entry: dict[str, Any], n: int) -> Any:
+    def _tokenizer(self, entry: Entry, n: int) -> Any:
         return read_tokenizer(entry["json"])
 
-    def _skops(self, entry: dict[str, Any], n: int) -> Any:
+    def _skops(self, entry: Entry, n: int) -> Any:
         return import_skops().loads(self._stored(entry).numpy().tobytes())
 
 
-MAKERS: dict[str, Callable[[Unpacker, dict[str, Any], int], Any]] = {
+MAKERS: dict[str, Callable[[Unpacker, Entry, int], Any]] = {
     **dict.fromkeys(DICTS, Unpacker._dict),
     **dict.fromkeys(SEQUENCES, Unpacker._sequence),
     "list": Unpacker._list,
