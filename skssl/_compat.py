@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
@@ -136,6 +137,7 @@ class Task(Protocol):
         ...
 
 
+Constraints = dict[str, list[Any]]  # of parameters: what scikit-learn checks
 Seed = int | np.random.RandomState | None  # what random_state takes
 
 # With these come all of scikit-learn's ensembles: loaded where one of them is imported from here.
@@ -151,6 +153,7 @@ if TYPE_CHECKING:
     from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
     from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
     from sklearn.tree._tree import Tree
+    from tokenizers import Tokenizer
 else:
 
     def __getattr__(name: str) -> Any:
@@ -173,7 +176,7 @@ def is_forest(model: Any) -> bool:
     return isinstance(model, (BaseForest, BaseGradientBoosting))
 
 
-def _optional(need: str, extra: str, *modules: str) -> Any:
+def _optional(need: str, extra: str, *modules: str) -> ModuleType:
     """Import modules and return the first, or say what needs them and how to install them."""
     try:
         return [importlib.import_module(module) for module in modules][0]
@@ -181,28 +184,28 @@ def _optional(need: str, extra: str, *modules: str) -> Any:
         raise ImportError(f"{need}: pip install skssl[{extra}]") from error
 
 
-def import_pyplot() -> Any:
+def import_pyplot() -> ModuleType:
     """Return matplotlib.pyplot, or say how to install it."""
     return _optional("Figures need matplotlib", "plot", "matplotlib.pyplot")
 
 
-def import_pyarrow() -> Any:
+def import_pyarrow() -> ModuleType:
     """Return pyarrow with its datasets and Parquet, or say how to install it."""
     modules = "pyarrow", "pyarrow.dataset", "pyarrow.parquet"
     return _optional("Parquet and datasets need pyarrow", "arrow", *modules)
 
 
-def import_safetensors() -> Any:
+def import_safetensors() -> ModuleType:
     """Return safetensors.torch, or say how to install it."""
     return _optional("Saving and loading need safetensors", "persistence", "safetensors.torch")
 
 
-def import_skops() -> Any:
+def import_skops() -> ModuleType:
     """Return skops.io, or say how to install it."""
     return _optional("Trees and such of scikit-learn are saved by skops", "persistence", "skops.io")
 
 
-def import_onnx() -> Any:
+def import_onnx() -> ModuleType:
     """Return onnx, or say how to install it and what torch exports by."""
     modules = "onnx", "onnx.compose", "onnxscript"
     onnx = _optional("ONNX needs onnx and onnxscript", "onnx", *modules)
@@ -214,21 +217,21 @@ def import_onnx() -> Any:
     return onnx
 
 
-def import_skl2onnx() -> Any:
+def import_skl2onnx() -> ModuleType:
     """Return skl2onnx, or say how to install it."""
     return _optional("Estimators of scikit-learn become ONNX by skl2onnx", "onnx", "skl2onnx")
 
 
-def _tokenizers() -> Any:
+def _tokenizers() -> ModuleType:
     return _optional("Byte pairs need tokenizers", "text", "tokenizers")
 
 
-def read_tokenizer(text: str) -> Any:
+def read_tokenizer(text: str) -> "Tokenizer":
     """Return the ``tokenizers.Tokenizer`` that a JSON text describes, or say how to install it."""
     return _tokenizers().Tokenizer.from_str(text)
 
 
-def train_byte_pairs(texts: Iterable[str], vocab_size: int) -> Any:
+def train_byte_pairs(texts: Iterable[str], vocab_size: int) -> "Tokenizer":
     """Return a ``tokenizers.Tokenizer`` of byte pairs, or say how to install it."""
     tokenizers = _tokenizers()
     byte_level = tokenizers.pre_tokenizers.ByteLevel

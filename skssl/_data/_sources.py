@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from itertools import chain, islice
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -17,6 +17,10 @@ from scipy.sparse import issparse
 
 from skssl._compat import import_pyarrow
 from skssl._data._containers import as_array, open_table
+
+if TYPE_CHECKING:
+    from pyarrow import Schema
+    from pyarrow.dataset import Dataset, Fragment
 
 IN_MEMORY = 2**26  # cells; smaller tables are read whole
 BLOCK = 2**18  # cells per read
@@ -253,7 +257,7 @@ def _not_parquet(path: Path, error: Exception) -> ValueError:
     )
 
 
-def _check_schema(fragment: Any, first: Any) -> None:
+def _check_schema(fragment: "Fragment", first: "Fragment") -> None:
     pa = import_pyarrow()
     try:
         found, wanted = fragment.physical_schema, first.physical_schema
@@ -274,7 +278,7 @@ def _check_schema(fragment: Any, first: Any) -> None:
     )
 
 
-def _open_dataset(dataset: Any) -> Source:
+def _open_dataset(dataset: "Dataset") -> Source:
     """Open an Arrow dataset: by parts of row groups, or by fragments if it is not Parquet."""
     pa = import_pyarrow()
     hidden = _index_columns(dataset.schema)
@@ -310,7 +314,7 @@ def _open_dataset(dataset: Any) -> Source:
     return Source(pieces, start, whole, lambda: chain.from_iterable(read() for read in groups))
 
 
-def _n_rows(group: Any) -> int:
+def _n_rows(group: "Fragment") -> int:
     """Count the rows of a fragment; for a row group, ``count_rows`` counts the whole file."""
     if hasattr(group, "row_groups"):
         return sum(row_group.num_rows for row_group in group.row_groups)
@@ -321,13 +325,13 @@ def _some_of(read: Callable[[], Iterator[Any]], first: int, last: int) -> Iterat
     return islice(read(), first, last)
 
 
-def _index_columns(schema: Any) -> set[str]:
+def _index_columns(schema: "Schema") -> set[str]:
     """Return the columns in which pandas stored the index of a dataframe."""
     written = (schema.pandas_metadata or {}).get("index_columns", [])
     return {name for name in written if isinstance(name, str)}
 
 
-def _row_group(group: Any, columns: list[str], n_rows: int) -> Iterator[Any]:
+def _row_group(group: "Fragment", columns: list[str], n_rows: int) -> Iterator[Any]:
     """Yield the rows of a row group, which is decoded page by page."""
     pa = import_pyarrow()
     with group.open() as file:
@@ -339,7 +343,7 @@ def _row_group(group: Any, columns: list[str], n_rows: int) -> Iterator[Any]:
         yield from (pa.Table.from_batches([batch]) for batch in batches)
 
 
-def _scan(schema: Any, group: Any, columns: list[str], n_rows: int) -> Iterator[Any]:
+def _scan(schema: "Schema", group: "Fragment", columns: list[str], n_rows: int) -> Iterator[Any]:
     """Yield the rows of another fragment of a dataset, converted to its schema."""
     pa = import_pyarrow()
     scanner = group.scanner(

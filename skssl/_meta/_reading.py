@@ -107,7 +107,7 @@ class Reading:
         return Read(self.last._read(shown)) if isinstance(self.last, SSLTransformer) else shown
 
 
-def see(transformer: Any, raw: Any, X: Any) -> Seen:
+def see(transformer: Any, raw: "Raw | None", X: Any) -> Seen:
     """Return rows to predict; they are read here if the raw columns need them, too."""
     *front, last = steps_of(transformer)
     shown = _through(front, X)
@@ -119,7 +119,7 @@ def see(transformer: Any, raw: Any, X: Any) -> Seen:
     return Seen(Read(x), x)
 
 
-def embedding_and_raw(transformer: Any, raw: Any, seen: Seen) -> list[Any]:
+def embedding_and_raw(transformer: Any, raw: "Raw | None", seen: Seen) -> list[Any]:
     """Return the embedding of rows and, if they are joined, their raw columns."""
     Z = steps_of(transformer)[-1].transform(seen.shown)
     if raw is None:

@@ -32,6 +32,7 @@ from skssl._data import (
     is_ragged,
     is_text,
 )
+from skssl._data._reader import Reader
 from skssl._training._loop import auto_batch
 from skssl.encoders import (
     AudioScaler,
@@ -144,7 +145,7 @@ class Modality:
         Whether a row is a picture, which may lie on a map of the embedding.
     """
 
-    reader: type[Any]
+    reader: type[Reader]
     scaler: Callable[..., nn.Module]
     encoder: Callable[..., nn.Module]
     table: Callable[[Any], Any]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform, get_arg
 import torch
 from torch import Tensor, nn
 
-from skssl._compat import HasMethods, Interval, Options, StrOptions
+from skssl._compat import Constraints, HasMethods, Interval, Options, StrOptions
 from skssl._data._images import ChannelAxis
 from skssl._data._table import CategoricalFeatures
 from skssl.base._modalities import MODALITIES, modalities_with
@@ -31,7 +31,7 @@ ModalityName = Literal[
 Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"] | str | torch.device
 
-CONSTRAINTS: dict[str, list[Any]] = {
+CONSTRAINTS: Constraints = {
     "n_components": [Interval(Integral, 1, None, closed="left")],
     "encoder": [StrOptions(set(get_args(EncoderName))), callable],
     "views": [StrOptions(set(get_args(ViewsName))), callable],

@@ -1,12 +1,13 @@
 """``reconstruct`` and ``impute`` of methods that predict cells of tables or pixels."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
+from torch import Tensor, nn
 
 from skssl._data._columns import blocks
 from skssl.base._modalities import MODALITIES, modalities_with, nouns
@@ -30,7 +31,7 @@ class ReconstructionMixin:
     decoder_: Any
     _modalities: ClassVar[tuple[str, ...]]
     _reader: Any
-    _read: Any
+    _read: Callable[[Any], Tensor]
     _scaler: Any
 
     def _reconstructs(self) -> bool:

@@ -1,5 +1,6 @@
 """Scores of rows: the threshold and the predictions of outlier detectors."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -39,7 +40,7 @@ class ThresholdMixin(OutlierMixin):
     """``decision_function`` and ``predict`` from ``score_samples`` and ``offset_``."""
 
     offset_: float
-    score_samples: Any
+    score_samples: Callable[[Any], np.ndarray]
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the score of each row minus the threshold.
@@ -92,8 +93,8 @@ class ScoresRows(ThresholdMixin):
 
     scorer_: ClassVar[nn.Module]
     _scaler: ClassVar[Any]
-    _read: ClassVar[Any]
-    _row_losses: ClassVar[Any]
+    _read: ClassVar[Callable[..., Tensor]]
+    _row_losses: ClassVar[Callable[..., Tensor]]
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the loss of each row.

@@ -1,5 +1,6 @@
 """``fill_mask`` and ``generate`` of methods that predict tokens."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ class PredictsTokens:
     encoder_: Any
     decoder_: Any
     _reader: Any
-    _read: Any
+    _read: Callable[[Any], Tensor]
 
     def _reads_texts(self) -> bool:
         """Tell whether the reader makes tokens of texts, and finds masks in them."""

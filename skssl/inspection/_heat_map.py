@@ -11,6 +11,7 @@ from skssl.inspection._drawing import BLUE, ORANGE, PALE, axes_or_new
 from skssl.views import altered
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 LOOKS = {"as it was": PALE, "another value": BLUE, "now missing": ORANGE}
@@ -24,7 +25,7 @@ def draw_changes(
     views: Sequence[np.ndarray],
     names: Sequence[str],
     columns: Sequence[str] | None,
-) -> Any:
+) -> "Artist":
     """Draw the blocks of the views side by side, one column of the table per line.
 
     Parameters

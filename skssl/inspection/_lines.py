@@ -10,6 +10,7 @@ from skssl.inspection._drawing import axes_or_new
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 GREY = "0.75"
 
@@ -20,7 +21,7 @@ def draw_lines(
     views: Sequence[np.ndarray],
     names: Sequence[str],
     channel: int,
-) -> list[Any]:
+) -> list["Line2D"]:
     """Draw each series with its views on top of it, one series below the other.
 
     Parameters

@@ -64,7 +64,7 @@ class Labels:
     are_numbers: bool = False
     name: str | None = None
 
-    def classes(self) -> list[tuple[Any, np.ndarray, str, str]]:
+    def classes(self) -> list[tuple[object, np.ndarray, str, str]]:
         """Return each class with its rows, its colour and its marker."""
         rows = np.flatnonzero(self.mask)
         return [

@@ -71,7 +71,7 @@ class ReconstructionDisplay:
         reconstructions: np.ndarray,
         *,
         columns: Sequence[str] | None = None,
-        levels: Sequence[Any] | None = None,
+        levels: Sequence[list[Any] | None] | None = None,
         channels: int | Sequence[int] | None = None,
         hidden: np.ndarray | None = None,
     ):

@@ -171,6 +171,7 @@ class ViewsDisplay:
             The display, with the attributes listed above.
         """
         names = [f"view {i + 1}" for i in range(len(self.views))]
+        drawn: Any
         if self.originals.ndim == 3:
             n_channels, wanted = self.originals.shape[1], self.channels
             chosen = check_channels(0 if wanted is None else wanted, n_channels) or [0]

@@ -12,7 +12,15 @@ from sklearn.utils import Tags, check_random_state, get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
 
 from skssl._atomic import restored_on_failure
-from skssl._compat import CallbackSupportMixin, HasMethods, Interval, Seed, StrOptions, fit_context
+from skssl._compat import (
+    CallbackSupportMixin,
+    Constraints,
+    HasMethods,
+    Interval,
+    Seed,
+    StrOptions,
+    fit_context,
+)
 from skssl._data import note_columns
 from skssl._meta._fitting import RoutesFit, fit_transformer, part_of
 from skssl._meta._reading import Reading, Seen, embedding_and_raw, see
@@ -33,7 +41,7 @@ from skssl.outliers._density import Density, DensityName
 RAW_SHRINKAGE = 0.1  # raw columns are decorrelated almost entirely
 SHRINKAGE = 1.0  # many directions of an embedding carry little information
 
-_SHARED_CONSTRAINTS: dict[str, list[Any]] = {
+_SHARED_CONSTRAINTS: Constraints = {
     "transformer": [HasMethods(["fit", "transform"]), None],
     "contamination": CONSTRAINTS["contamination"],
     "memory": [str, HasMethods(["cache"]), None],
@@ -116,7 +124,7 @@ class EmbeddingOutlierDetector(
     True
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         **_SHARED_CONSTRAINTS,
         "scorer": [StrOptions(set(get_args(DensityName)))],
         "n_neighbors": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -275,7 +283,7 @@ class ReconstructionOutlierDetector(
     True
     """
 
-    _parameter_constraints: dict[str, list[Any]] = _SHARED_CONSTRAINTS
+    _parameter_constraints: Constraints = _SHARED_CONSTRAINTS
 
     def __init__(
         self,

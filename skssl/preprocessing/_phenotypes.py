@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from skssl._atomic import restored_on_failure
 from skssl._compat import (
     CallbackSupportMixin,
+    Constraints,
     HasMethods,
     Interval,
     Seed,
@@ -112,7 +113,7 @@ class PhenotypeTransformer(
     _routes_to = ("transformer", "clusterer")
     _modalities = ("bags",)
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         "transformer": [HasMethods(["fit", "transform"]), None],
         "clusterer": [HasMethods(["fit", "predict"]), None],
         "n_clusters": [Interval(Integral, 2, None, closed="left")],

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from skssl._compat import Interval, StrOptions, fit_context, train_byte_pairs
+from skssl._compat import Constraints, Interval, StrOptions, fit_context, train_byte_pairs
 from skssl._data import Words, padded, texts_of
 from skssl._data._text import MAX_LENGTH, VOCAB_SIZE
 
@@ -64,7 +64,7 @@ class TextTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     ['the cat sat.', 'the dog sat, too.', '']
     """
 
-    _parameter_constraints: dict[str, Any] = {
+    _parameter_constraints: Constraints = {
         "vocab_size": [Interval(Integral, FEWEST, None, closed="left")],
         "algorithm": [StrOptions({"words", "bpe"})],
         "max_length": [Interval(Integral, 1, None, closed="left")],

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skssl._atomic import restored_on_failure
 from skssl._compat import (
     CallbackSupportMixin,
+    Constraints,
     HasMethods,
     StrOptions,
     Task,
@@ -58,7 +59,7 @@ class BasePretrained(
 
     _predictor: str  # the parameter that holds it: "classifier" or "regressor"
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         "transformer": [HasMethods(["fit", "transform"]), None],
         "passthrough": [StrOptions({"auto"}), "boolean"],
         "memory": [str, HasMethods(["cache"]), None],

@@ -17,7 +17,16 @@ from sklearn.utils.class_weight import compute_sample_weight
 from torch import Tensor, nn
 
 from skssl._atomic import restored_on_failure
-from skssl._compat import Interval, Seed, StrOptions, Task, choose_device, choose_dtype, fit_context
+from skssl._compat import (
+    Constraints,
+    Interval,
+    Seed,
+    StrOptions,
+    Task,
+    choose_device,
+    choose_dtype,
+    fit_context,
+)
 from skssl._data._given import check_weight
 from skssl._data._rows import Rows, n_batches
 from skssl._meta._reading import Seen
@@ -67,7 +76,7 @@ class Head(nn.Module):
 class BaseFineTuned(BasePretrained):
     """Base class of the classifier and the regressor."""
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         **BasePretrained._parameter_constraints,
         "max_epochs": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
@@ -351,7 +360,7 @@ class FineTunedClassifier(BaseFineTuned, BaseClassifier):
 
     classifier = None  # the linear one
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         **BaseFineTuned._parameter_constraints,
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
@@ -513,7 +522,7 @@ class FineTunedRegressor(BaseFineTuned, BaseRegressor):
 
     regressor = None  # the linear one
 
-    _parameter_constraints: dict[str, list[Any]] = BaseFineTuned._parameter_constraints
+    _parameter_constraints: Constraints = BaseFineTuned._parameter_constraints
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 
-from skssl._compat import HasMethods, Seed, Task, take_rows
+from skssl._compat import Constraints, HasMethods, Seed, Task, take_rows
 from skssl._meta._reading import Seen
 from skssl.base._modalities import MODALITIES
 from skssl.base._modality_of import infer_modality
@@ -89,7 +89,7 @@ class PretrainedClassifier(BaseClassifier):
     True
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         **BasePretrained._parameter_constraints,
         "classifier": [HasMethods(["fit", "predict"]), None],
     }
@@ -109,7 +109,7 @@ class PretrainedClassifier(BaseClassifier):
         self.memory = memory
         self.random_state = random_state
 
-    _default_predictor: Any = EnsembleClassifier
+    _default_predictor = EnsembleClassifier
 
     def _fit(
         self,
@@ -203,7 +203,7 @@ class PretrainedRegressor(BaseRegressor):
     True
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         **BasePretrained._parameter_constraints,
         "regressor": [HasMethods(["fit", "predict"]), None],
     }
@@ -223,4 +223,4 @@ class PretrainedRegressor(BaseRegressor):
         self.memory = memory
         self.random_state = random_state
 
-    _default_predictor: Any = EnsembleRegressor
+    _default_predictor = EnsembleRegressor
