@@ -208,4 +208,4 @@ class Steps(nn.Module):
         if is_exporting():
             return self.encoder.sequence(x)  # type: ignore[operator]
         at_once = max(1, NUMBERS_AT_ONCE // x[0].numel())
-        return torch.cat([self.encoder.sequence(part) for part in x.split(at_once)])  # type: ignore
+        return torch.cat([self.encoder.sequence(part) for part in x.split(at_once)])  # type: ignore[operator]

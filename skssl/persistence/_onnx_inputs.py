@@ -225,7 +225,7 @@ def _coded(graph: Graph, x: Value, levels: list[str], unseen: int) -> str:
 
 
 def _is_text(levels: list[Any] | None) -> bool:
-    return bool(levels) and isinstance(levels[0], str)  # type: ignore[index]
+    return bool(levels and isinstance(levels[0], str))
 
 
 class NumericCodes(nn.Module):
