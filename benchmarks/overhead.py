@@ -104,7 +104,9 @@ class BareSteps:
         batch = (estimator._scaler(x), x) if estimator._alters_raw else (estimator._scaler(x),)
         self.batch = [t.to(self.device) for t in batch]
         for part in (m for m in net.modules() if isinstance(m, Net)):  # each task has one
-            part.views = partial(_same, part.views(self.batch[-1]))
+            for name in ("views", "views_to_embed"):
+                if hasattr(part, name):
+                    setattr(part, name, partial(_same, getattr(part, name)(self.batch[-1])))
         self.net, self.estimator = net.train(), estimator
         self.optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
 

@@ -21,17 +21,17 @@ from torch import Tensor, nn
 
 T = TypeVar("T")
 
-_state = threading.local()
+
+class _State(threading.local):
+    size = 1  # ranks that compute together now; more only inside of together()
 
 
-def size() -> int:
-    """Return the number of ranks that compute together now; 1 outside of :func:`together`."""
-    return getattr(_state, "size", 1)
+_state = _State()
 
 
 @contextlib.contextmanager
 def _among(n: int) -> Iterator[None]:
-    before = size()
+    before = _state.size
     _state.size = n
     try:
         yield
@@ -55,7 +55,7 @@ def apart() -> Iterator[None]:
 
 def n_started() -> int:
     """Return the number of ranks; 1 without torch.distributed."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    return dist.get_world__state.size if dist.is_available() and dist.is_initialized() else 1
 
 
 def seed(random: np.random.RandomState, device: torch.device) -> int:
@@ -72,7 +72,7 @@ def seed(random: np.random.RandomState, device: torch.device) -> int:
 
 def agree(value: T) -> T:
     """Return the tensor or plain value of the first rank on all ranks."""
-    if size() == 1:
+    if _state.size == 1:
         return value
     if isinstance(value, Tensor):
         tensor = value.clone()
@@ -85,7 +85,7 @@ def agree(value: T) -> T:
 
 def generator() -> torch.Generator | None:
     """Return the generator of the order of rows, the same on all ranks; None is torch's own."""
-    if size() == 1:
+    if _state.size == 1:
         return None
     return torch.Generator().manual_seed(agree(int(torch.randint(2**31 - 1, ()))))
 
@@ -97,35 +97,36 @@ def index() -> int:
 
 def every(value: T) -> list[T]:
     """Return the values of all ranks, in their order."""
-    if size() == 1:
+    if _state.size == 1:
         return [value]
-    values = [value] * size()
+    values = [value] * _state.size
     dist.all_gather_object(values, value)
     return values
 
 
 def check_batch(batch_size: int) -> None:
     """Raise unless each rank gets two rows of a batch."""
-    if size() > 1 and batch_size < 2 * size():
+    n = _state.size
+    if n > 1 and batch_size < 2 * n:
         raise ValueError(
-            f"A batch of {batch_size} rows is too small for {size()} ranks, of which each takes "
-            f"its share: expected at least {2 * size()}. Set batch_size higher, fit more rows, or "
-            "start fewer processes."
+            f"A batch of {batch_size} rows is too small for {n} ranks, of which each takes its "
+            f"share: expected at least {2 * n}. Set batch_size higher, fit more rows, or start "
+            "fewer processes."
         )
 
 
 def mean(value: Tensor) -> Tensor:
     """Return the mean of a tensor over the ranks."""
-    if size() > 1:
+    if _state.size > 1:
         value = value.clone()
         dist.all_reduce(value)
-        value /= size()
+        value /= _state.size
     return value
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
     """Replace gradients by their means over the ranks, in one exchange."""
-    if size() == 1:
+    if _state.size == 1:
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
     every = mean(torch.cat([g.flatten() for g in gradients]))
@@ -135,15 +136,22 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
 
 def share(z: Tensor) -> Tensor:
     """Return this rank's part of the rows; rows that do not divide evenly are dropped."""
-    if size() == 1:
+    if _state.size == 1:
         return z
-    n = len(z) // size()
+    n = len(z) // _state.size
     return z[dist.get_rank() * n : (dist.get_rank() + 1) * n]
+
+
+def shares(batches: Iterator[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
+    """Return an iterator of this rank's part of each batch."""
+    if _state.size == 1:
+        return batches
+    return (tuple(map(share, batch)) for batch in batches)
 
 
 def gather(z: Tensor) -> Tensor:
     """Return the rows of all ranks, the same number from each; gradients flow through."""
-    return z if size() == 1 else _Gathered.apply(z)
+    return z if _state.size == 1 else _Gathered.apply(z)
 
 
 class _Gathered(torch.autograd.Function):
@@ -151,7 +159,7 @@ class _Gathered(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor) -> Tensor:
-        ctx.size = size()
+        ctx.size = _state.size
         parts = [torch.empty_like(z) for _ in range(ctx.size)]
         dist.all_gather(parts, z.contiguous())
         return torch.cat(parts)
@@ -178,7 +186,7 @@ class _Normalised(torch.autograd.Function):
         mean = means.mean(0)
         variance = (variances + (means - mean).square()).mean(0)
         ctx.save_for_backward(x, weight, mean, (variance + eps).rsqrt())
-        ctx.eps, ctx.size = eps, size()
+        ctx.eps, ctx.size = eps, _state.size
         ctx.mark_non_differentiable(mean, variance)
         return F.batch_norm(x, mean, variance, weight, bias, eps=eps), mean, variance
 
@@ -206,13 +214,13 @@ class _OfAll:
     """
 
     def forward(self: Any, x: Tensor) -> Tensor:
-        if size() == 1 or not self.training:
+        if _state.size == 1 or not self.training:
             return super().forward(x)  # type: ignore[misc]
         plain = x.new_ones(x.shape[1], dtype=torch.promote_types(x.dtype, torch.float32))
         weight, bias = (plain, 0 * plain) if self.weight is None else (self.weight, self.bias)
         out, mean, variance = _Normalised.apply(x, weight, bias, self.eps)
         if self.track_running_stats:
-            n = x.numel() // x.shape[1] * size()
+            n = x.numel() // x.shape[1] * _state.size
             self.num_batches_tracked += 1
             rate = self.momentum or 1 / float(self.num_batches_tracked)
             with torch.no_grad():
@@ -242,11 +250,11 @@ def one_net(net: nn.Module, device: torch.device) -> Iterator[None]:
     All ranks start with the weights of the first one, draw their own random numbers for views of
     their rows, and use the rows of all ranks in batch normalisation.
     """
-    if size() == 1:
+    if _state.size == 1:
         yield
         return
     _align(net)
-    own = int(torch.randint(2**31 - 1 - size(), ())) + dist.get_rank()
+    own = int(torch.randint(2**31 - 1 - _state.size, ())) + dist.get_rank()
     torch.default_generator.manual_seed(own)
     if device.type != "cpu":
         getattr(torch, device.type).manual_seed(own)

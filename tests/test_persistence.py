@@ -651,6 +651,7 @@ NOT_IN_FILES = {
     "Report Rows RowsLike Seen",
     "of one call": "Packer Unpacker Uncacheable Graph Value Labels Method Split _Codes _Key",
     "of torch": "_Gathered _Normalised _BatchNorm1d _BatchNorm2d",
+    "of threads": "_State",
     "of ONNX": "Affine AudioInput ChannelsFirst ImageInput MeanAndDeviation MeanOverNodes Mixture "
     "Near NumericCodes PaddingLast Power Scaled SeriesInput Shares Single TableInput TokenInput "
     "UnitLength",

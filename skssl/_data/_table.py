@@ -19,6 +19,7 @@ from skssl._data._containers import (
     check_n_samples,
     is_missing,
     label_of,
+    labels_of,
     open_table,
     refuse,
 )
@@ -69,9 +70,8 @@ class TableReader:
         for table in tables:
             _check_shape(table.shape, width)
         declared = _declared(self.categorical_features, names, width)
-        learnt = [
-            _learn(tables, i, label_of(names, i), choice) for i, choice in enumerate(declared)
-        ]
+        pairs = zip(labels_of(names, width), declared, strict=True)
+        learnt = [_learn(tables, i, label, choice) for i, (label, choice) in enumerate(pairs)]
         self.names, self.levels = names, [levels for _, levels in learnt]
         self.columns = Columns(tuple(cardinality for cardinality, _ in learnt))
         vars(self).pop("_codes", None)
@@ -251,10 +251,10 @@ def _learn(
             f"convert it if it holds numbers, or {VECTORIZER}; if it is a category all the "
             "same, list the categories in categorical_features."
         )
-    order = dict.fromkeys(v for table in tables for v in table.order(i))
+    order = dict.fromkeys(v for table in tables for v in table.orders.get(i, ()))
     rank = {v: r for r, v in enumerate(order)}
     levels = sorted(found, key=lambda v: (rank.get(v, len(rank)), v))
-    return max(1, len(levels)), [_plain(v) for v in levels]
+    return max(1, len(levels)), _plain(levels)
 
 
 def _is_numbers(kinds: set[str], declared: bool | None) -> bool:
@@ -262,13 +262,18 @@ def _is_numbers(kinds: set[str], declared: bool | None) -> bool:
     return declared is False or (declared is None and kinds <= {"narrow", "wide"})
 
 
-def _plain(value: Any) -> Any:
-    """Convert a category to a type that JSON has."""
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    return int(value) if isinstance(value, Integral) else float(value)
+def _plain(levels: list[Any]) -> list[Any]:
+    """Convert categories to types that JSON has."""
+    if levels and isinstance(levels[0], str):  # and so are all
+        return list(map(str, levels))
+    return [
+        bool(v)
+        if isinstance(v, bool | np.bool_)
+        else int(v)
+        if isinstance(v, Integral)
+        else float(v)
+        for v in levels
+    ]
 
 
 def distinct(cells: Any, label: str) -> list[Any]:
@@ -276,7 +281,8 @@ def distinct(cells: Any, label: str) -> list[Any]:
     if isinstance(cells, np.ndarray):
         return np.unique(cells[~np.isnan(cells)]).tolist()
     try:
-        return [value for value in dict.fromkeys(cells) if not is_missing(value)]
+        values = dict.fromkeys(cells)
+        return [value for value in values if isinstance(value, str) or not is_missing(value)]
     except TypeError:
         odd = next((value for value in cells if type(value).__hash__ is None), ())
         refuse(label, f"a {type(odd).__name__}", False)

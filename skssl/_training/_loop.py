@@ -186,13 +186,13 @@ class Place:
     def batches(
         self, rows: RowsLike, batch_size: int, device: torch.device
     ) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the batches of one pass after another, skipping those before the interruption."""
+        """Yield this rank's share of the batches, pass after pass, from where training stopped."""
         n_skipped = self.n_taken
         if self.began is not None:
             torch.set_rng_state(self.began)
         while True:
             self.began = torch.get_rng_state()
-            passing = rows.batches(batch_size, _ranks.generator())
+            passing = _ranks.shares(rows.batches(batch_size, _ranks.generator()))
             for self.n_taken, batch in enumerate(passing, 1):
                 if n_skipped:
                     n_skipped -= 1
@@ -240,6 +240,7 @@ def train(
     per_epoch = min(rows.n_batches(plan.batch_size), STEPS_PER_REPORT)
     batches, curve = place.batches(rows, plan.batch_size, device), place.curve
     end = 0 if place.stopped else plan.n_steps
+    autocast = plan.autocast(device)
     _ranks.check_batch(plan.batch_size)
     with _ranks.one_net(net, device):
         for start in range(len(curve) * per_epoch, end, per_epoch):
@@ -250,7 +251,7 @@ def train(
                 net.progress = 0.0 if plan.endless else step / plan.n_steps
                 for group in optimizer.param_groups:
                     group["lr"] = group["peak"] * plan.rate(net.step if plan.endless else step)
-                total += _step(net, optimizer, batch, rows.scale, loss, plan)
+                total += _step(net, optimizer, batch, rows.scale, loss, autocast)
             # .item() once per epoch: it waits for the device
             curve.append(_ranks.mean(total).item() / len(steps))
             _check_finite(curve)
@@ -266,12 +267,12 @@ def _step(
     batch: tuple[Tensor, ...],
     scale: nn.Module | None,
     loss: Loss,
-    plan: Plan,
+    autocast: contextlib.AbstractContextManager,
 ) -> Tensor:
-    """Take a gradient step on a batch and return the loss of this rank's share."""
+    """Take a gradient step on this rank's share of a batch and return its loss."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     device = parameters[0].device
-    with plan.autocast(device):
+    with autocast:
         value = loss(net, *_take(batch, scale, device))
     optimizer.zero_grad(set_to_none=True)
     value.backward()
@@ -285,8 +286,8 @@ def _step(
 def _take(
     batch: tuple[Tensor, ...], scale: nn.Module | None, device: torch.device
 ) -> tuple[Tensor, ...]:
-    """Return this rank's share of a batch, on the device and scaled."""
-    x, *others = (_ranks.share(t).to(device, non_blocking=True) for t in batch)
+    """Return a batch on the device, scaled."""
+    x, *others = (t.to(device, non_blocking=True) for t in batch)
     return x if scale is None else scale.to(device)(x), *others
 
 

@@ -22,7 +22,7 @@ def encode(encoder: Any, views: Sequence[Tensor]) -> list[Tensor]:
 
     Parameters
     ----------
-    encoder : module, or any callable with an ``encode(views)`` of its own
+    encoder : module or callable
         Maps (n, ...) to (n, width).
     views : list of Tensor of shape (n, ...)
         Altered batches, whose shapes may differ.
@@ -39,7 +39,7 @@ def encode(encoder: Any, views: Sequence[Tensor]) -> list[Tensor]:
     >>> [z.shape for z in encode(torch.nn.Linear(3, 2), [torch.ones(5, 3), torch.zeros(5, 3)])]
     [torch.Size([5, 2]), torch.Size([5, 2])]
     """
-    if hasattr(encoder, "encode"):
+    if isinstance(encoder, SharedEncoder):
         return encoder.encode(views)
     shapes = dict.fromkeys(view.shape[1:] for view in views)
     found: dict[int, Tensor] = {}
@@ -49,6 +49,27 @@ def encode(encoder: Any, views: Sequence[Tensor]) -> list[Tensor]:
         embedded = encoder(batch).split([views[i].shape[0] for i in group])
         found.update(zip(group, embedded, strict=True))
     return [found[i] for i in range(len(views))]
+
+
+class SharedEncoder:
+    """An encoder that embeds each view of a batch once, and all new views in one pass."""
+
+    _saved_as = "SharedEncoder"
+
+    def __init__(self, encoder: Any):
+        self.encoder = encoder
+        self.made: dict[int, tuple[Tensor, Tensor]] = {}  # view and embedding, by id of the view
+
+    def encode(self, views: Sequence[Tensor]) -> list[Tensor]:
+        """Embed the views, as :func:`skssl.encoders.encode` does."""
+        new = {id(view): view for view in views if id(view) not in self.made}
+        if new:
+            pairs = zip(new.values(), encode(self.encoder, list(new.values())), strict=True)
+            self.made.update(zip(new, pairs, strict=True))
+        return [self.made[id(view)][1] for view in views]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.encode([x])[0]
 
 
 def table_encoder(

@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skssl._data._columns import Columns, blocks
-from skssl.losses._common import _wide
 
 
 def cell_error(output: Tensor, x: Tensor, columns: Columns, weight: Tensor | None = None) -> Tensor:
@@ -37,7 +36,7 @@ def cell_error(output: Tensor, x: Tensor, columns: Columns, weight: Tensor | Non
     >>> cell_error(torch.zeros(2, 2), x, Columns((0, 0))).item()  # (1 + 9 + 0) / 3
     3.333...
     """
-    output = _wide(output)
+    output = output.to(torch.promote_types(output.dtype, torch.float32))
     total, count = output.new_zeros(()), output.new_zeros(())
     for cardinality, index, span in blocks(columns, x.device):
         target = x if len(index) == x.shape[1] else x[:, index]
@@ -79,7 +78,7 @@ def cell_errors(output: Tensor, x: Tensor, columns: Columns) -> Tensor:
     tensor([[9.0000, 0.6931],
             [   nan, 0.6931]])
     """
-    output = _wide(output)
+    output = output.to(torch.promote_types(output.dtype, torch.float32))
     errors = torch.empty_like(x, dtype=output.dtype)
     for cardinality, index, span in blocks(columns, x.device):
         target, block = x[:, index], output[:, span]
@@ -121,5 +120,5 @@ def mask_error(logits: Tensor, mask: Tensor) -> Tensor:
     >>> mask_error(torch.zeros(2, 2), torch.eye(2).bool()).item()  # log(2)
     0.693...
     """
-    logits = _wide(logits)
-    return F.binary_cross_entropy_with_logits(logits, mask.to(logits.dtype))
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    return F.binary_cross_entropy_with_logits(logits.to(wide), mask.to(wide))

@@ -8,12 +8,13 @@ from torch import Tensor
 
 
 def _wide(z: Tensor) -> Tensor:
-    return z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
+    return z.to(torch.promote_types(z.dtype, torch.float32))
 
 
 def _unit(z: Tensor) -> Tensor:
     # Next to zero there is no direction, and the slope would be one over the length.
-    return F.normalize(_wide(z), dim=-1, eps=1e-6)
+    wide = torch.promote_types(z.dtype, torch.float32)
+    return F.normalize(z.to(wide), dim=-1, eps=1e-6)
 
 
 def _full_precision(z: Tensor) -> torch.autocast:

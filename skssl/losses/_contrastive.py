@@ -48,7 +48,7 @@ def info_nce(
     anchor, positive = _unit(anchor), _unit(positive)
     if negatives is None:
         anchor, positive = gather(anchor), gather(positive)
-        similarity = _wide(anchor @ positive.T) / temperature
+        similarity = (anchor @ positive.T).to(anchor.dtype) / temperature
         return F.cross_entropy(similarity, torch.arange(len(anchor), device=anchor.device))
     own = (anchor * positive).sum(1) / temperature
     others = _wide(anchor @ _unit(negatives).T) / temperature

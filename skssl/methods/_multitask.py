@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from skssl._compat import BaseComposition
 from skssl.base import Net, ReadsAll, ReconstructionMixin, SSLTransformer
+from skssl.encoders._build import SharedEncoder
 from skssl.methods._scarf import SCARF
-from skssl.methods._sharing import Once, SharedEncoder, once
+from skssl.methods._sharing import Maker, SharedViews, numbered
 from skssl.methods._vime import VIME
-from skssl.views import View, Views
+from skssl.views import View
 
 
 class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
@@ -85,39 +86,39 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
     def _build(self, net: Net, X: Tensor) -> None:
         net.tasks, net.lr_scale = nn.ModuleDict(), {}
         net.shared = SharedEncoder(net.encoder)
-        made: dict[Hashable, Once] = {}
+        net.made = {}
+        numbers: dict[Hashable, int] = {}
+        at_first: dict[int, Maker] = {}
         for name, task, _ in self._copy_tasks():
             space = net.tasks[name] = Net()
             space.columns, space.encoder = net.columns, net.encoder
+            functions: dict[int, Maker] = {0: net.views}
             if isinstance(self.views, str):
-                views = task._views(net.augment)
-                space.views = Views(tuple(once(made, v, views[:i]) for i, v in enumerate(views)))
-            else:
-                space.views = made.setdefault("user", Once(net.views))
+                functions = numbered(task._views(net.augment), numbers)
+            space.views = SharedViews(functions, net.made)
             task._build(space, X)
             scales = getattr(space, "lr_scale", {})
             net.lr_scale.update({f"tasks.{name}.{part}": s for part, s in scales.items()})
             if space.encoder is net.encoder:  # false if the task reads other layers of the encoder
                 del space.encoder
                 space.encoder = net.shared
+                if getattr(space, "student", None) is not net.encoder:
+                    at_first |= functions  # others read steps of the encoder, not its pooled output
                 reconstructs = isinstance(task, ReconstructionMixin) and hasattr(space, "decoder")
                 if reconstructs and not hasattr(net, "decoder"):
                     net.decoder = space.decoder
-        net.made = list(made.values())
+        net.views_to_embed = SharedViews(at_first, net.made)
 
     def _loss(self, net: Net, x: Tensor, *raw: Tensor) -> Tensor:
         """The weighted sum of the tasks' losses."""
-        spaces = [space for space in net.tasks.values() if space.encoder is net.shared]
-        encoder = net.shared.function  # some tasks need its steps, not its pooled output
-        whole = [space for space in spaces if getattr(space, "student", None) is not encoder]
-        net.shared.encode([view for space in whole for view in space.views(x)])
+        net.shared.encode(net.views_to_embed(x))
         loss: Any = 0.0
         for name, task, weight in self._copy_tasks():
             space = net.tasks[name]
             space.step, space.progress = net.step, net.progress
             loss = loss + weight * task._loss(space, x, *(raw if task._alters_raw else ()))
-        for memory in (net.shared, *net.made):
-            memory.answers.clear()
+        net.made.clear()
+        net.shared.made.clear()
         return loss
 
     def _reconstructs(self) -> bool:
@@ -171,17 +172,14 @@ def _check_tasks(tasks: Sequence[object]) -> None:
             )
         if not isinstance(weight, Real) or not 0 <= float(weight) < math.inf:
             raise ValueError(f"The weight of task {name!r} must be a number >= 0; got {weight!r}.")
-        for shared in fields(method):
-            if shared.name in _SHARED and not _same(getattr(method, shared.name), shared.default):
+        for shared in (f for f in fields(method) if f.name in _SHARED):
+            value, default = getattr(method, shared.name), shared.default
+            if value is not default and (type(value) is not type(default) or value != default):
                 raise ValueError(
                     f"{shared.name} is shared by all tasks: set it on MultiTask, not on task "
                     f"{name!r}."
                 )
         method._validate_params()
-
-
-def _same(value: object, default: object) -> bool:
-    return value is default or (type(value) is type(default) and bool(value == default))
 
 
 _SHARED = {f.name for base in (SSLTransformer, ReadsAll) for f in fields(base)}

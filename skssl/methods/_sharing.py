@@ -1,60 +1,54 @@
-"""Caches that let several tasks on one encoder share computations within a step."""
+"""Views that several tasks share within a step."""
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from typing import Any
 
 from torch import Tensor
 
-from skssl.encoders import encode
 from skssl.views import View
 
-
-class Once:
-    """A function that caches its result for each input until ``answers`` is cleared."""
-
-    _saved_as = "Once"
-
-    def __init__(self, function: Callable[[Tensor], Any]):
-        self.function = function
-        self.answers: list[tuple[Tensor, Any]] = []
-
-    def __call__(self, x: Tensor) -> Any:
-        for known, answer in self.answers:
-            if known is x:
-                return answer
-        answer = self.function(x)
-        self.answers.append((x, answer))
-        return answer
+Maker = Callable[[Tensor], Tensor | list[Tensor]]  # from a batch to a view, or to several
+Made = dict[tuple[int, int], tuple[Tensor, list[Tensor]]]  # by number of function, id of batch
 
 
-class SharedEncoder(Once):
-    """An encoder that embeds each view of a batch once, and all new views in one pass."""
+class SharedViews:
+    """Views of a batch; each function is called once per step for all tasks that list it.
 
-    _saved_as = "SharedEncoder"
-
-    def encode(self, views: list[Tensor]) -> list[Tensor]:
-        """Embed the views, as :func:`skssl.encoders.encode` does."""
-        known = {id(view) for view, _ in self.answers}
-        new = list({id(view): view for view in views if id(view) not in known}.values())
-        if new:
-            self.answers.extend(zip(new, encode(self.function, new), strict=True))
-        found = {id(view): z for view, z in self.answers}
-        return [found[id(view)] for view in views]
-
-
-def once(shared: dict[Hashable, Once], function: View, before: Sequence[View] = ()) -> Once:
-    """Return the shared ``Once`` of a function; partials with equal arguments are one function.
-
-    A task that lists a function several times wants several draws of it: ``before`` holds the
-    functions before it in the task's list.
+    Parameters
+    ----------
+    functions : dict of int to callable
+        Functions by their number, which equal functions of several tasks share. Each maps a
+        batch to a view or to a list of views.
+    made : dict
+        What the tasks share; cleared at the end of a step.
     """
-    key = _key(function)
-    n_before = sum(_key(other) == key for other in before)
-    return shared.setdefault((key, n_before), Once(function))
+
+    _saved_as = "SharedViews"
+
+    def __init__(self, functions: dict[int, Maker], made: Made):
+        self.functions, self.made = functions, made
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        for number, function in self.functions.items():
+            if (number, id(x)) not in self.made:
+                views = function(x)
+                views = [views] if isinstance(views, Tensor) else views
+                self.made[number, id(x)] = x, views  # x is kept, so that no other has its id
+        return [view for number in self.functions for view in self.made[number, id(x)][1]]
 
 
-def _key(function: View) -> Hashable:
-    if isinstance(function, partial):
-        return function.func, function.args, tuple(sorted(function.keywords.items()))
-    return function
+def numbered(functions: Sequence[View], numbers: dict[Hashable, int]) -> dict[int, Maker]:
+    """Return functions by their number; partials with equal arguments are one function.
+
+    A task that lists a function several times wants several draws of it: those are told apart.
+    """
+    found: dict[int, Maker] = {}
+    keys: list[Hashable] = []
+    for function in functions:
+        key: Hashable = function
+        if isinstance(function, partial):
+            key = function.func, function.args, tuple(sorted(function.keywords.items()))
+        number = numbers.setdefault((key, keys.count(key)), len(numbers))
+        keys.append(key)
+        found[number] = function
+    return found
