@@ -55,7 +55,7 @@ def apart() -> Iterator[None]:
 
 def n_started() -> int:
     """Return the number of ranks; 1 without torch.distributed."""
-    return dist.get_world__state.size if dist.is_available() and dist.is_initialized() else 1
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def seed(random: np.random.RandomState, device: torch.device) -> int:

@@ -267,7 +267,7 @@ def _step(
     batch: tuple[Tensor, ...],
     scale: nn.Module | None,
     loss: Loss,
-    autocast: contextlib.AbstractContextManager,
+    autocast: contextlib.AbstractContextManager[object],
 ) -> Tensor:
     """Take a gradient step on this rank's share of a batch and return its loss."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
