@@ -1,4 +1,4 @@
-"""All or nothing: a fit that fails leaves no trace, and a file is there whole or not at all."""
+"""All or nothing: restore an estimator after a failed fit, and replace files atomically."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 
 @contextlib.contextmanager
 def restored_on_failure(estimator: BaseEstimator) -> Iterator[None]:
-    """Give the estimator the attributes back that it had, if the block fails or is stopped."""
+    """Restore the attributes of the estimator if the block fails or is interrupted."""
     before = dict(vars(estimator))
     try:
         yield
@@ -25,10 +25,10 @@ def restored_on_failure(estimator: BaseEstimator) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give the name of a new file beside ``path``, and put it there once the block has written it.
+    """Yield the name of a new file, which replaces ``path`` once the block has written it.
 
-    Whatever happens to the process, ``path`` is the old file or the new one. Nothing is left if
-    the block fails; of a process that is killed while it writes, a hidden file is.
+    Whatever happens to the process, ``path`` is the old file or the new one. If the block fails,
+    the new file is removed; if the process is killed, it remains as a hidden file beside ``path``.
     """
     new = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:

@@ -1,4 +1,4 @@
-"""The one door to private or version-dependent scikit-learn symbols, and to the hardware."""
+"""Private or version-dependent scikit-learn symbols, optional packages, and the hardware."""
 
 import contextlib
 import importlib
@@ -38,26 +38,26 @@ try:
 except ImportError:  # scikit-learn < 1.9
 
     class NoCallbacks:
-        """A task that no callback follows, and each of its subtasks."""
+        """A task without callbacks; its subtasks are the same."""
 
         def subcontext(self, **_: Any) -> Self:
             """Return the task of a part."""
             return self
 
         def call_on_fit_task_begin(self, **_: Any) -> Self:
-            """Begin."""
+            """Do nothing."""
             return self
 
         def call_on_fit_task_end(self, **_: Any) -> bool:
-            """End; nothing asks to stop."""
+            """Return False: no callback asks to stop."""
             return False
 
         def propagate_callback_context(self, _: Any) -> contextlib.AbstractContextManager[None]:
-            """Hand no callbacks down."""
+            """Return a block that propagates nothing."""
             return contextlib.nullcontext()
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Says which scikit-learn callbacks need."""
+        """Mixin of estimators: setting a callback says which scikit-learn it needs."""
 
         def set_callbacks(self, *callbacks: Any) -> Self:
             """Raise VersionError, unless there are none to set."""
@@ -112,7 +112,7 @@ __all__ = [
 
 
 class Task(Protocol):
-    """What callbacks are told of: a fit, or a part of one."""
+    """A task that callbacks follow: a fit, or a part of one."""
 
     task_name: str
     task_id: int
@@ -140,7 +140,7 @@ class Task(Protocol):
 Constraints = dict[str, list[Any]]  # of parameters: what scikit-learn checks
 Seed = int | np.random.RandomState | None  # what random_state takes
 
-# With these come all of scikit-learn's ensembles: loaded where one of them is imported from here.
+# Importing these loads all of scikit-learn's ensembles, so it is done when one is first used.
 _TREES = {
     "BaseHistGradientBoosting": "sklearn.ensemble._hist_gradient_boosting.gradient_boosting",
     "PREDICTOR_RECORD_DTYPE": "sklearn.ensemble._hist_gradient_boosting.common",
@@ -157,7 +157,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        """Load what trees are made of when it is first asked for."""
+        """Load a class of scikit-learn's trees when it is first used."""
         if name not in _TREES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(importlib.import_module(_TREES[name]), name)
@@ -169,7 +169,7 @@ def is_exporting() -> bool:
 
 
 def is_forest(model: Any) -> bool:
-    """Tell whether a model hands rows to its trees as they are."""
+    """Tell whether a model passes rows to its trees unchanged."""
     from sklearn.ensemble._forest import BaseForest  # slow to import
     from sklearn.ensemble._gb import BaseGradientBoosting
 

@@ -1,4 +1,4 @@
-"""What each modality is: one row a modality, and nothing about modalities anywhere else."""
+"""The modalities: one row for each, and nothing about them anywhere else."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -95,17 +95,17 @@ class Modality:
     table : callable
         From X to the array or frame whose columns scikit-learn shall count and name, or None.
     augment : callable
-        From the name that ``views`` has, and scaled data, to a random alteration.
+        From the name in ``views``, and scaled data, to a random alteration.
     noun : str
         What such data are called, for error messages.
     make : str
-        How to come by such data, for error messages.
+        How to pass such data, for error messages.
     read_by : str, default=""
-        Who reads such data, for error messages.
+        Which methods read such data, for error messages.
     tags : tuple of str, default=()
         The input tags of scikit-learn that are true of estimators that read such data.
     is_table : bool, default=False
-        Whether a row is made of the cells of columns, which mean something each.
+        Whether a row consists of cells, one for each column, and columns have meanings.
     is_container, is_array : callable
         Whether X holds such data, by its type alone, and by its dimensions and dtype if it is an
         array; by default never. Both get X and whether ``told_by`` says that this is the modality.
@@ -130,19 +130,19 @@ class Modality:
     reconstruction_method : str, default=""
         The method that outlier detection by reconstruction takes, where there is one.
     raw_columns : str, default=""
-        What encodes the raw columns that are joined to the embedding, where there are any.
+        The encoder of the raw columns that are joined to the embedding, if any.
     labels_to_fine_tune : int or None, default=None
-        From so many labels on the default classifier is fine-tuned as well.
+        Number of labels from which the default classifier is fine-tuned as well. None never does so.
     onnx : str, default=""
         How an ONNX graph reads such data, where it can.
     no_onnx : str, default=""
         Why it cannot, and what to do.
     n_views_shown, n_reconstructions_shown : int, default=0
-        How many rows the Displays draw where nobody says; 0 draws none.
+        Number of rows that the Displays draw by default; 0 draws none.
     as_drawn : callable
         From a batch in its own units to the layout of the Displays; by default unchanged.
     has_thumbnails : bool, default=False
-        Whether a row is a picture, which may lie on a map of the embedding.
+        Whether a row is an image, which can be drawn on a map of the embedding.
     """
 
     reader: type[Reader]
@@ -178,7 +178,7 @@ class Modality:
 
 
 def _two_dimensional(X: Any) -> Any:
-    return X if getattr(X, "ndim", 2) == 2 else None  # of anything else the reader says what is
+    return X if getattr(X, "ndim", 2) == 2 else None  # the reader raises for anything else
 
 
 def _no_columns(X: Any) -> None:
@@ -196,7 +196,7 @@ def _is_images(X: Any, is_told: bool) -> bool:
 
 
 def _only_auto(view: View) -> Callable[[str, Tensor], View]:
-    """Return an ``augment`` that knows one alteration."""
+    """Return an ``augment`` that has one alteration, without a name."""
 
     def augment(name: str, x: Tensor) -> View:
         if name != "auto":
@@ -210,7 +210,7 @@ def _only_auto(view: View) -> Callable[[str, Tensor], View]:
 
 
 def _preset(views: Callable[..., View]) -> Callable[[str, Tensor], View]:
-    """Return an ``augment`` that knows named chains, for data of one shape."""
+    """Return an ``augment`` that has named chains, for data of one shape."""
     return lambda name, x: views("strong" if name == "auto" else name, tuple(x.shape[1:]))
 
 
@@ -369,7 +369,7 @@ MODALITIES: dict[str, Modality] = {row.reader.modality: row for row in _ROWS}
 
 
 def look_up(name: str) -> Any:
-    """Return what a row names: it stands in a room above this one."""
+    """Import what a row names; it is defined in a room above this one."""
     module, _, attribute = name.rpartition(".")
     return getattr(import_module(module), attribute)
 

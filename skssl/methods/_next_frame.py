@@ -34,12 +34,11 @@ class NextFrame(ReadsVideo, SSLTransformer):
     batch_size : "auto" or int, default=32
         Clips per step; one random run of each is read.
     views : "auto" or callable, default="auto"
-        ``"auto"`` leaves clips unchanged. A callable maps a batch of scaled clips (n, time,
-        channels, height, width) to an altered one, such as ``skssl.views.Alike(flip)``.
+        ``"auto"`` leaves clips unchanged. A callable maps scaled clips (n, time, channels, height,
+        width) to altered ones, such as ``skssl.views.Alike(flip)``.
     encoder : "auto", "resnet18", torch.nn.Module or callable, default="auto"
-        An image encoder that reads the frames of a run as channels. A module of your own needs
-        ``maps(x)``: its feature maps of runs (n, context, channels, height, width), the
-        largest first.
+        An image encoder that reads the frames of a run as channels. Your own module needs
+        ``maps(x)``: feature maps of runs (n, context, channels, height, width), largest first.
 
     Attributes
     ----------
@@ -99,8 +98,7 @@ class NextFrame(ReadsVideo, SSLTransformer):
         X : array-like of shape (n_samples, time, height, width[, channels])
             Clips of at least ``context`` frames, laid out as in ``fit``.
         n_frames : int, default=1
-            Number of frames to predict, each from the frames before it, including predicted
-            ones.
+            Number of frames to predict; later ones are predicted from earlier predictions.
 
         Returns
         -------
@@ -119,5 +117,4 @@ class NextFrame(ReadsVideo, SSLTransformer):
         def predict(part: Tensor) -> Tensor:
             return scaler.inverse(go_on(encoder, self.decoder_, scaler(part), n_frames))
 
-        made = _apply(predict, x[:, -self.context :])
-        return self._reader.restore(made.numpy(), X)
+        return self._reader.restore(_apply(predict, x[:, -self.context :]).numpy(), X)

@@ -161,14 +161,14 @@ def _add_step(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
     if said is not None:
         if hasattr(model, "classes_"):
             return [_label(graph, said, model.classes_), said]
-        return [_one_a_row(graph, said)]
+        return [_one_per_row(graph, said)]
     if type(model).__module__.partition(".")[0] == __name__.partition(".")[0]:
         raise _refused(model, "expected a transformer, classifier or regressor")
     try:
         outputs = graph.estimator(model, X[0])
     except UNCONVERTED as error:
         raise _refused(model, f"skl2onnx says {_first_line(error)}") from error
-    return [_one_a_row(graph, outputs[0])] if is_regressor(model) else outputs
+    return [_one_per_row(graph, outputs[0])] if is_regressor(model) else outputs
 
 
 def _add_pretrained(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
@@ -211,7 +211,7 @@ def _label(graph: Graph, proba: Value, classes: np.ndarray) -> Value:
     return Value(name, classes.dtype, (None,))
 
 
-def _one_a_row(graph: Graph, prediction: Value) -> Value:
+def _one_per_row(graph: Graph, prediction: Value) -> Value:
     """Flatten a column of predictions to (n,), as in scikit-learn."""
     if prediction.shape[1:] != (1,):
         return prediction

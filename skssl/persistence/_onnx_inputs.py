@@ -16,7 +16,7 @@ from skssl.base._transformer import SSLTransformer
 from skssl.persistence._onnx_graph import Graph, Value
 from skssl.persistence._onnx_predictors import Affine, Scaled
 
-NO_TEXT = ("", "None", "nan", "NaN", "NaT", "<NA>")  # a hole, as text or as onnxruntime spells it
+NO_TEXT = ("", "None", "nan", "NaN", "NaT", "<NA>")  # missing values, as onnxruntime may write them
 
 
 def inputs_of(first: Any) -> list[Value]:

@@ -46,7 +46,7 @@ PRIOR_LABELS = 20
 N_FOLDS = 5
 N_ROUNDS = 20
 
-Key = tuple[str, float]  # the kind of features, and the share of raw columns
+Key = tuple[str, float]  # the name of features, and the share of raw columns
 Features = dict[Key, BaseEstimator]
 Fold = tuple[np.ndarray, np.ndarray]
 
