@@ -219,8 +219,10 @@ def test_the_default_of_a_field_can_be_replaced(monkeypatch):
 
 
 # Where such a word means something else: the dtype of a Series of bags, and the family of the
-# values of a column, or of labels.
+# values of a column, or of labels. `ModalityName` lists the names for editors, and
+# tests/test_types.py holds it to the table.
 OTHER_MEANINGS = {
+    "skssl.base._parameters": set(MODALITIES),
     "skssl._data._bags": {"bags"},
     "skssl._data._table": {"text"},
     "skssl._data._labels": {"text"},

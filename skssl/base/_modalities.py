@@ -132,7 +132,7 @@ class Modality:
     raw_columns : str, default=""
         The encoder of the raw columns that are joined to the embedding, if any.
     labels_to_fine_tune : int or None, default=None
-        Number of labels from which the default classifier is fine-tuned as well. None never does so.
+        Number of labels from which the default classifier is fine-tuned as well, if any.
     onnx : str, default=""
         How an ONNX graph reads such data, where it can.
     no_onnx : str, default=""
