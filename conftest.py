@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent
+collect_ignore = ["tests/fit_on_device.py", "tests/pretend_device.py"]  # what test_device.py runs
 
 RECORD = pytest.StashKey[Path]()
 

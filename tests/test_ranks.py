@@ -69,6 +69,8 @@ def test_the_probe_agrees_within_a_standard_error(ranks):
 
 
 def test_a_fit_goes_on_where_it_was_broken_off(ranks):
+    if "resumed" not in ranks[1]:
+        pytest.skip("checkpoints are callbacks, which need scikit-learn 1.9 or newer")
     whole, resumed = ranks[1]["resumed"]
     assert np.array_equal(whole, resumed)
     assert np.array_equal(ranks[0]["resumed"], ranks[1]["resumed"])
