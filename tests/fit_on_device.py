@@ -123,7 +123,7 @@ CASES: dict[str, tuple[Callable[[Any, Any], np.ndarray], Any, Any]] = {
     "ResNet-18": (embedded, SimCLR(encoder="resnet18", **CHEAP), IMAGES[:20]),
     "periodic numbers": (embedded, SCARF(numeric="periodic", **CHEAP), MIXED),
     "bins": (embedded, VIME(numeric="piecewise-linear", target="bins", **CHEAP), MIXED),
-    "images restored": (restored, MaskedAutoencoder(**CHEAP), IMAGES[:20]),
+    "images restored": (restored, MaskedAutoencoder(**CHEAP), IMAGES[:20] / 255),
     "fine-tuning": (tuned, SimCLR(**CHEAP), IMAGES),
     "a classifier": (told_apart, SCARF(**CHEAP), MIXED),
 }

@@ -73,7 +73,7 @@ def test_tokens_equal_loop(numeric):
                 expected += cell * tokenizer.slope[rank[j]]
                 if spelt is not None:
                     for k, owner in enumerate(tokenizer.numbers.column.tolist()):
-                        expected += (owner == rank[j]) * spelt[i, k] * tokenizer.spelt[k]
+                        expected += (owner == rank[j]) * spelt[i, k] * tokenizer.number_vectors[k]
             elif cell < MIXED.cardinality[j]:
                 expected += tokenizer.category[int(cell) + (3 if j == 3 else 0)]
             torch.testing.assert_close(tokens[i, j], expected, rtol=1e-4, atol=1e-5)

@@ -661,6 +661,7 @@ NOT_IN_FILES = {
     "without scikit-learn's callbacks": "CallbackSupportMixin NoCallbacks" * (not HAS_CALLBACKS),
     "errors": "VersionError",
     "constants": "Modality",
+    "protocols": "Reader Task",
     "inherited from": "BaseFineTuned BasePretrained ContinuesTokens Ensemble FillsMasks Linear "
     "PredictsTokens Raw ReadsAll ReadsAudio ReadsEvents ReadsImages ReadsSeries ReadsTables "
     "ReadsTokens ReadsVideo ReconstructionMixin RoutesFit SSLTransformer ScoresRows "

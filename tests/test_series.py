@@ -394,7 +394,7 @@ def test_windows_of_a_recording():
     assert windows.shape == (3, 2, 4) and not windows.flags.owndata
     np.testing.assert_array_equal(windows[1, 1], [13, 14, 15, 16])
     assert TS2Vec(**CHEAP).fit_transform(windows).shape == (3, 8)
-    for bad, message in ((np.ones((2, 3, 4)), "one recording"), (np.ones(3), "a window 4")):
+    for bad, message in ((np.ones((2, 3, 4)), "one series"), (np.ones(3), "a window 4")):
         with pytest.raises(ValueError, match=message):
             sliding_windows(bad, 4)
     with pytest.raises(ValueError, match="at least 1"):

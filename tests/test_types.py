@@ -13,8 +13,7 @@ import pytest
 
 import skssl
 from skssl._compat import StrOptions
-from skssl.base._modalities import MODALITIES
-from skssl.base._parameters import ModalityName
+from skssl.base._modalities import MODALITIES, ModalityName
 from skssl.callbacks import NAMES, Name
 from skssl.metrics._scorers import OF_EMBEDDINGS, OF_VIEWS, MetricName
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from torch import Tensor, nn
@@ -60,6 +60,10 @@ from skssl.views import (
 
 if TYPE_CHECKING:
     from skssl.base._transformer import SSLTransformer
+
+ModalityName = Literal[
+    "auto", "table", "bags", "image", "video", "series", "audio", "text", "tokens"
+]
 
 
 def _never(X: Any, is_told: bool) -> bool:

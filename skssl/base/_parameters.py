@@ -25,9 +25,6 @@ Encoder = EncoderName | nn.Module | Callable[[Tensor], nn.Module]
 ViewsName = Literal["auto", "weak", "strong", "no_flip", "rotations"]
 ViewsFunction = Callable[[Tensor], Tensor | Sequence[Tensor]]
 UsersViews = ViewsName | ViewsFunction
-ModalityName = Literal[
-    "auto", "table", "bags", "image", "video", "series", "audio", "text", "tokens"
-]
 Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"] | str | torch.device
 

@@ -32,7 +32,7 @@ from skssl._training import _loop
 from skssl._training._epoch_end import PARTS, Report
 from skssl._training._loop import Net, Plan, local_seed
 from skssl.base import _modalities
-from skssl.base._modalities import MODALITIES, parameters_of
+from skssl.base._modalities import MODALITIES, ModalityName, parameters_of
 from skssl.base._modality_of import check_modality, open_if_outside, read_if_small
 from skssl.base._parameters import (
     ATTRIBUTE_DOCS,
@@ -40,7 +40,6 @@ from skssl.base._parameters import (
     PARAMETER_DOCS,
     Device,
     Encoder,
-    ModalityName,
     Precision,
     UsersViews,
     document,
