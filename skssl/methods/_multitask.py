@@ -111,9 +111,10 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
 
     def _loss(self, net: Net, x: Tensor, *raw: Tensor) -> Tensor:
         """The weighted sum of the tasks' losses."""
-        net.shared.encode(net.views_to_embed(x))
         loss: Any = 0.0
-        for name, task, weight in self._copy_tasks():
+        tasks = self._copy_tasks()
+        net.shared.encode(net.views_to_embed(x))
+        for name, task, weight in tasks:
             space = net.tasks[name]
             space.step, space.progress = net.step, net.progress
             loss = loss + weight * task._loss(space, x, *(raw if task._alters_raw else ()))
