@@ -25,6 +25,7 @@ from _data import default_cache, table_names
 from _runner import Benchmark, Method, main, markdown, plus_minus
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegressionCV
+from sklearn.metrics import log_loss
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
@@ -42,10 +43,15 @@ from skssl import (
 )
 from skssl._training._loop import auto_steps, n_batches
 from skssl.encoders import MLP
-from skssl.model_selection import FewLabelsKFold, negative_log_loss
+from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised import _ensemble
 
 DEFAULT = "default"
+
+
+def negative_log_loss(estimator: Any, X: Any, y: Any) -> float:
+    """Score probabilities by log loss, also if ``y`` lacks some of the classes."""
+    return -log_loss(y, estimator.predict_proba(X), labels=estimator.classes_)
 
 
 def mixture(p: float = 0.3, corruption: float = 0.3, temperature: float = 0.2, weight: float = 0.2):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_regressor
-from sklearn.metrics import get_scorer, log_loss
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import BaseCrossValidator, KFold, StratifiedKFold
 from sklearn.utils import check_random_state, indexable
 from sklearn.utils.multiclass import type_of_target
@@ -213,11 +213,6 @@ def _along(value: Any, rows: np.ndarray, n_samples: int) -> Any:
     """Take the rows of an argument with one entry per row, such as sample_weight."""
     is_per_row = hasattr(value, "__len__") and len(value) == n_samples
     return take_rows(value, rows) if is_per_row else value
-
-
-def negative_log_loss(estimator: Any, X: Any, y: Any) -> float:
-    """Score probabilities by log loss, also if ``y`` lacks some of the classes."""
-    return -log_loss(y, estimator.predict_proba(X), labels=estimator.classes_)
 
 
 class FewLabelsKFold(BaseCrossValidator):

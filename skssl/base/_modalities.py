@@ -378,6 +378,12 @@ def look_up(name: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
+def method_for_tables(field: str) -> "SSLTransformer":
+    """Return the method in a field of the row of tables: what is assumed before there is an X."""
+    method: SSLTransformer = look_up(getattr(MODALITIES["table"], field))()
+    return method
+
+
 def rows_per_step(method: "SSLTransformer", x: Tensor) -> int:
     """Return ``batch_size``; ``"auto"`` is the method's default, or follows the size of a row."""
     own = (size for size in (method.batch_size, type(method).batch_size) if size != "auto")

@@ -102,6 +102,6 @@ class MaskedAutoencoder(ReconstructionMixin, ReadsImages, SSLTransformer):
         grid = grid_of(x.shape[2:], net.student.patch_size)
         h = net.decoder.predictor(net.student.tokens(x, seen), seen, hidden, grid)
         if not self.norm_pix_loss:
-            return F.mse_loss(net.decoder.pixels(h).float(), target)
-        shown = F.mse_loss(net.decoder.pixels(h.detach()).float(), target)
+            return F.mse_loss(net.decoder.pixels(h).to(target.dtype), target)
+        shown = F.mse_loss(net.decoder.pixels(h.detach()).to(target.dtype), target)
         return standardized_error(net.head(h), target) + shown

@@ -29,13 +29,12 @@ from skssl._meta._steps import (
     default_transformer,
     last_step,
 )
-from skssl.base._modalities import MODALITIES, look_up, modalities_with
+from skssl.base._modalities import MODALITIES, look_up, method_for_tables, modalities_with
 from skssl.base._modality_of import infer_modality, wrong_modality
 from skssl.base._parameters import CONSTRAINTS
 from skssl.base._reconstruction import check_reconstructs
 from skssl.base._row_scores import ThresholdMixin, threshold
 from skssl.base._transformer import SSLTransformer
-from skssl.methods._denoising import DenoisingAutoencoder
 from skssl.outliers._density import Density, DensityName
 
 RAW_SHRINKAGE = 0.1  # raw columns are decorrelated almost entirely
@@ -398,7 +397,7 @@ def _usual(errors: np.ndarray) -> np.ndarray:
 
 
 def _with_input_tags_of(tags: Tags, transformer: Any) -> Tags:
-    given = DenoisingAutoencoder() if transformer is None else transformer
+    given = method_for_tables("outlier_method") if transformer is None else transformer
     tags.input_tags = deepcopy(get_tags(given).input_tags)
     if not isinstance(last_step(given), SSLTransformer):  # a scaler hands NaN on
         tags.input_tags.allow_nan = False

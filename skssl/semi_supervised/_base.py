@@ -34,8 +34,8 @@ from skssl._meta._steps import (
     default_transformer,
     last_step,
 )
+from skssl.base._modalities import method_for_tables
 from skssl.base._transformer import SSLTransformer
-from skssl.methods._multitask import MultiTask
 
 MAX_UNLABELLED = 10_000  # unlabelled rows that the default ensemble gets
 
@@ -214,7 +214,7 @@ class BasePretrained(
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        given = MultiTask() if self.transformer is None else self.transformer
+        given = method_for_tables("method") if self.transformer is None else self.transformer
         tags.input_tags = deepcopy(get_tags(given).input_tags)
         tags.input_tags.sparse &= self.passthrough is not True
         if not isinstance(last_step(given), SSLTransformer):  # a scaler passes NaN on
