@@ -27,6 +27,7 @@ from skssl.encoders import (
     table_encoder,
     width_of,
 )
+from skssl.encoders._build import SharedEncoder
 
 NAN = float("nan")
 X_IRIS = load_iris().data
@@ -454,12 +455,13 @@ def test_encode_takes_views_of_several_sizes():
     assert encode(net, []) == []
 
 
-def test_encode_leaves_it_to_an_encoder_that_knows_better():
-    class Knows:
-        def encode(self, views):
-            return [v + 1 for v in views]
-
-    assert encode(Knows(), [torch.zeros(1, 1)])[0].item() == 1
+def test_a_shared_encoder_embeds_each_view_once():
+    net = Counting(nn.Linear(3, 2))
+    shared = SharedEncoder(net)
+    a, b, c = (normal(5, 3, seed, torch.float32) for seed in range(3))
+    first, second = encode(shared, [a, b])
+    assert shared(a) is first and encode(shared, [b, c])[0] is second
+    assert net.batches == [(10, 3), (5, 3)]
 
 
 # ---- table_encoder and the parameter encoder= --------------------------------------------

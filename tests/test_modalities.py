@@ -222,7 +222,6 @@ def test_the_default_of_a_field_can_be_replaced(monkeypatch):
 # values of a column, or of labels. `ModalityName` lists the names for editors, and
 # tests/test_types.py holds it to the table.
 OTHER_MEANINGS = {
-    "skssl.base._parameters": set(MODALITIES),
     "skssl._data._bags": {"bags"},
     "skssl._data._table": {"text"},
     "skssl._data._labels": {"text"},
