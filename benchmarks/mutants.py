@@ -68,6 +68,8 @@ HEAD = """\
 {n} small changes of the package, drawn with seed {seed}: {share:.0%} of those that each module
 has, and 12 at least. Each ran against the tests that run its line, the fastest first, until one
 failed."""
+ENDED_BY = {signal.SIGPROF: "timeout", signal.SIGALRM: "stalled"}  # that waits; or was halted
+AGAIN = ("survived", "uncovered", "stalled")
 LEAST_TESTS, SECONDS = 12, 30.0  # so many tests, and more until they take so long together
 
 
@@ -111,8 +113,7 @@ def in_child(work: Callable[[int], int]) -> tuple[str, str, int]:
         names = lines.read().splitlines()
     status = os.waitpid(pid, 0)[1]
     if os.WIFSIGNALED(status):
-        ended = os.WTERMSIG(status) in (signal.SIGPROF, signal.SIGALRM)
-        outcome = "timeout" if ended else "killed"
+        outcome = ENDED_BY.get(os.WTERMSIG(status), "killed")
     else:
         outcome = {0: "survived", 1: "killed", 2: "missed"}.get(os.WEXITSTATUS(status), "killed")
     return outcome, names[-1] if names else "import", len(names)
@@ -457,7 +458,7 @@ def report(drawn: list[Mutant], seen: dict[str, dict[str, str]], reasons: dict[s
         share = f"{100 * noticed / len(mine):.1f} %"
         numbers = [len(mine), noticed, slow, len(mine) - noticed, share]
         lines.append("| " + " | ".join(map(str, [room, *numbers])) + " |")
-    left = [row for row in rows if row["status"] in ("survived", "uncovered")]
+    left = [row for row in rows if row["status"] in AGAIN]
     lines += ["", "## Those that survived", ""]
     for row in sorted(left, key=lambda row: (row["module"], int(row["line"]))):
         change = " → ".join(f"`{shortened(row[name])}`" for name in ("before", "after"))
@@ -506,7 +507,7 @@ def main() -> None:
         args.results.with_suffix(".md").write_text(report(drawn, seen, reasons))
         return
     if args.again:
-        todo = [m for m in drawn if seen.get(m.key, {}).get("status") in ("survived", "uncovered")]
+        todo = [m for m in drawn if seen.get(m.key, {}).get("status") in AGAIN]
     else:
         todo = [m for m in drawn if m.key not in seen]
     Run(todo[: args.limit], args.results)()
