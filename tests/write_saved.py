@@ -128,7 +128,7 @@ def fit_table(X):
 
 
 def fit_images(X):
-    return skssl.SimCLR(**SEEDED, encoder=ResNet(3, (4, 4), (0, 1), 4)).fit(X)
+    return skssl.SimCLR(**SEEDED, encoder=ResNet(3, (8, 8), (0, 1), 8)).fit(X)
 
 
 def fit_series(X):
