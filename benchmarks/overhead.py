@@ -101,22 +101,22 @@ class BareSteps:
         """Build the same net beside the fit's, and the views it will always be given."""
         self.device = choose_device(estimator.device)
         net = copy.deepcopy(estimator._net).to(self.device)
-        batch = (estimator._scaler(x), x) if estimator._alters_raw else (estimator._scaler(x),)
-        self.batch = [t.to(self.device) for t in batch]
+        net.raw, self.batch = x.to(self.device), estimator._scaler(x).to(self.device)
+        altered = net.raw if isinstance(estimator, DenoisingAudio) else self.batch
         for part in (m for m in net.modules() if isinstance(m, Net)):  # each task has one
             for name in ("views", "views_to_embed"):
                 if hasattr(part, name):
-                    setattr(part, name, partial(_same, getattr(part, name)(self.batch[-1])))
+                    setattr(part, name, partial(_same, getattr(part, name)(altered)))
         self.net, self.estimator = net.train(), estimator
         self.optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
 
     def step(self) -> None:
         """Forward, loss, backward, update."""
         if self.dtype is None:
-            loss = self.estimator._loss(self.net, *self.batch)
+            loss = self.estimator._loss(self.net, self.batch)
         else:
             with torch.autocast(self.device.type, dtype=self.dtype):
-                loss = self.estimator._loss(self.net, *self.batch)
+                loss = self.estimator._loss(self.net, self.batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()

@@ -466,7 +466,8 @@ def test_the_denoising_loss_is_that_of_spectrograms():
         made = z + net.decoder(net.student.sequence(z)).transpose(1, 2)
         steps = steps_of(clean)
         expected = (made - clean).transpose(1, 2)[steps].square().mean()
-        torch.testing.assert_close(model._loss(net, clean, x), expected)
+        net.raw = x
+        torch.testing.assert_close(model._loss(net, clean), expected)
 
 
 def test_series_methods_read_recordings():
@@ -504,9 +505,9 @@ def test_cleaning_and_other_tasks_share_an_encoder():
     seen = []
 
     class Seen(DenoisingAudio):
-        def _loss(self, net, x, raw):
-            seen.append((self.sampling_rate, raw.shape))
-            return super()._loss(net, x, raw)
+        def _loss(self, net, x):
+            seen.append((self.sampling_rate, net.raw.shape))
+            return super()._loss(net, x)
 
     tasks = [("clean", Seen(), 1.0), ("cpc", CPC(), 0.5), ("simclr", SimCLR(), 0.5)]
     model = MultiTask(tasks, encoder="gru", **CHEAP).fit(X)
@@ -533,8 +534,21 @@ def test_the_sum_is_that_of_the_tasks():
         space, scaler = net.tasks["clean"], fitted._scaler
         z, clean = scaler(0.5 * X), scaler(X)
         made = z + space.decoder(space.student.sequence(z)).transpose(1, 2)
-        loss = fitted._loss(net, clean, X)
+        net.raw = X
+        loss = fitted._loss(net, clean)
     torch.testing.assert_close(loss, 2 * (made - clean).square().mean())
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_views_of_several_tasks_are_views_of_what_each_alters(n):
+    """The cleaning task distorts waveforms; SimCLR, which has more views, alters spectrograms."""
+    X = recordings()[0][:12]
+    tasks = [("clean", DenoisingAudio(), 1.0), ("simclr", SimCLR(), 0.5)][:n]
+    model = MultiTask(tasks, encoder="gru", **CHEAP).fit(X)
+    x = torch.from_numpy(X)
+    scaled, views = model._views_of(x)
+    assert torch.equal(scaled, model.encoder_[0](x)) and len(views) == n
+    assert all(v.shape == scaled.shape and not torch.equal(v, scaled) for v in views)
 
 
 def test_views_of_waveforms_are_scored():

@@ -97,12 +97,9 @@ class Rows:
         """Return the rows with their first tensor scaled at once."""
         return self._with(tensors=(function(self.tensors[0]), *self.tensors[1:]))
 
-    def scale_later(self, scale: nn.Module, *, keeps_raw: bool = False) -> Self:
-        """Return the rows with their first tensor scaled batch by batch.
-
-        With ``keeps_raw`` a batch holds, behind the scaled rows, the same as they were read.
-        """
-        return self._with(tensors=self.tensors[: int(keeps_raw)] + self.tensors, scale=scale)
+    def scale_later(self, scale: nn.Module) -> Self:
+        """Return the rows with their first tensor scaled batch by batch."""
+        return self._with(scale=scale)
 
     def select(self, places: Tensor) -> Self:
         """Return the rows at the given places, without a copy."""
@@ -115,11 +112,9 @@ class Rows:
 
         ``n_taken``, the number of rows of all passes, only matters to rows outside memory.
         """
-        different = {id(t): t for t in self.tensors}  # raw rows are there twice
-        if device.type == "cpu" or sum(t.nbytes for t in different.values()) > BYTES_TO_MOVE:
+        if device.type == "cpu" or sum(t.nbytes for t in self.tensors) > BYTES_TO_MOVE:
             return self
-        moved = {key: t.to(device) for key, t in different.items()}
-        return self._with(tensors=tuple(moved[id(t)] for t in self.tensors))
+        return self._with(tensors=tuple(t.to(device) for t in self.tensors))
 
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None

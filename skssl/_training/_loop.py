@@ -59,6 +59,8 @@ class Net(nn.Module):
     columns : object
         ``columns.cardinality`` lists the number of categories of each column of a table, 0 for
         numbers.
+    raw : Tensor
+        The batch as it was read, before it is scaled; only while its loss is computed.
     lr_scale : dict of str to float
         Optional: factors of the learning rate of parts, by their name.
     """
@@ -68,6 +70,7 @@ class Net(nn.Module):
     n_rows: int = 0
     n_places: int = 0
     progress: float = 0.0
+    raw: Any = None
     columns: Any = None
     views: Any = None
     augment: Any = None
@@ -273,7 +276,7 @@ def _step(
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     device = parameters[0].device
     with autocast:
-        value = loss(net, *_take(batch, scale, device))
+        value = _apply(loss, net, batch, scale, device)
     optimizer.zero_grad(set_to_none=True)
     value.backward()
     _ranks.average_gradients(parameters)
@@ -283,12 +286,18 @@ def _step(
     return value.detach()
 
 
-def _take(
-    batch: tuple[Tensor, ...], scale: nn.Module | None, device: torch.device
-) -> tuple[Tensor, ...]:
-    """Return a batch on the device, scaled."""
-    x, *others = (t.to(device, non_blocking=True) for t in batch)
-    return x if scale is None else scale.to(device)(x), *others
+def _apply(
+    loss: Loss,
+    net: Net,
+    batch: tuple[Tensor, ...],
+    scale: nn.Module | None,
+    device: torch.device,
+) -> Tensor:
+    """Return ``loss(net, *batch)`` of a batch on the device, scaled."""
+    net.raw, *others = (t.to(device, non_blocking=True) for t in batch)
+    value = loss(net, net.raw if scale is None else scale.to(device)(net.raw), *others)
+    del net.raw
+    return value
 
 
 def _check_finite(curve: list[float]) -> None:
@@ -308,7 +317,8 @@ def held_out_loss(net: Net, rows: Rows, loss: Loss, plan: Plan, seed: int) -> fl
     total, n_rows = 0.0, 0
     with local_seed(seed, device), plan.autocast(device):
         for batch in rows.in_order(plan.batch_size):
-            total += loss(net, *_take(batch, rows.scale, device)).item() * len(batch[0])
+            value = _apply(loss, net, batch, rows.scale, device)
+            total += value.item() * len(batch[0])
             n_rows += len(batch[0])
     net.train()
     return total / n_rows
@@ -321,7 +331,7 @@ def outputs(net: Net, rows: Rows, function: Loss, at_once: int) -> Tensor:
     was_training = net.training
     net.eval()
     batches = rows.in_order(at_once)
-    made = [function(net, *_take(batch, rows.scale, device)) for batch in batches]
+    made = [_apply(function, net, batch, rows.scale, device) for batch in batches]
     net.train(was_training)
     return torch.cat(made).cpu()
 

@@ -32,7 +32,7 @@ from skssl._training import _loop
 from skssl._training._epoch_end import PARTS, Report
 from skssl._training._loop import Net, Plan, local_seed
 from skssl.base import _modalities
-from skssl.base._modalities import MODALITIES, ModalityName, parameters_of
+from skssl.base._modalities import MODALITIES, Modality, ModalityName, parameters_of
 from skssl.base._modality_of import check_modality, open_if_outside, read_if_small
 from skssl.base._parameters import (
     ATTRIBUTE_DOCS,
@@ -114,7 +114,6 @@ class SSLTransformer(
     _auto_encoder: ClassVar[str] = "auto"  # the encoder that "auto" means for the method
     _parameter_constraints = CONSTRAINTS
     _optimizer_state = None
-    _alters_raw: ClassVar[bool] = False  # whether views alter unscaled rows: _loss(net, x, raw)
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
@@ -276,10 +275,7 @@ class SSLTransformer(
 
     def _views_of(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Scale a batch of read rows, and return it with its scaled views."""
-        scaler = self.encoder_[0]
-        if self._alters_raw:
-            return _apply(scaler, x), [_apply(scaler, view) for view in self.views_(x)]
-        x = _apply(scaler, x)
+        x = _apply(self.encoder_[0], x)
         return x, self.views_(x)
 
     def _read(self, X: Any) -> Tensor:
@@ -366,21 +362,21 @@ class SSLTransformer(
         report.close()
         return self
 
-    @property
-    def _scales_batches(self) -> bool:
-        """Whether rows stay in memory as they were read, and are scaled batch by batch."""
-        return MODALITIES[self._reader.modality].scales_batches or self._alters_raw
+    def _scales_batches(self, row: Modality) -> bool:
+        """Tell whether rows stay in memory as they were read, and are scaled batch by batch."""
+        return row.scales_batches
 
     def _scale(self, rows: RowsLike, *, reset: bool = False) -> RowsLike:
         """Return the rows, scaled now or as batches are taken; the only place that decides it."""
+        row = MODALITIES[self._reader.modality]
+        later = self._scales_batches(row)
         if reset:
-            make = MODALITIES[self._reader.modality].scaler
-            some = rows.some(IMAGES_TO_SCALE if self._scales_batches else SAMPLE_ROWS)
-            given = parameters_of(make, self)
-            self._scaler: Any = make(some, self._reader.columns, **given)
-        if self._scales_batches:
+            some = rows.some(IMAGES_TO_SCALE if later else SAMPLE_ROWS)
+            given = parameters_of(row.scaler, self)
+            self._scaler: Any = row.scaler(some, self._reader.columns, **given)
+        if later:
             assert isinstance(rows, Rows)  # only tables are read in parts
-            return rows.scale_later(copy.deepcopy(self._scaler), keeps_raw=self._alters_raw)
+            return rows.scale_later(copy.deepcopy(self._scaler))
         return rows.scale_now(partial(_apply, self._scaler))
 
     def _keep(self, report: Report, stream: bool) -> None:

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skssl.base import Net, ReadsAudio, SSLTransformer, StrOptions
+from skssl.base._modalities import Modality
 from skssl.base._parameters import ViewsFunction
 from skssl.base._transformer import _apply
 from skssl.encoders import check_sequence, steps_of, width_of
@@ -60,7 +61,6 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
     views: Literal["auto"] | ViewsFunction = "auto"
     batch_size: int | Literal["auto"] = 32
 
-    _alters_raw = True
     _parameter_constraints = {"views": [StrOptions({"auto"}), callable]}
 
     def _views(self, augment: View) -> tuple[View, ...]:
@@ -75,9 +75,16 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         nn.init.normal_(net.decoder.weight, std=1e-3)  # almost no correction at first
         nn.init.zeros_(net.decoder.bias)
 
-    def _loss(self, net: Net, clean: Tensor, raw: Tensor) -> Tensor:  # type: ignore[override]
+    def _scales_batches(self, row: Modality) -> bool:
+        return True  # views alter waveforms
+
+    def _views_of(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        scale = partial(_apply, self.encoder_[0])
+        return scale(x), list(map(scale, self.views_(x)))
+
+    def _loss(self, net: Net, clean: Tensor) -> Tensor:
         """The squared error of scaled log-mel spectrograms, equation 2 of [1], over all views."""
-        views = net.views(raw)
+        views = net.views(net.raw)
         behind = ~steps_of(clean)[:, None]
         n_cells = (~behind).sum() * clean.shape[1]
         made = [corrected(net.student, net.decoder, net.spectrogram(view)) for view in views]
@@ -116,11 +123,8 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
             In the units and the dtype of X; for a ragged list float32, padded with NaN.
         """
         check_is_fitted(self)
-
-        def clean(x: Tensor) -> Tensor:
-            return self._scaler.amplified(x, self._predict(x))
-
-        return self._reader.restore(_apply(clean, self._read(X)).numpy(), X)
+        cleaned = _apply(lambda x: self._scaler.amplified(x, self._predict(x)), self._read(X))
+        return self._reader.restore(cleaned.numpy(), X)
 
     def _predict(self, x: Tensor) -> Tensor:
         return corrected(self.encoder_[1], self.decoder_, self._scaler(x))

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from skssl._compat import BaseComposition
 from skssl.base import Net, ReadsAll, ReconstructionMixin, SSLTransformer
+from skssl.base._modalities import Modality
 from skssl.encoders._build import SharedEncoder
 from skssl.methods._scarf import SCARF
 from skssl.methods._sharing import Maker, SharedViews, numbered
 from skssl.methods._vime import VIME
-from skssl.views import View
+from skssl.views import View, original
 
 
 class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
@@ -62,10 +63,9 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
             modality for modality in first if all(modality in modalities for modalities in tasks)
         )
 
-    @property
-    def _alters_raw(self) -> bool:  # type: ignore[override]
-        """Whether a task alters rows before they are scaled."""
-        return any(getattr(task, "_alters_raw", False) for _, task in self._named_tasks)
+    def _scales_batches(self, row: Modality) -> bool:
+        _check_tasks(self._tasks())
+        return any(task._scales_batches(row) for _, task, _ in self._tasks())
 
     def _tasks(self) -> list[tuple[str, SSLTransformer, float]]:
         return _DEFAULT_TASKS if self.tasks is None else self.tasks
@@ -80,8 +80,17 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
         return copies
 
     def _views(self, augment: View) -> tuple[View, ...]:
-        _check_tasks(self._tasks())
-        return max((task._views(augment) for _, task, _ in self._copy_tasks()), key=len)
+        return self._most_views(augment)[1]
+
+    def _most_views(self, augment: View) -> tuple[SSLTransformer, tuple[View, ...]]:
+        """Return the views of the task that has the most, and that task."""
+        tasks = (task for _, task, _ in self._copy_tasks())
+        return max(((task, task._views(augment)) for task in tasks), key=lambda pair: len(pair[1]))
+
+    def _views_of(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        task, _ = self._most_views(original)
+        task.encoder_, task.views_ = self.encoder_, self.views_
+        return task._views_of(x)
 
     def _build(self, net: Net, X: Tensor) -> None:
         net.tasks, net.lr_scale = nn.ModuleDict(), {}
@@ -109,15 +118,16 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
                     net.decoder = space.decoder
         net.views_to_embed = SharedViews(at_first, net.made)
 
-    def _loss(self, net: Net, x: Tensor, *raw: Tensor) -> Tensor:
+    def _loss(self, net: Net, x: Tensor) -> Tensor:
         """The weighted sum of the tasks' losses."""
         loss: Any = 0.0
         tasks = self._copy_tasks()
         net.shared.encode(net.views_to_embed(x))
         for name, task, weight in tasks:
             space = net.tasks[name]
-            space.step, space.progress = net.step, net.progress
-            loss = loss + weight * task._loss(space, x, *(raw if task._alters_raw else ()))
+            space.step, space.progress, space.raw = net.step, net.progress, net.raw
+            loss = loss + weight * task._loss(space, x)
+            del space.raw
         net.made.clear()
         net.shared.made.clear()
         return loss
