@@ -2,11 +2,14 @@
 
 import json
 import os
+import random
 import resource
 import traceback
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 ROOT = Path(__file__).parent
 collect_ignore = ["tests/fit_on_device.py", "tests/pretend_device.py"]  # what test_device.py runs
@@ -35,8 +38,7 @@ WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX512_CORE")
 
 def pytest_configure(config):
     if os.environ.get("ONEDNN_MAX_CPU_ISA") in WITHOUT_BFLOAT16:
-        import torch.cpu  # asks the chip, whatever oneDNN was told to leave alone
-
+        # torch asks the chip, whatever oneDNN was told to leave alone
         torch.cpu._is_avx512_bf16_supported = lambda: False
         torch.cpu._is_amx_tile_supported = lambda: False
     if file := config.getoption("record"):
@@ -126,6 +128,8 @@ def cpu_seconds():
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
     item.began = cpu_seconds()
+    for start in (random.seed, np.random.seed, torch.manual_seed):
+        start(0)  # what a test draws does not depend on those that ran before it
     return (yield)
 
 
