@@ -6,11 +6,11 @@ method is a function `Split -> accuracy on the test rows`. It may use every trai
 needs no label, and only the labelled ones for the rest.
 
     python benchmarks/sequences.py --fetch                # once: download the data
-    python benchmarks/sequences.py --kind text            # -> results/sequences_text.csv
-    python benchmarks/sequences.py --kind series --methods skssl TS2Vec
-    python benchmarks/sequences.py --kind audio --report  # print the comparison, write the .md
-    python benchmarks/sequences.py --kind video           # digits that move, made by skssl
-    python benchmarks/sequences.py --kind words           # hidden words of test texts, found
+    python benchmarks/sequences.py --data text            # -> results/sequences_text.csv
+    python benchmarks/sequences.py --data series --methods skssl TS2Vec
+    python benchmarks/sequences.py --data audio --report  # print the comparison, write the .md
+    python benchmarks/sequences.py --data video           # digits that move, made by skssl
+    python benchmarks/sequences.py --data words           # hidden words of test texts, found
 
 Encoders of skssl are judged by a logistic regression on their embedding, C by cross-validation;
 `skssl` is `PretrainedClassifier()`, with its own classifier at the end. `warping` leaves out the
@@ -387,4 +387,4 @@ BENCHMARKS = {
 }
 
 if __name__ == "__main__":
-    raise SystemExit(main("sequences", option="kind"))
+    raise SystemExit(main("sequences", option="data"))

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 
 
 @contextlib.contextmanager
-def restored_on_failure(estimator: BaseEstimator) -> Iterator[None]:
+def restore_on_failure(estimator: BaseEstimator) -> Iterator[None]:
     """Restore the attributes of the estimator if the block fails or is interrupted."""
     before = dict(vars(estimator))
     try:

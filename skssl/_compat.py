@@ -88,7 +88,7 @@ __all__ = [
     "TreePredictor",
     "choose_device",
     "choose_dtype",
-    "compiled",
+    "run_compiled",
     "count_rows",
     "fit_context",
     "import_onnx",
@@ -284,7 +284,7 @@ def choose_device(device: str | torch.device) -> torch.device:
 
 
 @contextlib.contextmanager
-def compiled(module: torch.nn.Module, is_wanted: bool = True) -> Iterator[None]:
+def run_compiled(module: torch.nn.Module, is_wanted: bool = True) -> Iterator[None]:
     """Run a module as ``torch.compile`` translates it, inside the block; copies are plain."""
     if not is_wanted:
         yield

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from skssl._compat import GroupsConsumerMixin, Seed, take_rows
-from skssl._data._labels import labelled
+from skssl._data._labels import separate_labelled
 
 
 class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
@@ -160,9 +160,9 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
 
 def _read(y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Read a y of classes or numbers: -1 is a number only among fractions."""
-    mask, labels = labelled(y)
+    mask, labels = separate_labelled(y)
     if labels.dtype.kind == "f" and type_of_target(labels) == "continuous":
-        return labelled(y, classes=False)
+        return separate_labelled(y, classes=False)
     return mask, labels
 
 
@@ -200,7 +200,7 @@ def labelled_scorer(scoring: str | Callable[..., float]) -> Callable[..., float]
 def _score_labelled(
     scorer: Callable[..., float], estimator: Any, X: Any, y: Any, **params: Any
 ) -> float:
-    mask, labels = labelled(y, classes=not is_regressor(estimator))
+    mask, labels = separate_labelled(y, classes=not is_regressor(estimator))
     rows = np.flatnonzero(mask)
     if not len(rows):
         raise ValueError("No row of y is labelled: there is nothing to score.")

@@ -42,7 +42,7 @@ MIXED = mixed_frame()
 LABELS = np.where(np.arange(len(MIXED)) % 3, -1, np.arange(len(MIXED)) % 2)
 
 
-def embedded(method: Any, X: Any) -> np.ndarray:
+def embed(method: Any, X: Any) -> np.ndarray:
     """Return what a fit makes of X."""
     return method.fit(X).transform(X)
 
@@ -110,27 +110,27 @@ IMAGES, WAVES = SAMPLES["image"](40), np.nan_to_num(series())
 def by_batches(method: Any, X: Any) -> np.ndarray:
     """Return what a fit makes of X, whose batches are moved one by one."""
     with mock.patch.object(_rows, "BYTES_TO_MOVE", 0):
-        return embedded(method, X)
+        return embed(method, X)
 
 
 CASES: dict[str, tuple[Callable[[Any, Any], np.ndarray], Any, Any]] = {
-    "early stopping": (embedded, SCARF(n_iter_no_change=1, **CHEAP), MIXED),
+    "early stopping": (embed, SCARF(n_iter_no_change=1, **CHEAP), MIXED),
     "rows that stay on the CPU": (by_batches, SCARF(**CHEAP), MIXED),
     "a checkpoint": (resumed, SCARF(**CHEAP), MIXED),
     "a stream": (streamed, VIME(**CHEAP), WAVES.reshape(60, -1)),
     "warm start": (warm, SimCLR(**CHEAP), WAVES),
-    "crops": (embedded, SimCLR(views=MultiCrop(n_large=2, n_small=2), **CHEAP), IMAGES),
-    "ResNet-18": (embedded, SimCLR(encoder="resnet18", **CHEAP), IMAGES[:20]),
-    "periodic numbers": (embedded, SCARF(numeric="periodic", **CHEAP), MIXED),
-    "bins": (embedded, VIME(numeric="piecewise-linear", target="bins", **CHEAP), MIXED),
+    "crops": (embed, SimCLR(views=MultiCrop(n_large=2, n_small=2), **CHEAP), IMAGES),
+    "ResNet-18": (embed, SimCLR(encoder="resnet18", **CHEAP), IMAGES[:20]),
+    "periodic numbers": (embed, SCARF(numeric="periodic", **CHEAP), MIXED),
+    "bins": (embed, VIME(numeric="piecewise-linear", target="bins", **CHEAP), MIXED),
     "images restored": (restored, MaskedAutoencoder(**CHEAP), IMAGES[:20] / 255),
     "fine-tuning": (tuned, SimCLR(**CHEAP), IMAGES),
     "a classifier": (told_apart, SCARF(**CHEAP), MIXED),
 }
 for method in TRANSFORMERS:
-    CASES[f"{name_of(method)}, table"] = embedded, method, table_for(method)
+    CASES[f"{name_of(method)}, table"] = embed, method, table_for(method)
 for method, modality in (parameter.values for parameter in TRAINED):
-    CASES[f"{name_of(method)}, {modality}"] = embedded, method, SAMPLES[modality]()
+    CASES[f"{name_of(method)}, {modality}"] = embed, method, SAMPLES[modality]()
 
 
 class Forgetful(SSLTransformer):

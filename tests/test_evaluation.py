@@ -107,10 +107,10 @@ def test_the_report_is_tidy():
     report = label_budget_report(
         X, Y, transformers={"a": scarf()}, baselines=DUMMY, budgets=[12, 6], n_draws=2, cv=2
     )
-    keys = ["method", "kind", "budget", "split", "draw"]
+    keys = ["method", "role", "budget", "split", "draw"]
     assert report.columns.tolist() == [*keys, "score", "fit_time"]
     assert len(report) == 2 * 2 * 2 * 2 and not report.duplicated(keys).any()
-    assert report.drop_duplicates("method")[["method", "kind"]].to_numpy().tolist() == [
+    assert report.drop_duplicates("method")[["method", "role"]].to_numpy().tolist() == [
         ["a", "pretrained"],
         ["dummy", "baseline"],
     ]
@@ -452,7 +452,7 @@ def made_report(n_splits=3, n_draws=4, budgets=(5, 10, 20, 50)):
         for common in [rng.normal()]
         for i, name in enumerate(names)
     ]
-    columns = ["method", "kind", "budget", "split", "draw", "score", "fit_time"]
+    columns = ["method", "role", "budget", "split", "draw", "score", "fit_time"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -558,7 +558,7 @@ def test_displays_say_what_they_lack():
     with pytest.raises(ValueError, match="has no rows"):
         LabelBudgetDisplay(report[:0])
     with pytest.raises(ValueError, match="takes pretrained methods and baselines"):
-        LabelBudgetDisplay(report[report["kind"] == "baseline"]).comparison()
+        LabelBudgetDisplay(report[report["role"] == "baseline"]).comparison()
 
 
 def test_images_are_beside_their_own_untrained_encoder():

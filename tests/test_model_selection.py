@@ -22,7 +22,7 @@ from sklearn.model_selection import (
 )
 from sklearn.preprocessing import StandardScaler
 
-from skssl._data._labels import labelled
+from skssl._data._labels import separate_labelled
 from skssl.model_selection import FewLabelsKFold, UnlabeledKFold, labelled_scorer
 from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor
 
@@ -100,7 +100,7 @@ KINDS = [
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
 @pytest.mark.parametrize("y, expected, kind", KINDS)
 def test_labels_of_every_kind_are_read(y, expected, kind):
-    mask, labels = labelled(y)
+    mask, labels = separate_labelled(y)
     np.testing.assert_array_equal(mask, [True, True, False, True])
     assert mask.dtype == bool
     assert labels.dtype.kind in kind
@@ -108,17 +108,17 @@ def test_labels_of_every_kind_are_read(y, expected, kind):
 
 
 def test_fully_labelled_y_is_read():
-    mask, labels = labelled(np.array(["no", "yes"]))
+    mask, labels = separate_labelled(np.array(["no", "yes"]))
     assert mask.all()
     assert labels.tolist() == ["no", "yes"]
-    assert labelled(np.array([3, 1], dtype=np.uint8))[1].dtype == np.uint8
+    assert separate_labelled(np.array([3, 1], dtype=np.uint8))[1].dtype == np.uint8
 
 
 @pytest.mark.parametrize(
     "y", [[1.5, -1, None], np.array([1.5, -1, np.nan]), pl.Series([1.5, -1.0, None])]
 )
 def test_minus_one_is_a_number_in_regression(y):
-    mask, targets = labelled(y, classes=False)
+    mask, targets = separate_labelled(y, classes=False)
     np.testing.assert_array_equal(mask, [True, True, False])
     np.testing.assert_array_equal(targets, [1.5, -1])
 
@@ -139,13 +139,13 @@ def test_minus_one_is_a_number_in_regression(y):
 )
 def test_unclear_labels_are_refused(y, message):
     with pytest.raises(ValueError, match=message):
-        labelled(y)
+        separate_labelled(y)
 
 
 @pytest.mark.parametrize("y", [["1", "2"], np.array(["a"], dtype=object), [1j]])
 def test_regression_targets_are_numbers(y):
     with pytest.raises(ValueError, match="must be numbers|Complex data not supported"):
-        labelled(y, classes=False)
+        separate_labelled(y, classes=False)
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ from skssl._compat import CallbackSupportMixin
 from skssl.callbacks import EarlyStopping
 from skssl.persistence import _changes, _names
 from skssl.persistence._changes import CHANGES, MOVED
-from skssl.persistence._compiled import rebuilt
+from skssl.persistence._compiled import rebuild
 from skssl.persistence._names import (
     FUNCTIONS,
     HOMES,
@@ -916,18 +916,18 @@ def tree_parts(**changes):
     ],
 )
 def test_trees_that_would_read_elsewhere_are_refused(changes, more, message):
-    tree = rebuilt("Tree", tree_parts())
+    tree = rebuild("Tree", tree_parts())
     assert tree.node_count == 3
     with pytest.raises(ValueError, match=message):
-        rebuilt("Tree", tree_parts(**changes) | more)
+        rebuild("Tree", tree_parts(**changes) | more)
 
 
 def test_sparse_matrices_that_would_read_elsewhere_are_refused():
     parts = {"data": np.ones(1), "indices": np.array([0]), "indptr": np.array([0, 1])}
-    assert rebuilt("csr_array", {**parts, "shape": (1, 2)}).sum() == 1
+    assert rebuild("csr_array", {**parts, "shape": (1, 2)}).sum() == 1
     for change in ({"indices": np.array([7])}, {"indptr": np.array([0, 9])}):
         with pytest.raises(ValueError):
-            rebuilt("csr_array", {**parts, "shape": (1, 2), **change})
+            rebuild("csr_array", {**parts, "shape": (1, 2), **change})
 
 
 def test_trees_of_more_features_than_their_estimator_are_refused(path):

@@ -100,7 +100,7 @@ def raw(split: Split) -> tuple[float]:
     return probe(split.X / 255, split.X_test / 255, split)
 
 
-def embedded(split: Split, transformer: str, **params: Any) -> tuple[float]:
+def embed(split: Split, transformer: str, **params: Any) -> tuple[float]:
     """Pretrain on the training rows, probe the frozen embedding."""
     encoder = getattr(skssl, transformer)(random_state=split.seed, **params).fit(split.X)
     return probe(encoder.transform(split.X), encoder.transform(split.X_test), split)
@@ -108,13 +108,13 @@ def embedded(split: Split, transformer: str, **params: Any) -> tuple[float]:
 
 METHODS: dict[str, Method] = {
     "raw": raw,
-    "untrained": partial(embedded, transformer="SCARF", max_epochs=0),
-    "scarf": partial(embedded, transformer="SCARF"),
-    "vime": partial(embedded, transformer="VIME"),
-    "dae": partial(embedded, transformer="DenoisingAutoencoder"),
-    "dae_all_layers": partial(embedded, transformer="DenoisingAutoencoder", layers="all"),
-    "multitask": partial(embedded, transformer="MultiTask"),
-    "subtab": partial(embedded, transformer="SubTab"),
+    "untrained": partial(embed, transformer="SCARF", max_epochs=0),
+    "scarf": partial(embed, transformer="SCARF"),
+    "vime": partial(embed, transformer="VIME"),
+    "dae": partial(embed, transformer="DenoisingAutoencoder"),
+    "dae_all_layers": partial(embed, transformer="DenoisingAutoencoder", layers="all"),
+    "multitask": partial(embed, transformer="MultiTask"),
+    "subtab": partial(embed, transformer="SubTab"),
 }
 
 

@@ -146,7 +146,7 @@ def raw(split: Split) -> tuple[float, ...]:
     return (*scores(split, Z, table.transform(split.X_test)), *[np.nan] * len(SHOTS))
 
 
-def embedded(
+def embed(
     split: Split, make: type[skssl.STUNT], default: bool = False, **params: object
 ) -> tuple[float, ...]:
     """Pretrain on the training rows, classify in the frozen embedding."""
@@ -175,11 +175,11 @@ JOINT = [
 ]
 METHODS: dict[str, Method] = {
     "raw": raw,
-    "untrained": partial(embedded, make=skssl.STUNT, max_epochs=0),
-    "vime": partial(embedded, make=skssl.VIME),
-    "stunt": partial(embedded, make=skssl.STUNT, default=True),
-    "multitask": partial(embedded, make=skssl.MultiTask, default=True),
-    "joint": partial(embedded, make=skssl.MultiTask, tasks=JOINT),
+    "untrained": partial(embed, make=skssl.STUNT, max_epochs=0),
+    "vime": partial(embed, make=skssl.VIME),
+    "stunt": partial(embed, make=skssl.STUNT, default=True),
+    "multitask": partial(embed, make=skssl.MultiTask, default=True),
+    "joint": partial(embed, make=skssl.MultiTask, tasks=JOINT),
 }
 SCORES = (
     *(f"{head}_{shots}" for shots in SHOTS for head in HEADS),

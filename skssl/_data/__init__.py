@@ -27,7 +27,7 @@ from skssl._data._text import (
     is_text,
     texts_of,
 )
-from skssl._data._words import Words, padded
+from skssl._data._words import Words, pad
 
 __all__ = [
     "MAKE_AUDIO",
@@ -60,7 +60,7 @@ __all__ = [
     "lies_outside",
     "note_columns",
     "open_source",
-    "padded",
+    "pad",
     "survey",
     "texts_of",
 ]

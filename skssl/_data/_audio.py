@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from skssl._data._containers import as_array, check_n_samples, join_padded
-from skssl._data._series import is_ragged, stacked
+from skssl._data._series import is_ragged, stack
 
 MAKE_AUDIO = (
     "Pass waveforms of one channel as (n, time), floats from -1 to 1 or integers of 16 or 32 "
@@ -66,9 +66,9 @@ class AudioReader:
 
 def _as_waveforms(X: Any) -> np.ndarray:
     """Return X as a new float32 array (n, time)."""
-    array = _stacked(X) if is_ragged(X) else as_array(X)
+    array = _stack(X) if is_ragged(X) else as_array(X)
     if array.ndim == 1 and array.dtype == object and len(array):
-        array = _stacked(list(array))
+        array = _stack(list(array))
     if array.ndim == 3 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 2 or not array.shape[1] or array.dtype.kind not in "fi":
@@ -87,10 +87,10 @@ def _as_waveforms(X: Any) -> np.ndarray:
     return out
 
 
-def _stacked(X: Any) -> np.ndarray:
+def _stack(X: Any) -> np.ndarray:
     """Stack waveforms of different lengths in one array, padded with NaN."""
     parts = [as_array(x) for x in X]
     if any(part.ndim != 1 or part.dtype.kind not in "fi" for part in parts):
         raise ValueError(f"Expected a list of arrays of one dimension. {MAKE_AUDIO}")
     greatest = [np.iinfo(part.dtype).max if part.dtype.kind == "i" else 1 for part in parts]
-    return stacked([(part / most)[None] for part, most in zip(parts, greatest, strict=True)])[:, 0]
+    return stack([(part / most)[None] for part, most in zip(parts, greatest, strict=True)])[:, 0]

@@ -22,7 +22,7 @@ NARROWER: list[tuple[set[str], type]] = [
 ]
 
 
-def labelled(y: Any, *, classes: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def separate_labelled(y: Any, *, classes: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Separate labelled from unlabelled rows.
 
     Parameters
@@ -43,7 +43,7 @@ def labelled(y: Any, *, classes: bool = True) -> tuple[np.ndarray, np.ndarray]:
 
     Examples
     --------
-    >>> mask, labels = labelled([2, None, 0, -1])
+    >>> mask, labels = separate_labelled([2, None, 0, -1])
     >>> mask
     array([ True, False,  True, False])
     >>> labels
@@ -52,7 +52,7 @@ def labelled(y: Any, *, classes: bool = True) -> tuple[np.ndarray, np.ndarray]:
     y, present = _column(y)
     mask = present.copy()
     mask[present] = ~_is_missing(y, classes)
-    labels = _narrowed(y[mask[present]])
+    labels = _narrow(y[mask[present]])
     if classes:
         _refuse_swallowed(labels)
     elif labels.dtype.kind == "c":
@@ -136,7 +136,7 @@ def _is_missing_object(value: object, classes: bool) -> bool:
     return False
 
 
-def _narrowed(labels: np.ndarray) -> np.ndarray:
+def _narrow(labels: np.ndarray) -> np.ndarray:
     """Convert Python objects to an array of booleans, integers or floats."""
     if labels.dtype.kind != "O":
         return labels

@@ -65,9 +65,9 @@ def is_ragged(X: Any) -> bool:
 
 def _as_series(X: Any) -> np.ndarray:
     """Return X as a new float32 array (n, channels, time)."""
-    array = _stacked(X) if is_ragged(X) else as_array(X)
+    array = _stack(X) if is_ragged(X) else as_array(X)
     if array.ndim == 1 and array.dtype == object and len(array):
-        array = _stacked(list(array))
+        array = _stack(list(array))
     if array.ndim == 2:
         array = array[:, None]
     if array.ndim != 3 or 0 in array.shape[1:]:
@@ -84,7 +84,7 @@ def _as_series(X: Any) -> np.ndarray:
     return out
 
 
-def _stacked(X: Any) -> np.ndarray:
+def _stack(X: Any) -> np.ndarray:
     """Stack arrays of different lengths in one; they must have the same number of channels."""
     parts = [np.atleast_2d(np.asarray(as_array(x), dtype=np.float32)) for x in X]
     channels = {part.shape[0] for part in parts}
@@ -93,10 +93,10 @@ def _stacked(X: Any) -> np.ndarray:
             f"Series have {sorted(channels)} channels; expected the same number in each. "
             f"{MAKE_SERIES}"
         )
-    return stacked(parts)
+    return stack(parts)
 
 
-def stacked(parts: list[np.ndarray]) -> np.ndarray:
+def stack(parts: list[np.ndarray]) -> np.ndarray:
     """Stack arrays (channels, time) in one float32 array, padded with NaN."""
     length = max(part.shape[1] for part in parts)
     out = np.full((len(parts), len(parts[0]), length), np.nan, np.float32)

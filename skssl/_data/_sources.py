@@ -97,7 +97,7 @@ class Source:
             n += len(block)
             if n * width > IN_MEMORY:
                 return self
-        return joined(found)
+        return concatenate(found)
 
     def windows(self) -> Iterator[Any]:
         """Yield all rows in order, in dataframes or arrays of the allowed size in memory.
@@ -111,10 +111,10 @@ class Source:
             found.append(block)
             n += len(block)
             if n >= most:
-                yield joined(found)
+                yield concatenate(found)
                 n, n_windows, found = 0, n_windows + 1, []
         if n > 1 or (found and not n_windows):
-            yield joined(found)
+            yield concatenate(found)
 
 
 def lies_outside(X: Any) -> bool:
@@ -135,7 +135,7 @@ def open_source(X: Any) -> Any:
     return _open_array(X) if X.shape[0] * X.shape[1] > IN_MEMORY else X
 
 
-def joined(blocks: list[Any]) -> Any:
+def concatenate(blocks: list[Any]) -> Any:
     """Concatenate blocks to one array or dataframe."""
     frames = [nw.from_native(block, pass_through=True) for block in blocks]
     if len(frames) == 1 or not isinstance(frames[0], nw.DataFrame):

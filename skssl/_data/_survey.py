@@ -8,7 +8,7 @@ import numpy as np
 
 from skssl._compat import take_rows
 from skssl._data._containers import Table, label_of, open_table
-from skssl._data._sources import Source, joined
+from skssl._data._sources import Source, concatenate
 from skssl._data._table import distinct
 
 SAMPLE_ROWS = 2**17  # evenly spaced rows from which scaling and parts of a method are learned,
@@ -46,7 +46,7 @@ def survey(source: Source, wanted: list[int]) -> Survey:
                 sample.add(block)
     assert n is not None
     if source.at is None:
-        kept, numbers = joined(sample.parts), np.concatenate(sample.numbers)
+        kept, numbers = concatenate(sample.parts), np.concatenate(sample.numbers)
     else:
         kept, numbers = _runs(source.at, n, n_kept)
     found = {i: list(column) for i, column in values.items()}
@@ -91,7 +91,7 @@ class _Spaced:
         self.every *= factor
         numbers = np.concatenate(self.numbers)
         kept = np.flatnonzero(numbers % self.every == 0)
-        self.parts, self.numbers = [take_rows(joined(self.parts), kept)], [numbers[kept]]
+        self.parts, self.numbers = [take_rows(concatenate(self.parts), kept)], [numbers[kept]]
 
 
 def _runs(at: Callable[[slice], np.ndarray], n: int, n_kept: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 from skssl._data._containers import as_array, check_n_samples, is_missing, join_padded
 from skssl._data._vocabulary import MASK, N_SPECIAL, PAD, UNKNOWN, Vocabulary
-from skssl._data._words import Words, padded
+from skssl._data._words import Words, pad
 
 MAKE_TOKENS = (
     "Pass tokens as an array of integers (n, length), filled up with pad_token behind the last."
@@ -55,7 +55,7 @@ class TokenReader:
         size = len(self.ids) + N_SPECIAL
         frequency = torch.zeros(size, dtype=torch.long)
         for array in arrays:
-            x = self._coded(array).sort(1).values
+            x = self._encode(array).sort(1).values
             is_first = torch.ones_like(x, dtype=torch.bool)
             is_first[:, 1:] = x[:, 1:] != x[:, :-1]
             frequency += x[is_first].bincount(minlength=size)
@@ -67,7 +67,7 @@ class TokenReader:
         """Return X as one int64 tensor of shape (n, length) on the CPU."""
         array = self._array(X)
         check_n_samples(array.shape, ensure_min_samples)
-        return self._coded(array)
+        return self._encode(array)
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -80,7 +80,7 @@ class TokenReader:
         codes = x.numpy()
         return np.where(codes < N_SPECIAL, pad, self.ids[(codes - N_SPECIAL).clip(0)])
 
-    def _coded(self, array: np.ndarray) -> torch.Tensor:
+    def _encode(self, array: np.ndarray) -> torch.Tensor:
         place = np.searchsorted(self.ids, array).clip(max=len(self.ids) - 1)
         codes = np.where(self.ids[place] == array, place + N_SPECIAL, UNKNOWN)
         if self.pad_token is not None:
@@ -152,7 +152,7 @@ class TextReader:
         for text in texts_of(X):
             parts = [row[row != PAD].tolist() for row in self.read(text.split(MASK_TEXT))]
             rows.append([*parts[0], *(i for part in parts[1:] for i in (MASK, *part))])
-        return torch.from_numpy(padded(rows, max(1, *map(len, rows))))
+        return torch.from_numpy(pad(rows, max(1, *map(len, rows))))
 
     def restore(self, x: torch.Tensor) -> list[str]:
         """Return the text of each row of a tensor, without special tokens."""
@@ -171,7 +171,7 @@ class AutoTokenizer:
 
     def transform(self, texts: list[str]) -> np.ndarray:
         """Return token ids, padded with 0."""
-        return padded(self.words.encode(texts), MAX_LENGTH)
+        return pad(self.words.encode(texts), MAX_LENGTH)
 
     def inverse_transform(self, ids: np.ndarray) -> list[str]:
         """Return the texts of rows of ids."""

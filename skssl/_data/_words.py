@@ -132,7 +132,7 @@ def _most_common(counts: Counter[str]) -> list[str]:
     return sorted(counts, key=lambda key: (-counts[key], key))
 
 
-def padded(rows: Sequence[Sequence[int]], length: int) -> np.ndarray:
+def pad(rows: Sequence[Sequence[int]], length: int) -> np.ndarray:
     """Return rows of ids as one int64 array (n, length), truncated or padded with 0."""
     out = np.zeros((len(rows), length), dtype=np.int64)
     for row, ids in zip(out, rows, strict=True):

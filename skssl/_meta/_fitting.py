@@ -39,7 +39,7 @@ def seeded(estimator: Any, random: np.random.RandomState) -> Any:
     return estimator
 
 
-def part_of(
+def make_part(
     owner: Any, given: Any, default: Callable[[], Any], random: np.random.RandomState
 ) -> Any:
     """Return a clone of what was given, or the default; seeded from ``random`` if the owner is."""
@@ -68,7 +68,7 @@ class RoutesFit:
                 router.add(method_mapping=mapping, **{name: getattr(self, name)})
         return router
 
-    def _routed(self, params: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    def _route(self, params: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """Return the arguments of ``fit`` for each part."""
         refuse_unrouted(params, self, "fit")
         if not params:
@@ -186,10 +186,10 @@ def _fit_to_all(transformer: Any, X: Any, X_unlabeled: Any = None, **metadata: A
             f"{type(transformer).__name__}.fit takes no X_unlabeled, so {sorted(metadata)} would "
             "be of X alone. Add the rows of X_unlabeled to X, without labels, and theirs to these."
         )
-    return transformer.fit(stacked(X, X_unlabeled))
+    return transformer.fit(stack(X, X_unlabeled))
 
 
-def stacked(X: Any, more: Any) -> Any:
+def stack(X: Any, more: Any) -> Any:
     """Return the rows of X and ``more`` in a container of their type."""
     shapes = [getattr(part, "shape", ())[1:] for part in (X, more)]
     if type(X) is type(more) and shapes[0] != shapes[1]:

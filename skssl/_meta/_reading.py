@@ -88,7 +88,7 @@ class Reading:
             part = rows[(start <= rows) & (rows < end)]
             if len(part):
                 raw = None if self.raw is None else _rows_of(self.raw, part)
-                found.append(Seen(self._shown(i, part, start), raw))
+                found.append(Seen(self._draw_shown(i, part, start), raw))
             start = end
         return found
 
@@ -97,7 +97,7 @@ class Reading:
         (rows,) = self.take(np.arange(count_rows(self.every[0])))
         return rows
 
-    def _shown(self, i: int, rows: np.ndarray, start: int) -> Any:
+    def _draw_shown(self, i: int, rows: np.ndarray, start: int) -> Any:
         if self.x is not None:
             return Read(_rows_of(self.x, rows))
         if "shown" in vars(self):

@@ -51,7 +51,7 @@ class Report:
         self.curves: dict[str, list[float]] = {}
         self.watchers: dict[str, object] = {}  # the callback of each curve
         self.checkpoint: CheckpointFile | None = None
-        self.resumed: list[Patience] = []  # of callbacks that have not asked since resuming
+        self.unclaimed: list[Patience] = []  # of callbacks that have not asked since resuming
         self.untrained: Look | None = None
         self.start = time.perf_counter()
 
@@ -172,13 +172,13 @@ class Report:
         place = state["place"] | {"now": state["place"]["now"][_ranks.index()]}
         self.place = Place(**{name: place[name] for name in vars(self.place)})
         self.curves = state["curves"]
-        self.resumed = [Patience(**each) for each in state["patience"]]
+        self.unclaimed = [Patience(**each) for each in state["patience"]]
         if self.patience is not None:
-            self.patience = self.resumed.pop(0)
+            self.patience = self.unclaimed.pop(0)
 
     def _patiences(self) -> list[Patience]:
         own = [] if self.patience is None else [self.patience]
-        return [*own, *self.watches.values(), *self.resumed]
+        return [*own, *self.watches.values(), *self.unclaimed]
 
     def note(self, watcher: object, name: str, value: float) -> None:
         """Append a value of a callback to a curve of the estimator."""
@@ -192,7 +192,7 @@ class Report:
     def watch(self, watcher: object, value: float, n_epochs: int, keep_best: bool) -> bool:
         """Return whether a callback's value has not fallen for ``n_epochs`` epochs."""
         if watcher not in self.watches:
-            new = self.resumed.pop(0) if self.resumed else Patience(n_epochs, keep_best)
+            new = self.unclaimed.pop(0) if self.unclaimed else Patience(n_epochs, keep_best)
             self.watches[watcher] = new
         return self.watches[watcher](self.net, value)
 

@@ -85,13 +85,13 @@ class FillsMasks(PredictsTokens):
         filled = [[next(blanks) for _ in range(text.count(MASK_TEXT))] for text in texts]
         if top is not None:
             return filled
-        return [_joined(*parts) for parts in zip(texts, filled, strict=True)]
+        return [_join_columns(*parts) for parts in zip(texts, filled, strict=True)]
 
     def _hidden(self, x: Tensor) -> list[Tensor]:
         return [self.encoder_[1].sequence(part) for part in x.split(64)]
 
 
-def _joined(text: str, blanks: list[list[tuple[str, float]]]) -> str:
+def _join_columns(text: str, blanks: list[list[tuple[str, float]]]) -> str:
     first, *rest = text.split(MASK_TEXT)
     return first + "".join(best[0][0] + part for best, part in zip(blanks, rest, strict=True))
 
@@ -146,7 +146,7 @@ class ContinuesTokens(PredictsTokens):
         x = self._read(many)
         generator = torch.Generator().manual_seed(check_random_state(random_state).randint(2**31))
         with torch.inference_mode():
-            longer = self._continued(x, n_tokens, temperature, generator)
+            longer = self._continue(x, n_tokens, temperature, generator)
         out = self._reader.restore(longer)
         if is_text:  # keep the prompt as it was written
             given = self._reader.restore(x)
@@ -154,7 +154,7 @@ class ContinuesTokens(PredictsTokens):
             out = [text + new[len(old) :] for text, old, new in parts]
         return out[0] if is_one else out
 
-    def _continued(
+    def _continue(
         self, x: Tensor, n_tokens: int, temperature: float, generator: torch.Generator
     ) -> Tensor:
         """Append tokens to rows of tokens."""

@@ -15,14 +15,14 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skssl import _ranks
-from skssl._atomic import restored_on_failure
+from skssl._atomic import restore_on_failure
 from skssl._compat import (
     CallbackSupportMixin,
     Seed,
     choose_device,
     choose_dtype,
-    compiled,
     fit_context,
+    run_compiled,
 )
 from skssl._data import SAMPLE_ROWS, Source, note_columns, survey
 from skssl._data._chunked_rows import ChunkedRows
@@ -197,7 +197,7 @@ class SSLTransformer(
                 "sample_weight_unlabeled and groups_unlabeled are of the rows of X_unlabeled, "
                 "which was not given. Those of X are sample_weight and groups."
             )
-        with restored_on_failure(self):
+        with restore_on_failure(self):
             again = self.warm_start and hasattr(self, "_net")
             if not again:
                 self._generator = check_random_state(self.random_state)
@@ -232,7 +232,7 @@ class SSLTransformer(
         source = open_if_outside(X, self)
         is_once = isinstance(source, Source) and source.is_once
         given = [Given.of(source if is_once else read_if_small(X, self), sample_weight, groups)]
-        with restored_on_failure(self):
+        with restore_on_failure(self):
             if is_once:
                 for part in source.windows():
                     self.partial_fit(part)
@@ -354,7 +354,7 @@ class SSLTransformer(
                 report.open()
                 report.resume()
                 report.begin_epoch()
-            with _ranks.together(), compiled(net.encoder, self.compile):
+            with _ranks.together(), run_compiled(net.encoder, self.compile):
                 _loop.train(net, optimizer, trained, self._loss, plan, report, report.place)
         report.restore_best()
         self._keep(report, stream)

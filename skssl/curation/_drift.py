@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 
 from skssl._compat import HasMethods, Interval, Seed, validate_params
 from skssl._meta._fitting import seeded
-from skssl.curation._embed import EMBEDDING, embedded
+from skssl.curation._embed import EMBEDDING, embed
 
 
 @validate_params(
@@ -86,7 +86,7 @@ def drift_score(
     >>> round(drift_score(X[y < 2], X[y == 2], random_state=0), 1)
     1.0
     """
-    Z, Z_new = embedded(embedding, X, X_new)
+    Z, Z_new = embed(embedding, X, X_new)
     if min(len(Z), len(Z_new)) < n_splits:
         raise ValueError(
             f"{n_splits} folds need as many rows on both sides; X has {len(Z)} and X_new has "

@@ -11,7 +11,7 @@ from skssl._compat import HasMethods
 EMBEDDING: list[Any] = [HasMethods("fit"), "array-like", None]  # for validate_params
 
 
-def embedded(embedding: Any, X: Any, *others: Any) -> tuple[np.ndarray, ...]:
+def embed(embedding: Any, X: Any, *others: Any) -> tuple[np.ndarray, ...]:
     """Embed X and ``others``, and return matrices of float64.
 
     Parameters

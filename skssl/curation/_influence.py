@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from skssl._compat import HasMethods, Interval, Seed, validate_params
-from skssl.curation._embed import embedded
+from skssl.curation._embed import embed
 
 
 @validate_params(
@@ -73,16 +73,16 @@ def column_influence(
     2       2        0.0  0.0
     """
     names, table = _table(X)
-    (Z,) = embedded(transformer, X)
+    (Z,) = embed(transformer, X)
     if len(Z) < 2:
         raise ValueError(f"Shuffling takes at least 2 rows; got {len(Z)}.")
     random = check_random_state(random_state)
     donors = [_others(len(Z), random) for _ in range(n_repeats)]
-    whole = [_moved(Z, Z[rows]) for rows in donors]
+    whole = [_measure_change(Z, Z[rows]) for rows in donors]
     share = np.zeros((len(names), n_repeats))
     for i, j in np.ndindex(share.shape):
-        (made,) = embedded(transformer, _swapped(table, i, donors[j]))
-        share[i, j] = _moved(Z, made) / whole[j] if whole[j] > 0 else 0
+        (made,) = embed(transformer, _swap(table, i, donors[j]))
+        share[i, j] = _measure_change(Z, made) / whole[j] if whole[j] > 0 else 0
     found = {"column": names, "influence": share.mean(1), "std": share.std(1)}
     influence = pd.DataFrame(found).sort_values("influence", ascending=False, kind="stable")
     return influence.reset_index(drop=True)
@@ -111,7 +111,7 @@ def _others(n: int, random: np.random.RandomState) -> np.ndarray:
     return others
 
 
-def _swapped(X: Any, i: int, rows: np.ndarray) -> Any:
+def _swap(X: Any, i: int, rows: np.ndarray) -> Any:
     """Return a copy of X whose column i holds the cells of ``rows``."""
     if nw.dependencies.is_pandas_dataframe(X):
         made = X.copy()
@@ -126,5 +126,5 @@ def _swapped(X: Any, i: int, rows: np.ndarray) -> Any:
     return frame.with_columns(column[rows.tolist()].alias(column.name)).to_native()
 
 
-def _moved(Z: np.ndarray, made: np.ndarray) -> float:
+def _measure_change(Z: np.ndarray, made: np.ndarray) -> float:
     return float(np.linalg.norm(made - Z, axis=1).mean())

@@ -11,7 +11,7 @@ from sklearn.metrics.pairwise import paired_distances
 from sklearn.neighbors import NearestNeighbors
 
 from skssl._compat import Interval, StrOptions, validate_params
-from skssl.curation._embed import EMBEDDING, embedded
+from skssl.curation._embed import EMBEDDING, embed
 
 Metric = Literal["cosine", "euclidean"]
 # The cosine distance is quadratic in the Euclidean one.
@@ -73,7 +73,7 @@ default=None
     >>> rows.tolist()
     [[2, 0]]
     """
-    Z, *wanted = embedded(embedding, X, *([] if queries is None else [queries]))
+    Z, *wanted = embed(embedding, X, *([] if queries is None else [queries]))
     n_others = len(Z) - (queries is None)
     if n_neighbors > n_others:
         raise ValueError(
@@ -144,7 +144,7 @@ default=None
        row  other
     0    7     50
     """
-    (Z,) = embedded(embedding, X)
+    (Z,) = embed(embedding, X)
     if threshold == "auto":
         threshold = SHARE[metric] * _typical_gap(Z, metric)
 

@@ -14,8 +14,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skssl._compat import HasMethods, Interval, Seed, StrOptions, count_rows, validate_params
-from skssl._data._labels import labelled
-from skssl.curation._embed import EMBEDDING, embedded
+from skssl._data._labels import separate_labelled
+from skssl.curation._embed import EMBEDDING, embed
 from skssl.curation._neighbors import Metric
 
 Strategy = Literal["typicality", "k_center", "uncertainty"]
@@ -115,7 +115,7 @@ default=None
     [0, 1, 2]
     """
     n_rows = count_rows(X)
-    free = np.ones(n_rows, dtype=bool) if y is None else ~labelled(y)[0]
+    free = np.ones(n_rows, dtype=bool) if y is None else ~separate_labelled(y)[0]
     check_consistent_length(X, free)
     if n > free.sum():
         raise ValueError(
@@ -130,7 +130,7 @@ default=None
     random = check_random_state(random_state)
     if classifier is not None:
         return _uncertain(classifier, X, n, free, random)
-    (Z,) = embedded(embedding, X)
+    (Z,) = embed(embedding, X)
     Z = normalize(Z) if metric == "cosine" else Z
     if strategy == "k_center":
         return _k_centers(Z, n, free)

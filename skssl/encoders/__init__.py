@@ -21,7 +21,7 @@ from skssl.encoders._series import (
     TemporalConvNet,
     check_sequence,
     places_of,
-    pooled,
+    pool,
     steps_of,
 )
 from skssl.encoders._series_transformer import SeriesTransformer, check_series_patches
@@ -90,7 +90,7 @@ __all__ = [
     "image_encoder",
     "patchify",
     "places_of",
-    "pooled",
+    "pool",
     "series_encoder",
     "small_resnet",
     "steps_of",

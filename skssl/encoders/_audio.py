@@ -145,7 +145,7 @@ class AudioScaler(nn.Module):
         """Map scaled spectrograms back to the logarithm of power."""
         return self.bands.inverse(z)
 
-    def amplified(self, x: Tensor, z: Tensor, most: float = 1.0) -> Tensor:
+    def amplify(self, x: Tensor, z: Tensor, most: float = 1.0) -> Tensor:
         """Return waveforms (n, time) whose bands are attenuated to match scaled spectrograms.
 
         Parameters
@@ -165,6 +165,6 @@ class AudioScaler(nn.Module):
         return made.masked_fill(x.isnan(), torch.nan)
 
 
-def corrected(encoder: Any, decoder: nn.Module, x: Tensor) -> Tensor:
+def correct_bands(encoder: Any, decoder: nn.Module, x: Tensor) -> Tensor:
     """Add to scaled spectrograms the correction that a net predicts for each frame."""
     return x + decoder(encoder.sequence(x)).transpose(1, 2)

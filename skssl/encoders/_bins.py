@@ -63,8 +63,8 @@ class Bins(nn.Module):
         rows = X[:: max(1, len(X) // subsample)].float()
         bins = [_learn(rows[:, j], n_bins) for j in self.numeric]
         counts = [len(centers) for _, centers, _, _ in bins]
-        self.register_buffer("thresholds", _padded([b[0] for b in bins], torch.inf))
-        self.register_buffer("centers", _padded([b[1] for b in bins], 0.0))
+        self.register_buffer("thresholds", _pad([b[0] for b in bins], torch.inf))
+        self.register_buffer("centers", _pad([b[1] for b in bins], 0.0))
         self.register_buffer("mean", torch.tensor([b[2] for b in bins]))
         self.register_buffer("std", torch.tensor([b[3] for b in bins]))
         self.register_buffer("last", torch.tensor(counts, dtype=torch.long) - 1)
@@ -73,7 +73,7 @@ class Bins(nn.Module):
             cardinality[j] = count if classes else 0
         self.cardinality = tuple(cardinality)
         numbers, rest = _positions(columns, self.columns)
-        self.register_buffer("numbers", _padded(numbers, 0).long())
+        self.register_buffer("numbers", _pad(numbers, 0).long())
         self.register_buffer("rest", torch.tensor(rest, dtype=torch.long))
 
     @property
@@ -182,7 +182,7 @@ def _positions(columns: Columns, predicted: Columns) -> tuple[list[Tensor], list
     return [torch.tensor(at[j]) for j in columns.numeric], [i for j in order for i in at[j]]
 
 
-def _padded(rows: list[Tensor], value: float) -> Tensor:
+def _pad(rows: list[Tensor], value: float) -> Tensor:
     if not rows:
         return torch.empty(0, 1)
     return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)

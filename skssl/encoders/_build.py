@@ -140,10 +140,10 @@ def user_module(encoder: nn.Module | Callable[[Tensor], nn.Module], x: Tensor) -
     if isinstance(encoder, nn.Module):
         return copy.deepcopy(encoder)
     with torch.no_grad():
-        return _checked_module(encoder(x))
+        return _check_module(encoder(x))
 
 
-def _checked_module(made: object) -> nn.Module:
+def _check_module(made: object) -> nn.Module:
     if not isinstance(made, nn.Module):
         raise TypeError(
             f"encoder= must return a torch.nn.Module; got {type(made).__name__}. Return the "

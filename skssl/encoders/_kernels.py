@@ -66,13 +66,13 @@ class RandomKernels(nn.Module):
         )
         for i, some in enumerate(quantiles):
             rows = X[torch.randint(len(X), (min(len(X), 32),))]
-            values = self._convolved(rows, i).transpose(0, 1).flatten(1)
+            values = self._convolve(rows, i).transpose(0, 1).flatten(1)
             values = values[:, steps_of(rows).flatten()].sort(1).values
             some = some.view(len(kernels), -1)
             at = (some * max(0, values.shape[1] - 1)).long()
             self.register_buffer(f"thresholds{i}", values.gather(1, at))
 
-    def _convolved(self, x: Tensor, i: int) -> Tensor:
+    def _convolve(self, x: Tensor, i: int) -> Tensor:
         d = self.dilations[i]
         return F.conv1d(x.nan_to_num(0.0), self.weights[i], dilation=d, padding=d * (LENGTH // 2))
 
@@ -87,7 +87,7 @@ class RandomKernels(nn.Module):
         total = steps.sum(2).clamp(min=1)
         features = []
         for i in range(len(self.dilations)):
-            values = self._convolved(x, i)
+            values = self._convolve(x, i)
             for threshold in getattr(self, f"thresholds{i}").unbind(1):
                 above = (values > threshold[:, None]) * steps
                 features.append(above.sum(2) / total)

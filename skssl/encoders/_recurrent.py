@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from skssl._compat import is_exporting
 from skssl.encoders._build import check_name, user_module
-from skssl.encoders._series import MissingAsZeros, Pooling, TemporalConvNet, pooled, steps_of
+from skssl.encoders._series import MissingAsZeros, Pooling, TemporalConvNet, pool, steps_of
 from skssl.encoders._series_transformer import SeriesTransformer
 
 STRETCHES = 128  # per series: the recurrent net reads them one after the other
@@ -113,7 +113,7 @@ class CausalGRU(nn.Module):
         return steps_of(self._stretches(x).mT)
 
     def forward(self, x: Tensor) -> Tensor:
-        return pooled(self.sequence(x), self.steps(x), self.pooling)
+        return pool(self.sequence(x), self.steps(x), self.pooling)
 
     def _stretches(self, x: Tensor) -> Tensor:
         """Cut series into stretches, (n, n_stretches, n_channels * stride), padded with NaN."""
@@ -124,8 +124,8 @@ class CausalGRU(nn.Module):
 
 def _exported(gru: nn.GRU, h: Tensor) -> Tensor:
     """Return the states of a GRU by the operator of ONNX: torch would unroll the steps."""
-    weights = [_reordered(weight) for weight in gru.all_weights[0][:2]]
-    bias = torch.cat([_reordered(bias) for bias in gru.all_weights[0][2:]], 1)
+    weights = [_reorder(weight) for weight in gru.all_weights[0][:2]]
+    bias = torch.cat([_reorder(bias) for bias in gru.all_weights[0][2:]], 1)
     states = torch.onnx.ops.symbolic(
         "GRU",
         [h.transpose(0, 1), *weights, bias],
@@ -137,7 +137,7 @@ def _exported(gru: nn.GRU, h: Tensor) -> Tensor:
     return states[:, 0].transpose(0, 1)
 
 
-def _reordered(weight: Tensor) -> Tensor:
+def _reorder(weight: Tensor) -> Tensor:
     """Return the gates reset, update, new in ONNX's order: update, reset, new."""
     reset, update, new = weight.chunk(3)
     return torch.cat([update, reset, new])[None]

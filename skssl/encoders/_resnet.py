@@ -98,12 +98,12 @@ class ResNet(nn.Module):
     def layers(self, x: Tensor) -> list[Tensor]:
         """Return the means of each stage's maps, (n, width), and last the embedding."""
         *lower, last = self.maps(x)
-        return [*(stage.mean((2, 3)) for stage in lower), self._embedded(last)]
+        return [*(stage.mean((2, 3)) for stage in lower), self._embed(last)]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._embedded(self.maps(x)[-1])
+        return self._embed(self.maps(x)[-1])
 
-    def _embedded(self, last: Tensor) -> Tensor:
+    def _embed(self, last: Tensor) -> Tensor:
         return nn.functional.adaptive_avg_pool2d(last, self.grid).flatten(1)
 
 

@@ -72,7 +72,7 @@ def steps_of(x: Tensor) -> Tensor:
     return (seen.cumsum(1) > 0) & (seen.flip(1).cumsum(1) > 0).flip(1)  # ONNX has no cummax
 
 
-def pooled(h: Tensor, steps: Tensor, pooling: Pooling) -> Tensor:
+def pool(h: Tensor, steps: Tensor, pooling: Pooling) -> Tensor:
     """Pool the steps (n, time, d) of each series to one row, (n, d).
 
     Parameters
@@ -167,7 +167,7 @@ class TemporalConvNet(nn.Module):
         return self.head(nn.functional.gelu(h)).transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return pooled(self.sequence(x), steps_of(x), self.pooling)
+        return pool(self.sequence(x), steps_of(x), self.pooling)
 
 
 class _Block(nn.Module):

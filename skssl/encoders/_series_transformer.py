@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl.encoders._series import Pooling, pooled
+from skssl.encoders._series import Pooling, pool
 from skssl.encoders._transformer import Block, attend, choose_heads
 
 LEAST_SCALE = 1e-3  # standard deviation of a series that hardly varies
@@ -133,7 +133,7 @@ class SeriesTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         patches, level = self.patches(x)
         seen = ~patches.isnan().all(2)
-        return pooled(self.tokens(patches, level), seen, self.pooling)
+        return pool(self.tokens(patches, level), seen, self.pooling)
 
 
 def _positions(x: Tensor, width: int) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from skssl._compat import is_exporting
 from skssl._data._vocabulary import PAD, Vocabulary
 from skssl.encoders._build import check_name, user_module
-from skssl.encoders._series import Pooling, pooled
+from skssl.encoders._series import Pooling, pool
 from skssl.encoders._transformer import Block, attend, choose_heads
 
 TOKENS_AT_ONCE = 2**15  # per chunk outside training, which bounds the memory
@@ -107,9 +107,9 @@ class TokenTransformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training or is_exporting():
-            return self._pooled(x)
+            return self._pool(x)
         parts = x.split(max(1, TOKENS_AT_ONCE // x.shape[1]))
-        return torch.cat([self._pooled(part) for part in parts])
+        return torch.cat([self._pool(part) for part in parts])
 
     def _with_neighbours(self, tokens: Tensor) -> Tensor:
         """Add to each token a linear map of the tokens around it, or before it."""
@@ -117,9 +117,9 @@ class TokenTransformer(nn.Module):
         windows = F.pad(tokens, (0, 0, WINDOW - 1 - behind, behind)).unfold(1, WINDOW, 1)
         return tokens + self.near(windows.flatten(2))
 
-    def _pooled(self, x: Tensor) -> Tensor:
+    def _pool(self, x: Tensor) -> Tensor:
         x = trim(x)
-        return pooled(self.sequence(x), _seen(x), self.pooling)
+        return pool(self.sequence(x), _seen(x), self.pooling)
 
 
 class BagOfTokens(nn.Module):
@@ -165,7 +165,7 @@ class BagOfTokens(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = trim(x)
         if self.pooling == "max":
-            return pooled(self.sequence(x), _seen(x), "max")
+            return pool(self.sequence(x), _seen(x), "max")
         if is_exporting():  # ONNX would loop over the rows of embedding_bag
             total = self.sequence(x).sum(1)
         else:

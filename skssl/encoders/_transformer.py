@@ -201,10 +201,10 @@ class FTTransformer(nn.Module):
     def layers(self, x: Tensor) -> list[Tensor]:
         """Return the mean token after each block, and last the embedding."""
         blocks = self._read(x)
-        return [*(tokens.mean(1) for tokens in blocks), self._pooled(self.norm(blocks[-1]))]
+        return [*(tokens.mean(1) for tokens in blocks), self._pool(self.norm(blocks[-1]))]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._pooled(self.tokens(x))
+        return self._pool(self.tokens(x))
 
     def _read(self, x: Tensor, keep: Tensor | None = None) -> list[Tensor]:
         tokens = self.tokenizer(x)
@@ -216,7 +216,7 @@ class FTTransformer(nn.Module):
             outputs.append(tokens)
         return outputs
 
-    def _pooled(self, tokens: Tensor) -> Tensor:
+    def _pool(self, tokens: Tensor) -> Tensor:
         return self.pool(tokens.flatten(1))
 
 

@@ -10,7 +10,7 @@ from skssl._compat import is_exporting
 from skssl.encoders._build import user_module
 from skssl.encoders._image import ImageScaler, image_encoder
 from skssl.encoders._resnet import convolution
-from skssl.encoders._series import Pooling, pooled
+from skssl.encoders._series import Pooling, pool
 
 
 class VideoEncoder(nn.Module):
@@ -63,7 +63,7 @@ class VideoEncoder(nn.Module):
         if is_exporting():  # the same without a branch on the length
             place = torch.arange(x.shape[1])
             kept = place >= place[-1:].clamp(max=self.context - 1)
-            return pooled(self.sequence(x), kept.expand(x.shape[0], -1), self.pooling)
+            return pool(self.sequence(x), kept.expand(x.shape[0], -1), self.pooling)
         rows = self._rows(x) if x.shape[1] >= self.context else self.sequence(x)[:, -1:]
         return rows.amax(1) if self.pooling == "max" else rows.mean(1)
 

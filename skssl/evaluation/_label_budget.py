@@ -19,7 +19,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from skssl._compat import HasMethods, Interval, Seed, StrOptions, take_rows, validate_params
-from skssl._data._labels import labelled
+from skssl._data._labels import separate_labelled
 from skssl._meta._fitting import seeded
 from skssl._meta._steps import default_transformer
 from skssl.evaluation._baselines import default_baselines
@@ -28,7 +28,7 @@ from skssl.semi_supervised._base import BasePretrained
 from skssl.semi_supervised._pretrained import PretrainedClassifier, PretrainedRegressor
 
 Task = Literal["auto", "classification", "regression"]
-COLUMNS = ["method", "kind", "budget", "split", "draw", "score", "fit_time"]
+COLUMNS = ["method", "role", "budget", "split", "draw", "score", "fit_time"]
 
 
 @validate_params(
@@ -119,7 +119,7 @@ def label_budget_report(
     Returns
     -------
     report : pandas.DataFrame
-        One row per method, budget, split and draw. Columns: ``method``; ``kind`` ("pretrained"
+        One row per method, budget, split and draw. Columns: ``method``; ``role`` ("pretrained"
         or "baseline"); ``budget``; ``split``; ``draw``; ``score``; ``fit_time``, the seconds of
         one fit, including pretraining. Scores with equal budget, split and draw have the same
         labels and test rows: compare them in pairs.
@@ -206,17 +206,17 @@ class Method:
     """An estimator to score."""
 
     name: str
-    kind: str
+    role: str
     estimator: Any
 
 
 def _read(y: Any, task: Task) -> tuple[bool, np.ndarray, np.ndarray]:
     """Return whether y holds classes, which rows are labelled, and their labels."""
     if task == "regression":
-        return False, *labelled(y, classes=False)
-    mask, labels = labelled(y)
+        return False, *separate_labelled(y, classes=False)
+    mask, labels = separate_labelled(y)
     if task == "auto" and labels.dtype.kind == "f" and type_of_target(labels) == "continuous":
-        return False, *labelled(y, classes=False)
+        return False, *separate_labelled(y, classes=False)
     n_different = len(np.unique(labels))
     if n_different < 2:
         raise ValueError(
@@ -356,7 +356,7 @@ def _score(
                 fitted = _fit(clone(model), take_rows(X_train, few), y_train[few])
             seconds = before + time.perf_counter() - start
             score = float(scorer(fitted, X_test, y_test))
-            rows.append((method.name, method.kind, budget, number, draw, score, seconds))
+            rows.append((method.name, method.role, budget, number, draw, score, seconds))
     return rows
 
 

@@ -57,7 +57,7 @@ def to_colors(
     colors : ndarray of shape (n, height, width, 4)
         Red, green, blue and opacity, which is 0 where a pixel is NaN.
     """
-    pixels = shown(images, channels)
+    pixels = pick_channels(images, channels)
     low, high = limits or (float(np.nanmin(pixels)), float(np.nanmax(pixels)))
     colors = ((pixels - low) / max(high - low, 1e-12)).clip(0, 1)
     seen = ~np.isnan(colors).any(-1, keepdims=True)
@@ -65,7 +65,7 @@ def to_colors(
     return np.concatenate([red_green_blue, seen.astype(colors.dtype)], -1)
 
 
-def shown(images: np.ndarray, channels: int | Sequence[int] | None) -> np.ndarray:
+def pick_channels(images: np.ndarray, channels: int | Sequence[int] | None) -> np.ndarray:
     """Return the one or three channels to show, as floats."""
     chosen = check_channels(channels, images.shape[-1])
     return (images.mean(-1, keepdims=True) if chosen is None else images[..., chosen]) * 1.0

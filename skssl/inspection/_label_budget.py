@@ -61,7 +61,7 @@ class LabelBudgetDisplay:
     >>> report = pd.DataFrame(
     ...     {
     ...         "method": ["SCARF"] * 4 + ["extra trees"] * 4,
-    ...         "kind": ["pretrained"] * 4 + ["baseline"] * 4,
+    ...         "role": ["pretrained"] * 4 + ["baseline"] * 4,
     ...         "budget": [10, 10, 20, 20] * 2,
     ...         "split": 0,
     ...         "draw": [0, 1] * 4,
@@ -80,7 +80,7 @@ class LabelBudgetDisplay:
     """
 
     def __init__(self, report: pd.DataFrame, *, score_name: str | None = None):
-        expected = ["method", "kind", "budget", "split", "draw", "score"]
+        expected = ["method", "role", "budget", "split", "draw", "score"]
         missing = [name for name in expected if name not in report]
         if missing or report.empty:
             what = f"lacks the columns {missing}" if missing else "has no rows"
@@ -139,18 +139,18 @@ class LabelBudgetDisplay:
             the mean over draws of the first's score minus the second's on the same labels
             and test rows; its ``standard_error``; and ``n_draws``.
         """
-        kind = self.report.drop_duplicates("method").set_index("method")["kind"]
-        if set(kind) != {"pretrained", "baseline"}:
+        role = self.report.drop_duplicates("method").set_index("method")["role"]
+        if set(role) != {"pretrained", "baseline"}:
             raise ValueError(
                 "A comparison takes pretrained methods and baselines; the report has only "
-                f"{', '.join(kind.index)}, of kind {kind.iloc[0]!r}."
+                f"{', '.join(role.index)}, with the role {role.iloc[0]!r}."
             )
         rows = []
         for budget, scores in self._scores().groupby(level="budget"):
             wide = scores.unstack("method")
             means = wide.mean()
             ours, theirs = (
-                means[[name for name in means.index if kind[name] == one]].idxmax()
+                means[[name for name in means.index if role[name] == one]].idxmax()
                 for one in ("pretrained", "baseline")
             )
             pairs = (wide[ours] - wide[theirs]).dropna()
@@ -216,8 +216,8 @@ class LabelBudgetDisplay:
     def _styles(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
         """Return the styles of line and band: colours for methods, dashes for baselines."""
         styles = {}
-        for kind, part in self.report.drop_duplicates("method").groupby("kind"):
-            ours = kind == "pretrained"
+        for role, part in self.report.drop_duplicates("method").groupby("role"):
+            ours = role == "pretrained"
             colors = PRETRAINED_COLORS if ours else BASELINE_COLORS
             for i, method in enumerate(part["method"]):
                 color = colors[i % len(colors)]

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from skssl._compat import import_pyplot
-from skssl._data._labels import labelled
+from skssl._data._labels import separate_labelled
 from skssl._meta._fitting import seeded
 from skssl.inspection._drawing import BLUE
 
@@ -89,7 +89,7 @@ def read_labels(y: Any, n: int) -> Labels:
     """Read the labels of ``n`` rows to colour by; in a regression, -1 is a number."""
     if y is None:
         return Labels(np.zeros(n, dtype=bool), np.empty(0))
-    mask, values = labelled(y)
+    mask, values = separate_labelled(y)
     if len(mask) != n:
         raise ValueError(f"y has {len(mask)} labels for {n} rows of X. Pass one for each row.")
     name = getattr(y, "name", None)
@@ -97,7 +97,7 @@ def read_labels(y: Any, n: int) -> Labels:
     n_different = len(np.unique(values))
     is_numeric = values.dtype.kind in "iuf"
     if is_numeric and (n_different > MAX_CLASSES or (values != np.rint(values)).any()):
-        return Labels(*labelled(y, classes=False), True, name)
+        return Labels(*separate_labelled(y, classes=False), True, name)
     if n_different > MAX_CLASSES:
         raise ValueError(
             f"y has {n_different} classes; at most {MAX_CLASSES} can be told apart. Replace rare "

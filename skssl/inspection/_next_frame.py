@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from skssl._compat import import_pyplot, take_rows
-from skssl.inspection._drawing import draw_rows, shown, to_colors
+from skssl.inspection._drawing import draw_rows, pick_channels, to_colors
 from skssl.inspection._fitted import spread, unwrap
 from skssl.methods._next_frame import NextFrame
 
@@ -132,7 +132,7 @@ class NextFrameDisplay:
             The display, with the attributes listed above.
         """
         import_pyplot()
-        pixels = shown(self.clips.reshape(-1, *self.clips.shape[2:]), self.channels)
+        pixels = pick_channels(self.clips.reshape(-1, *self.clips.shape[2:]), self.channels)
         limits = float(pixels.min()), float(pixels.max())
         rows = []
         for clip, predicted in zip(self.clips, self.predictions, strict=True):

@@ -7,7 +7,7 @@ import numpy as np
 
 from skssl._compat import count_rows, import_pyplot, take_rows
 from skssl.base._modalities import MODALITIES
-from skssl.inspection._drawing import draw_rows, shown, to_colors
+from skssl.inspection._drawing import draw_rows, pick_channels, to_colors
 from skssl.inspection._fitted import channels_last, column_names, spread, unwrap
 from skssl.inspection._panels import draw_cells
 
@@ -162,7 +162,7 @@ class ReconstructionDisplay:
         import_pyplot()
         if self.originals.ndim == 4:
             parts = self.originals, self.reconstructions
-            pixels = shown(self.originals, self.channels)
+            pixels = pick_channels(self.originals, self.channels)
             limits = float(pixels.min()), float(pixels.max())
             rows = [to_colors(part, self.channels, limits) for part in parts]
             labels = ["original", "reconstructed"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from skssl._compat import Seed
 from skssl._training._loop import local_seed
 from skssl.base._modalities import MODALITIES, modalities_with, nouns, rows_per_step
-from skssl.inspection._drawing import check_channels, draw_rows, shown, to_colors
+from skssl.inspection._drawing import check_channels, draw_rows, pick_channels, to_colors
 from skssl.inspection._fitted import column_names, draw_seed, spread, unwrap
 from skssl.inspection._heat_map import draw_changes
 from skssl.inspection._lines import draw_lines
@@ -191,7 +191,7 @@ class ViewsDisplay:
         if self.originals.ndim == 5:
             strips = [part[i] for i in range(len(self.originals)) for part in parts]
             parts, names = strips, names * len(self.originals)
-        pixels = np.concatenate([shown(part, self.channels).ravel() for part in parts])
+        pixels = np.concatenate([pick_channels(part, self.channels).ravel() for part in parts])
         low, high = np.nanpercentile(pixels, CLIPPED)
         return [to_colors(part, self.channels, (low, high)) for part in parts], names
 

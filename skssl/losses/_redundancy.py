@@ -43,7 +43,7 @@ def barlow_twins(a: Tensor, b: Tensor, lambd: float = 5e-3) -> Tensor:
     >>> barlow_twins(z, z).item(), barlow_twins(z, z.flip(1), lambd=0.5).item()
     (0.0, 3.0)
     """
-    a, b = _standardised(gather(a)), _standardised(gather(b))
+    a, b = _standardize(gather(a)), _standardize(gather(b))
     own = (a * b).sum(0)
     return (1 - own).square().sum() + lambd * _off_diagonal(a, b)
 
@@ -160,12 +160,12 @@ def whitening_error(
         for _ in range(n_draws):
             rows = agree(torch.randperm(n, device=views[0].device))[: n // n_parts * n_parts]
             parts = (view[rows].unflatten(0, (n_parts, -1)) for view in views)
-            white = [_whitened(part, shrinkage) for part in parts]
+            white = [_whiten(part, shrinkage) for part in parts]
             errors += [cosine_error(a, b) for a, b in combinations(white, 2)]
         return torch.stack(errors).mean()
 
 
-def _whitened(z: Tensor, shrinkage: float) -> Tensor:
+def _whiten(z: Tensor, shrinkage: float) -> Tensor:
     """Whiten each of several batches (..., n, d) by itself."""
     given = z.dtype
     z = z - z.mean(-2, keepdim=True)
@@ -180,7 +180,7 @@ def _whitened(z: Tensor, shrinkage: float) -> Tensor:
     return torch.linalg.solve_triangular(factor, z.mT, upper=False).mT.to(given)
 
 
-def _standardised(z: Tensor) -> Tensor:
+def _standardize(z: Tensor) -> Tensor:
     """Centre the columns and divide by their norm; a constant column becomes nearly zero."""
     z = _wide(z)
     z = z - z.mean(0)

@@ -13,7 +13,7 @@ from skssl.base._modalities import Modality
 from skssl.base._parameters import ViewsFunction
 from skssl.base._transformer import _apply
 from skssl.encoders import check_sequence, steps_of, width_of
-from skssl.encoders._audio import corrected
+from skssl.encoders._audio import correct_bands
 from skssl.views import Compose, View, add_hiss, clip_peaks, lose_band, reverberate
 
 
@@ -87,7 +87,7 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         views = net.views(net.raw)
         behind = ~steps_of(clean)[:, None]
         n_cells = (~behind).sum() * clean.shape[1]
-        made = [corrected(net.student, net.decoder, net.spectrogram(view)) for view in views]
+        made = [correct_bands(net.student, net.decoder, net.spectrogram(view)) for view in views]
         errors = [(z.float() - clean).masked_fill(behind, 0.0).square().sum() for z in made]
         return sum(errors) / n_cells / len(views)
 
@@ -123,8 +123,8 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
             In the units and the dtype of X; for a ragged list float32, padded with NaN.
         """
         check_is_fitted(self)
-        cleaned = _apply(lambda x: self._scaler.amplified(x, self._predict(x)), self._read(X))
+        cleaned = _apply(lambda x: self._scaler.amplify(x, self._predict(x)), self._read(X))
         return self._reader.restore(cleaned.numpy(), X)
 
     def _predict(self, x: Tensor) -> Tensor:
-        return corrected(self.encoder_[1], self.decoder_, self._scaler(x))
+        return correct_bands(self.encoder_[1], self.decoder_, self._scaler(x))

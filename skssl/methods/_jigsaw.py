@@ -11,7 +11,7 @@ from skssl.base import Interval, Net, ReadsImages, SSLTransformer, StrOptions
 from skssl.encoders import MLP, width_of
 from skssl.methods._projections import average
 from skssl.views import View, original
-from skssl.views._tiles import distant_permutations, random_tiles, standardized
+from skssl.views._tiles import distant_permutations, random_tiles, standardize_tiles
 
 ORDERS = 4  # per image and step: they share its tiles' embeddings, nearly all of the cost
 
@@ -79,7 +79,7 @@ class Jigsaw(ReadsImages, SSLTransformer):
         return average(self._puzzles(net, view) for view in views)
 
     def _puzzles(self, net: Net, x: Tensor) -> Tensor:
-        tiles = standardized(random_tiles(x, net.n_tiles, self.gap))
+        tiles = standardize_tiles(random_tiles(x, net.n_tiles, self.gap))
         z = net.siamese(tiles.flatten(0, 1)).unflatten(0, tiles.shape[:2])
         order = torch.randint(len(net.orders), (ORDERS, len(x)), device=x.device)
         laid = z[None].take_along_dim(net.orders[order][..., None], 2)
@@ -92,4 +92,4 @@ class Standardized(nn.Module):
     _saved_as = "Standardized"
 
     def forward(self, x: Tensor) -> Tensor:
-        return standardized(x)
+        return standardize_tiles(x)

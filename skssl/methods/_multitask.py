@@ -14,7 +14,7 @@ from skssl.base import Net, ReadsAll, ReconstructionMixin, SSLTransformer
 from skssl.base._modalities import Modality
 from skssl.encoders._build import SharedEncoder
 from skssl.methods._scarf import SCARF
-from skssl.methods._sharing import Maker, SharedViews, numbered
+from skssl.methods._sharing import Maker, SharedViews, number_functions
 from skssl.methods._vime import VIME
 from skssl.views import View, original
 
@@ -103,7 +103,7 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
             space.columns, space.encoder = net.columns, net.encoder
             functions: dict[int, Maker] = {0: net.views}
             if isinstance(self.views, str):
-                functions = numbered(task._views(net.augment), numbers)
+                functions = number_functions(task._views(net.augment), numbers)
             space.views = SharedViews(functions, net.made)
             task._build(space, X)
             scales = getattr(space, "lr_scale", {})

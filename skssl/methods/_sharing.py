@@ -37,7 +37,7 @@ class SharedViews:
         return [view for number in self.functions for view in self.made[number, id(x)][1]]
 
 
-def numbered(functions: Sequence[View], numbers: dict[Hashable, int]) -> dict[int, Maker]:
+def number_functions(functions: Sequence[View], numbers: dict[Hashable, int]) -> dict[int, Maker]:
     """Return functions by their number; partials with equal arguments are one function.
 
     A task that lists a function several times wants several draws of it: those are told apart.

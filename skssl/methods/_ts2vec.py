@@ -78,9 +78,9 @@ class TS2Vec(ReadsSeries, SSLTransformer):
 
     def _contrast(self, net: Net, x: Tensor) -> Tensor:
         first, second, n_shared = overlapping_crops(x, self.max_length)
-        a = net.student.sequence(first, self._shown(first))[:, -n_shared:]
-        b = net.student.sequence(second, self._shown(second))[:, :n_shared]
+        a = net.student.sequence(first, self._draw_shown(first))[:, -n_shared:]
+        b = net.student.sequence(second, self._draw_shown(second))[:, :n_shared]
         return hierarchical_contrast(a, b, self.alpha)
 
-    def _shown(self, x: Tensor) -> Tensor:
+    def _draw_shown(self, x: Tensor) -> Tensor:
         return torch.rand(len(x), x.shape[2], device=x.device) < self.keep

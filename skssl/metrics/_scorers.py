@@ -60,7 +60,7 @@ class Scorer:
         X = take_rows(X, spread(count_rows(X), self.max_samples))
         if self.metric in OF_VIEWS:
             transformer, X = unwrap(estimator, X)
-            views = embedded_views(transformer, X, self.n_views, self.random_state)
+            views = embed_views(transformer, X, self.n_views, self.random_state)
             return OF_VIEWS[self.metric](views)
         if not hasattr(estimator, "transform"):
             estimator, X = unwrap(estimator, X)
@@ -131,7 +131,7 @@ def label_free_scorer(
     return Scorer(metric, max_samples, n_views, random_state)
 
 
-def embedded_views(transformer: SSLTransformer, X: Any, n_views: int, seed: int) -> np.ndarray:
+def embed_views(transformer: SSLTransformer, X: Any, n_views: int, seed: int) -> np.ndarray:
     """Embed altered copies of rows, (n_views, n_samples, n_components)."""
     encoder = transformer.encoder_[1]
     x = transformer._read(X)
@@ -139,12 +139,12 @@ def embedded_views(transformer: SSLTransformer, X: Any, n_views: int, seed: int)
     with torch.no_grad(), local_seed(seed, torch.device("cpu")):
         # Views are drawn batch by batch, as in training, except for a last ragged batch.
         for batch in x.tensor_split(-(-len(x) // rows_per_step(transformer, x))):
-            altered = _altered(transformer, batch, n_views)
+            altered = _alter(transformer, batch, n_views)
             embedded.append(torch.stack([_apply(encoder, view) for view in altered]))
     return torch.cat(embedded, dim=1).numpy()
 
 
-def _altered(transformer: SSLTransformer, x: Tensor, n_views: int) -> list[Tensor]:
+def _alter(transformer: SSLTransformer, x: Tensor, n_views: int) -> list[Tensor]:
     """Return scaled altered copies of a batch, from as many draws as needed."""
     found: list[Tensor] = []
     for _ in range(DRAWS * n_views):

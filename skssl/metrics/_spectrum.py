@@ -86,7 +86,7 @@ def alpha_req(Z: Any, first: int = 4, last: int = 100) -> float:
     >>> print(round(alpha_req(Z), 3))
     2.0
     """
-    Z = _centred(Z)
+    Z = _centre(Z)
     variances = _singular_values(Z) ** 2
     # Variances of float32 embeddings that come from rounding alone.
     floor = (np.finfo(np.float32).eps * max(Z.shape)) ** 2 * variances[0]
@@ -135,7 +135,7 @@ def nesum(Z: Any) -> float:
     >>> print(round(nesum(Z), 3))
     1.25
     """
-    return _sum_over_first(_singular_values(_centred(Z)))
+    return _sum_over_first(_singular_values(_centre(Z)))
 
 
 def stable_rank(Z: Any) -> float:
@@ -211,7 +211,7 @@ def seed_stability(A: Any, B: Any) -> float:
     >>> print(round(seed_stability(Z, turned), 2), round(seed_stability(Z, part), 2))
     1.0 0.97
     """
-    A, B = _centred(A), _centred(B)
+    A, B = _centre(A), _centre(B)
     check_consistent_length(A, B)
     own = np.linalg.norm(A.T @ A) * np.linalg.norm(B.T @ B)
     return float(np.linalg.norm(A.T @ B) ** 2 / own) if own > 0 else 0.0
@@ -228,7 +228,7 @@ def check_embedding(Z: Any) -> np.ndarray:
     return Z
 
 
-def _centred(Z: Any) -> np.ndarray:
+def _centre(Z: Any) -> np.ndarray:
     """Centre an embedding; rounding errors of constant columns become 0."""
     Z = check_embedding(Z)
     centred = Z - Z.mean(0)

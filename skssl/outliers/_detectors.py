@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.utils import Tags, check_random_state, get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
 
-from skssl._atomic import restored_on_failure
+from skssl._atomic import restore_on_failure
 from skssl._compat import (
     CallbackSupportMixin,
     Constraints,
@@ -22,7 +22,7 @@ from skssl._compat import (
     fit_context,
 )
 from skssl._data import note_columns
-from skssl._meta._fitting import RoutesFit, fit_transformer, part_of
+from skssl._meta._fitting import RoutesFit, fit_transformer, make_part
 from skssl._meta._reading import Reading, Seen, embedding_and_raw, see
 from skssl._meta._steps import (
     check_columns,
@@ -372,14 +372,14 @@ def _fit_detector(
     learn: Callable[[Reading, np.random.RandomState], np.ndarray],
 ) -> Any:
     """Fit the transformer, then what ``learn`` does, which returns the scores of the rows."""
-    with restored_on_failure(owner):
+    with restore_on_failure(owner):
         note_columns(owner, X)
         (X,) = indexable(X)
-        metadata = owner._routed(params)["transformer"]
+        metadata = owner._route(params)["transformer"]
         task = owner._init_callback_context(max_subtasks=1)
         task.call_on_fit_task_begin(estimator=owner, X=X, y=y)
         random = check_random_state(owner.random_state)
-        transformer = part_of(owner, owner.transformer, lambda: owner._default(X), random)
+        transformer = make_part(owner, owner.transformer, lambda: owner._default(X), random)
         subtask = task.subcontext(task_name="fit-transformer")
         owner.transformer_, rows = fit_transformer(owner, transformer, (X,), metadata, subtask)
         owner.offset_ = threshold(learn(rows, random), owner.contamination)

@@ -31,22 +31,22 @@ METRICS = {
     "MinkowskiDistance64": "minkowski",
 }
 SPARSE = {
-    kind.__name__: kind
-    for kind in (sparse.csr_array, sparse.csr_matrix, sparse.csc_array, sparse.csc_matrix)
+    one.__name__: one
+    for one in (sparse.csr_array, sparse.csr_matrix, sparse.csc_array, sparse.csc_matrix)
 }
 LOSSES = loss_classes()
 OF_LOSSES = ("n_classes", "quantile", "delta", "power")  # parameters, of those that have them
-KINDS = {kind: name for name, kind in (TREES | NEIGHBOURS | SPARSE | LOSSES).items()}
+CLASS_NAMES = {one: name for name, one in (TREES | NEIGHBOURS | SPARSE | LOSSES).items()}
 NO_CHILD = -1
 
 
-def kind_of(value: object) -> str:
+def class_name(value: object) -> str:
     """Return what files call a tree, a sparse matrix or a loss."""
-    return KINDS[type(value)]
+    return CLASS_NAMES[type(value)]
 
 
 def parts_of(value: Any) -> dict[str, Any] | None:
-    """Return what ``rebuilt`` makes a tree, sparse matrix or loss of; None for anything else."""
+    """Return what ``rebuild`` makes a tree, sparse matrix or loss of; None for anything else."""
     if type(value) is Tree:
         _, (n_features, n_classes, n_outputs), state = value.__reduce__()
         nodes = _fields(state["nodes"])
@@ -66,7 +66,7 @@ def parts_of(value: Any) -> dict[str, Any] | None:
     return _loss_parts(value) if type(value) in LOSSES.values() else None
 
 
-def rebuilt(kind: str, parts: dict[str, Any]) -> Any:
+def rebuild(name: str, parts: dict[str, Any]) -> Any:
     """Restore an object from its parts.
 
     Raises
@@ -74,22 +74,22 @@ def rebuilt(kind: str, parts: dict[str, Any]) -> Any:
     ValueError
         If the parts do not fit each other.
     """
-    if kind == "Tree":
+    if name == "Tree":
         return _tree(**parts)
-    if kind == "TreePredictor":
+    if name == "TreePredictor":
         return _predictor(**parts)
-    if kind in NEIGHBOURS:
+    if name in NEIGHBOURS:
         data, metric = parts["data"], parts["metric"]
         if metric not in METRICS.values():
             raise ValueError(f"there is no metric {metric!r}")
         order = {"p": parts["p"]} if metric == "minkowski" else {}
         given = {"leaf_size": parts["leaf_size"], "metric": metric, **order}
-        return NEIGHBOURS[kind](data, sample_weight=parts["weight"], **given)
-    if kind in LOSSES:
-        return _loss(LOSSES[kind], **parts)
-    if kind not in SPARSE:
-        raise ValueError(f"there is nothing called {kind!r} to rebuild")
-    made = SPARSE[kind](
+        return NEIGHBOURS[name](data, sample_weight=parts["weight"], **given)
+    if name in LOSSES:
+        return _loss(LOSSES[name], **parts)
+    if name not in SPARSE:
+        raise ValueError(f"there is nothing called {name!r} to rebuild")
+    made = SPARSE[name](
         (parts["data"], parts["indices"], parts["indptr"]), shape=tuple(parts["shape"])
     )
     made.check_format(full_check=True)

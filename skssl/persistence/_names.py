@@ -80,7 +80,7 @@ FUNCTIONS: dict[str, tuple[str, ...] | None] = {
     "sklearn.utils": ("check_array",),  # boosted trees have it in a step
     "torch.nn.functional": ACTIVATIONS,
 }
-BUILTINS = {kind.__name__: kind for kind in (bool, int, float, str, list, object)}
+BUILTINS = {one.__name__: one for one in (bool, int, float, str, list, object)}
 
 
 def _is_module(cls: type) -> bool:

@@ -106,8 +106,8 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> "ModelPro
     True
     """
     if not isinstance(model, BaseEstimator):
-        kind = model.__name__ if isinstance(model, type) else type(model).__name__
-        raise TypeError(f"Expected a fitted estimator, got {kind}.")
+        name = model.__name__ if isinstance(model, type) else type(model).__name__
+        raise TypeError(f"Expected a fitted estimator, got {name}.")
     check_is_fitted(model)
     inputs = inputs_of(_first(model))
     graph = Graph(inputs)

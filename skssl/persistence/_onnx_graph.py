@@ -108,7 +108,7 @@ class Graph:
         """Add the skl2onnx conversion of an estimator and return its outputs."""
         skl2onnx = import_skl2onnx()
         types = skl2onnx.common.data_types
-        kind = types.DoubleTensorType if x.dtype == np.float64 else types.FloatTensorType
+        tensor_type = types.DoubleTensorType if x.dtype == np.float64 else types.FloatTensorType
         # skl2onnx takes the default probability="deprecated" of support vectors for True.
         signs = [hasattr(estimator, name) for name in ("predict_proba", "probability")]
         makes_dicts = is_classifier(estimator) and any(signs)
@@ -116,7 +116,7 @@ class Graph:
         with _quiet():
             made = skl2onnx.convert_sklearn(
                 estimator,
-                initial_types=[("X", kind([None, x.shape[1]]))],
+                initial_types=[("X", tensor_type([None, x.shape[1]]))],
                 target_opset=OPSETS,
                 options=options,
             )
@@ -158,9 +158,9 @@ class Graph:
     def _value(self, output: "ValueInfoProto") -> Value:
         if not output.type.HasField("tensor_type"):
             raise TypeError(f"Expected a tensor, got a list of dicts as {output.name}")
-        kind = output.type.tensor_type
-        dtype = self.onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
-        shape = [size.dim_value or None for size in kind.shape.dim]
+        tensor_type = output.type.tensor_type
+        dtype = self.onnx.helper.tensor_dtype_to_np_dtype(tensor_type.elem_type)
+        shape = [size.dim_value or None for size in tensor_type.shape.dim]
         return Value(output.name, dtype, (None, *shape[1:]))
 
     def _info(self, name: str, value: Value) -> "ValueInfoProto":

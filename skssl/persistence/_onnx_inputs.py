@@ -84,7 +84,7 @@ def raw_module(raw: Raw) -> nn.Module:
     return look_up(onnx).raw_module(raw)
 
 
-def _standardized(scaler: StandardScaler) -> nn.Module:
+def _make_standardizer(scaler: StandardScaler) -> nn.Module:
     return Scaled(scaler.mean_, 1 / scaler.scale_, np.arange(scaler.n_features_in_))
 
 
@@ -105,7 +105,7 @@ class TableInput:
     @staticmethod
     def read(graph: Graph, reader: TableReader, X: list[Value]) -> tuple[Value, nn.Module]:
         """Return the columns side by side, and the module that makes codes of the rest."""
-        return _joined(graph, reader, X), NumericCodes(reader)
+        return _join_columns(graph, reader, X), NumericCodes(reader)
 
     @staticmethod
     def raw_module(raw: Any) -> nn.Module:
@@ -177,7 +177,7 @@ class SeriesInput:
     @staticmethod
     def raw_module(raw: Any) -> nn.Module:
         """Return the module that encodes fitted raw columns."""
-        return nn.Sequential(raw.module, _standardized(raw.scaler))
+        return nn.Sequential(raw.module, _make_standardizer(raw.scaler))
 
 
 class AudioInput(SeriesInput):
@@ -191,10 +191,10 @@ class AudioInput(SeriesInput):
     @staticmethod
     def raw_module(raw: Any) -> nn.Module:
         """Return the module that encodes fitted raw columns."""
-        return nn.Sequential(raw.front, MeanAndDeviation(), _standardized(raw.scaler))
+        return nn.Sequential(raw.front, MeanAndDeviation(), _make_standardizer(raw.scaler))
 
 
-def _joined(graph: Graph, reader: TableReader, X: list[Value]) -> Value:
+def _join_columns(graph: Graph, reader: TableReader, X: list[Value]) -> Value:
     """Concatenate the columns of a table, text as codes."""
     if len(X) == 1:
         return X[0]
@@ -205,12 +205,12 @@ def _joined(graph: Graph, reader: TableReader, X: list[Value]) -> Value:
                 f"Column {x.name!r} was text to one part of the model and none to another. Fit all "
                 "of it on the same rows."
             )
-        columns.append(_coded(graph, x, levels or [], unseen) if x.dtype == object else x.name)
+        columns.append(_encode(graph, x, levels or [], unseen) if x.dtype == object else x.name)
     joined = graph.node("Concat", *columns, axis=1)
     return Value(joined, np.dtype(np.float64), (None, len(X)))
 
 
-def _coded(graph: Graph, x: Value, levels: list[str], unseen: int) -> str:
+def _encode(graph: Graph, x: Value, levels: list[str], unseen: int) -> str:
     """Return the codes of a column of text, as in ``TableReader``."""
     holes = [text for text in NO_TEXT if text not in levels]
     codes = graph.node(

@@ -13,7 +13,7 @@ from sklearn.utils import Bunch
 from torch import Tensor, nn
 
 from skssl._compat import import_skops
-from skssl.persistence._compiled import kind_of, parts_of
+from skssl.persistence._compiled import class_name, parts_of
 from skssl.persistence._names import class_id, find_type, function_id, path_of
 
 HOOKS = {name for name in vars(nn.Module()) if name.endswith("_hooks")} | {
@@ -67,8 +67,8 @@ class Packer:
         return [self.known[id(value)][1]]
 
     def _entry(self, value: Any, where: tuple[str, ...]) -> Entry:
-        for kinds, pack in PACKERS:
-            if type(value) in kinds:
+        for classes, pack in PACKERS:
+            if type(value) in classes:
                 return pack(self, value, where)
         if isinstance(value, FunctionType | BuiltinFunctionType) or function_id(value) is not None:
             return self._function(value, where)
@@ -79,8 +79,8 @@ class Packer:
         if isinstance(value, np.dtype):
             return {"is": "dtype", "name": value.str}
         if isinstance(value, torch.dtype | torch.device):
-            kind = f"torch_{type(value).__name__}"
-            return {"is": kind, "name": str(value).removeprefix("torch.")}
+            name = f"torch_{type(value).__name__}"
+            return {"is": name, "name": str(value).removeprefix("torch.")}
         if isinstance(value, type) and find_type(value.__name__) is value:
             return {"is": "type", "name": value.__name__}
         id = class_id(type(value))
@@ -204,7 +204,7 @@ class Packer:
         """Pack an object of numpy, scipy or scikit-learn that is not an estimator."""
         parts = parts_of(value)
         if parts is not None:
-            return {"is": "compiled", "kind": kind_of(value), "parts": self._state(parts, where)}
+            return {"is": "compiled", "kind": class_name(value), "parts": self._state(parts, where)}
         if type(value).__module__.partition(".")[0] not in ("numpy", "scipy", "sklearn"):
             raise _refused(value, where, "Set what holds it to something else first.")
         skops = import_skops()
@@ -214,8 +214,8 @@ class Packer:
             raise _refused(value, where, f"skops: {error}") from error
         untrusted = skops.get_untrusted_types(data=data)
         if untrusted:
-            kinds = ", ".join(untrusted)
-            raise _refused(value, where, f"skops does not trust {kinds}. Take another estimator.")
+            names = ", ".join(untrusted)
+            raise _refused(value, where, f"skops does not trust {names}. Take another estimator.")
         raw = torch.from_numpy(np.frombuffer(data, np.uint8).copy())
         return {"is": "skops", **self._store(raw, where)}
 

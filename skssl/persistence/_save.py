@@ -104,8 +104,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     """
     safetensors = import_safetensors()
     if not isinstance(model, BaseEstimator):
-        kind = model.__name__ if isinstance(model, type) else type(model).__name__
-        raise TypeError(f"Expected an estimator to save, got {kind}. Pass a fitted one.")
+        name = model.__name__ if isinstance(model, type) else type(model).__name__
+        raise TypeError(f"Expected an estimator to save, got {name}. Pass a fitted one.")
     packer = Packer()
     packer.pack(model)
     text = json.dumps(
@@ -175,7 +175,7 @@ def load(
     data = Path(path).read_bytes()
     try:
         text, tensors, of = _read(data)
-        model = _unpacked(text, tensors, {"encoder": encoder, "views": views}, of)
+        model = _unpack(text, tensors, {"encoder": encoder, "views": views}, of)
     except ImportError:
         raise
     except Exception as error:  # of whatever kind: the file may hold anything
@@ -222,7 +222,7 @@ def _read(data: bytes) -> tuple[str, dict[str, Tensor], int]:
     return metadata["model"], tensors, int(of)
 
 
-def _unpacked(text: str, tensors: dict[str, Tensor], given: dict[str, Any], of: int) -> Any:
+def _unpack(text: str, tensors: dict[str, Tensor], given: dict[str, Any], of: int) -> Any:
     content = json.loads(text)
     try:
         unpacker = Unpacker(content["entries"], tensors, given, of)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from skssl._compat import import_skops, read_tokenizer
 from skssl.persistence import _changes
-from skssl.persistence._compiled import check_features, rebuilt
+from skssl.persistence._compiled import check_features, rebuild
 from skssl.persistence._names import find_class, find_function, find_type, ids_of
 from skssl.persistence._pack import DICTS, SEQUENCES, Entry, Packed
 
@@ -22,8 +22,8 @@ T = TypeVar("T")
 
 PENDING = object()  # placeholder of an object under construction
 BIT_GENERATORS = {
-    kind.__name__: kind
-    for kind in (
+    one.__name__: one
+    for one in (
         np.random.MT19937,
         np.random.PCG64,
         np.random.PCG64DXSM,
@@ -232,7 +232,7 @@ class Unpacker:
 
     def _compiled(self, entry: Entry, n: int) -> Any:
         parts = {name: self.unpack(part) for name, part in entry["parts"].items()}
-        return rebuilt(entry["kind"], parts)
+        return rebuild(entry["kind"], parts)
 
     def _tokenizer(self, entry: Entry, n: int) -> Any:
         return read_tokenizer(entry["json"])

@@ -15,7 +15,7 @@ from sklearn.cluster import KMeans
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skssl._atomic import restored_on_failure
+from skssl._atomic import restore_on_failure
 from skssl._compat import (
     CallbackSupportMixin,
     Constraints,
@@ -29,7 +29,7 @@ from skssl._compat import (
 from skssl._data import bags_of, check_time, note_columns
 from skssl._data._bags import BagArray, BagDtype, to_bags
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
-from skssl._meta._fitting import RoutesFit, fit_as_task, part_of
+from skssl._meta._fitting import RoutesFit, fit_as_task, make_part
 from skssl.base._modality_of import check_modality
 
 __all__ = ["BagArray", "BagDtype", "PhenotypeTransformer", "to_bags"]
@@ -156,7 +156,7 @@ class PhenotypeTransformer(
         self : object
             The fitted transformer.
         """
-        with restored_on_failure(self):
+        with restore_on_failure(self):
             bags = self._check(X, reset=True)
             self._time = bags.events.time
             parts, random = self._parts(bags), check_random_state(self.random_state)
@@ -166,13 +166,13 @@ class PhenotypeTransformer(
                     f"{self.n_clusters}. Pass more bags, or a smaller n_clusters."
                 )
             owner = np.repeat(np.arange(len(bags)), bags.lengths)
-            routed = {k: take_metadata(X, v, owner) for k, v in self._routed(params).items()}
+            routed = {k: take_metadata(X, v, owner) for k, v in self._route(params).items()}
             task = self._init_callback_context(max_subtasks=2)
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            embed = part_of(self, self.transformer, ColumnsAsNumbers, random)
+            embed = make_part(self, self.transformer, ColumnsAsNumbers, random)
             self.transformer_ = self._fit_part("transformer", embed, task, parts, routed)
             Z = np.asarray(self.transformer_.transform(parts))
-            cluster = part_of(self, self.clusterer, lambda: KMeans(self.n_clusters), random)
+            cluster = make_part(self, self.clusterer, lambda: KMeans(self.n_clusters), random)
             self.clusterer_ = self._fit_part("clusterer", cluster, task, Z, routed)
             self.clusters_ = np.unique(self.clusterer_.predict(Z))
             self._n_features_out = len(self.clusters_)

@@ -9,7 +9,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from skssl._compat import Constraints, Interval, StrOptions, fit_context, train_byte_pairs
-from skssl._data import Words, padded, texts_of
+from skssl._data import Words, pad, texts_of
 from skssl._data._text import MAX_LENGTH, VOCAB_SIZE
 
 __all__ = ["TextTokenizer"]
@@ -120,7 +120,7 @@ class TextTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             Token ids, padded with 0.
         """
         check_is_fitted(self)
-        return padded(self._coder.encode(texts_of(X)), self.max_length)
+        return pad(self._coder.encode(texts_of(X)), self.max_length)
 
     def inverse_transform(self, X: Any) -> list[str]:
         """Return the texts of token ids.
@@ -156,18 +156,18 @@ class BytePairs:
 
     def fit(self, texts: list[str]) -> Self:
         """Learn the pairs to merge."""
-        self.model = train_byte_pairs(map(self._cased, texts), self.vocab_size - 1)
+        self.model = train_byte_pairs(map(self._change_case, texts), self.vocab_size - 1)
         self.pieces = [self.model.id_to_token(i) for i in range(self.model.get_vocab_size())]
         return self
 
     def encode(self, texts: list[str]) -> list[list[int]]:
         """Return the ids of each text; they start at 1."""
-        encoded = self.model.encode_batch(list(map(self._cased, texts)))
+        encoded = self.model.encode_batch(list(map(self._change_case, texts)))
         return [[1 + i for i in one.ids] for one in encoded]
 
     def decode(self, ids: list[int]) -> str:
         """Return the text of ids."""
         return self.model.decode([i - 1 for i in ids if 0 < i <= len(self.pieces)])
 
-    def _cased(self, text: str) -> str:
+    def _change_case(self, text: str) -> str:
         return text.lower() if self.lowercase else text

@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from skssl._atomic import restored_on_failure
+from skssl._atomic import restore_on_failure
 from skssl._compat import (
     CallbackSupportMixin,
     Constraints,
@@ -26,8 +26,8 @@ from skssl._compat import (
     take_rows,
 )
 from skssl._data import note_columns
-from skssl._data._labels import labelled
-from skssl._meta._fitting import RoutesFit, fit_as_task, fit_transformer, part_of
+from skssl._data._labels import separate_labelled
+from skssl._meta._fitting import RoutesFit, fit_as_task, fit_transformer, make_part
 from skssl._meta._reading import Seen, embedding_and_raw, see
 from skssl._meta._steps import (
     check_columns,
@@ -105,11 +105,11 @@ class BasePretrained(
         ValueError
             If no row is labelled, or if labels cannot be told from unlabelled rows.
         """
-        with restored_on_failure(self):
+        with restore_on_failure(self):
             note_columns(self, X, y)
             (X,) = indexable(X)
             mask, labels = self._read(y)
-            routed = self._routed(params)
+            routed = self._route(params)
             check_consistent_length(X, mask, routed[self._predictor].get("sample_weight"))
             if not len(labels):
                 raise ValueError(
@@ -125,7 +125,7 @@ class BasePretrained(
             rows = np.flatnonzero(mask)
             few = X if mask.all() else take_rows(X, rows)
             routed[self._predictor] = take_metadata(X, routed[self._predictor], rows)
-            self._fit(every, rows, _some_unlabelled(every, mask), labels, routed, task)
+            self._fit(every, rows, _pick_unlabelled(every, mask), labels, routed, task)
             task.call_on_fit_task_end(estimator=self, X=few, y=labels, reconstruction_attributes={})
             return self
 
@@ -144,7 +144,9 @@ class BasePretrained(
         arguments of both fits. Return the labelled rows as they were read.
         """
         random = check_random_state(self.random_state)
-        transformer = part_of(self, self.transformer, lambda: default_transformer(every[0]), random)
+        transformer = make_part(
+            self, self.transformer, lambda: default_transformer(every[0]), random
+        )
         subtask = task.subcontext(task_name="fit-transformer")
         self.transformer_, rows = fit_transformer(
             self, transformer, every, routed["transformer"], subtask
@@ -156,7 +158,7 @@ class BasePretrained(
         given = getattr(self, self._predictor)
         n_raw = 0 if self.raw_columns_ is None else self.raw_columns_.n_outputs
         n_embedding = Z.shape[1] - n_raw
-        predictor = part_of(self, given, lambda: self._default_predictor(n_embedding), random)
+        predictor = make_part(self, given, lambda: self._default_predictor(n_embedding), random)
         subtask = task.subcontext(task_name=f"fit-{self._predictor}")
         more = dict(routed[self._predictor])
         if given is None and len(others):
@@ -231,7 +233,7 @@ class BaseClassifier(ClassifierMixin, BasePretrained):
     _routes_to = ("transformer", "classifier")
 
     def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        return labelled(y)
+        return separate_labelled(y)
 
     def _fit(
         self,
@@ -242,11 +244,11 @@ class BaseClassifier(ClassifierMixin, BasePretrained):
         routed: dict[str, dict[str, Any]],
         task: Task,
     ) -> Seen:
-        kind = type_of_target(labels, input_name="y")
-        if kind not in {"binary", "multiclass"}:
+        target_type = type_of_target(labels, input_name="y")
+        if target_type not in {"binary", "multiclass"}:
             raise ValueError(
-                f"Unknown label type: {kind}. Classes must be text, whole numbers or booleans; "
-                "PretrainedRegressor learns from other numbers."
+                f"Unknown label type: {target_type}. Classes must be text, whole numbers or "
+                "booleans; PretrainedRegressor learns from other numbers."
             )
         if len(np.unique(labels)) < 2:
             raise ValueError(
@@ -334,7 +336,7 @@ class BaseRegressor(RegressorMixin, BasePretrained):
     _routes_to = ("transformer", "regressor")
 
     def _read(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        return labelled(y, classes=False)
+        return separate_labelled(y, classes=False)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination, R², on the labelled rows.
@@ -356,7 +358,7 @@ class BaseRegressor(RegressorMixin, BasePretrained):
         return super().score(*self._labelled_part(X, y, sample_weight))
 
 
-def _some_unlabelled(every: tuple[Any, ...], mask: np.ndarray) -> np.ndarray:
+def _pick_unlabelled(every: tuple[Any, ...], mask: np.ndarray) -> np.ndarray:
     """Return the indices of at most ``MAX_UNLABELLED`` unlabelled rows, the same at each call."""
     n = sum(map(count_rows, every[1:]))
     row = np.flatnonzero(np.concatenate([~mask, np.ones(n, dtype=bool)]))

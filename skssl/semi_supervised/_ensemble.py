@@ -121,16 +121,16 @@ class Ensemble(BaseEstimator):
         """Yield the unfitted members to choose from."""
         joined = JOINED if ("scaled", JOINED) in features else 0.0
         many = joined if self.n_features_in_ - self.n_embedding > n_labels else np.inf
-        for (kind, share), feature in features.items():
-            if kind == "spanned":
+        for (space, share), feature in features.items():
+            if space == "spanned":
                 for model, is_middling in self._linear(n_labels):
-                    yield Member((kind, share), model, is_middling and share == joined)
+                    yield Member((space, share), model, is_middling and share == joined)
                 for model, is_middling in self._of_many_columns(n_labels) if share >= many else []:
-                    yield Member((kind, share), model, is_middling and share == 1.0)
-            if kind == "placed":
+                    yield Member((space, share), model, is_middling and share == 1.0)
+            if space == "placed":
                 for alpha in PROPAGATION_ALPHAS:
-                    model = self._propagated(feature[-1].spread_, alpha)
-                    yield Member((kind, share), model, alpha == 0.9 and share == joined)
+                    model = self._propagate(feature[-1].spread_, alpha)
+                    yield Member((space, share), model, alpha == 0.9 and share == joined)
         for i, (share, max_features) in enumerate(TREES if joined else TREES_ALONE):
             trees = self._trees(max_features, random.randint(2**31 - 1))
             yield Member(("scaled", share), trees, i == 0)
@@ -212,7 +212,7 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):
             for power in POWERS
         ]
 
-    def _propagated(self, spread: sparse.csr_array, alpha: float) -> BaseEstimator:
+    def _propagate(self, spread: sparse.csr_array, alpha: float) -> BaseEstimator:
         return Sharpened(PropagatedClassifier(spread, alpha))
 
     def _trees(self, max_features: float | str, seed: int) -> BaseEstimator:
@@ -272,7 +272,7 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
     def _of_many_columns(self, n_labels: int) -> list[tuple[BaseEstimator, bool]]:
         return []  # these are in _linear already
 
-    def _propagated(self, spread: sparse.csr_array, alpha: float) -> BaseEstimator:
+    def _propagate(self, spread: sparse.csr_array, alpha: float) -> BaseEstimator:
         return PropagatedRegressor(spread, alpha)
 
     def _trees(self, max_features: float | str, seed: int) -> BaseEstimator:

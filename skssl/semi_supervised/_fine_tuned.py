@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from torch import Tensor, nn
 
-from skssl._atomic import restored_on_failure
+from skssl._atomic import restore_on_failure
 from skssl._compat import (
     Constraints,
     Interval,
@@ -90,12 +90,12 @@ class BaseFineTuned(BasePretrained):
     # which differs from repeating the row, whose copies would be on both sides of a fold.
     __metadata_request__fit: ClassVar[dict[str, Any]] = {"sample_weight": None}
 
-    def _routed(self, params: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    def _route(self, params: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """Pass weights to the linear model, and to the transformer if it requests them."""
         is_routing = get_config()["enable_metadata_routing"]
         others = {k: v for k, v in params.items() if is_routing or k != "sample_weight"}
         own = {k: v for k, v in params.items() if k == "sample_weight" and v is not None}
-        return super()._routed(others) | {self._predictor: own}
+        return super()._route(others) | {self._predictor: own}
 
     def _fit(
         self,
@@ -257,7 +257,7 @@ class BaseFineTuned(BasePretrained):
         """
         if not hasattr(self, "transformer_"):
             return self.fit(X, y)
-        with restored_on_failure(self):
+        with restore_on_failure(self):
             check_columns(self, self.transformer_, X)
             few, labels, _ = self._labelled_part(X, y, None)
             self.transformer_ = deepcopy(self.transformer_)

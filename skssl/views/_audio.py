@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from skssl.views._batches import between, chosen, uniform
+from skssl.views._batches import between, choose_rows, uniform
 
 Range = tuple[float, float]
 
@@ -217,7 +217,7 @@ def _some(x: Tensor, p: float, alter: Callable[[Tensor, Tensor | float], Tensor]
     ``alter`` gets waveforms whose padding is 0, and a mask to multiply by that is 0 at padding.
     """
     check_waveforms(x)
-    rows = chosen(x, p).nonzero().squeeze(1)
+    rows = choose_rows(x, p).nonzero().squeeze(1)
     if not len(rows):
         return x.clone()
     before = x.index_select(0, rows)

@@ -24,7 +24,7 @@ def uniform(x: Tensor, *shape: int) -> Tensor:
     return torch.rand(*shape, len(x), dtype=wide(x), device=x.device)
 
 
-def chosen(x: Tensor, p: float) -> Tensor:
+def choose_rows(x: Tensor, p: float) -> Tensor:
     """Draw which images to alter, each with probability p."""
     if not 0 <= p <= 1:
         raise ValueError(f"The share of images to alter must be between 0 and 1; got {p!r}.")

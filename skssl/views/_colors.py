@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from skssl.views._batches import between, check_images, chosen, per_image, uniform, wide
+from skssl.views._batches import between, check_images, choose_rows, per_image, uniform, wide
 
 
 def color_jitter(
@@ -65,13 +65,13 @@ def color_jitter(
     True
     """
     check_images(x)
-    draw = between(-1, 1, uniform(x, 4)) * chosen(x, p)
+    draw = between(-1, 1, uniform(x, 4)) * choose_rows(x, p)
     added, gain = brightness * draw[0][:, None, None], 1 + contrast * draw[1][:, None, None]
     pixels = x.flatten(2).to(wide(x))
     mean = pixels.mean(2, keepdim=True)
     if x.shape[1] != 3:
         return torch.addcmul(added + (1 - gain) * mean, gain, pixels).view(x.shape).to(x.dtype)
-    spread = (1 + saturation * draw[2]) * ~chosen(x, grey)
+    spread = (1 + saturation * draw[2]) * ~choose_rows(x, grey)
     colors = _color_matrices(spread, 2 * math.pi * hue * draw[3])
     with torch.autocast(x.device.type, enabled=False):
         offset = added + (1 - gain) * (colors @ mean)
@@ -121,7 +121,7 @@ def grayscale(x: Tensor, p: float = 0.2) -> Tensor:
             "channels of other images with a function of your own."
         )
     grey = x.mean(1, keepdim=True).to(x.dtype)
-    return torch.where(per_image(chosen(x, p)), grey, x)
+    return torch.where(per_image(choose_rows(x, p)), grey, x)
 
 
 def solarize(x: Tensor, p: float = 0.2, threshold: float = 0.0) -> Tensor:
@@ -154,7 +154,7 @@ def solarize(x: Tensor, p: float = 0.2, threshold: float = 0.0) -> Tensor:
     tensor([-1.0000, -0.5000, -2.0000])
     """
     check_images(x)
-    turned = chosen(x, p)
+    turned = choose_rows(x, p)
     return torch.where(per_image(turned) & (x > threshold), 2 * threshold - x, x)
 
 
@@ -184,6 +184,6 @@ def add_noise(x: Tensor, std: tuple[float, float] = (0.0, 0.2), p: float = 1.0) 
     True
     """
     check_images(x)
-    strength = between(*std, uniform(x)) * chosen(x, p)
+    strength = between(*std, uniform(x)) * choose_rows(x, p)
     noise = torch.randn(x.shape, dtype=x.dtype, device=x.device)
     return torch.addcmul(x, per_image(strength).to(x.dtype), noise)

@@ -13,7 +13,7 @@ from skssl.views._batches import (
     along_axes,
     between,
     check_images,
-    chosen,
+    choose_rows,
     per_image,
     product,
     uniform,
@@ -80,7 +80,7 @@ def resized_crop(
     check_images(x)
     height, width = pair((x.shape[2], x.shape[3]) if size is None else size)
     (top, left), (tall, broad) = _boxes(x, scale, ratio)
-    mirrored = chosen(x, mirror)  # read from right to left
+    mirrored = choose_rows(x, mirror)  # read from right to left
     left, broad = torch.where(mirrored, left + broad, left), torch.where(mirrored, -broad, broad)
     rows = _resampling(top, tall, x.shape[2], height)
     columns = _resampling(left, broad, x.shape[3], width)
@@ -156,7 +156,7 @@ def flip(x: Tensor, p: float = 0.5, vertical: float = 0.0) -> Tensor:
     check_images(x)
     for share, axis in ((p, 3), (vertical, 2)):
         if share:
-            x = torch.where(per_image(chosen(x, share)), x.flip(axis), x)
+            x = torch.where(per_image(choose_rows(x, share)), x.flip(axis), x)
     return x
 
 
@@ -224,7 +224,7 @@ def rotate(x: Tensor, degrees: float = 10.0, p: float = 1.0) -> Tensor:
     True
     """
     check_images(x)
-    angle = math.radians(degrees) * between(-1, 1, uniform(x)) * chosen(x, p)
+    angle = math.radians(degrees) * between(-1, 1, uniform(x)) * choose_rows(x, p)
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     aspect = x.shape[2] / x.shape[3]  # the grid's units are half the width and half the height
     turn = torch.stack([cos, -sin * aspect, zero, sin / aspect, cos, zero], 1).view(-1, 2, 3)
@@ -305,7 +305,9 @@ def _smoothings(x: Tensor, sigma: Range, p: float, size: tuple[int, int]) -> tup
     """Draw a Gaussian for random images, and return its weights for rows and for columns."""
     if not 0 < sigma[0] <= sigma[1]:
         raise ValueError(f"sigma must be two positive numbers, least first; got {sigma!r}.")
-    spread = torch.where(chosen(x, p), between(*sigma, uniform(x)), 0.02)  # 0.02 changes nothing
+    spread = torch.where(
+        choose_rows(x, p), between(*sigma, uniform(x)), 0.02
+    )  # 0.02 changes nothing
     rows = _smoothing(spread, size[0])
     return rows, rows if size[0] == size[1] else _smoothing(spread, size[1])
 
@@ -360,4 +362,4 @@ def erase(
         at = torch.arange(0.5, side, dtype=low.dtype, device=x.device) - low[:, None]
         inside.append((at >= 0) & (at < long[:, None]))
     box = inside[0][:, None, :, None] & inside[1][:, None, None, :]
-    return x.masked_fill(box & per_image(chosen(x, p)), 0.0)
+    return x.masked_fill(box & per_image(choose_rows(x, p)), 0.0)

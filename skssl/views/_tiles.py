@@ -9,7 +9,7 @@ from torch import Tensor
 SMALLEST = 4  # pixels per side of a tile; smaller tiles show nothing
 
 
-def standardized(x: Tensor) -> Tensor:
+def standardize_tiles(x: Tensor) -> Tensor:
     """Give each channel of each image mean 0 and standard deviation 1; flat ones stay flat."""
     centred = x - x.mean((-2, -1), keepdim=True)
     return centred / centred.square().mean((-2, -1), keepdim=True).sqrt().clamp(min=0.1)
