@@ -36,6 +36,13 @@ class Table:
     orders: dict[int, list[Any]] = field(default_factory=dict)
     matrix: np.ndarray | None = None
 
+    def missing(self, i: int) -> np.ndarray:
+        """Return a mask of the cells of a column in which the user has no value."""
+        cells = self.cells(i)
+        if isinstance(cells, np.ndarray):
+            return np.isnan(cells)
+        return np.fromiter(map(is_missing, cells), bool, len(cells))
+
 
 def open_table(X: Any) -> Table:
     """Return X by column; raise unless it is a two-dimensional table of cells."""

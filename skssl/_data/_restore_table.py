@@ -35,37 +35,38 @@ def build(parts: list[np.ndarray], like: Any, where: Sequence[int], n: int) -> A
     return _build_pandas(parts, like, where, n)
 
 
-def merge(like: Any, new: Any, missing: np.ndarray) -> Any:
-    """Copy the user's container and fill its missing cells from ``new``."""
+def merge(like: Any, new: Any, filled: np.ndarray) -> Any:
+    """Copy the user's container, with the cells ``filled`` from ``new``."""
     like = nw.to_native(like, pass_through=True)
     if not nw.dependencies.is_into_dataframe(like):
         old = as_array(like)
-        return np.where(missing, new, old) if missing.any() else old.copy()
-    holes = np.flatnonzero(missing.any(0)).tolist()
+        return np.where(filled, new, old) if filled.any() else old.copy()
+    holes = np.flatnonzero(filled.any(0)).tolist()
     if nw.dependencies.is_polars_dataframe(like):
         pl = nw.get_native_namespace(like)
         columns = {i: like[:, i].cast(new.dtypes[i]) for i in holes}
-        filled = [new[:, i].zip_with(pl.Series(missing[:, i]), columns[i]) for i in holes]
-        return like.with_columns(filled)
+        return like.with_columns(
+            [new[:, i].zip_with(pl.Series(filled[:, i]), columns[i]) for i in holes]
+        )
     if nw.dependencies.is_pyarrow_table(like):
-        return _merge_arrow(like, new, missing, holes)
+        return _merge_arrow(like, new, filled, holes)
     out = like.copy()
     for i in holes:
-        rows = np.flatnonzero(missing[:, i])
+        rows = np.flatnonzero(filled[:, i])
         column = like.iloc[:, i].astype(new.dtypes.iloc[i])
         column.iloc[rows] = new.iloc[rows, i].array
         out.isetitem(i, column)
     return out
 
 
-def _merge_arrow(like: Any, new: Any, missing: np.ndarray, holes: list[int]) -> Any:
+def _merge_arrow(like: Any, new: Any, filled: np.ndarray, holes: list[int]) -> Any:
     pa = nw.get_native_namespace(like)
-    rows = np.arange(len(missing))
+    rows = np.arange(len(filled))
     for i in holes:
         name, column = like.column_names[i], new.column(i)
         chunks = [*like.column(i).cast(column.type).chunks, *column.chunks]
         both = pa.chunked_array(chunks, type=column.type).unify_dictionaries()
-        which = np.where(missing[:, i], rows + len(rows), rows)
+        which = np.where(filled[:, i], rows + len(rows), rows)
         like = like.set_column(i, name, both.take(pa.array(which)))
     return like
 

@@ -167,18 +167,27 @@ class TableReader:
         return build(parts, like, where, len(cells))
 
     def fill(self, cells: np.ndarray, X: Any) -> Any:
-        """Copy X and fill its missing cells from ``cells``; all other cells are unchanged."""
-        missing = self.read(X).isnan().numpy()
-        return merge(X, self.restore(cells, X), missing)
+        """Copy X and fill its missing cells from ``cells``; all other cells are unchanged.
+
+        A cell that ``cells`` has no value for, in a column that ``fit`` saw empty, stays missing.
+        """
+        table = open_table(X)
+        known = [self._known(column, i) for i, column in enumerate(cells.T)]
+        filled = [mask & table.missing(i) if mask.any() else mask for i, mask in enumerate(known)]
+        return merge(X, self.restore(cells, X), np.column_stack(filled))
 
     def _decode(self, column: np.ndarray, i: int) -> np.ndarray:
         """Return one column of cells as float64, or as an object array of its categories."""
         levels = self.levels[i]
         if levels is None:
             return column.astype(np.float64)
-        known = (column >= 0) & (column < len(levels))
         values = np.array([*levels, None], dtype=object)
-        return values[np.where(known, column, len(levels)).astype(np.intp)]
+        return values[np.where(self._known(column, i), column, len(levels)).astype(np.intp)]
+
+    def _known(self, column: np.ndarray, i: int) -> np.ndarray:
+        """Tell which numbers, or codes, of a column stand for a value."""
+        levels = self.levels[i]
+        return ~np.isnan(column) if levels is None else (column >= 0) & (column < len(levels))
 
 
 class _Codes(dict[Any, int]):
