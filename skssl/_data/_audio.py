@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from skssl._data._containers import as_array, check_n_samples, join_padded
+from skssl._data._containers import as_array, as_numbers, check_n_samples, join_padded
 from skssl._data._series import is_ragged, stack
 
 MAKE_AUDIO = (
@@ -54,7 +54,7 @@ class AudioReader:
 
     def restore(self, waveforms: np.ndarray, like: Any) -> np.ndarray:
         """Return waveforms (n, time) in the user's units and dtype; a ragged list is float32."""
-        given = None if is_ragged(like) else as_array(like)
+        given = None if is_ragged(like) else as_numbers(like)
         if given is None or given.dtype.kind not in "fi":
             return waveforms
         out = waveforms.reshape(given.shape)
@@ -66,7 +66,7 @@ class AudioReader:
 
 def _as_waveforms(X: Any) -> np.ndarray:
     """Return X as a new float32 array (n, time)."""
-    array = _stack(X) if is_ragged(X) else as_array(X)
+    array = _stack(X) if is_ragged(X) else as_numbers(X)
     if array.ndim == 1 and array.dtype == object and len(array):
         array = _stack(list(array))
     if array.ndim == 3 and array.shape[1] == 1:

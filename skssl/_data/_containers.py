@@ -89,6 +89,34 @@ def as_array(X: Any) -> np.ndarray:
     return array
 
 
+def as_numbers(X: Any) -> np.ndarray:
+    """Convert X to an array; the columns of a dataframe must hold numbers."""
+    if not is_frame(X):
+        return as_array(X)
+    table = open_table(X)
+    if table.matrix is not None:
+        return table.matrix
+    columns = [_as_number_column(table.cells(i)) for i in range(table.shape[1])]
+    odd = [label_of(table.names, i) for i, column in enumerate(columns) if column is None]
+    if odd:
+        raise TypeError(
+            f"Expected a dataframe of numbers only, such as pixels or samples; {', '.join(odd)} "
+            "hold something else. Drop or convert these columns."
+        )
+    numbers = [column for column in columns if column is not None]
+    return np.column_stack(numbers) if numbers else np.empty(table.shape)
+
+
+def _as_number_column(cells: Any) -> np.ndarray | None:
+    """Return cells as an array of numbers, NaN where they are missing; None if they are others."""
+    if isinstance(cells, np.ndarray):
+        return cells
+    cells = [np.nan if is_missing(cell) else cell for cell in cells]
+    is_numeric = all(isinstance(cell, Real | Decimal | np.bool_) for cell in cells)
+    array = np.asarray(cells) if is_numeric else None
+    return array.astype(np.float64) if array is not None and array.dtype == object else array
+
+
 def check_one_shape(X: Any) -> None:
     """Raise ValueError if X, a list or an array of objects, is clips of different shapes."""
     if getattr(X, "ndim", 1) != 1 or not len(X) or getattr(X[0], "ndim", 0) < 3:

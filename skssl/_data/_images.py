@@ -7,11 +7,12 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 
-from skssl._data._containers import as_array, check_n_samples
+from skssl._data._containers import as_array, as_numbers, check_n_samples, is_frame
+from skssl._data._restore_table import build
 
 MAKE_IMAGES = (
     "Pass images as (n, height, width), (n, height, width, channels) or (n, channels, height, "
-    "width), or as rows of pixels with image_shape=(height, width)."
+    "width), or as rows of pixels, also of a DataFrame, with image_shape=(height, width)."
 )
 MAKE_CLIPS = (
     "Pass clips of one length as (n, time, height, width), (n, time, height, width, channels) or "
@@ -87,13 +88,17 @@ class ImageReader:
         """Concatenate two tensors of ``read``."""
         return torch.cat([first, second])
 
-    def restore(self, images: np.ndarray, like: Any) -> np.ndarray:
-        """Return images (n, channels, height, width) in the layout and units of the user.
+    def restore(self, images: np.ndarray, like: Any) -> Any:
+        """Return images (n, channels, height, width) in the container and units of the user.
 
         If X was bytes, values are rounded and clipped to bytes.
         """
-        given, lead = as_array(like), self._lead
+        lead = self._lead
         out = images.squeeze(lead) if self.axis is None else np.moveaxis(images, lead, self.axis)
+        if is_frame(like):  # rows of pixels
+            pixels = out.reshape(len(out), -1).astype(np.float64)
+            return build(list(pixels.T), like, range(pixels.shape[1]), len(pixels))
+        given = as_array(like)
         if given.dtype == np.uint8:
             out = out.round().clip(0, 255)
         dtype = given.dtype if given.dtype.kind == "f" or given.dtype == np.uint8 else np.float32
@@ -102,7 +107,7 @@ class ImageReader:
 
     def _array(self, X: Any) -> np.ndarray:
         """Return X as an array of three or four dimensions."""
-        array = as_array(X)
+        array = as_numbers(X)
         if array.ndim == 2 and self.image_shape is not None:
             shape = self._image_shape()
             if array.shape[1] != math.prod(shape):
@@ -170,7 +175,7 @@ class VideoReader(ImageReader):
 
     def _array(self, X: Any) -> np.ndarray:
         """Return X as an array of four or five dimensions."""
-        array = as_array(X)
+        array = as_numbers(X)
         if array.ndim not in (4, 5):
             raise ValueError(f"Expected clips, got an array of shape {array.shape}. {MAKE_CLIPS}")
         if 0 in array.shape[1:]:

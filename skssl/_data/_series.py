@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from skssl._data._containers import as_array, check_n_samples, join_padded
+from skssl._data._containers import as_array, as_numbers, check_n_samples, join_padded
 
 MAKE_SERIES = (
     "Pass series as (n, channels, time), as a list of arrays (channels, time) of different "
@@ -65,7 +65,7 @@ def is_ragged(X: Any) -> bool:
 
 def _as_series(X: Any) -> np.ndarray:
     """Return X as a new float32 array (n, channels, time)."""
-    array = _stack(X) if is_ragged(X) else as_array(X)
+    array = _stack(X) if is_ragged(X) else as_numbers(X)
     if array.ndim == 1 and array.dtype == object and len(array):
         array = _stack(list(array))
     if array.ndim == 2:

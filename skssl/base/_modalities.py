@@ -263,6 +263,7 @@ _ROWS = (
         make=MAKE_IMAGES,
         read_by="SimCLR and the methods beside it read images.",
         tags=("three_d_array",),
+        is_container=lambda X, is_told: is_told and is_frame(X),
         is_array=_is_images,
         told_by="image_shape",
         also=VideoReader.modality,

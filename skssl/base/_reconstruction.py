@@ -61,8 +61,8 @@ class ReconstructionMixin:
         Returns
         -------
         X_predicted : of the type, columns and units of X
-            The most likely category or the predicted number of each cell; for images, an array
-            of the layout and dtype of X.
+            The most likely category or the predicted number of each cell; for images that are
+            no rows of pixels, an array of the layout and dtype of X.
         """
         check_is_fitted(self)
         predict = self._predict_cells if self._reads_table() else self._predict_pixels

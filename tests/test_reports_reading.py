@@ -1,0 +1,150 @@
+"""What users of other tools ran into when they passed their data, with the right value.
+
+====== ============================ ================================================================
+report kind                         cousins looked for, and what was found
+====== ============================ ================================================================
+2      ``image_shape`` and frames   pandas (also objects, nullable, booleans), polars, Arrow,
+                                    Pipelines with ``set_output``, ``X_unlabeled``, detectors,
+                                    meta-estimators, ``reconstruct``, ``transform_to``: all took a
+                                    table, or failed. Frames that are told to be series or audio:
+                                    nullable columns failed. Shapes that do not fit, text among
+                                    pixels: errors now.
+====== ============================ ================================================================
+"""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+
+import skssl
+from skssl import (
+    EmbeddingOutlierDetector,
+    FineTunedClassifier,
+    MaskedAutoencoder,
+    PretrainedClassifier,
+    ReconstructionOutlierDetector,
+    SimCLR,
+)
+from skssl._data import AudioReader, SeriesReader
+from skssl.base._modality_of import infer_modality
+
+CHEAP = {"n_components": 8, "max_epochs": 1, "precision": "float32", "random_state": 0}
+UNTRAINED = {**CHEAP, "max_epochs": 0}
+DIGITS = load_digits().images[:20].astype(np.uint8)  # (20, 8, 8)
+PIXELS = DIGITS.reshape(20, -1)
+LABELS = load_digits().target[:20] % 3
+NAMES = [f"pixel{i}" for i in range(64)]
+
+
+# ---- report 2: rows of pixels in dataframes ----------------------------------------------
+
+FRAMES = {
+    "pandas": lambda X: pd.DataFrame(X, columns=NAMES),
+    "pandas, objects": lambda X: pd.DataFrame(X.astype(object), columns=NAMES),
+    "pandas, nullable": lambda X: pd.DataFrame(X, columns=NAMES).convert_dtypes(),
+    "pandas, mixed dtypes": lambda X: pd.DataFrame(X, columns=NAMES).astype({"pixel3": float}),
+    "polars": lambda X: pl.DataFrame(X, schema=NAMES),
+    "arrow": lambda X: pa.table(dict(zip(NAMES, X.T, strict=True))),
+}
+every_frame = pytest.mark.parametrize("frame", FRAMES.values(), ids=list(FRAMES))
+
+
+@every_frame
+def test_image_shape_is_heeded_in_dataframes(frame):
+    X = PIXELS.astype(np.float64)
+    of_array = SimCLR(image_shape=(8, 8), **CHEAP).fit(X, X_unlabeled=X[:0:-1])
+    of_frame = SimCLR(image_shape=(8, 8), **CHEAP).fit(frame(X), X_unlabeled=frame(X[:0:-1]))
+    assert of_frame._reader.modality == "image"
+    expected = of_array.transform(X)
+    assert np.array_equal(of_frame.transform(frame(X)), expected)
+    with pytest.warns(UserWarning, match="feature names"):  # as scikit-learn does
+        assert np.array_equal(of_array.transform(frame(X)), expected)
+    with pytest.warns(UserWarning, match="feature names"):
+        assert np.array_equal(of_frame.transform(X), expected)
+    of_array.partial_fit(X)
+    assert np.array_equal(of_frame.partial_fit(frame(X)).transform(frame(X)), of_array.transform(X))
+
+
+@pytest.mark.parametrize("frame", [FRAMES["pandas"], FRAMES["polars"], FRAMES["arrow"]])
+def test_bytes_in_dataframes_stay_bytes(frame):
+    mae = MaskedAutoencoder(image_shape=(8, 8), **UNTRAINED).fit(frame(PIXELS))
+    assert mae._reader.is_bytes
+    expected = MaskedAutoencoder(image_shape=(8, 8), **UNTRAINED).fit(PIXELS)
+    assert np.array_equal(mae.transform(frame(PIXELS)), expected.transform(PIXELS))
+    rebuilt = mae.reconstruct(frame(PIXELS))
+    assert type(rebuilt) is type(frame(PIXELS)) and rebuilt.shape == (20, 64)
+    assert np.array_equal(np.asarray(rebuilt), expected.reconstruct(PIXELS))
+
+
+def test_bits_in_dataframes_are_bytes():
+    bits = PIXELS > 8
+    expected = SimCLR(image_shape=(8, 8), **UNTRAINED).fit(bits).transform(bits)
+    for frame in (FRAMES["pandas"], FRAMES["polars"]):
+        assert np.array_equal(
+            SimCLR(image_shape=(8, 8), **UNTRAINED).fit_transform(frame(bits)), expected
+        )
+
+
+@pytest.mark.parametrize("frame", ["pandas", "polars"])
+def test_image_shape_is_heeded_behind_set_output(frame):
+    X = FRAMES[frame](PIXELS)
+    front = MinMaxScaler().set_output(transform=frame)
+    pipe = make_pipeline(front, SimCLR(image_shape=(8, 8), **UNTRAINED)).fit(X)
+    assert pipe[-1]._reader.modality == "image"
+    plain = make_pipeline(MinMaxScaler(), SimCLR(image_shape=(8, 8), **UNTRAINED)).fit(X)
+    assert np.array_equal(pipe.transform(X), plain.transform(X))
+
+
+def test_estimators_around_a_method_read_pixels_in_dataframes(tmp_path):
+    X, simclr = FRAMES["pandas"](PIXELS), SimCLR(image_shape=(8, 8), **UNTRAINED)
+    model = PretrainedClassifier(simclr, skssl.PrototypeClassifier(), random_state=0)
+    expected = model.fit(PIXELS, LABELS).predict_proba(PIXELS)
+    assert np.array_equal(model.fit(X, LABELS).predict_proba(X), expected)
+    assert type(model.raw_columns_).__name__ == "RawPixels"
+    tuned = FineTunedClassifier(simclr, max_epochs=1, random_state=0)
+    expected = tuned.fit(PIXELS, LABELS).predict_proba(PIXELS)
+    assert np.array_equal(tuned.fit(X, LABELS).predict_proba(X), expected)
+    mae = MaskedAutoencoder(image_shape=(8, 8), **UNTRAINED)
+    detectors = EmbeddingOutlierDetector(simclr), ReconstructionOutlierDetector(mae)
+    for detector in detectors:
+        expected = detector.fit(PIXELS).score_samples(PIXELS)
+        assert np.array_equal(detector.fit(X).score_samples(X), expected)
+    path = tmp_path / "pixels.parquet"
+    X.to_parquet(path)
+    fitted = simclr.fit(X)
+    Z = skssl.transform_to(fitted, path, tmp_path / "Z.npy")
+    assert np.array_equal(Z, fitted.transform(X))
+
+
+@pytest.mark.parametrize(
+    ("X", "shape", "message"),
+    [
+        (FRAMES["pandas"](PIXELS), (99, 99), "rows of 64 pixels, but image_shape"),
+        (FRAMES["polars"](PIXELS), (8, 9), "rows of 64 pixels, but image_shape"),
+        (FRAMES["polars"](PIXELS).lazy(), (8, 8), "collect"),
+        (
+            FRAMES["pandas"](PIXELS).assign(pixel3="a", pixel5="b"),
+            (8, 8),
+            "'pixel3', Column 'pixel5' hold something else",
+        ),
+        (FRAMES["pandas"](PIXELS).mask(PIXELS == 3).astype("Float64"), (8, 8), "contains NaN"),
+    ],
+)
+def test_pixels_that_do_not_fit_image_shape_are_an_error(X, shape, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        SimCLR(image_shape=shape, **UNTRAINED).fit(X)
+
+
+@every_frame
+def test_dataframes_that_are_told_to_be_series_are_read_like_arrays(frame):
+    X = PIXELS / 16
+    for reader in (SeriesReader(), AudioReader(100)):
+        assert torch.equal(reader.fit(frame(X)).read(frame(X)), reader.fit(X).read(X))
+    assert infer_modality(frame(X), "series") == "series"
+    assert infer_modality(frame(X), told=["audio"]) == "audio"
