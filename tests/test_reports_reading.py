@@ -9,6 +9,9 @@ report kind                         cousins looked for, and what was found
                                     table, or failed. Frames that are told to be series or audio:
                                     nullable columns failed. Shapes that do not fit, text among
                                     pixels: errors now.
+3      samples of integers          every width, whole floats, lists, frames, tensors; ``MuLaw``,
+                                    ``log_mel``, ``enhance`` and ONNX: all depended on the dtype.
+                                    Images, clips and series did not.
 ====== ============================ ================================================================
 """
 
@@ -33,6 +36,8 @@ from skssl import (
 )
 from skssl._data import AudioReader, SeriesReader
 from skssl.base._modality_of import infer_modality
+from skssl.persistence._onnx_inputs import AudioInput
+from skssl.preprocessing import log_mel
 
 CHEAP = {"n_components": 8, "max_epochs": 1, "precision": "float32", "random_state": 0}
 UNTRAINED = {**CHEAP, "max_epochs": 0}
@@ -148,3 +153,109 @@ def test_dataframes_that_are_told_to_be_series_are_read_like_arrays(frame):
         assert torch.equal(reader.fit(frame(X)).read(frame(X)), reader.fit(X).read(X))
     assert infer_modality(frame(X), "series") == "series"
     assert infer_modality(frame(X), told=["audio"]) == "audio"
+
+
+# ---- report 3: samples of integers, in any dtype and container ---------------------------
+
+TONES = np.sin(np.linspace(9, [[100], [200], [400]], 800)[:, :, 0].T)  # (3, 800)
+SAMPLES = (TONES * [[3e4], [9e3], [2.0]]).round().astype(np.int16)  # the last is almost silent
+WAVEFORMS = {
+    "int16": SAMPLES,
+    "int32": SAMPLES.astype(np.int32),
+    "int64": SAMPLES.astype(np.int64),
+    ">i4": SAMPLES.astype(">i4"),
+    "float32": SAMPLES.astype(np.float32),
+    "float64": SAMPLES.astype(np.float64),
+    "one channel": SAMPLES[:, None].astype(np.int64),
+    "list": SAMPLES.tolist(),
+    "list of arrays": list(SAMPLES.astype(np.int64)),
+    "list of floats": SAMPLES.astype(float).tolist(),
+    "pandas": pd.DataFrame(SAMPLES.astype(np.int64)),
+    "pandas, nullable": pd.DataFrame(SAMPLES).astype("Int64"),
+    "polars": pl.DataFrame(SAMPLES.astype(np.int32)),
+    "tensor": torch.from_numpy(SAMPLES).long(),
+}
+every_waveform = pytest.mark.parametrize("X", WAVEFORMS.values(), ids=list(WAVEFORMS))
+
+
+@every_waveform
+def test_samples_of_integers_are_the_same_in_every_width(X):
+    expected = torch.from_numpy(SAMPLES / np.float32(32767))
+    learnt, other = AudioReader(8000).fit(X), AudioReader(8000).fit(SAMPLES)
+    assert learnt.full_scale == 32767
+    for reader in (learnt, other):
+        torch.testing.assert_close(reader.read(X), expected, rtol=1e-6, atol=0)
+    for reader in (learnt, AudioReader(8000).fit(TONES)):
+        assert torch.equal(reader.read(SAMPLES), other.read(SAMPLES))
+    back = other.restore(other.read(X).numpy(), X)
+    np.testing.assert_allclose(back.reshape(SAMPLES.shape), SAMPLES, rtol=1e-6)
+    assert np.array_equal(log_mel(X, 8000), log_mel(SAMPLES, 8000))
+    law = skssl.MuLaw()
+    assert np.array_equal(law.transform(X), law.fit(SAMPLES).transform(SAMPLES))
+    assert np.array_equal(law.fit(X).transform(SAMPLES), law.transform(X))
+
+
+def test_ragged_samples_of_integers_are_the_same_in_every_width():
+    expected = AudioReader(8000).fit(SAMPLES).read(SAMPLES)[:, :500]
+    for dtype in (np.int16, np.int32, np.int64, np.float32, np.float64):
+        X = [row[:n].astype(dtype) for row, n in zip(SAMPLES, (500, 800, 500), strict=True)]
+        for ragged in (X, np.array(X, dtype=object), [row.tolist() for row in X]):
+            reader = AudioReader(8000).fit(ragged)
+            read = reader.read(ragged)
+            assert torch.equal(read[:, :500], expected)
+            np.testing.assert_allclose(reader.restore(read.numpy(), ragged)[1], SAMPLES[1])
+
+
+@pytest.mark.parametrize("bits", [16, 24, 32])
+def test_the_number_of_bits_is_learnt_once(bits):
+    X = (TONES * [[0.9], [0.1], [2 ** (1 - bits)]] * 2.0 ** (bits - 1)).round()
+    reader = AudioReader(8000).fit(X.astype(np.int64))
+    together = reader.read(X.astype(np.int32))
+    np.testing.assert_allclose(together[0], TONES[0] * 0.9, atol=1e-4)
+    alone = [reader.read(row[None].astype(dtype)) for row in X for dtype in (np.int32, float)]
+    assert torch.equal(torch.cat(alone[::2]), together)
+    assert torch.equal(torch.cat(alone[1:4:2]), together[:2])
+
+
+def test_integers_reach_every_method_of_audio_alike():
+    cheap = {**UNTRAINED, "sampling_rate": 8000}
+    expected = SimCLR(**cheap).fit(SAMPLES).transform(SAMPLES)
+    for first, second in (("int64", "int16"), ("int16", "list"), ("float64", "int32")):
+        method = SimCLR(**cheap).fit(WAVEFORMS[first], X_unlabeled=WAVEFORMS[second])
+        twice = SimCLR(**cheap).fit(SAMPLES, X_unlabeled=SAMPLES)
+        assert np.array_equal(method.transform(WAVEFORMS[second]), twice.transform(SAMPLES))
+    assert np.abs(np.diff(expected, axis=0)).max() > 0.01
+    denoiser = skssl.DenoisingAudio(**cheap).fit(SAMPLES)
+    made = denoiser.enhance(SAMPLES)
+    for name in ("int64", "float64"):
+        assert denoiser.enhance(WAVEFORMS[name]).dtype == WAVEFORMS[name].dtype
+        assert np.abs(denoiser.enhance(WAVEFORMS[name]) - made).max() < 1
+
+
+def test_graphs_scale_samples_of_integers_as_the_reader_does():
+    for seen in (SAMPLES, SAMPLES.astype(float)):
+        reader = AudioReader(8000).fit(seen)
+        module = AudioInput.read(None, reader, [None])[1]
+        for X in (SAMPLES.astype(np.float32), TONES.astype(np.float32)):
+            assert torch.equal(module(torch.from_numpy(X)), reader.read(X))
+
+
+@pytest.mark.parametrize(
+    ("seen", "X", "message"),
+    [
+        (
+            SAMPLES,
+            SAMPLES.astype(int) * 1000,
+            "samples up to .*expected whole numbers up to 32767, as in fit",
+        ),
+        (SAMPLES.astype(int) * 60000, SAMPLES, "int16 samples; expected whole numbers"),
+        (SAMPLES.astype(int) * 10**9, SAMPLES, "the most that there are"),
+        ((SAMPLES >> 8).astype(np.uint8), SAMPLES, "Expected waveforms, got uint8.*signed"),
+        ([SAMPLES[0], TONES[1, :500]], SAMPLES, "some floats"),
+    ],
+)
+def test_samples_of_an_unknown_full_scale_are_an_error(seen, X, message):
+    with pytest.raises(ValueError, match=message):
+        AudioReader(8000).fit(seen).read(X)
+    with pytest.raises(ValueError, match="X_unlabeled"):
+        AudioReader(8000).fit(SAMPLES, SAMPLES.astype(int) * 60000)

@@ -189,6 +189,11 @@ class AudioInput(SeriesInput):
         return [Value("X", np.dtype(np.float32), (None, None), 2**21)]
 
     @staticmethod
+    def read(graph: Graph, reader: Any, X: list[Value]) -> tuple[Value, nn.Module]:
+        """Return the waveforms, and the module that scales samples of integers."""
+        return X[0], nn.Identity() if reader.full_scale is None else WholeSamples(reader)
+
+    @staticmethod
     def raw_module(raw: Any) -> nn.Module:
         """Return the module that encodes fitted raw columns."""
         return nn.Sequential(raw.front, MeanAndDeviation(), _make_standardizer(raw.scaler))
@@ -270,6 +275,21 @@ class ChannelsFirst(nn.Module):
         if self.lead == 1:  # rows of pixels
             x = x.reshape(-1, *self.layout)
         return x.unsqueeze(self.lead) if self.axis is None else x.movedim(self.axis, self.lead)
+
+
+class WholeSamples(nn.Module):
+    """Divide waveforms of whole numbers by their full scale, as :class:`AudioReader` does."""
+
+    def __init__(self, reader: Any):
+        super().__init__()
+        self.full_scale, self.least = reader.full_scale, 0.0 if reader.floats_are_whole else 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.float()
+        is_whole = ((x == x.round()) | x.isnan()).all() & (
+            x.nan_to_num(0.0).abs() > self.least
+        ).any()
+        return torch.where(is_whole, x / self.full_scale, x)
 
 
 class PaddingLast(nn.Module):

@@ -27,8 +27,8 @@ def log_mel(
     Parameters
     ----------
     X : array-like of shape (n_samples, time)
-        Waveforms, floats from -1 to 1 or integers of 16 or 32 bits, or a list of arrays of
-        different lengths.
+        Waveforms, floats from -1 to 1 or signed integers of 16, 24 or 32 bits, or a list of
+        arrays of different lengths.
     sampling_rate : int
         Samples per second.
     n_mels : int, default=40
@@ -87,6 +87,7 @@ class MuLaw(TransformerMixin, BaseEstimator):
     """
 
     n_levels: int
+    _reader: AudioReader
 
     _parameter_constraints = {"n_levels": [Interval(Integral, 2, None, closed="left")]}
 
@@ -95,7 +96,7 @@ class MuLaw(TransformerMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Check the parameters; there is nothing to learn.
+        """Learn whether samples are floats or integers, and of how many bits.
 
         Parameters
         ----------
@@ -109,7 +110,7 @@ class MuLaw(TransformerMixin, BaseEstimator):
         self : object
             The transformer.
         """
-        AudioReader().fit(X)
+        self._reader = AudioReader().fit(X)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -118,15 +119,16 @@ class MuLaw(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, time)
-            Waveforms, floats from -1 to 1 or integers of 16 or 32 bits, or a list of arrays of
-            different lengths.
+            Waveforms, floats from -1 to 1 or signed integers of 16, 24 or 32 bits, or a list of
+            arrays of different lengths.
 
         Returns
         -------
         tokens : ndarray of shape (n_samples, time), int64
             From 1, for -1, to ``n_levels``, for 1; louder samples are clipped. Padding is 0.
         """
-        x = AudioReader().fit(X).read(X).numpy().astype(np.float64)
+        reader = self._reader if hasattr(self, "_reader") else AudioReader().fit(X)
+        x = reader.read(X).numpy().astype(np.float64)
         top = self.n_levels - 1
         bent = np.sign(x) * np.log1p(top * np.abs(x).clip(max=1)) / np.log1p(top)
         tokens = np.floor((bent + 1) / 2 * top + 0.5) + 1
