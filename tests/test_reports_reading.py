@@ -12,6 +12,9 @@ report kind                         cousins looked for, and what was found
 3      samples of integers          every width, whole floats, lists, frames, tensors; ``MuLaw``,
                                     ``log_mel``, ``enhance`` and ONNX: all depended on the dtype.
                                     Images, clips and series did not.
+7      steps that are not there     steps, stretches and patches of series, frames of audio, leading
+                                    gaps, encoders of the user, ONNX: constant vectors before. At
+                                    padding of tokens an encoder of the user did not give 0.
 ====== ============================ ================================================================
 """
 
@@ -21,9 +24,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
+from torch import nn
 
 import skssl
 from skssl import (
@@ -33,9 +38,12 @@ from skssl import (
     PretrainedClassifier,
     ReconstructionOutlierDetector,
     SimCLR,
+    TS2Vec,
 )
 from skssl._data import AudioReader, SeriesReader
 from skssl.base._modality_of import infer_modality
+from skssl.encoders import steps_of
+from skssl.encoders._build import Steps
 from skssl.persistence._onnx_inputs import AudioInput
 from skssl.preprocessing import log_mel
 
@@ -259,3 +267,95 @@ def test_samples_of_an_unknown_full_scale_are_an_error(seen, X, message):
         AudioReader(8000).fit(seen).read(X)
     with pytest.raises(ValueError, match="X_unlabeled"):
         AudioReader(8000).fit(SAMPLES, SAMPLES.astype(int) * 60000)
+
+
+# ---- report 7: embeddings of steps, where there is no step -------------------------------
+
+LENGTHS = (24, 60, 37)
+RAGGED = [np.sin(np.arange(n) * [[0.3], [0.7]] + n) for n in LENGTHS]
+SHORT = {**UNTRAINED, "pooling": None}
+
+
+class Local(nn.Module):
+    """An encoder of the user: a vector of each step, or of each pair of steps."""
+
+    def __init__(self, stride=1, tells=False):
+        super().__init__()
+        self.net = nn.Conv1d(2, 5, stride, stride)
+        self.stride = stride
+        if tells:
+            self.steps = lambda x: steps_of(x)[:, ::stride]
+
+    def sequence(self, x, keep=None):
+        return self.net(x.nan_to_num(0.0)).mT
+
+    def forward(self, x):
+        return self.sequence(x).mean(1)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        TS2Vec(**SHORT),
+        skssl.NextStep(**SHORT),
+        skssl.CPC(**SHORT),
+        skssl.MaskedSeries(**SHORT),
+        TS2Vec(**SHORT, encoder=Local()),
+    ],
+    ids=["TS2Vec", "NextStep", "CPC", "MaskedSeries", "of the user"],
+)
+def test_steps_that_are_not_there_have_no_embedding(method):
+    Z = method.fit(RAGGED).transform(RAGGED)
+    stride = getattr(method.encoder_[1], "patch_size", getattr(method.encoder_[1], "stride", 1))
+    there = ~np.isnan(Z)
+    n_steps = [-(-n // stride) for n in LENGTHS]
+    assert (there.any(2) == there.all(2)).all()
+    assert there[:, :, 0].tolist() == [[i < n for i in range(max(n_steps))] for n in n_steps]
+    alone = np.concatenate([method.transform(x[None])[0] for x in RAGGED])
+    np.testing.assert_allclose(Z[there[:, :, 0]], alone, rtol=1e-4, atol=1e-5)
+    late = np.concatenate([np.full((1, 2, 2 * stride), np.nan), RAGGED[0][None]], 2)
+    late[:, :, 3 * stride + 1 : 3 * stride + 2] = np.nan  # a hole between steps is a step
+    known = ~np.isnan(method.transform(late)[0, :, 0])
+    assert known.tolist() == [False] * 2 + [True] * (len(known) - 2)
+    silent = np.stack([np.full((2, 60), np.nan), RAGGED[1]])
+    assert np.isnan(method.transform(silent)[0]).all()
+
+
+def test_stretches_of_an_encoder_that_tells_them():
+    for tells in (True, False):
+        method = SimCLR(**UNTRAINED, encoder=Local(2, tells)).fit(RAGGED)
+        Z = Steps(method.encoder_[1])(method._read(RAGGED))
+        assert Z.isnan().any() == tells
+        assert not tells or Z.isnan()[:, :, 0].sum(1).tolist() == [18, 0, 11]
+
+
+def test_frames_that_are_not_there_have_no_embedding():
+    X = [TONES[0], TONES[1, :400]]
+    Z = TS2Vec(sampling_rate=8000, **SHORT).fit(X).transform(X)
+    assert np.isnan(Z[:, :, 0]).sum(1).tolist() == [0, 5] and np.isfinite(Z[1, :6]).all()
+
+
+def test_padding_of_tokens_is_0_for_encoders_of_the_user():
+    class Reads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = nn.Embedding(9, 4)
+
+        def sequence(self, x):
+            return self.embedding(x)
+
+        def forward(self, x):
+            return self.sequence(x).mean(1)
+
+    X = np.array([[3, 4, 5], [4, 0, 0], [5, 3, 0]])
+    Z = skssl.TextContrast(**SHORT, encoder=Reads()).fit_transform(X)
+    assert (Z.any(2) == (X > 0)).all()
+
+
+def test_steps_are_clustered_without_those_that_are_not_there():
+    Z = TS2Vec(**SHORT).fit_transform(RAGGED)
+    steps = Z[~np.isnan(Z[:, :, 0])]
+    assert len(steps) == sum(LENGTHS)
+    assert np.bincount(KMeans(2, n_init=1, random_state=0).fit_predict(steps)).sum() == sum(LENGTHS)
+    with pytest.raises(ValueError, match="NaN"):
+        KMeans(2).fit(Z.reshape(-1, Z.shape[2]))

@@ -140,7 +140,8 @@ default="from_dtype"
     The id of padding in token arrays; None if every id is a token.""",
     "pooling": """pooling : {"mean", "max"} or None, default="mean"
     How ``transform`` pools the steps or tokens of a sample to one row; None keeps them, and the
-    embedding has shape (n_samples, n_steps, n_components), with 0 at padding of tokens.""",
+    embedding has shape (n_samples, n_steps, n_components), with NaN where a series or a waveform
+    has no step, before its first and behind its last, and 0 at padding of tokens.""",
     "contamination": """contamination : "auto" or float, default="auto"
     Share of the training rows that ``predict`` labels as outliers. ``"auto"`` labels rows whose
     score is more than 1.5 interquartile ranges below the first quartile. Scores do not depend on

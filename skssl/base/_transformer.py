@@ -257,7 +257,8 @@ class SSLTransformer(
         -------
         Z : ndarray of shape (n_samples, n_components), float32
             The embedding: the output of the encoder. With ``pooling=None``, for methods that have
-            it, one embedding per token, step or frame: (n_samples, length, n_components).
+            it, one embedding per token, step or frame: (n_samples, length, n_components), with
+            NaN behind the end of a shorter series, and 0 at padding of tokens.
         """
         check_is_fitted(self)
         source, embedder = open_if_outside(X, self), self._embedder()

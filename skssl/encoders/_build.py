@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from skssl._compat import is_exporting
 from skssl._data._columns import Columns
+from skssl._data._vocabulary import PAD
 from skssl.encoders._mlp import MLP
 from skssl.encoders._numbers import Numeric
+from skssl.encoders._series import steps_of
 from skssl.encoders._table import TableEncoder, TableFront
 from skssl.encoders._transformer import FTTransformer
 
@@ -204,6 +206,9 @@ def front_and_body(encoder: nn.Module) -> tuple[TableFront, nn.Module]:
 class Steps(nn.Module):
     """An encoder's ``sequence``: a vector per token or time step instead of one per row.
 
+    It is NaN where a series has no step, and 0 at padding of tokens. An encoder whose sequence is
+    not as long as the series says where there are steps by ``steps(x)``.
+
     Raises
     ------
     ValueError
@@ -223,10 +228,22 @@ class Steps(nn.Module):
                 "pooling=None returns what the encoder's sequence(x) does, (n, t, width); "
                 f"{type(encoder).__name__} has no such method. Give it one, or set pooling."
             )
-        self.encoder = encoder
+        self.encoder: Any = encoder
 
     def forward(self, x: Tensor) -> Tensor:
         if is_exporting():
-            return self.encoder.sequence(x)  # type: ignore[operator]
+            return self._sequence(x)
         at_once = max(1, NUMBERS_AT_ONCE // x[0].numel())
-        return torch.cat([self.encoder.sequence(part) for part in x.split(at_once)])  # type: ignore[operator]
+        return torch.cat([self._sequence(part) for part in x.split(at_once)])
+
+    def _sequence(self, x: Tensor) -> Tensor:
+        h = self.encoder.sequence(x)
+        if x.ndim == 2:
+            return h.masked_fill((x == PAD)[:, :, None], 0.0)
+        if x.ndim == 5:  # all frames of a clip are there
+            return h
+        tells = hasattr(self.encoder, "steps")
+        steps = self.encoder.steps(x) if tells else steps_of(x)
+        if not tells and steps.shape[1] != h.shape[1]:  # stretches of an encoder of the user
+            return h
+        return h.masked_fill(~steps[:, :, None], torch.nan)

@@ -166,8 +166,12 @@ class TemporalConvNet(nn.Module):
             h = block(h, inside)
         return self.head(nn.functional.gelu(h)).transpose(1, 2)
 
+    def steps(self, x: Tensor) -> Tensor:
+        """Return the steps from the first to the last known one, (n, time) bool."""
+        return steps_of(x)
+
     def forward(self, x: Tensor) -> Tensor:
-        return pool(self.sequence(x), steps_of(x), self.pooling)
+        return pool(self.sequence(x), self.steps(x), self.pooling)
 
 
 class _Block(nn.Module):

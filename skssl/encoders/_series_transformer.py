@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl.encoders._series import Pooling, pool
+from skssl.encoders._series import Pooling, pool, steps_of
 from skssl.encoders._transformer import Block, attend, choose_heads
 
 LEAST_SCALE = 1e-3  # standard deviation of a series that hardly varies
@@ -129,6 +129,10 @@ class SeriesTransformer(nn.Module):
     def sequence(self, x: Tensor) -> Tensor:
         """Return one vector per patch, (n, n_patches, width)."""
         return self.tokens(*self.patches(x))
+
+    def steps(self, x: Tensor) -> Tensor:
+        """Return the patches from the first to the last known one, (n, n_patches) bool."""
+        return steps_of(self.patches(x)[0].mT)
 
     def forward(self, x: Tensor) -> Tensor:
         patches, level = self.patches(x)
