@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 
 import skssl
 
-OPTIONAL = ("matplotlib", "onnx", "polars", "pyarrow", "rich", "safetensors", "skops", "tokenizers")
+OPTIONAL = ("matplotlib", "onnx", "polars", "pyarrow", "rich", "safetensors", "tokenizers")
 FAST = {"n_components": 8, "max_epochs": 2, "random_state": 0}
 
 

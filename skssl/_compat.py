@@ -96,12 +96,11 @@ __all__ = [
     "import_pyplot",
     "import_safetensors",
     "import_skl2onnx",
-    "import_skops",
     "is_exporting",
     "is_forest",
     "is_pandas_na",
     "loss_classes",
-    "read_tokenizer",
+    "make_byte_pairs",
     "refuse_unrouted",
     "rows_of",
     "take_metadata",
@@ -200,11 +199,6 @@ def import_safetensors() -> ModuleType:
     return _optional("Saving and loading need safetensors", "persistence", "safetensors.torch")
 
 
-def import_skops() -> ModuleType:
-    """Return skops.io, or say how to install it."""
-    return _optional("Trees and such of scikit-learn are saved by skops", "persistence", "skops.io")
-
-
 def import_onnx() -> ModuleType:
     """Return onnx, or say how to install it and what torch exports by."""
     modules = "onnx", "onnx.compose", "onnxscript"
@@ -226,20 +220,36 @@ def _tokenizers() -> ModuleType:
     return _optional("Byte pairs need tokenizers", "text", "tokenizers")
 
 
-def read_tokenizer(text: str) -> "Tokenizer":
-    """Return the ``tokenizers.Tokenizer`` that a JSON text describes, or say how to install it."""
-    return _tokenizers().Tokenizer.from_str(text)
+def make_byte_pairs(vocab: dict[str, int], merges: list[tuple[str, str]]) -> "Tokenizer":
+    """Return a ``tokenizers.Tokenizer`` of byte pairs, or say how to install it.
+
+    Raises
+    ------
+    ValueError
+        If the tokens and merges are not a vocabulary of byte pairs.
+    """
+    tokenizers = _tokenizers()
+    try:
+        model = tokenizers.models.BPE(vocab, merges) if vocab else tokenizers.models.BPE()
+    except (
+        BaseException
+    ) as error:  # tokenizers raises Exception itself, and what pyo3 calls a panic
+        if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
+            raise
+        raise ValueError(f"a tokenizer cannot be made: {error}") from None
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    return tokenizer
 
 
 def train_byte_pairs(texts: Iterable[str], vocab_size: int) -> "Tokenizer":
     """Return a ``tokenizers.Tokenizer`` of byte pairs, or say how to install it."""
     tokenizers = _tokenizers()
-    byte_level = tokenizers.pre_tokenizers.ByteLevel
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
-    tokenizer.pre_tokenizer = byte_level(add_prefix_space=False)
-    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    tokenizer = make_byte_pairs({}, [])
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
     trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=vocab_size, initial_alphabet=byte_level.alphabet(), show_progress=False
+        vocab_size=vocab_size, initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer

@@ -31,7 +31,7 @@ FLOORS = (
 NAMES_ROOMS_ABOVE = "skssl.base._modalities"  # a modality is one row, whatever floor it touches
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 AT_MOST = {"rooms": 26, "floors": 11, "arrows": 110}
-OPTIONAL = {"matplotlib", "polars", "pyarrow", "rich", "IPython", "skops", "tokenizers"} | {
+OPTIONAL = {"matplotlib", "polars", "pyarrow", "rich", "IPython", "tokenizers"} | {
     "onnx",
     "onnxruntime",
     "onnxscript",

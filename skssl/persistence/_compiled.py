@@ -10,15 +10,12 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import BallTree, KDTree
 
 from skssl._compat import (
     PREDICTOR_RECORD_DTYPE,
-    BaseHistGradientBoosting,
     Tree,
     TreePredictor,
-    is_forest,
     loss_classes,
 )
 
@@ -79,21 +76,33 @@ def rebuild(name: str, parts: dict[str, Any]) -> Any:
     if name == "TreePredictor":
         return _predictor(**parts)
     if name in NEIGHBOURS:
-        data, metric = parts["data"], parts["metric"]
-        if metric not in METRICS.values():
-            raise ValueError(f"there is no metric {metric!r}")
-        order = {"p": parts["p"]} if metric == "minkowski" else {}
-        given = {"leaf_size": parts["leaf_size"], "metric": metric, **order}
-        return NEIGHBOURS[name](data, sample_weight=parts["weight"], **given)
+        return _neighbours(NEIGHBOURS[name], **parts)
     if name in LOSSES:
         return _loss(LOSSES[name], **parts)
     if name not in SPARSE:
         raise ValueError(f"there is nothing called {name!r} to rebuild")
+    if parts["data"].dtype.kind not in "biufc":
+        raise ValueError("the numbers of a sparse matrix are none")
     made = SPARSE[name](
         (parts["data"], parts["indices"], parts["indptr"]), shape=tuple(parts["shape"])
     )
     made.check_format(full_check=True)
     return made
+
+
+def _neighbours(cls: type, data: Any, leaf_size: Any, metric: Any, p: Any, weight: Any) -> Any:
+    if metric not in METRICS.values():
+        raise ValueError(f"there is no metric {metric!r:.50}")
+    if data.dtype != np.float64 or data.ndim != 2 or not data.size or not np.isfinite(data).all():
+        raise ValueError("a tree of neighbours is not of rows of numbers")
+    if type(leaf_size) is not int or leaf_size < 1:
+        raise ValueError("a tree of neighbours has leaves of no size")
+    if weight is not None and (
+        (weight.shape, weight.dtype) != (data.shape[:1], data.dtype) or not (weight >= 0).all()
+    ):
+        raise ValueError("a tree of neighbours has other weights than one for each row")
+    order = {"p": p} if metric == "minkowski" else {}
+    return cls(data, leaf_size=leaf_size, metric=metric, sample_weight=weight, **order)
 
 
 def _loss_parts(value: Any) -> dict[str, Any]:
@@ -115,24 +124,6 @@ def _loss(
     return made
 
 
-def check_features(made: Any) -> None:
-    """Raise ValueError if a tree reads features that its estimator does not have."""
-    if isinstance(made, BaseHistGradientBoosting):
-        _check_predictors(made)
-        return
-    expected: list[tuple[Any, Any]] = [(made, getattr(made, "n_features_in_", None))]
-    if is_forest(made):
-        members = np.ravel(getattr(made, "estimators_", []))
-        expected += [(part, made.n_features_in_) for part in members]
-    elif isinstance(made, IsolationForest) and hasattr(made, "estimators_"):
-        widths = map(len, made.estimators_features_)
-        expected += zip(made.estimators_, widths, strict=True)
-    for part, expects in expected:
-        tree: Any = getattr(part, "tree_", None)
-        if type(tree) is Tree and tree.n_features != expects:
-            raise ValueError(f"the trees of its {type(made).__name__} are not for its features")
-
-
 def _tree(
     n_features: int,
     n_classes: np.ndarray,
@@ -148,8 +139,9 @@ def _tree(
     if state["node_count"] != len(table) or not ((splits >= 0) & (splits < n_features)).all():
         raise ValueError("the nodes of a tree are not for its features")
     inner = table["left_child"] != NO_CHILD
-    if state["max_depth"] < _depth(inner, table["left_child"], table["right_child"]):
-        raise ValueError("a tree is deeper than it says")
+    depth = _depth(inner, table["left_child"], table["right_child"])
+    if not depth <= state["max_depth"] < len(table):  # decision_path has room for as many nodes
+        raise ValueError("a tree is deeper than it says, or says more levels than it has nodes")
     tree = Tree(n_features, n_classes.astype(np.intp), n_outputs)
     tree.__setstate__({**state, "nodes": table})
     return tree
@@ -166,24 +158,6 @@ def _predictor(nodes: dict[str, Any], **bitsets: np.ndarray) -> "TreePredictor":
         if (table["bitset_idx"][on_category] >= len(bits)).any():
             raise ValueError("a tree has a split without categories")
     return TreePredictor(table, **bitsets)
-
-
-def _check_predictors(made: object) -> None:
-    """Raise ValueError if trees of a gradient boosting read features that it does not have."""
-    mapper = getattr(made, "_bin_mapper", None)
-    trees = [tree for stage in getattr(made, "_predictors", []) for tree in stage]
-    is_categorical = np.asarray(getattr(mapper, "is_categorical_", []))
-    n_features = getattr(made, "_n_features", 0)
-    if trees and (
-        is_categorical.shape != (n_features,) or is_categorical.dtype not in (bool, "u1")
-    ):
-        raise ValueError("a gradient boosting does not say which of its features are categories")
-    for tree in trees:
-        nodes = tree.nodes[tree.nodes["is_leaf"] == 0]
-        if (nodes["feature_idx"] >= n_features).any():
-            raise ValueError("the trees of a gradient boosting are not for its features")
-        if (nodes["is_categorical"] > is_categorical[nodes["feature_idx"]]).any():
-            raise ValueError("a tree has categories of a feature of numbers")
 
 
 def _fields(table: np.ndarray) -> dict[str, Any]:

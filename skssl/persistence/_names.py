@@ -19,6 +19,7 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
+import scipy.special
 import torch
 from sklearn.base import BaseEstimator
 from torch import nn
@@ -71,11 +72,15 @@ PARTS = {
     ),
 }
 ACTIVATIONS = ("elu", "gelu", "leaky_relu", "mish", "relu", "selu", "sigmoid", "silu", "tanh")
-UFUNCS = tuple(name for name, value in vars(np).items() if isinstance(value, np.ufunc))
+UFUNCS, UFUNCS_OF_SCIPY = (
+    tuple(name for name, value in vars(of).items() if isinstance(value, np.ufunc))
+    for of in (np, scipy.special)
+)
 # Functions without side effects; None allows all that the module exports.
 FUNCTIONS: dict[str, tuple[str, ...] | None] = {
     f"{PACKAGE}.views": None,
     "numpy": UFUNCS,
+    "scipy.special": UFUNCS_OF_SCIPY,
     "sklearn.metrics": None,
     "sklearn.utils": ("check_array",),  # boosted trees have it in a step
     "torch.nn.functional": ACTIVATIONS,

@@ -12,20 +12,14 @@ import torch
 from sklearn.utils import Bunch
 from torch import Tensor, nn
 
-from skssl._compat import import_skops
+from skssl.persistence._attributes import HOOKS, is_of_callbacks
 from skssl.persistence._compiled import class_name, parts_of
 from skssl.persistence._names import class_id, find_type, function_id, path_of
 
-HOOKS = {name for name in vars(nn.Module()) if name.endswith("_hooks")} | {
-    "_forward_hooks_always_called",
-    "_forward_hooks_with_kwargs",
-    "_forward_pre_hooks_with_kwargs",
-}
 DICTS = {"dict": dict, "OrderedDict": OrderedDict, "Bunch": Bunch}
 SEQUENCES = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 BUILTINS = (str, int, float, list, dict, set, np.ndarray)  # their contents are not attributes
 GIVEN = ("encoder", "views")  # parameters that the user may pass to load again
-UNPACKED = AttributeError, RuntimeError, TypeError, ValueError  # of skops, if it cannot pack
 INSTEAD = "joblib.dump saves anything, as a pickle, which runs code when it is loaded."
 
 # Of JSON: a value that stands for itself, or the number of the entry of another object, in a list.
@@ -126,11 +120,12 @@ class Packer:
             copied = value if min(value.strides, default=0) >= 0 else value.copy()
             tensor = torch.from_numpy(copied if copied.flags.writeable else copied.copy("K"))
             return {"is": "array", **self._store(tensor, where)}
-        if value.dtype.kind not in "USMmcf":
-            return self._of_others(value, where)
+        fields = _fields(value.dtype)
+        if value.dtype.kind not in "USMmcf" and not fields:
+            raise _refused(value, where, "Set what holds it to something else first.")
         flat = np.array(value, order="C")  # text, times and complex numbers as their bytes
         raw = torch.from_numpy(np.frombuffer(flat.tobytes(), np.uint8).copy())
-        entry = {"is": "raw", "holds": value.dtype.str, "of": list(value.shape)}
+        entry = {"is": "raw", "holds": fields or value.dtype.str, "of": list(value.shape)}
         return entry | self._store(raw, where)
 
     def _masked(self, value: np.ma.MaskedArray, where: tuple[str, ...]) -> Entry:
@@ -167,7 +162,7 @@ class Packer:
     def _random_state(self, value: np.random.RandomState, where: tuple[str, ...]) -> Entry:
         state = value.get_state()
         if not isinstance(state, tuple):
-            return self._of_others(value, where)
+            raise _refused(value, where, "Only a Mersenne twister can be saved.")
         return {"is": "random_state", "items": [self.pack(part, *where) for part in state]}
 
     def _generator(self, value: np.random.Generator, where: tuple[str, ...]) -> Entry:
@@ -175,7 +170,8 @@ class Packer:
 
     def _instance(self, value: Any, where: tuple[str, ...]) -> Entry:
         state = dict(value.__getstate__() or {})
-        state.pop("_skl_callbacks", None)  # callbacks concern fits only, and may hold anything
+        for name in filter(is_of_callbacks, list(state)):  # about fits only, and may hold anything
+            del state[name]
         if isinstance(value, nn.Module):
             hooks = [name for name in HOOKS & set(state) if state.pop(name)]
             if hooks or state.pop("_compiled_call_impl", None):
@@ -205,19 +201,7 @@ class Packer:
         parts = parts_of(value)
         if parts is not None:
             return {"is": "compiled", "kind": class_name(value), "parts": self._state(parts, where)}
-        if type(value).__module__.partition(".")[0] not in ("numpy", "scipy", "sklearn"):
-            raise _refused(value, where, "Set what holds it to something else first.")
-        skops = import_skops()
-        try:
-            data = skops.dumps(value)
-        except UNPACKED as error:
-            raise _refused(value, where, f"skops: {error}") from error
-        untrusted = skops.get_untrusted_types(data=data)
-        if untrusted:
-            names = ", ".join(untrusted)
-            raise _refused(value, where, f"skops does not trust {names}. Take another estimator.")
-        raw = torch.from_numpy(np.frombuffer(data, np.uint8).copy())
-        return {"is": "skops", **self._store(raw, where)}
+        raise _refused(value, where, "Set what holds it to something else first.")
 
 
 PACKERS: list[tuple[tuple[type, ...], Callable[[Packer, Any, tuple[str, ...]], Entry]]] = [
@@ -231,6 +215,13 @@ PACKERS: list[tuple[tuple[type, ...], Callable[[Packer, Any, tuple[str, ...]], E
     ((np.ma.MaskedArray,), Packer._masked),
     ((np.random.Generator,), Packer._generator),
 ]
+
+
+def _fields(dtype: np.dtype) -> list[list[str]] | None:
+    """Return the names and dtypes of fields of numbers that stand next to each other, or None."""
+    parts = [(name, dtype[name].str) for name in dtype.names or ()]
+    is_such = all(dtype[name].kind in "biufc" for name, _ in parts) and np.dtype(parts) == dtype
+    return [list(part) for part in parts] if parts and is_such else None
 
 
 def _refused(value: object, where: tuple[str, ...], why: str) -> ValueError:

@@ -18,9 +18,7 @@ The first of ``entries`` is the estimator. An entry says what it ``is``:
   name, or the parts;
 - ``compiled``: what compiled code of scikit-learn and scipy keeps, such as trees and losses, as
   arrays and numbers;
-- ``tokenizer``: the JSON of the ``tokenizers`` package;
-- ``skops``: whatever else numpy, scipy and scikit-learn keep inside, which is little, as bytes of
-  skops; these alone may name modules of scikit-learn that are not public;
+- ``tokenizer``: the JSON of the ``tokenizers`` package, of which tokens and merges are read;
 - ``given``: what ``load`` is given again, with its weights.
 
 Classes and functions are named by ids that stay the same when they move
@@ -48,7 +46,8 @@ from skssl._atomic import replacing
 from skssl._compat import import_safetensors
 from skssl.base._parameters import ViewsFunction
 from skssl.persistence import _changes
-from skssl.persistence._pack import Packer
+from skssl.persistence._costs import check_keys, order
+from skssl.persistence._pack import INSTEAD, Packer
 from skssl.persistence._unpack import Unpacker
 
 __all__ = ["load", "save"]
@@ -76,7 +75,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         If it holds an object that cannot be saved without pickle, such as an instance of your own
         class. The message says which attribute.
     ImportError
-        If safetensors or skops is missing: ``pip install skssl[persistence]``.
+        If safetensors is missing: ``pip install skssl[persistence]``.
 
     See Also
     --------
@@ -106,8 +105,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     if not isinstance(model, BaseEstimator):
         name = model.__name__ if isinstance(model, type) else type(model).__name__
         raise TypeError(f"Expected an estimator to save, got {name}. Pass a fitted one.")
-    packer = Packer()
-    packer.pack(model)
+    packer = _pack(model)
     text = json.dumps(
         {"versions": _versions(), "entries": packer.entries},
         allow_nan=False,
@@ -119,6 +117,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
             f"The model holds {len(text) / 1e6:.0f} MB that are no arrays of numbers, such as "
             f"vocabularies; at most {MOST_TEXT / 1e6:.0f} MB can be saved. Learn a smaller one."
         )
+    _check_costs(packer, len(text))
     metadata = {
         "skssl_format": str(_changes.FORMAT),
         "model": text,
@@ -160,7 +159,7 @@ def load(
     OSError
         If the file does not exist.
     ImportError
-        If safetensors or skops is missing: ``pip install skssl[persistence]``.
+        If safetensors is missing: ``pip install skssl[persistence]``.
 
     See Also
     --------
@@ -175,7 +174,7 @@ def load(
     data = Path(path).read_bytes()
     try:
         text, tensors, of = _read(data)
-        model = _unpack(text, tensors, {"encoder": encoder, "views": views}, of)
+        model = _unpack(text, tensors, {"encoder": encoder, "views": views}, of, len(data))
     except ImportError:
         raise
     except Exception as error:  # of whatever kind: the file may hold anything
@@ -185,6 +184,29 @@ def load(
             f"and of format {_changes.FORMAT} or older."
         ) from error
     return model
+
+
+def _pack(model: BaseEstimator) -> Packer:
+    packer = Packer()
+    try:
+        packer.pack(model)
+    except RecursionError as error:
+        raise ValueError(
+            f"The model holds objects within objects, too deep to save. {INSTEAD}"
+        ) from error
+    return packer
+
+
+def _check_costs(packer: Packer, length: int) -> None:
+    """Raise ValueError if ``load`` would refuse what was packed."""
+    size = length + sum(tensor.nbytes for tensor in packer.tensors.values())
+    try:
+        for n in order(packer.entries, packer.tensors, size):
+            check_keys(packer.entries[n], packer.entries)
+    except ValueError as error:
+        raise ValueError(
+            f"The model cannot be saved, for load would refuse it: {error}. {INSTEAD}"
+        ) from error
 
 
 def _versions() -> dict[str, str]:
@@ -222,11 +244,13 @@ def _read(data: bytes) -> tuple[str, dict[str, Tensor], int]:
     return metadata["model"], tensors, int(of)
 
 
-def _unpack(text: str, tensors: dict[str, Tensor], given: dict[str, Any], of: int) -> Any:
+def _unpack(
+    text: str, tensors: dict[str, Tensor], given: dict[str, Any], of: int, size: int
+) -> Any:
     content = json.loads(text)
     try:
         unpacker = Unpacker(content["entries"], tensors, given, of)
-        model = unpacker.unpack([0])
+        model = unpacker.model(size)
     except ValueError as error:
         saved, here = content["versions"], _versions()
         if saved == here:

@@ -1,0 +1,56 @@
+"""Attributes that files must not set: callbacks, hooks, methods, weights that are no numbers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+HOOKS = {name for name in vars(nn.Module()) if name.endswith("_hooks")} | {
+    "_forward_hooks_always_called",
+    "_forward_hooks_with_kwargs",
+    "_forward_pre_hooks_with_kwargs",
+}
+RUN = HOOKS | {"_compiled_call_impl", "_report", "_callback_fit_ctx", "_parent_callback_ctx"}
+MEMBERS = {"_parameters": nn.Parameter, "_buffers": Tensor, "_modules": nn.Module}
+
+
+def is_of_callbacks(name: str) -> bool:
+    """Tell whether an attribute of an estimator is about callbacks, which concern fits only."""
+    return "callback" in name
+
+
+def check_state(cls: type, state: Mapping[str, Any]) -> None:
+    """Raise ValueError if attributes would be run, by a fit or instead of methods of the class."""
+    for name in state:
+        is_run = name in RUN or is_of_callbacks(name) or not name.isidentifier()
+        if is_run or name.startswith("__") or callable(getattr(cls, name, None)):
+            raise ValueError(
+                f"its {cls.__name__} has an attribute {name!r}, which no saved one has"
+            )
+    if issubclass(
+        cls, nn.RNNBase
+    ):  # from layers that have no names, torch makes as many as it says
+        names = [name for layer in state["_all_weights"] for name in layer]
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError(f"the weights of a {cls.__name__} have no names")
+
+
+def check_module(module: nn.Module) -> None:
+    """Raise ValueError if a module has no such parts as modules have, or weights that are NaN."""
+    for name, kind in MEMBERS.items():
+        members = vars(module).get(name)
+        if not isinstance(members, dict):
+            raise ValueError(f"the {name} of a {type(module).__name__} are no dictionary")
+        for key, member in members.items():
+            if not isinstance(key, str) or not isinstance(member, kind | None):
+                raise ValueError(f"the {name} of a {type(module).__name__} are not of that kind")
+    check_weights(module._parameters, type(module).__name__)
+    if type(module).__module__.startswith("torch."):  # ours may have infinite thresholds
+        check_weights(module._buffers, type(module).__name__)
+
+
+def check_weights(weights: Mapping[str, Tensor | None], what: str) -> None:
+    """Raise ValueError if a weight is NaN or infinite."""
+    for name, weight in weights.items():
+        if weight is not None and weight.is_floating_point() and not weight.isfinite().all():
+            raise ValueError(f"the {name} of a {what} is not finite, so that it would give NaN")
