@@ -15,15 +15,19 @@ report kind                         cousins looked for, and what was found
 7      steps that are not there     steps, stretches and patches of series, frames of audio, leading
                                     gaps, encoders of the user, ONNX: constant vectors before. At
                                     padding of tokens an encoder of the user did not give 0.
+10     negative strides             bytes and bits as images and clips, in every verb, detectors,
+                                    meta-estimators and Displays failed. Other readers copied.
 ====== ============================ ================================================================
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
@@ -39,8 +43,9 @@ from skssl import (
     ReconstructionOutlierDetector,
     SimCLR,
     TS2Vec,
+    ViewsDisplay,
 )
-from skssl._data import AudioReader, SeriesReader
+from skssl._data import AudioReader, SeriesReader, TableReader, TokenReader
 from skssl.base._modality_of import infer_modality
 from skssl.encoders import steps_of
 from skssl.encoders._build import Steps
@@ -359,3 +364,79 @@ def test_steps_are_clustered_without_those_that_are_not_there():
     assert np.bincount(KMeans(2, n_init=1, random_state=0).fit_predict(steps)).sum() == sum(LENGTHS)
     with pytest.raises(ValueError, match="NaN"):
         KMeans(2).fit(Z.reshape(-1, Z.shape[2]))
+
+
+# ---- report 10: arrays that torch cannot share -------------------------------------------
+
+COLORS = np.random.default_rng(0).integers(0, 256, (12, 8, 10, 3), dtype=np.uint8)
+CLIPS = np.random.default_rng(0).integers(0, 256, (6, 4, 8, 8, 3), dtype=np.uint8)
+RECORDS = np.zeros((12, 8, 10, 3), [("pad", np.uint8), ("pixel", np.float32)])
+STRANGE = {
+    "channels": COLORS[..., ::-1],
+    "columns": COLORS[:, :, ::-1],
+    "rows": COLORS[::-1, ::-1],
+    "every other": COLORS[:, ::-2],
+    "bits": (COLORS > 9)[..., ::-1],
+    "floats": (COLORS / 255)[..., ::-1],
+    "whole numbers": COLORS.astype(np.int64)[:, :, ::-1],
+    "fields of records": RECORDS["pixel"],
+    "read-only": np.broadcast_to(COLORS[:1], COLORS.shape),
+    "clips reversed in time": CLIPS[:, ::-1],
+    "pixels": PIXELS[:, ::-1],
+}
+
+
+@pytest.mark.parametrize("X", STRANGE.values(), ids=list(STRANGE))
+def test_arrays_of_any_strides_are_read(X):
+    method = SimCLR(**UNTRAINED, image_shape=(8, 8) if X.ndim == 2 else None)
+    expected = clone(method).fit(X.copy(), X_unlabeled=X.copy()).transform(X.copy())
+    Z = method.fit(X, X_unlabeled=X).transform(X)
+    assert np.array_equal(Z, expected)
+    assert np.array_equal(method.partial_fit(X).transform(X), method.transform(X.copy()))
+
+
+def test_reversed_images_go_through_every_verb():
+    X, y = COLORS[..., ::-1], np.arange(12) % 2
+    simclr, mae = SimCLR(**UNTRAINED), MaskedAutoencoder(**UNTRAINED)
+    model = PretrainedClassifier(simclr, skssl.PrototypeClassifier(), random_state=0).fit(X, y)
+    assert np.array_equal(model.predict_proba(X), model.predict_proba(X.copy()))
+    tuned = FineTunedClassifier(simclr, max_epochs=1, random_state=0)
+    weight = np.arange(12.0)[::-1]
+    tuned.fit(X, y[::-1], sample_weight=weight)
+    assert np.array_equal(tuned.predict_proba(X), tuned.predict_proba(X.copy()))
+    for detector in (EmbeddingOutlierDetector(simclr), ReconstructionOutlierDetector(mae)):
+        detector.fit(X)
+        assert np.array_equal(detector.score_samples(X), detector.score_samples(X.copy()))
+    mae.fit(X)
+    assert np.array_equal(mae.reconstruct(X), mae.reconstruct(X.copy()))
+    frames = skssl.NextFrame(context=2, **UNTRAINED).fit(CLIPS[:, ::-1])
+    assert np.array_equal(
+        frames.predict_next(CLIPS[:, ::-1]), frames.predict_next(CLIPS[:, ::-1].copy())
+    )
+    ViewsDisplay.from_estimator(simclr.fit(X), X, random_state=0)
+
+
+@pytest.mark.parametrize(
+    ("reader", "X"),
+    [
+        (TableReader(), TONES[:, ::-1]),
+        (TableReader(), TONES.astype(np.float32)[::-1]),
+        (SeriesReader(), np.stack(RAGGED[1:2])[:, ::-1, ::-1]),
+        (SeriesReader(), [x[:, ::-1] for x in RAGGED]),
+        (AudioReader(8000), SAMPLES[:, ::-1]),
+        (AudioReader(8000), [x[::-1] for x in TONES]),
+        (TokenReader(), PIXELS.astype(np.int64)[:, ::-1]),
+    ],
+    ids=lambda value: getattr(value, "modality", ""),
+)
+def test_other_readers_take_any_strides(reader, X):
+    copied = [x.copy() for x in X] if isinstance(X, list) else X.copy()
+    torch.testing.assert_close(
+        reader.fit(X).read(X), reader.fit(copied).read(copied), rtol=0, atol=0, equal_nan=True
+    )
+
+
+def test_displays_take_any_strides():
+    rows = TONES[:, :9]
+    ViewsDisplay(rows[::-1], [rows[:, ::-1]]).plot()
+    plt.close("all")

@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from skssl._data._containers import as_array, as_numbers, check_n_samples, join_padded
+from skssl._data._containers import as_array, as_numbers, check_n_samples, join_padded, to_tensor
 from skssl._data._series import is_ragged, stack
 
 MAKE_AUDIO = (
@@ -71,7 +71,7 @@ class AudioReader:
         x, dtype = _as_waveforms(X)
         check_n_samples(x.shape, ensure_min_samples)
         x /= np.float32(self._unit(x, dtype))
-        return torch.from_numpy(x)
+        return to_tensor(x)
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

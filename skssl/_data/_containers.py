@@ -89,6 +89,17 @@ def as_array(X: Any) -> np.ndarray:
     return array
 
 
+def to_tensor(array: np.ndarray) -> torch.Tensor:
+    """Return an array as a tensor that shares its memory, or a copy's where torch cannot read it.
+
+    torch reads neither negative strides, as of ``images[:, ::-1]``, nor read-only arrays, nor
+    strides between elements, as of fields of records, nor the byte order of other machines.
+    """
+    strides = [0 <= stride and stride % array.itemsize == 0 for stride in array.strides]
+    is_plain = array.flags.writeable and array.flags.aligned and array.dtype.isnative
+    return torch.from_numpy(array if is_plain and all(strides) else array.copy())
+
+
 def as_numbers(X: Any) -> np.ndarray:
     """Convert X to an array; the columns of a dataframe must hold numbers."""
     if not is_frame(X):

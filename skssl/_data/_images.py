@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 
-from skssl._data._containers import as_array, as_numbers, check_n_samples, is_frame
+from skssl._data._containers import as_array, as_numbers, check_n_samples, is_frame, to_tensor
 from skssl._data._restore_table import build
 
 MAKE_IMAGES = (
@@ -78,7 +78,7 @@ class ImageReader:
                 "fit. Resize or crop them, and keep the channels where they were."
             )
         check_n_samples(array.shape, ensure_min_samples)
-        x = torch.from_numpy(_numbers(array, self._noun, self._make))
+        x = to_tensor(_numbers(array, self._noun, self._make))
         if self.axis is None:
             return x.unsqueeze(self._lead)
         return x.movedim(self.axis, self._lead)
@@ -212,11 +212,11 @@ def _others(shape: tuple[int, ...], axis: int | None, lead: int = 1) -> list[int
 
 
 def _numbers(array: np.ndarray, noun: str, make: str) -> np.ndarray:
-    """Return bytes unchanged and other numbers as finite float32; always writable."""
+    """Return bytes unchanged and other numbers as finite float32."""
     kind = array.dtype.kind
     if kind == "b" or array.dtype == np.uint8:
         array = array.view(np.uint8) if kind == "b" else array
-        return array if array.flags.writeable and array.dtype.isnative else array.copy()
+        return array
     if kind == "c":
         raise ValueError("Complex data not supported. Pass magnitude and phase as two channels.")
     if kind not in "fiuO":

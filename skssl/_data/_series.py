@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from skssl._data._containers import as_array, as_numbers, check_n_samples, join_padded
+from skssl._data._containers import as_array, as_numbers, check_n_samples, join_padded, to_tensor
 
 MAKE_SERIES = (
     "Pass series as (n, channels, time), as a list of arrays (channels, time) of different "
@@ -41,7 +41,7 @@ class SeriesReader:
                 "fit. Arrays are (n, channels, time): swap the axes if time comes first."
             )
         check_n_samples(array.shape, ensure_min_samples)
-        return torch.from_numpy(array)
+        return to_tensor(array)
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,7 @@ from skssl._data._containers import (
     labels_of,
     open_table,
     refuse,
+    to_tensor,
 )
 from skssl._data._restore_table import build, merge
 
@@ -104,7 +105,7 @@ class TableReader:
             narrow = table.kinds[0] != "wide"
             with np.errstate(over="ignore"):  # longdouble beyond float64: checked below
                 array = np.array(array, np.float32 if narrow else np.float64, order="C")
-        out = torch.from_numpy(array)
+        out = to_tensor(array)
         _check_finite(out, table.names)
         return out
 

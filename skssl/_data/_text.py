@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
-from skssl._data._containers import as_array, check_n_samples, is_missing, join_padded
+from skssl._data._containers import as_array, check_n_samples, is_missing, join_padded, to_tensor
 from skssl._data._vocabulary import MASK, N_SPECIAL, PAD, UNKNOWN, Vocabulary
 from skssl._data._words import Words, pad
 
@@ -88,7 +88,7 @@ class TokenReader:
             codes[is_pad] = PAD
             if (is_pad[:, :-1] & ~is_pad[:, 1:]).any():
                 codes = np.take_along_axis(codes, is_pad.argsort(1, kind="stable"), 1)
-        return torch.from_numpy(codes)
+        return to_tensor(codes)
 
     @staticmethod
     def _array(X: Any) -> np.ndarray:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from skssl._compat import import_pyplot
+from skssl._data._containers import to_tensor
 from skssl.inspection._drawing import BLUE, ORANGE, PALE, axes_or_new
 from skssl.views import altered
 
@@ -74,5 +74,5 @@ def draw_changes(
 
 def _changes(rows: np.ndarray, view: np.ndarray) -> np.ndarray:
     """Return the index in ``LOOKS`` of the change of each cell, (n, n_features)."""
-    changed = altered(torch.from_numpy(rows), torch.from_numpy(view)).numpy()
+    changed = altered(to_tensor(rows), to_tensor(view)).numpy()
     return changed.astype(int) + (changed & np.isnan(view))
