@@ -18,6 +18,7 @@ __all__ = [
     "DINO",
     "DenoisingAudio",
     "DenoisingAutoencoder",
+    "EMPSSL",
     "EmbeddingDisplay",
     "EmbeddingOutlierDetector",
     "FineTunedClassifier",
@@ -31,6 +32,7 @@ __all__ = [
     "LabelBudgetDisplay",
     "LeJEPA",
     "LossCurveDisplay",
+    "MMCR",
     "MaskedAutoencoder",
     "MaskedLanguageModel",
     "MaskedSeries",
@@ -87,6 +89,7 @@ _HOMES = {
     "DINO": "methods._dino",
     "DenoisingAudio": "methods._denoising_audio",
     "DenoisingAutoencoder": "methods._denoising",
+    "EMPSSL": "methods._emp_ssl",
     "EmbeddingDisplay": "inspection",
     "EmbeddingOutlierDetector": "outliers",
     "FineTunedClassifier": "semi_supervised",
@@ -100,6 +103,7 @@ _HOMES = {
     "LabelBudgetDisplay": "inspection",
     "LeJEPA": "methods._lejepa",
     "LossCurveDisplay": "inspection",
+    "MMCR": "methods._mmcr",
     "MaskedAutoencoder": "methods._mae",
     "MaskedLanguageModel": "methods._masked_language_model",
     "MaskedSeries": "methods._masked_series",
@@ -201,6 +205,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors, which 
     from skssl.methods._denoising import DenoisingAutoencoder
     from skssl.methods._denoising_audio import DenoisingAudio
     from skssl.methods._dino import DINO
+    from skssl.methods._emp_ssl import EMPSSL
     from skssl.methods._hidden_unit import HiddenUnit
     from skssl.methods._icl import ICL
     from skssl.methods._ijepa import IJEPA
@@ -212,6 +217,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors, which 
     from skssl.methods._masked_language_model import MaskedLanguageModel
     from skssl.methods._masked_series import MaskedSeries
     from skssl.methods._masked_table import MaskedTable
+    from skssl.methods._mmcr import MMCR
     from skssl.methods._moco import MoCo
     from skssl.methods._multitask import MultiTask
     from skssl.methods._neutral import NeuTraL

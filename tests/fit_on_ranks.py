@@ -23,6 +23,8 @@ from torch import nn
 from skssl import (
     BYOL,
     DINO,
+    EMPSSL,
+    MMCR,
     NNCLR,
     SCARF,
     WMSE,
@@ -72,6 +74,8 @@ METHODS = {
     "NNCLR": NNCLR(),
     "SwAV": SwAV(),
     "DINO": DINO(),
+    "EMPSSL": EMPSSL(projection_dim=16),
+    "MMCR": MMCR(projection_dim=16),
 }
 
 

@@ -15,6 +15,7 @@ from skssl.losses import (
     barlow_twins,
     cosine_error,
     dino,
+    emp_ssl,
     info_nce,
     lejepa,
     mmcr,
@@ -495,7 +496,7 @@ def test_whitening_error_with_fewer_rows_than_features(n):
     assert 0 <= value.item() <= 4 and all(view.grad.isfinite().all() for view in views)
 
 
-# ---- MMCR, total coding rate -------------------------------------------------------------------
+# ---- MMCR, total coding rate, EMP-SSL ------------------------------------------------------------
 
 
 def test_mmcr_equals_loop():
@@ -533,16 +534,36 @@ def test_total_coding_rate_equals_loop(shape, epsilon):
     unit = torch.stack([row / row.norm() for row in z])
     matrix = torch.eye(d, dtype=torch.float64)
     for row in unit:
-        matrix = matrix + d / (n * epsilon**2) * torch.outer(row, row)
+        matrix = matrix + d / (n * epsilon) * torch.outer(row, row)
     value = total_coding_rate(z, epsilon).item()
     assert value == pytest.approx(slow_logdet(matrix) / 2, rel=1e-10)
 
 
 def test_total_coding_rate_closed_form():
     eye = torch.eye(2, dtype=torch.float64)
-    assert total_coding_rate(eye, 0.5).item() == pytest.approx(math.log(5))
+    assert total_coding_rate(eye, 0.25).item() == pytest.approx(math.log(5))
     same = torch.ones(4, 2, dtype=torch.float64)
-    assert total_coding_rate(same, 0.5).item() == pytest.approx(math.log(9) / 2)
+    assert total_coding_rate(same, 0.25).item() == pytest.approx(math.log(9) / 2)
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (3, 7)])
+def test_emp_ssl_equals_loop(shape):
+    views = [draw(*shape, seed=v) for v in range(3)]
+    cosines = []
+    for rows in zip(*views, strict=True):
+        unit = [row / row.norm() for row in rows]
+        centre = sum(unit) / 3
+        cosines += [float(row @ centre / centre.norm()) for row in unit]
+    rates = [total_coding_rate(view, 0.3).item() for view in views]
+    expected = -50 * sum(cosines) / len(cosines) - sum(rates) / 3
+    assert emp_ssl(views, 50.0, 0.3).item() == pytest.approx(expected, rel=1e-10)
+
+
+def test_emp_ssl_closed_form():
+    eye = torch.eye(2, dtype=torch.float64)
+    assert emp_ssl([eye, 3 * eye], 7.0, 0.25).item() == pytest.approx(-7 - math.log(5))
+    turned = emp_ssl([eye, eye.flip(0)], 7.0, 0.25).item()  # each is at 45 degrees from the mean
+    assert turned == pytest.approx(-7 / math.sqrt(2) - math.log(5))
 
 
 # ---- Hard inputs -------------------------------------------------------------------------------
@@ -560,6 +581,7 @@ LOSSES = {
     "sigreg": lambda a, b: sigreg(a) + sigreg(b),
     "lejepa": lambda a, b: lejepa([a, b]),
     "whitening_error": lambda a, b: whitening_error([a, b]),
+    "emp_ssl": lambda a, b: emp_ssl([a, b], 1.0),
     "mmcr": lambda a, b: mmcr([a, b]),
     "total_coding_rate": lambda a, b: -total_coding_rate(a) - total_coding_rate(b),
 }
@@ -613,7 +635,7 @@ def test_rounded_embeddings_are_computed_with_in_full_precision(name, dtype):
 
 
 # Those that compare directions.
-UNIT = ["nt_xent", "decoupled", "info_nce", "cosine_error", "mmcr", "total_coding_rate"]
+UNIT = ["nt_xent", "decoupled", "info_nce", "cosine_error", "emp_ssl", "mmcr", "total_coding_rate"]
 
 
 @pytest.mark.parametrize("name", UNIT)
@@ -657,6 +679,7 @@ def test_nan_reaches_the_training_loop(name):
         lejepa,
         whitening_error,
         mmcr,
+        emp_ssl,
     ],
 )
 def test_one_view_is_an_error_that_says_so(loss):
@@ -682,7 +705,7 @@ def test_collapse_is_not_the_optimum(name):
     """Embeddings that agree and spread cost less than those that agree because all are equal."""
     axes = 4 * torch.cat((torch.eye(8), -torch.eye(8))) + 0.01 * draw(16, 8).float()
     normal = draw(64, 8).float()
-    likes_axes = {"swapped_prediction", "mmcr", "total_coding_rate"}
+    likes_axes = {"swapped_prediction", "emp_ssl", "mmcr", "total_coding_rate"}
     spread = axes if name in likes_axes else normal
     same = torch.full_like(spread, 0.1)
     assert LOSSES[name](spread, spread) < LOSSES[name](same, same)

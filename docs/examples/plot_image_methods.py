@@ -2,7 +2,7 @@
 Methods for images side by side
 ===============================
 
-Sixteen ways to learn from images that nobody labelled, on scikit-learn's digits: a logistic
+Eighteen ways to learn from images that nobody labelled, on scikit-learn's digits: a logistic
 regression on 100 labels reads each embedding, and, for comparison, that of the same encoder before
 training.
 
@@ -23,7 +23,9 @@ from sklearn.preprocessing import StandardScaler
 from skssl import (
     BYOL,
     DINO,
+    EMPSSL,
     IJEPA,
+    MMCR,
     NNCLR,
     WMSE,
     BarlowTwins,
@@ -57,6 +59,7 @@ def tiny(x):
 
 
 joint = [SimCLR, MoCo, BYOL, SimSiam, BarlowTwins, VICReg, NNCLR, SwAV, DINO, LeJEPA, WMSE]
+joint += [EMPSSL, MMCR]
 methods = [method(views="no_flip", encoder=tiny) for method in joint]
 methods += [RotationPrediction(encoder=tiny), Jigsaw(encoder=tiny), Inpainting(encoder=tiny)]
 methods += [MaskedAutoencoder(n_components=64), IJEPA(n_components=64)]

@@ -136,6 +136,10 @@ class SSLTransformer(
         """Return the functions that alter a batch, unless ``views`` is a function."""
         return ()
 
+    def _fewest_views(self, augment: View) -> int:
+        """Return the number of views that a list from the user's ``views`` must have."""
+        return len(self._views(augment))
+
     def _places(self, net: Net, x: Tensor) -> int:
         """Return the number of places per row that a step computes, for the budget of steps."""
         return places_of(net.encoder, x)
@@ -402,7 +406,9 @@ class SSLTransformer(
         x = rows.some(SAMPLE_ROWS if rows.scale is None else IMAGES_TO_BUILD)
         x = x if rows.scale is None else rows.scale(x)
         net.augment = row.augment(self.views if isinstance(self.views, str) else "auto", x)
-        net.views = make_views(self.views, Views(self._views(net.augment)))
+        net.views = make_views(
+            self.views, Views(self._views(net.augment)), self._fewest_views(net.augment)
+        )
         if again:  # after a plain fit: new heads around the encoder
             net.encoder = copy.deepcopy(self._trunk)
         else:

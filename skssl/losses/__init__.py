@@ -5,7 +5,7 @@ that product is most of the cost); everything after the product is float32 or wi
 """
 
 from skssl._data._columns import Columns
-from skssl.losses._capacity import mmcr, total_coding_rate
+from skssl.losses._capacity import emp_ssl, mmcr, total_coding_rate
 from skssl.losses._cells import cell_error, cell_errors, mask_error
 from skssl.losses._clusters import dino, prototypical, sinkhorn, swapped_prediction
 from skssl.losses._contrastive import info_nce, margin_contrastive, nt_xent
@@ -25,6 +25,7 @@ __all__ = [
     "cosine_error",
     "deterministic_contrast",
     "dino",
+    "emp_ssl",
     "gradient_difference",
     "find_future",
     "hierarchical_contrast",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from skssl._ranks import gather
@@ -47,23 +48,65 @@ def mmcr(views: Sequence[Tensor]) -> Tensor:
     return -torch.linalg.svdvals(centroids).sum()
 
 
+def emp_ssl(views: Sequence[Tensor], invariance: float = 200.0, epsilon: float = 0.2) -> Tensor:
+    """EMP-SSL: many views of a row agree with their mean, and the rows of each view spread.
+
+    Parameters
+    ----------
+    views : sequence of Tensor of shape (n, d)
+        Embeddings of the same n rows, view by view. Normalised here.
+    invariance : float, default=200.0
+        Weight of the agreement.
+    epsilon : float, default=0.2
+        The squared precision of the :func:`total_coding_rate`.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        ``-invariance`` times the mean cosine between a view and the mean of the row's views,
+        minus the mean of the views' coding rates.
+
+    Raises
+    ------
+    ValueError
+        If there is only one view.
+
+    References
+    ----------
+    .. [1] Tong, Chen, Ma and LeCun, "EMP-SSL: Towards Self-Supervised Learning in One
+       Training Epoch", 2023. https://arxiv.org/abs/2304.03977
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.losses import emp_ssl
+    >>> emp_ssl([torch.eye(2), torch.eye(2)], epsilon=1.0).item()  # -200 - log(2)
+    -200.693...
+    """
+    _several(views, "emp_ssl")
+    unit = torch.stack([_unit(view) for view in views])
+    # Rows next to zero are short here: without a floor, their slope would be one over the square.
+    centre = F.normalize(unit.mean(0), dim=-1, eps=1e-3)
+    agreement = (unit * centre).sum(-1).mean()
+    rate = torch.stack([total_coding_rate(view, epsilon) for view in views]).mean()
+    return -invariance * agreement - rate
+
+
 def total_coding_rate(z: Tensor, epsilon: float = 0.2) -> Tensor:
     """Total coding rate: the nats needed to tell the rows apart to a precision. Maximise it.
-
-    EMP-SSL's loss for many views is a multiple of the :func:`cosine_error` between each view
-    and the mean of all views, minus the mean of this rate over the views.
 
     Parameters
     ----------
     z : Tensor of shape (n, d)
         Embeddings. Normalised here.
     epsilon : float, default=0.2
-        The precision.
+        The squared precision. The paper squares its epsilon, the authors' code does not, and
+        the values that they report are those of the code.
 
     Returns
     -------
     rate : Tensor of shape ()
-        ``logdet(I + d / (n epsilon^2) Z'Z) / 2``, in float32 or wider even under autocast.
+        ``logdet(I + d / (n epsilon) Z'Z) / 2``, in float32 or wider even under autocast.
 
     References
     ----------
@@ -83,7 +126,7 @@ def total_coding_rate(z: Tensor, epsilon: float = 0.2) -> Tensor:
     n, d = z.shape
     with _full_precision(z):
         products = z.T @ z if d <= n else z @ z.T  # either has the same determinant
-        scaled = products * (d / (n * epsilon**2)) + torch.eye(
+        scaled = products * (d / (n * epsilon)) + torch.eye(
             len(products), dtype=z.dtype, device=z.device
         )
         # Unlike cholesky, this passes NaN on, and the training loop explains it.

@@ -82,6 +82,9 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
     def _views(self, augment: View) -> tuple[View, ...]:
         return self._most_views(augment)[1]
 
+    def _fewest_views(self, augment: View) -> int:
+        return max(task._fewest_views(augment) for _, task, _ in self._copy_tasks())
+
     def _most_views(self, augment: View) -> tuple[SSLTransformer, tuple[View, ...]]:
         """Return the views of the task that has the most, and that task."""
         tasks = (task for _, task, _ in self._copy_tasks())

@@ -104,12 +104,14 @@ class Views:
 class UserViews:
     """A user's callable as a list of views, checked at every batch.
 
-    A callable that returns one tensor is called once per view that the method needs; one that
-    returns a list makes all views at once. Views of a table must keep its columns.
+    A callable that returns one tensor is called ``n_views`` times; one that returns a list makes
+    all views at once, ``at_least`` so many; None is ``n_views``. Views of a table must keep its
+    columns.
     """
 
     function: Callable[[Tensor], Tensor | Sequence[Tensor]]
     n_views: int
+    at_least: int | None = None
 
     def __call__(self, x: Tensor) -> list[Tensor]:
         out = self.function(x)
@@ -133,16 +135,21 @@ class UserViews:
                     f"{len(x)} rows, the columns and the dtype it was given, "
                     f"{tuple(x.shape)}, {x.dtype}; got {got}."
                 )
-        if len(views) < self.n_views:
+        at_least = self.n_views if self.at_least is None else self.at_least
+        if len(views) < at_least:
             raise ValueError(
-                f"This method compares {self.n_views} views, but views= returned {len(views)}. "
+                f"This method compares {at_least} views, but views= returned {len(views)}. "
                 "Return one tensor (it is then called once per view) or a longer list."
             )
         return views  # type: ignore[return-value]
 
 
 def make_views(
-    views: str | Callable[[Tensor], Tensor | Sequence[Tensor]], default: Views
+    views: str | Callable[[Tensor], Tensor | Sequence[Tensor]],
+    default: Views,
+    at_least: int | None = None,
 ) -> Views | UserViews:
     """Return the callable that maps a batch to its list of views: the default, or the user's."""
-    return default if isinstance(views, str) else UserViews(views, max(1, len(default)))
+    if isinstance(views, str):
+        return default
+    return UserViews(views, max(1, len(default)), at_least)
