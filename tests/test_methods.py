@@ -97,7 +97,10 @@ METHODS = {
     "DenoisingAutoencoder": DenoisingAutoencoder(),
     "DenoisingAutoencoder-all": DenoisingAutoencoder(layers="all"),
     "MultiTask": MultiTask(
-        [("vime", VIME(p=0.3), 1.0), ("scarf", SCARF(corruption=0.3, temperature=0.2), 0.2)]
+        [
+            ("vime", VIME(p=0.3), 1.0),
+            ("scarf", SCARF(corruption=0.3, temperature=0.2, exact=False), 0.2),
+        ]
     ),
     "BinningPretext": BinningPretext(),
     "MaskedTable": MaskedTable(),  # its mask without its transformer, which takes minutes here
@@ -204,15 +207,16 @@ def test_the_untrained_encoder_is_the_one_training_starts_from(method):
 # ---- equations ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize(("corruption", "temperature"), [(0.6, 1.0), (0.3, 0.1)])
-def test_scarf_contrasts_rows_with_corrupted_rows(corruption, temperature):
-    scarf = SCARF(corruption=corruption, temperature=temperature, **CHEAP)
+def test_scarf_contrasts_rows_with_corrupted_rows(corruption, temperature, exact):
+    scarf = SCARF(corruption=corruption, temperature=temperature, exact=exact, **CHEAP)
     fitted, net, x = trained_net(scarf, table())
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         loss = fitted._loss(net, x)
         torch.manual_seed(0)
-        corrupted = swap_cells(x, corruption)
+        corrupted = swap_cells(x, corruption, exact)
         anchor, positive = (net.projector(net.encoder(v)) for v in (x, corrupted))
     torch.testing.assert_close(loss, info_nce(anchor, positive, temperature))
     assert abs(loss - info_nce(positive, anchor, temperature)) > 1e-4  # and not the other way
@@ -438,7 +442,8 @@ class Counting(nn.Module):
     ("tasks", "passes"),
     [
         # a row and its swapped copy serve both: the view of 0.3 is one view
-        ([("vime", VIME(p=0.3), 1.0), ("scarf", SCARF(corruption=0.3), 0.2)], [100]),
+        ([("vime", VIME(p=0.3), 1.0), ("s", SCARF(corruption=0.3, exact=False), 0.2)], [100]),
+        ([("vime", VIME(p=0.3), 1.0), ("scarf", SCARF(corruption=0.3), 0.2)], [150]),
         ([("vime", VIME(p=0.2), 1.0), ("scarf", SCARF(corruption=0.3), 0.2)], [150]),
         ([("a", VIME(p=0.3), 1.0), ("b", VIME(p=0.3), 1.0)], [50]),
         ([("a", SCARF(), 1.0), ("b", SCARF(temperature=0.1), 1.0)], [100]),

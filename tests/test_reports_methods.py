@@ -6,15 +6,20 @@ number kind                                cousins
 17     a loss that is not its authors'     EMP-SSL and MMCR against the numbers of their authors'
                                            code, as functions and as methods; views of several
                                            numbers and shapes, on one rank and on two
+22     a rate where the paper has a        SCARF's cells on tables of 1 to 13 columns, and in
+       number                              MultiTask. VIME and SubTab draw for each cell, as their
+                                           authors do; denoising and SwitchTab as before.
 ====== =================================== ========================================================
 """
+
+from fractions import Fraction
 
 import pytest
 import torch
 
-from skssl import EMPSSL, MMCR, MultiTask, SimCLR
+from skssl import EMPSSL, MMCR, SCARF, MultiTask, SimCLR
 from skssl.losses import emp_ssl, mmcr, total_coding_rate
-from skssl.views import Views, original
+from skssl.views import Views, original, swap_cells
 
 CHEAP = {"n_components": 8, "max_epochs": 1, "batch_size": 16, "precision": "float32"}
 
@@ -56,3 +61,38 @@ def test_their_methods_have_the_paper_s_number_of_views_and_take_any_list_of_two
         assert len(views.views_(x)) == 2
         with pytest.raises(ValueError, match="compares 2 views, but views= returned 1"):
             views.set_params(views=Views((original,))).fit(X)
+
+
+# ---------------------------------------------------------------- 22: SCARF draws a number
+
+
+@pytest.mark.parametrize("corruption", [0.25, 0.3, 0.6, 0.7, 1.0])
+@pytest.mark.parametrize("n_columns", [1, 2, 3, 4, 5, 10, 13])
+def test_scarf_replaces_the_paper_s_number_of_cells(n_columns, corruption):
+    expected = max(1, int(Fraction(str(corruption)) * n_columns))  # 0.7 * 10 is 7, not 6.99
+    x = draw(60, n_columns)
+    fitted = SCARF(corruption=corruption, **CHEAP | {"max_epochs": 0}).fit(x.numpy())
+    row, view = fitted.views_(x)
+    assert torch.equal(row, x)
+    assert ((view != x).sum(1) == expected).all()
+    assert all(torch.isin(view[:, j], x[:, j]).all() for j in range(n_columns))
+
+
+def test_scarf_takes_any_columns_from_any_other_rows():
+    x = torch.arange(8.0).repeat(20_000, 1).T.contiguous()  # each cell names its row
+    view = swap_cells(x, 0.3, exact=True)
+    for row in range(8):
+        donors = torch.bincount(view[row][view[row] != row].long(), minlength=8)
+        assert donors[row] == 0 and donors.sum() == 6_000
+        assert (donors[torch.arange(8) != row] / 6_000 - 1 / 7).abs().max() < 0.03
+    x = torch.arange(4000.0).repeat(4, 1).T.contiguous()
+    share = (swap_cells(x, 0.5, exact=True) != x).double().mean(0)
+    assert (share - 0.5).abs().max() < 0.05
+    assert torch.equal(swap_cells(x[:1], 0.5, exact=True), x[:1])  # there is no other row
+
+
+def test_scarf_as_a_task_draws_the_number_too():
+    x = draw(40, 4)
+    tasks = [("scarf", SCARF(corruption=0.6), 1.0)]
+    views = MultiTask(tasks, **CHEAP | {"max_epochs": 0}).fit(x.numpy()).views_(x)
+    assert ((views[1] != x).sum(1) == 2).all()

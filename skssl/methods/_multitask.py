@@ -31,7 +31,8 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
     tasks : list of (str, transformer, float), default=None
         Name, method and weight of each task. Shared parameters (encoder, epochs, batch size,
         views, device, seed ...) are set here, not on the tasks. None is
-        ``[("vime", VIME(p=0.3), 1.0), ("scarf", SCARF(corruption=0.3, temperature=0.2), 0.2)]``.
+        ``[("vime", VIME(p=0.3), 1.0), ("scarf", scarf, 0.2)]`` with ``scarf =
+        SCARF(corruption=0.3, temperature=0.2, exact=False)``.
 
     Attributes
     ----------
@@ -199,5 +200,5 @@ def _check_tasks(tasks: Sequence[object]) -> None:
 _SHARED = {f.name for base in (SSLTransformer, ReadsAll) for f in fields(base)}
 _DEFAULT_TASKS: list[tuple[str, SSLTransformer, float]] = [
     ("vime", VIME(p=0.3), 1.0),
-    ("scarf", SCARF(corruption=0.3, temperature=0.2), 0.2),
+    ("scarf", SCARF(corruption=0.3, temperature=0.2, exact=False), 0.2),
 ]

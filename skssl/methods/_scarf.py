@@ -21,9 +21,14 @@ class SCARF(ReadsTables, SSLTransformer):
     Parameters
     ----------
     corruption : float, default=0.6
-        Probability that a cell of the copy is replaced by a draw from its column.
+        Share of the cells of the copy that are replaced by those of other rows.
     temperature : float, default=1.0
         Divides the similarities: the lower, the more weight similar rows have.
+    exact : bool, default=True
+        Whether exactly ``floor(corruption * n_columns)`` cells of each row are replaced, at least
+        one, as in the paper. False draws for each cell on its own, so that some rows of narrow
+        tables lose all of their cells; in :class:`MultiTask`, methods that draw so, such as
+        :class:`VIME`, share the copy.
 
     References
     ----------
@@ -41,14 +46,17 @@ class SCARF(ReadsTables, SSLTransformer):
 
     corruption: float = 0.6
     temperature: float = 1.0
+    exact: bool = True
 
     _parameter_constraints = {
         "corruption": [Interval(Real, 0, 1, closed="right")],
         "temperature": [Interval(Real, 0, None, closed="neither")],
+        "exact": ["boolean"],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:
-        return original, partial(swap_cells, p=self.corruption)
+        swap = partial(swap_cells, p=self.corruption)  # as other methods write it, to be shared
+        return original, partial(swap, exact=True) if self.exact else swap
 
     def _build(self, net: Net, X: Tensor) -> None:
         net.projector = MLP(width_of(net.encoder, X), 256, 128)

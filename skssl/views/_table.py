@@ -1,11 +1,13 @@
 """Views of tables: swapped cells, masked cells, windows of columns."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def swap_cells(x: Tensor, p: float = 0.6) -> Tensor:
+def swap_cells(x: Tensor, p: float = 0.6, exact: bool = False) -> Tensor:
     """Replace each cell, with probability p, by the cell of a random row in the same column.
 
     Numbers, category codes and missing values are treated alike, and every column keeps its
@@ -17,6 +19,9 @@ def swap_cells(x: Tensor, p: float = 0.6) -> Tensor:
         A batch of rows.
     p : float, default=0.6
         Probability that a cell is replaced.
+    exact : bool, default=False
+        Whether to replace exactly ``floor(p * d)`` cells of each row, at least one, each by the
+        cell of another row.
 
     Returns
     -------
@@ -33,9 +38,20 @@ def swap_cells(x: Tensor, p: float = 0.6) -> Tensor:
     """
     if p <= 0:
         return x
+    if exact:
+        return _swap_so_many(x, max(1, math.floor(p * x.shape[1] + 1e-9)))
     u = torch.rand(x.shape, device=x.device)  # one draw decides whether to swap and with which row
     donor = (u * (len(x) / p)).long().clamp_(max=len(x) - 1)
     return torch.where(u < p, x.gather(0, donor), x)
+
+
+def _swap_so_many(x: Tensor, n_swapped: int) -> Tensor:
+    """Replace the cells of ``n_swapped`` random columns of each row by those of other rows."""
+    n = len(x)
+    columns = torch.rand(x.shape, device=x.device).topk(n_swapped, dim=1).indices
+    further = torch.randint(1, max(2, n), columns.shape, device=x.device)
+    donor = (torch.arange(n, device=x.device)[:, None] + further) % n
+    return x.scatter(1, columns, x[donor, columns])
 
 
 def swap_columns(x: Tensor, low: float = 0.2, high: float = 0.5) -> Tensor:
