@@ -16,7 +16,6 @@ from sklearn.base import _fit_context as fit_context
 from sklearn.model_selection._split import GroupsConsumerMixin
 from sklearn.utils import _safe_indexing as take_rows
 from sklearn.utils._metadata_requests import _raise_for_params as refuse_unrouted
-from sklearn.utils._missing import is_pandas_na
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -98,7 +97,6 @@ __all__ = [
     "import_skl2onnx",
     "is_exporting",
     "is_forest",
-    "is_pandas_na",
     "loss_classes",
     "make_byte_pairs",
     "refuse_unrouted",

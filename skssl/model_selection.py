@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from skssl._compat import GroupsConsumerMixin, Seed, take_rows
 from skssl._data._labels import separate_labelled
+from skssl._data._masked import unmask
 
 
 class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
@@ -84,7 +85,7 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
         test : ndarray
             Indices of the test rows; all are labelled.
         """
-        X, groups = indexable(X, groups)
+        X, groups = indexable(X, unmask(groups))
         rows, others, few = self._labelled_rows(X, y, groups)
         splitter = self._splitter(few[1])
         group_of = None if groups is None else np.asarray(groups)
@@ -116,7 +117,8 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
             return int(self.cv)
         if y is None:
             return self._splitter(None).get_n_splits(X, y, groups)
-        *_, few = self._labelled_rows(np.zeros(len(y)) if X is None else X, y, groups)
+        X = np.zeros(len(y)) if X is None else X
+        *_, few = self._labelled_rows(X, y, unmask(groups))
         return self._splitter(few[1]).get_n_splits(*few)
 
     def _labelled_rows(

@@ -6,6 +6,12 @@ number kind                                cousins
 1      impute deletes known cells          columns empty at fit of every dtype, in pandas, polars,
                                            Arrow, arrays of objects and lists: all found. A column
                                            that stays empty keeps its dtype.
+4      masks of numpy.ma are ignored       series, ragged lists, lists of masked rows and cells,
+                                           waves, tokens, texts; labels and targets of all, weights,
+                                           groups; the cache, metrics, curation, windows,
+                                           MuLaw, arrays on disk whose slices are masked: found.
+                                           Tables were right, but for booleans and what ``impute``
+                                           returns. Steps of scikit-learn in front ignore masks.
 ====== =================================== ========================================================
 """
 
@@ -16,8 +22,28 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GroupKFold
 
-from skssl import DenoisingAutoencoder
+from skssl import (
+    DenoisingAutoencoder,
+    EmbeddingOutlierDetector,
+    MuLaw,
+    NextToken,
+    PretrainedClassifier,
+    PretrainedRegressor,
+    PrototypeClassifier,
+    SimCLR,
+    TextContrast,
+    TextTokenizer,
+    UnlabeledKFold,
+)
+from skssl._data._sources import _open_array
+from skssl._meta._cache import fit_key
+from skssl._meta._fitting import stack
+from skssl.curation import kneighbors
+from skssl.metrics import seed_stability
+from skssl.preprocessing import sliding_windows
 
 N = 12
 
@@ -85,3 +111,195 @@ def test_impute_keeps_the_dtypes_of_columns_without_a_prediction():
     model = DenoisingAutoencoder(n_components=4, max_epochs=0, random_state=0).fit(X)
     later = X.assign(s=pd.Series(["u", None] * 6, dtype="category"))
     pd.testing.assert_frame_equal(model.impute(later), later)
+
+
+# ------------------------------------------------------------- 4: a masked entry is a missing one
+
+CHEAP: dict[str, Any] = {"n_components": 4, "max_epochs": 0, "random_state": 0}
+RNG = np.random.default_rng(0)
+HIDDEN = RNG.random((N, 2, 8)) < 0.2
+SERIES = np.ma.MaskedArray(RNG.normal(size=(N, 2, 8)), HIDDEN)
+TABLE = np.ma.MaskedArray(RNG.integers(0, 9, size=(N, 4)), HIDDEN[:, 0, :4])
+WORDS = np.ma.MaskedArray(np.array(["a b", "b c", "c a"] * 4), HIDDEN[:, 0, 0])
+
+
+def objects(X: np.ma.MaskedArray) -> np.ndarray:
+    """Return a masked array as objects, None where it is masked."""
+    return np.where(np.ma.getmaskarray(X), None, np.ma.getdata(X).astype(object))
+
+
+SAME = {  # what is masked, what it equals, and what reads it
+    "table": (TABLE, TABLE.astype(float).filled(np.nan), DenoisingAutoencoder(**CHEAP)),
+    "list of rows": (list(TABLE), TABLE.astype(float).filled(np.nan), SimCLR(**CHEAP)),
+    "list of cells": (
+        [[1.0, np.ma.masked], [2.0, 3.0]] * 6,
+        [[1.0, np.nan], [2.0, 3.0]] * 6,
+        SimCLR(**CHEAP),
+    ),
+    "list of texts": (
+        [["a", np.ma.masked, "c"], ["d", "c", "c"]] * 6,
+        [["a", None, "c"], ["d", "c", "c"]] * 6,
+        SimCLR(**CHEAP),
+    ),
+    "booleans": (TABLE > 4, objects(TABLE > 4), SimCLR(**CHEAP)),
+    "series": (SERIES, SERIES.filled(np.nan), SimCLR(**CHEAP)),
+    "integer series": (
+        (9 * SERIES).astype(np.int16),
+        (9 * SERIES).astype(np.int16).astype(float).filled(np.nan),
+        SimCLR(modality="series", **CHEAP),
+    ),
+    "list of series": (list(SERIES), SERIES.filled(np.nan), SimCLR(**CHEAP)),
+    "ragged series": (
+        [SERIES[0, :, :6], *SERIES[1:]],
+        [SERIES.filled(np.nan)[0, :, :6], *SERIES.filled(np.nan)[1:]],
+        SimCLR(**CHEAP),
+    ),
+    "waveforms": (
+        (9000 * SERIES[:, 0]).astype(np.int16),
+        (9000 * SERIES[:, 0]).astype(np.int16).astype(float).filled(np.nan),
+        SimCLR(sampling_rate=8000, **CHEAP),
+    ),
+    "list of waveforms": (
+        list((9000 * SERIES[:, 0]).astype(np.int16)),
+        (9000 * SERIES[:, 0]).astype(np.int16).astype(float).filled(np.nan),
+        SimCLR(sampling_rate=8000, **CHEAP),
+    ),
+    "tokens": (TABLE + 1, (TABLE + 1).filled(0), NextToken(modality="tokens", **CHEAP)),
+    "texts": (WORDS, objects(WORDS), TextContrast(**CHEAP)),
+}
+
+
+@pytest.mark.parametrize("modality", SAME)
+def test_masked_entries_are_missing_values(modality):
+    masked, plain, method = SAME[modality]
+    embedding = method.fit(plain).transform(plain)
+    np.testing.assert_array_equal(method.transform(masked), embedding)
+    np.testing.assert_array_equal(method.fit(masked).transform(masked), embedding)
+    np.testing.assert_array_equal(method.transform(plain), embedding)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_masked_pixels_are_refused_as_nan_is(dtype):
+    pixels = RNG.integers(0, 255, size=(N, 8, 8)).astype(dtype)
+    method = SimCLR(modality="image", **CHEAP)
+    with pytest.raises(ValueError, match="contains NaN: . of 12 images, the first in row"):
+        method.fit(np.ma.MaskedArray(pixels, pixels == pixels[3, 0, 0]))
+    whole = np.ma.MaskedArray(pixels)
+    expected = method.fit(pixels).transform(pixels)
+    np.testing.assert_array_equal(method.fit(whole).transform(list(whole)), expected)
+    images = SimCLR(**CHEAP).fit(np.ma.MaskedArray(pixels.astype(np.uint8)))
+    assert images._reader.modality == "image"
+
+
+def test_impute_fills_a_masked_array():
+    X = np.ma.MaskedArray(2**60 + np.arange(2 * N).reshape(N, 2), HIDDEN[:, 0, :2])
+    X[:, 1] = np.ma.masked  # nothing to predict from
+    filled = DenoisingAutoencoder(**CHEAP).fit(X).impute(X)
+    assert isinstance(filled, np.ma.MaskedArray) and filled.dtype == X.dtype
+    known = ~np.ma.getmaskarray(X)
+    assert np.array_equal(filled.data[known], X.data[known])
+    assert not filled.mask[:, 0].any() and filled.mask[:, 1].all()
+
+
+LABELS = np.ma.MaskedArray([0, 1, 7] * 4, [0, 0, 1] * 4)
+ROWS = RNG.normal(size=(N, 3))
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        LABELS,
+        LABELS.astype(float),
+        LABELS[:, None],
+        list(LABELS),
+        np.array(list(LABELS), dtype=object),
+        np.ma.MaskedArray(np.array(["no", "yes", "x"] * 4), LABELS.mask),
+        np.ma.MaskedArray(np.array(["no", "yes", None] * 4), LABELS.mask),
+    ],
+    ids=["int", "float", "column", "list", "objects", "text", "text objects"],
+)
+@pytest.mark.filterwarnings("ignore:A column-vector y")
+def test_masked_labels_are_unlabelled(y):
+    model = PretrainedClassifier(SimCLR(**CHEAP), LogisticRegression()).fit(ROWS, y)
+    assert model.classes_.tolist() == (["no", "yes"] if isinstance(y[0], str) else [0, 1])
+    folds = list(UnlabeledKFold(2).split(ROWS, y))
+    assert all(not LABELS.mask[test].any() for _, test in folds)
+
+
+def test_masked_targets_are_unlabelled():
+    y = np.ma.MaskedArray(ROWS[:, 0], LABELS.mask)
+    model = PretrainedRegressor(SimCLR(**CHEAP), Ridge())
+    expected = model.fit(ROWS, y.filled(np.nan)).predict(ROWS)
+    np.testing.assert_array_equal(model.fit(ROWS, y).predict(ROWS), expected)
+
+
+def test_masked_labels_are_refused_where_every_row_needs_one():
+    with pytest.raises(ValueError, match="y contains NaN"):
+        PrototypeClassifier().fit(ROWS, LABELS)
+    with pytest.raises(ValueError, match="X contains NaN"):
+        PrototypeClassifier().fit(TABLE, np.arange(N) % 2)
+
+
+def test_masked_groups_are_rows_of_their_own():
+    y, groups = [0, 1, 0, 1, -1, -1], np.ma.MaskedArray([1, 1, 2, 2, 1, 1], [0, 0, 0, 0, 1, 0])
+    for train, test in UnlabeledKFold(GroupKFold(2)).split(np.zeros((6, 1)), y, groups):
+        assert 4 in train and (5 in train) == (0 not in test)
+    alone = np.ma.MaskedArray(np.zeros(N, int), np.arange(N) > 0)
+    SimCLR(**CHEAP).fit(ROWS, groups=alone)  # all of one group would be an error
+
+
+def test_masked_weights_are_refused_as_nan_is():
+    with pytest.raises(ValueError, match="sample_weight must be finite, got nan"):
+        SimCLR(**CHEAP).fit(ROWS, sample_weight=np.ma.MaskedArray(np.ones(N), LABELS.mask))
+
+
+def test_a_mask_is_part_of_the_key_of_the_cache():
+    other = np.ma.MaskedArray(SERIES.data, ~HIDDEN)
+    keys = {fit_key(SimCLR(**CHEAP), X) for X in (SERIES, other, list(SERIES), list(other))}
+    assert len(keys) == 4
+
+
+def test_rows_that_are_joined_keep_their_mask():
+    np.testing.assert_array_equal(np.ma.getmaskarray(stack(SERIES[:6], SERIES[6:])), HIDDEN)
+
+
+def test_functions_take_masked_entries_as_missing():
+    Z = np.ma.MaskedArray(ROWS, HIDDEN[:, 0, :3])
+    with pytest.raises(ValueError, match="contains NaN"):
+        seed_stability(Z, ROWS)
+    with pytest.raises(ValueError, match="contains NaN"):
+        kneighbors(ROWS, embedding=Z)
+    windows = sliding_windows(np.ma.MaskedArray(np.arange(4), [0, 1, 0, 0]), 2)
+    np.testing.assert_array_equal(windows, [[[0, np.nan]], [[2, 3]]])
+    waves = np.ma.MaskedArray([[0.5, 0.1]], [[0, 1]])
+    assert MuLaw().fit(waves).transform(waves)[0, 1] == 0
+    tokens = np.ma.MaskedArray([[129, 7]], [[0, 1]])
+    assert np.isnan(MuLaw().fit(waves).inverse_transform(tokens)[0, 1])
+    coder = TextTokenizer().fit(["ab"])
+    ids = coder.transform(["ab"])
+    assert coder.inverse_transform(np.ma.MaskedArray(ids, ids == 0)) == ["ab"]
+
+
+def test_slices_of_an_array_on_disk_may_be_masked():
+    class Variable:  # as of netCDF
+        shape, dtype = TABLE.shape, TABLE.dtype
+
+        def __getitem__(self, rows):
+            return TABLE[rows]
+
+        def __array__(self, dtype=None, copy=None):
+            return TABLE
+
+        def __len__(self):
+            return N
+
+    expected = SimCLR(**CHEAP).fit(TABLE).transform(TABLE)
+    np.testing.assert_array_equal(SimCLR(**CHEAP).fit(Variable()).transform(Variable()), expected)
+    blocks = _open_array(Variable()).blocks()
+    np.testing.assert_array_equal(next(blocks), TABLE.astype(float).filled(np.nan))
+
+
+def test_detectors_read_masks():
+    detector, plain = EmbeddingOutlierDetector(SimCLR(**CHEAP)), TABLE.astype(float).filled(np.nan)
+    expected = detector.fit(plain).score_samples(plain)
+    np.testing.assert_array_equal(detector.fit(TABLE).score_samples(TABLE), expected)

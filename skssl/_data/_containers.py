@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
+from skssl._data._masked import is_masked, stack_masked, unmask
+
 VECTORIZER = "put skrub's TableVectorizer in front"
 
 
@@ -63,11 +65,16 @@ def open_table(X: Any) -> Table:
         raise TypeError("Expected a table in memory, got a polars LazyFrame. Pass X.collect().")
     if nw.dependencies.is_into_dataframe(X):
         return _open_frame(X)
-    return _open_array(as_array(X))
+    return _open_array(as_given(X))
 
 
 def as_array(X: Any) -> np.ndarray:
-    """Convert X, which is not a dataframe, to an array; mixed lists become objects."""
+    """Convert X, which is not a dataframe, to an array without a mask; mixed lists are objects."""
+    return unmask(as_given(X))
+
+
+def as_given(X: Any) -> np.ndarray:
+    """Convert X as :func:`as_array` does, but keep masks, and with them the dtype of the user."""
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu()
         return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
@@ -76,8 +83,9 @@ def as_array(X: Any) -> np.ndarray:
     if isinstance(X, np.ndarray):
         check_one_shape(X)
         return X
+    X = stack_masked(X) if is_masked(X) else X
     try:
-        array = np.asarray(X)
+        array = np.asanyarray(X)
     except ValueError as error:
         check_one_shape(X)
         raise ValueError(
@@ -160,13 +168,10 @@ def join_padded(first: torch.Tensor, second: torch.Tensor, filler: float) -> tor
 def _open_array(X: np.ndarray, names: Names | None = None) -> Table:
     if X.ndim != 2:
         raise ValueError(wrong_dimension(X))
-    kind = X.dtype.kind
-    if isinstance(X, np.ma.MaskedArray) and kind in "fiubOUT":
-        wide = object if kind in "OUT" else np.result_type(X.dtype, np.float32)
-        X = np.ma.filled(X.astype(wide), np.nan)
-    X, shape = np.asarray(X), X.shape  # a matrix keeps two dimensions in a column
-    if X.dtype.kind in "fiub":
-        kinds = [_number_kind(X.dtype)] * shape[1]
+    dtype, kind = X.dtype, X.dtype.kind
+    X, shape = np.asarray(unmask(X)), X.shape  # a matrix keeps two dimensions in a column
+    if kind in "fiub":
+        kinds = [_number_kind(dtype)] * shape[1]
         return Table(shape, names, kinds, lambda i: X[:, i], matrix=X)
     if kind == "c":
         raise ValueError(
@@ -174,7 +179,7 @@ def _open_array(X: np.ndarray, names: Names | None = None) -> Table:
             "parts as two columns, np.hstack([X.real, X.imag])."
         )
     if kind not in "OUT":
-        refuse("Every column", X.dtype, kind in "mM")
+        refuse("Every column", dtype, kind in "mM")
     return Table(shape, names, ["object"] * shape[1], lambda i: X[:, i].tolist())
 
 
@@ -274,8 +279,8 @@ def refuse(label: str, what: object, is_time: bool) -> NoReturn:
 
 
 def is_missing(value: object) -> bool:
-    """Tell whether a cell is None, NaN, NaT or pandas' NA."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+    """Tell whether a cell is None, NaN, NaT, pandas' NA or masked."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
         return True
     return isinstance(value, Real | Decimal) and value != value
 

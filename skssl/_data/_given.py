@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from skssl._compat import count_rows, take_rows
+from skssl._data._masked import unmask
 from skssl._data._rows import Rows
 from skssl._data._sources import Source
 
@@ -68,7 +69,7 @@ def check_weight(weight: Any, n: int, name: str) -> np.ndarray | None:
     if weight is None:
         return None
     try:
-        array = np.asarray(weight, dtype=np.float64)
+        array = np.asarray(unmask(weight), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be numbers, one for each row, got {weight!r}.") from error
     if array.shape != (n,):
@@ -89,7 +90,7 @@ def _check_groups(groups: Any, n: int, name: str) -> np.ndarray | None:
     """Return groups as an array (n,) of objects."""
     if groups is None:
         return None
-    array = np.asarray(groups, dtype=object)
+    array = np.asarray(unmask(groups), dtype=object)
     if array.shape != (n,):
         raise ValueError(f"{name} must be of shape ({n},), one for each row, got {array.shape}.")
     return array

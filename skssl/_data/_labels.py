@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import column_or_1d
 
-from skssl._compat import is_pandas_na
+from skssl._data._containers import is_missing
+from skssl._data._masked import unmask
 
 # Text of a missing label, or -1, as written by numpy and pandas.
 SWALLOWED = {"nan", "-1", "-1.0", "<NA>"}
@@ -79,6 +80,9 @@ def _column(y: Any) -> tuple[np.ndarray, np.ndarray]:
         if kept.dtype.is_decimal():
             kept = kept.cast(nw.Float64)
         return np.asarray(kept.to_numpy()), present.to_numpy().astype(bool)
+    if isinstance(y, np.ma.MaskedArray):
+        present = ~column_or_1d(np.ma.getmaskarray(y), warn=True)
+        return column_or_1d(np.ma.getdata(y))[present], present
     values = _array(y)
     if values.ndim == 2 and values.shape[1] == 1:
         _warn_column_vector()
@@ -94,6 +98,7 @@ def _array(y: Any) -> np.ndarray:
         y = y.to_pylist()
     elif hasattr(y, "isna") and hasattr(y, "tolist"):  # a pandas index or extension array
         y = y.tolist()
+    y = unmask(y)
     if isinstance(y, (list, tuple)) and not any(
         isinstance(v, (list, tuple, np.ndarray)) for v in y
     ):
@@ -128,12 +133,9 @@ def _is_missing(values: np.ndarray, classes: bool) -> np.ndarray:
 
 
 def _is_missing_object(value: object, classes: bool) -> bool:
-    if value is None or is_pandas_na(value):
-        return True
-    if isinstance(value, Real):
-        is_minus_one = classes and value == -1 and not isinstance(value, (bool, np.bool_))
-        return bool(value != value) or is_minus_one
-    return False
+    if isinstance(value, bool | np.bool_ | str):
+        return False
+    return is_missing(value) or (classes and isinstance(value, Real) and value == -1)
 
 
 def _narrow(labels: np.ndarray) -> np.ndarray:

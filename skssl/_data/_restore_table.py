@@ -6,7 +6,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from skssl._data._containers import as_array, is_missing
+from skssl._data._containers import as_given, is_missing
 
 
 def build(parts: list[np.ndarray], like: Any, where: Sequence[int], n: int) -> Any:
@@ -25,7 +25,7 @@ def build(parts: list[np.ndarray], like: Any, where: Sequence[int], n: int) -> A
     """
     like = nw.to_native(like, pass_through=True)
     if not nw.dependencies.is_into_dataframe(like):
-        return _build_array(parts, as_array(like), n)
+        return _build_masked(parts, as_given(like), n)
     schema = list(nw.from_native(like, eager_only=True).schema.values())
     parts = [_fit_dtype(part, schema[i]) for part, i in zip(parts, where, strict=True)]
     if nw.dependencies.is_polars_dataframe(like):
@@ -39,7 +39,10 @@ def merge(like: Any, new: Any, filled: np.ndarray) -> Any:
     """Copy the user's container, with the cells ``filled`` from ``new``."""
     like = nw.to_native(like, pass_through=True)
     if not nw.dependencies.is_into_dataframe(like):
-        old = as_array(like)
+        old = as_given(like)
+        if isinstance(old, np.ma.MaskedArray):
+            data, mask = np.ma.getdata(old), np.ma.getmaskarray(old)
+            return np.ma.MaskedArray(merge(data, np.ma.getdata(new), filled), mask & ~filled)
         return np.where(filled, new, old) if filled.any() else old.copy()
     holes = np.flatnonzero(filled.any(0)).tolist()
     if nw.dependencies.is_polars_dataframe(like):
@@ -139,6 +142,18 @@ def _build_arrow(parts: list[np.ndarray], like: Any, where: Sequence[int]) -> An
         except (ValueError, TypeError, NotImplementedError):
             data.append(values)
     return pa.table(data, names=[like.column_names[i] for i in where])
+
+
+def _build_masked(parts: list[np.ndarray], like: np.ndarray, n: int) -> np.ndarray:
+    """Build an array; one with a mask, where there is no value, if the user's has one."""
+    if not isinstance(like, np.ma.MaskedArray):
+        return _build_array(parts, like, n)
+    masks = [np.array([is_missing(value) for value in part.tolist()]) for part in parts]
+    numbers = [
+        part if part.dtype == object else np.where(mask, 0.0, part)
+        for part, mask in zip(parts, masks, strict=True)
+    ]
+    return np.ma.MaskedArray(_build_array(numbers, like, n), np.column_stack(masks))
 
 
 def _build_array(parts: list[np.ndarray], like: np.ndarray, n: int) -> np.ndarray:

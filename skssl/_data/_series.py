@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from skssl._data._containers import as_array, as_numbers, check_n_samples, join_padded, to_tensor
+from skssl._data._masked import unmask
 
 MAKE_SERIES = (
     "Pass series as (n, channels, time), as a list of arrays (channels, time) of different "
@@ -57,7 +58,7 @@ def is_ragged(X: Any) -> bool:
     if len(parts) < len(X) or not parts:
         return False
     try:
-        shapes = {np.shape(x) for x in parts}
+        shapes = {np.shape(x if isinstance(x, np.ndarray) else unmask(x)) for x in parts}
     except ValueError:
         return False
     return len(shapes) > 1 and {len(shape) for shape in shapes} in ({1}, {2})

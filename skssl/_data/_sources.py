@@ -172,7 +172,7 @@ def _open_array(X: Any) -> Source:
     n_rows = ceil(max(1, BLOCK // max(1, width)) / chunk) * chunk
 
     def at(rows: slice) -> np.ndarray:
-        return np.asarray(X[rows])
+        return as_array(X[rows])  # slices of netCDF are masked
 
     def blocks(start: int) -> Iterator[np.ndarray]:
         yield at(slice(start, min(start + n_rows, n)))

@@ -6,7 +6,14 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
-from skssl._data._containers import as_array, check_n_samples, is_missing, join_padded, to_tensor
+from skssl._data._containers import (
+    as_array,
+    as_given,
+    check_n_samples,
+    is_missing,
+    join_padded,
+    to_tensor,
+)
 from skssl._data._vocabulary import MASK, N_SPECIAL, PAD, UNKNOWN, Vocabulary
 from skssl._data._words import Words, pad
 
@@ -90,9 +97,11 @@ class TokenReader:
                 codes = np.take_along_axis(codes, is_pad.argsort(1, kind="stable"), 1)
         return to_tensor(codes)
 
-    @staticmethod
-    def _array(X: Any) -> np.ndarray:
-        array = as_array(X)
+    def _array(self, X: Any) -> np.ndarray:
+        array = as_given(X)
+        if isinstance(array, np.ma.MaskedArray) and self.pad_token is not None:
+            array = np.ma.filled(array.astype(np.int64), self.pad_token)
+        array = as_array(array)
         if array.ndim != 2 or array.dtype.kind not in "iu" or not array.shape[1]:
             raise ValueError(
                 f"Expected token ids, integers of shape (n, length), for modality='tokens'; got "

@@ -121,7 +121,10 @@ class _Key:
         elif isinstance(X, torch.Tensor):
             self.text(f"{X.dtype} {tuple(X.shape)}")
             self._add_array(X.detach().cpu().reshape(-1).view(torch.uint8).numpy())
-        elif hasattr(X, "__array__") and not np.ma.isMaskedArray(X):
+        elif isinstance(X, np.ma.MaskedArray):
+            self._add_array(np.ma.getdata(X))
+            self._add_array(np.ma.getmaskarray(X))
+        elif hasattr(X, "__array__"):
             self._add_array(np.asarray(X))
         elif isinstance(X, (list, tuple)):
             self._add_sequence(X)

@@ -204,7 +204,9 @@ def stack(X: Any, more: Any) -> Any:
     elif type(X) is type(more):
         if sparse.issparse(X):
             return sparse.vstack([X, more], format="csr")
-        return [*X, *more] if isinstance(X, (list, tuple)) else np.concatenate([X, more])
+        if isinstance(X, (list, tuple)):
+            return [*X, *more]
+        return (np.ma if isinstance(X, np.ma.MaskedArray) else np).concatenate([X, more])
     raise ValueError(
         f"X_unlabeled must be of the type of X, {type(X).__name__}, got {type(more).__name__}."
     )

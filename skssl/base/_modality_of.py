@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from skssl._data import Source, lies_outside, open_source
-from skssl._data._containers import as_array, check_one_shape, wrong_dimension
+from skssl._data._containers import as_given, check_one_shape, wrong_dimension
 from skssl.base._modalities import MODALITIES, modalities_with, nouns
 
 
@@ -43,7 +43,7 @@ def infer_modality(X: Any, modality: str = "auto", told: Sequence[str] = ()) -> 
             "rows, as pandas.read_parquet returns them."
         )
     if not hasattr(getattr(X, "dtype", None), "kind") or not hasattr(X, "shape"):
-        X = as_array(X)
+        X = as_given(X)
     for name, row in rows:
         if row.is_array(X, name in told):
             return name

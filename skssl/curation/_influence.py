@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from skssl._compat import HasMethods, Interval, Seed, validate_params
+from skssl._data._containers import as_array
 from skssl.curation._embed import embed
 
 
@@ -94,7 +95,7 @@ def _table(X: Any) -> tuple[list[Hashable], Any]:
     if nw.dependencies.is_into_dataframe(X):
         columns = X.columns if nw.dependencies.is_pandas_dataframe(X) else nw.from_native(X).columns
         return list(columns), X
-    X = np.asarray(X)
+    X = as_array(X)
     if X.ndim != 2:
         raise ValueError(
             f"Only a table has columns to shuffle; X has shape {X.shape}. Pass 2-D data or a "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from skssl._compat import import_pyplot, take_rows
+from skssl._data._containers import as_array
 from skssl.inspection._drawing import draw_rows, pick_channels, to_colors
 from skssl.inspection._fitted import spread, unwrap
 from skssl.methods._next_frame import NextFrame
@@ -108,7 +109,7 @@ class NextFrameDisplay:
                 f"{type(transformer).__name__} does not predict frames. Fit NextFrame on clips."
             )
         reader, needed = transformer._reader, transformer.context + n_frames
-        X = np.asarray(take_rows(X, spread(len(X), n_samples)))[:, -needed:]
+        X = as_array(take_rows(X, spread(len(X), n_samples)))[:, -needed:]
         if X.shape[1] < needed or n_frames < 1:
             raise ValueError(
                 f"Predicting {n_frames} frames from {transformer.context} needs clips of at least "

@@ -7,6 +7,8 @@ from scipy.special import entr
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length
 
+from skssl._data._masked import unmask
+
 
 def rankme(Z: Any) -> float:
     """RankMe: the effective number of directions that the embedding uses.
@@ -219,7 +221,9 @@ def seed_stability(A: Any, B: Any) -> float:
 
 def check_embedding(Z: Any) -> np.ndarray:
     """Return an embedding as float64, or raise an error that says what is wrong with it."""
-    Z = check_array(Z, dtype=np.float64, allow_nd=True, ensure_min_samples=2, input_name="Z")
+    Z = check_array(
+        unmask(Z), dtype=np.float64, allow_nd=True, ensure_min_samples=2, input_name="Z"
+    )
     if Z.ndim != 2:
         raise ValueError(
             f"Expected an embedding of shape (n_samples, n_components), got {Z.shape}. A "

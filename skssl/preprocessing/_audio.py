@@ -10,6 +10,7 @@ from sklearn.utils import Tags
 
 from skssl._compat import Interval, fit_context
 from skssl._data import AudioReader
+from skssl._data._containers import as_array
 from skssl.encoders import LogMel
 
 __all__ = ["LogMel", "MuLaw", "log_mel"]
@@ -147,7 +148,7 @@ class MuLaw(TransformerMixin, BaseEstimator):
         waveforms : ndarray of shape (n_samples, time), float64
             From -1 to 1; NaN where the token is 0.
         """
-        tokens = np.asarray(X)
+        tokens = as_array(X)
         top = self.n_levels - 1
         bent = 2 * (tokens - 1) / top - 1
         x = np.sign(bent) * np.expm1(np.abs(bent) * np.log1p(top)) / top

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from skssl._data._containers import as_array
+
 
 def sliding_windows(series: Any, length: int, step: int | None = None) -> np.ndarray:
     """Cut one long series into windows of equal length.
@@ -39,7 +41,7 @@ def sliding_windows(series: Any, length: int, step: int | None = None) -> np.nda
     <BLANKLINE>
            [[2, 3, 4, 5]]])
     """
-    x = np.asarray(series)
+    x = as_array(series)
     x = x[None] if x.ndim == 1 else x
     step = length if step is None else step
     if x.ndim != 2:

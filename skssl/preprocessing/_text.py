@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skssl._compat import Constraints, Interval, StrOptions, fit_context, train_byte_pairs
 from skssl._data import Words, pad, texts_of
+from skssl._data._containers import as_given
 from skssl._data._text import MAX_LENGTH, VOCAB_SIZE
 
 __all__ = ["TextTokenizer"]
@@ -135,7 +136,7 @@ class TextTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         texts : list of str
         """
         check_is_fitted(self)
-        return [self._coder.decode(row) for row in np.asarray(X).tolist()]
+        return [self._coder.decode(row) for row in np.ma.filled(as_given(X), 0).tolist()]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skssl._compat import Interval, StrOptions, fit_context
+from skssl._data._masked import unmask
 
 # Factor of the mean distance between prototypes, to which a temperature must be proportional.
 DEFAULT_TEMPERATURE = 0.5
@@ -92,7 +93,7 @@ class PrototypeClassifier(ClassifierMixin, BaseEstimator):
         self : object
             The fitted classifier.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64)
+        X, y = validate_data(self, unmask(X), unmask(y), dtype=np.float64)
         check_classification_targets(y)
         self.classes_, code = np.unique(y, return_inverse=True)
         X = self._scaled(X)
@@ -151,7 +152,7 @@ class PrototypeClassifier(ClassifierMixin, BaseEstimator):
 
     def _scores(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        X = self._scaled(validate_data(self, X, dtype=np.float64, reset=False))
+        X = self._scaled(validate_data(self, unmask(X), dtype=np.float64, reset=False))
         return -self._distances(X, self.prototypes_) / self.temperature_
 
     def _scaled(self, X: np.ndarray) -> np.ndarray:
