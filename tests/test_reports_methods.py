@@ -6,6 +6,9 @@ number kind                                cousins
 17     a loss that is not its authors'     EMP-SSL and MMCR against the numbers of their authors'
                                            code, as functions and as methods; views of several
                                            numbers and shapes, on one rank and on two
+19     what is only shown counts           MaskedAutoencoder's pixels: clipping, ``loss_curve_`` and
+                                           held-out loss, alone and in MultiTask. No other method
+                                           has a part that reads what is detached.
 22     a rate where the paper has a        SCARF's cells on tables of 1 to 13 columns, and in
        number                              MultiTask. VIME and SubTab draw for each cell, as their
                                            authors do; denoising and SwitchTab as before.
@@ -13,12 +16,14 @@ number kind                                cousins
 """
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from skssl import EMPSSL, MMCR, SCARF, MultiTask, SimCLR
+from skssl import EMPSSL, MMCR, SCARF, MaskedAutoencoder, MultiTask, SimCLR
 from skssl.losses import emp_ssl, mmcr, total_coding_rate
+from skssl.methods import _mae
 from skssl.views import Views, original, swap_cells
 
 CHEAP = {"n_components": 8, "max_epochs": 1, "batch_size": 16, "precision": "float32"}
@@ -96,3 +101,30 @@ def test_scarf_as_a_task_draws_the_number_too():
     tasks = [("scarf", SCARF(corruption=0.6), 1.0)]
     views = MultiTask(tasks, **CHEAP | {"max_epochs": 0}).fit(x.numpy()).views_(x)
     assert ((views[1] != x).sum(1) == 2).all()
+
+
+# ---------------------------------------------------------------- 19: pixels that are only shown
+
+
+@pytest.mark.parametrize("task", [False, True], ids=["alone", "task"])
+def test_pixels_that_are_shown_do_not_change_what_is_learnt(task, monkeypatch):
+    """Gradients of the rest, its clipping, and every loss are as if there were no such layer."""
+
+    def fitted(scale):
+        def error(made, target):
+            return scale * mse_loss(made, torch.full_like(made, scale))
+
+        monkeypatch.setattr(_mae, "F", SimpleNamespace(mse_loss=error))
+        method = MaskedAutoencoder()
+        if task:
+            method = MultiTask([("mae", method, 1.0)], encoder="vit")
+        method.set_params(**CHEAP | {"max_epochs": 2, "n_iter_no_change": 2, "random_state": 0})
+        return method.fit(X)
+
+    X, mse_loss = (100 * draw(40, 8, 8)).abs().byte().numpy(), torch.nn.functional.mse_loss
+    a, b = fitted(1e-3), fitted(1e3)
+    assert a.loss_curve_ == b.loss_curve_
+    assert a.validation_loss_curve_ == b.validation_loss_curve_
+    assert (a.transform(X) == b.transform(X)).all()
+    first, second = (each.decoder_.pixels.weight for each in (a, b))
+    assert not torch.equal(first, second)  # they are trained

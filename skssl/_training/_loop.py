@@ -61,6 +61,10 @@ class Net(nn.Module):
         numbers.
     raw : Tensor
         The batch as it was read, before it is scaled; only while its loss is computed.
+    display_loss : Tensor of shape ()
+        Optional, set by a loss in training: the loss of modules that only show what was learnt,
+        which read detached tensors. They are trained by it, but neither the reported losses nor
+        the clipping of the other gradients see it.
     lr_scale : dict of str to float
         Optional: factors of the learning rate of parts, by their name.
     """
@@ -71,6 +75,7 @@ class Net(nn.Module):
     n_places: int = 0
     progress: float = 0.0
     raw: Any = None
+    display_loss: Any = None
     columns: Any = None
     views: Any = None
     augment: Any = None
@@ -279,8 +284,14 @@ def _step(
         value = _apply(loss, net, batch, scale, device)
     optimizer.zero_grad(set_to_none=True)
     value.backward()
+    trained = [p for p in parameters if p.grad is not None]
+    if (display_loss := net.__dict__.pop("display_loss", None)) is not None:
+        display_loss.backward()
     _ranks.average_gradients(parameters)
-    nn.utils.clip_grad_norm_(parameters, 1.0)
+    nn.utils.clip_grad_norm_(trained, 1.0)
+    if display_loss is not None:
+        known = set(trained)
+        nn.utils.clip_grad_norm_([p for p in parameters if p not in known], 1.0)
     optimizer.step()
     net.step += 1
     return value.detach()

@@ -32,7 +32,8 @@ class MaskedAutoencoder(ReconstructionMixin, ReadsImages, SSLTransformer):
         Share of the patches that are masked: at least one patch, and not all.
     norm_pix_loss : bool, default=True
         Whether to predict the standardised pixels of each patch. ``reconstruct`` then shows
-        predictions of plain pixels by a last layer of its own, which does not train the rest.
+        predictions of plain pixels by a last layer of its own, which neither trains the rest nor
+        enters ``loss_curve_``.
     decoder_embed_dim : int, default=64
         Width of the decoder.
     decoder_depth : int, default=2
@@ -92,16 +93,18 @@ class MaskedAutoencoder(ReconstructionMixin, ReadsImages, SSLTransformer):
 
     def _loss(self, net: Net, x: Tensor) -> Tensor:
         """The squared error of hidden patches, section 3 of [1], over all views."""
-        views = net.views(x)
-        return average(self._error(net, view) for view in views)
+        errors, shown = zip(*(self._view_errors(net, view) for view in net.views(x)), strict=True)
+        if net.training and self.norm_pix_loss:
+            net.display_loss = average(shown)
+        return average(errors)
 
-    def _error(self, net: Net, x: Tensor) -> Tensor:
+    def _view_errors(self, net: Net, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the error that trains the encoder, and that of the pixels which are shown."""
         patches = patchify(x, net.student.patch_size)
         seen, hidden = split_patches(len(x), patches.shape[1], self.mask_ratio, x.device)
         target = patches.take_along_dim(hidden[:, :, None], 1)
         grid = grid_of(x.shape[2:], net.student.patch_size)
         h = net.decoder.predictor(net.student.tokens(x, seen), seen, hidden, grid)
-        if not self.norm_pix_loss:
-            return F.mse_loss(net.decoder.pixels(h).to(target.dtype), target)
-        shown = F.mse_loss(net.decoder.pixels(h.detach()).to(target.dtype), target)
-        return standardized_error(net.head(h), target) + shown
+        pixels = net.decoder.pixels(h.detach() if self.norm_pix_loss else h)
+        shown = F.mse_loss(pixels.to(target.dtype), target)
+        return standardized_error(net.head(h), target) if self.norm_pix_loss else shown, shown

@@ -132,6 +132,8 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
             space.step, space.progress, space.raw = net.step, net.progress, net.raw
             loss = loss + weight * task._loss(space, x)
             del space.raw
+            if (shown := space.__dict__.pop("display_loss", None)) is not None:
+                net.display_loss = shown if net.display_loss is None else net.display_loss + shown
         net.made.clear()
         net.shared.made.clear()
         return loss
