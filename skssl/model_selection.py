@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from skssl._compat import GroupsConsumerMixin, Seed, take_rows
-from skssl._data._labels import separate_labelled
+from skssl._data._labels import refuse_missing_groups_as_text, separate_labelled
 from skssl._data._masked import unmask
 
 
@@ -89,6 +89,8 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
         rows, others, few = self._labelled_rows(X, y, groups)
         splitter = self._splitter(few[1])
         group_of = None if groups is None else np.asarray(groups)
+        if group_of is not None:
+            refuse_missing_groups_as_text(group_of, "groups")
         for train, test in splitter.split(*few):
             joining = others
             if group_of is not None:

@@ -12,9 +12,14 @@ number kind                                cousins
                                            MuLaw, arrays on disk whose slices are masked: found.
                                            Tables were right, but for booleans and what ``impute``
                                            returns. Steps of scikit-learn in front ignore masks.
+8      look-alikes of missing labels       every text that files, numpy and pandas write for a
+                                           missing label, in any case, in five containers; texts as groups;
+                                           NaT and NaN of Decimal were classes.
 ====== =================================== ========================================================
 """
 
+import re
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -38,6 +43,7 @@ from skssl import (
     TextTokenizer,
     UnlabeledKFold,
 )
+from skssl._data._labels import separate_labelled
 from skssl._data._sources import _open_array
 from skssl._meta._cache import fit_key
 from skssl._meta._fitting import stack
@@ -303,3 +309,46 @@ def test_detectors_read_masks():
     detector, plain = EmbeddingOutlierDetector(SimCLR(**CHEAP)), TABLE.astype(float).filled(np.nan)
     expected = detector.fit(plain).score_samples(plain)
     np.testing.assert_array_equal(detector.fit(TABLE).score_samples(TABLE), expected)
+
+
+# ------------------------------------------------------------------ 8: texts that look missing
+
+LOOK_ALIKES = ["", " ", "None", "none", "NaN", "nan", "-nan", "NAN ", "null", "NULL", "NA", "N/A"]
+LOOK_ALIKES += ["<NA>", "NaT", "--", "-1", "-1.0", " -1", "#N/A"]
+ORDINARY = ["no", "a", "nano", "nonempty", "1", "0", "-2", "inf", "-", "unknown", "_"]
+
+
+@pytest.mark.parametrize("text", LOOK_ALIKES)
+def test_texts_that_look_like_a_missing_label_are_refused(text):
+    labels = ["a", "b", text] * 4
+    for y in (
+        labels,
+        np.array(labels),
+        pd.Series(labels, dtype="category"),
+        pl.Series(labels),
+        pa.array(labels),
+    ):
+        with pytest.raises(ValueError, match=f"the text '{re.escape(text)}'.*or rename the class"):
+            separate_labelled(y)
+
+
+@pytest.mark.parametrize("text", ORDINARY)
+def test_other_texts_are_classes(text):
+    assert text in separate_labelled(["x", "y", None, text])[1]
+
+
+@pytest.mark.parametrize("label", [pd.NaT, Decimal("NaN"), np.float32("nan"), np.ma.masked])
+def test_missing_objects_of_every_type_are_unlabelled(label):
+    mask, labels = separate_labelled([0, 1, label])
+    assert mask.tolist() == [True, True, False] and labels.tolist() == [0, 1]
+
+
+def test_texts_that_look_like_a_missing_group_are_refused():
+    groups = np.array(["ann", "bob", np.nan] * 4)  # numpy turns NaN into "nan"
+    for use in (
+        lambda: SimCLR(**CHEAP).fit(ROWS, groups=groups),
+        lambda: list(UnlabeledKFold(GroupKFold(2)).split(ROWS, [0, 1, -1] * 4, groups)),
+    ):
+        with pytest.raises(ValueError, match="groups holds the text 'nan'.*Pass None"):
+            use()
+    SimCLR(**CHEAP).fit(ROWS, groups=np.array(["-1", "1", "2"] * 4))  # no missing group

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from skssl._compat import count_rows, take_rows
+from skssl._data._labels import refuse_missing_groups_as_text
 from skssl._data._masked import unmask
 from skssl._data._rows import Rows
 from skssl._data._sources import Source
@@ -93,6 +94,7 @@ def _check_groups(groups: Any, n: int, name: str) -> np.ndarray | None:
     array = np.asarray(unmask(groups), dtype=object)
     if array.shape != (n,):
         raise ValueError(f"{name} must be of shape ({n},), one for each row, got {array.shape}.")
+    refuse_missing_groups_as_text(array, name)
     return array
 
 

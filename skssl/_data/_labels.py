@@ -1,5 +1,6 @@
 """Reading a partly labelled y: the mask of labelled rows, and their labels."""
 
+import math
 import warnings
 from numbers import Integral, Real
 from typing import Any
@@ -12,8 +13,8 @@ from sklearn.utils import column_or_1d
 from skssl._data._containers import is_missing
 from skssl._data._masked import unmask
 
-# Text of a missing label, or -1, as written by numpy and pandas.
-SWALLOWED = {"nan", "-1", "-1.0", "<NA>"}
+# Texts that files and libraries write for a missing value, beside those that float reads as NaN.
+MISSING_TEXTS = {"", "none", "null", "na", "n/a", "#n/a", "<na>", "nat", "--"}
 
 # Python types, and the numpy type that holds all of them; the first that fits is used.
 NARROWER: list[tuple[set[str], type]] = [
@@ -55,7 +56,7 @@ def separate_labelled(y: Any, *, classes: bool = True) -> tuple[np.ndarray, np.n
     mask[present] = ~_is_missing(y, classes)
     labels = _narrow(y[mask[present]])
     if classes:
-        _refuse_swallowed(labels)
+        _refuse_look_alikes(labels)
     elif labels.dtype.kind == "c":
         raise ValueError("Complex data not supported, got y of complex numbers.")
     elif labels.dtype.kind not in "biuf":
@@ -164,13 +165,39 @@ def _kind(label: object) -> str:
     return "float" if isinstance(label, Real) else "other"
 
 
-def _refuse_swallowed(labels: np.ndarray) -> None:
+def _refuse_look_alikes(labels: np.ndarray) -> None:
     if labels.dtype.kind not in "OU":
         return
-    found = sorted(SWALLOWED & {str(label) for label in labels if isinstance(label, str)})
+    texts = {str(label) for label in labels if isinstance(label, str)}
+    found = sorted(text for text in texts if looks_missing(text) or _as_number(text) == -1)
     if found:
         raise ValueError(
-            f"y holds the text {found[0]!r}, which numpy and pandas make of a missing label or of "
-            "-1 when they turn labels into text. Build y with dtype=object and None in unlabelled "
-            f"rows, or rename the class if {found[0]!r} is one."
+            f"y holds the text {found[0]!r}, which files, numpy and pandas write for a missing "
+            "label or for -1. Build y with dtype=object and None in unlabelled rows, or rename the "
+            f"class if {found[0]!r} is one."
         )
+
+
+def refuse_missing_groups_as_text(groups: np.ndarray, name: str) -> None:
+    """Raise if a text stands for a missing group: all its rows would be of one group."""
+    texts = {str(group) for group in groups.tolist() if isinstance(group, str)}
+    found = sorted(filter(looks_missing, texts))
+    if found:
+        raise ValueError(
+            f"{name} holds the text {found[0]!r}, which files, numpy and pandas write for a "
+            "missing value. Pass None in rows without a group, with dtype=object, or rename the group if "
+            f"{found[0]!r} is one."
+        )
+
+
+def looks_missing(text: str) -> bool:
+    """Tell whether a text is what is written for a missing value, in any case and with spaces."""
+    return text.strip().casefold() in MISSING_TEXTS or math.isnan(_as_number(text))
+
+
+def _as_number(text: str) -> float:
+    """Return the number that a text spells; 0 if it spells none."""
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
