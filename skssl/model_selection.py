@@ -43,6 +43,8 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
     - An integer ``cv`` also splits classes with fewer labels than folds: each of their labels
       goes to a different test set. The only label of a class is then missing from one training
       set.
+    - Classes that are numbers must not be in an array of dtype object, with None in unlabelled
+      rows: scikit-learn's scorers take no such array. A list of the same is fine, ``y.tolist()``.
     - In a ``y`` with fractions, -1 is an ordinary number, and unlabelled is NaN. In whole numbers
       -1 always means "unlabelled", even in a regression: such rows are never in a test set.
     - :func:`~sklearn.model_selection.cross_val_predict` requires each row to be in a test set,
@@ -87,6 +89,7 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
         """
         X, groups = indexable(X, unmask(groups))
         rows, others, few = self._labelled_rows(X, y, groups)
+        _refuse_objects(y, few[1])
         splitter = self._splitter(few[1])
         group_of = None if groups is None else np.asarray(groups)
         if group_of is not None:
@@ -160,6 +163,18 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
         if np.unique(labels, return_counts=True)[1].min() < n_splits:
             return FewLabelsKFold(n_splits, **how, test_singles=True)
         return StratifiedKFold(n_splits, **how)
+
+
+def _refuse_objects(y: Any, labels: np.ndarray) -> None:
+    """Raise if y holds classes that are numbers as objects: scorers get slices of y as it is."""
+    if str(getattr(y, "dtype", "")).lower() == "object" and labels.dtype.kind in "biuf":
+        if type_of_target(labels) == "continuous":
+            return
+        raise ValueError(
+            "y is an array of objects that holds numbers or booleans, of which scikit-learn's "
+            "scorers make no classes. Pass y.tolist(), a pandas column of dtype Int64 or boolean, "
+            "or numbers with -1 or NaN in unlabelled rows."
+        )
 
 
 def _read(y: Any) -> tuple[np.ndarray, np.ndarray]:

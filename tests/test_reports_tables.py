@@ -13,8 +13,11 @@ number kind                                cousins
                                            Tables were right, but for booleans and what ``impute``
                                            returns. Steps of scikit-learn in front ignore masks.
 8      look-alikes of missing labels       every text that files, numpy and pandas write for a
-                                           missing label, in any case, in five containers; texts as groups;
-                                           NaT and NaN of Decimal were classes.
+                                           missing label, in any case, in five containers; texts as
+                                           groups; NaT and NaN of Decimal were classes.
+13     numbers and None as objects         arrays and Series of int, float, bool: named scorers of
+                                           scikit-learn refuse every slice of them, so ``split``
+                                           says so, and what to pass. Lists and texts were right.
 ====== =================================== ========================================================
 """
 
@@ -28,7 +31,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GroupKFold, cross_val_score
 
 from skssl import (
     DenoisingAutoencoder,
@@ -352,3 +355,33 @@ def test_texts_that_look_like_a_missing_group_are_refused():
         with pytest.raises(ValueError, match="groups holds the text 'nan'.*Pass None"):
             use()
     SimCLR(**CHEAP).fit(ROWS, groups=np.array(["-1", "1", "2"] * 4))  # no missing group
+
+
+# --------------------------------------------------------- 13: numbers as objects, and scorers
+
+
+def as_objects(labels: list[Any]) -> np.ndarray:
+    return np.array(labels, dtype=object)
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 1, None], [0.0, 1.0, None], [False, True, None], [0, 1, pd.NA], [0, 1, -1]]
+)
+def test_named_scorers_take_labels_that_are_numbers(labels):
+    model = PretrainedClassifier(SimCLR(**CHEAP), LogisticRegression(), passthrough=False)
+    y, how = labels * 8, {"cv": UnlabeledKFold(2), "scoring": "accuracy", "error_score": "raise"}
+    X = RNG.normal(size=(24, 3))
+    for odd in (as_objects(y), pd.Series(y, dtype=object)):
+        with pytest.raises(ValueError, match="array of objects.*Pass y.tolist()"):
+            cross_val_score(model, X, odd, **how)
+    assert np.isfinite(cross_val_score(model, X, as_objects(y).tolist(), **how)).all()
+
+
+def test_texts_and_fractions_may_be_objects():
+    model = PretrainedClassifier(SimCLR(**CHEAP), LogisticRegression(), passthrough=False)
+    how = {"cv": UnlabeledKFold(2), "error_score": "raise"}
+    y = as_objects(["a", "b", None] * 4)
+    assert np.isfinite(cross_val_score(model, ROWS, y, scoring="accuracy", **how)).all()
+    targets = as_objects([0.5, 1.25, None] * 4)
+    ridge = PretrainedRegressor(SimCLR(**CHEAP), Ridge(), passthrough=False)
+    assert np.isfinite(cross_val_score(ridge, ROWS, targets, scoring="r2", **how)).all()

@@ -185,8 +185,8 @@ def refuse_missing_groups_as_text(groups: np.ndarray, name: str) -> None:
     if found:
         raise ValueError(
             f"{name} holds the text {found[0]!r}, which files, numpy and pandas write for a "
-            "missing value. Pass None in rows without a group, with dtype=object, or rename the group if "
-            f"{found[0]!r} is one."
+            "missing value. Pass None in rows without a group, with dtype=object, or rename the "
+            f"group if {found[0]!r} is one."
         )
 
 

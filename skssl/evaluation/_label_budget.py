@@ -175,7 +175,7 @@ def label_budget_report(
     target[mask] = labels
     methods = _methods(X, transformers, baselines, is_classes)
     random = check_random_state(random_state)
-    folds = _splitter(cv, is_classes, random).split(X, _keeping(target, mask), groups)
+    folds = _splitter(cv, is_classes, random).split(X, _keeping(target, mask).tolist(), groups)
     splits = [_split(*fold, mask, target, n_draws, is_classes, random) for fold in folds]
     budgets = _usable(
         budgets, [target[split.train[split.draws[0]]] for split in splits], is_classes
