@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from sklearn.base import BaseEstimator
 
 
@@ -15,12 +16,25 @@ def restore_on_failure(estimator: BaseEstimator) -> Iterator[None]:
     before = dict(vars(estimator))
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         for name in set(vars(estimator)) - set(before):
             if "callback" not in name:  # scikit-learn removes its own
                 delattr(estimator, name)
         vars(estimator).update(before)
+        if _is_of_memory(error):
+            raise MemoryError(
+                f"{estimator!r} needs more memory than there is: {str(error).splitlines()[0]} "
+                "Lower batch_size, or whichever of the parameters above is large; if X is a "
+                "large table, pass it as a file."
+            ) from error
         raise
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    """Tell whether memory could not be allocated; torch has no class for it on a CPU."""
+    refusals = "can't allocate memory", "Storage size calculation overflowed"
+    is_refusal = isinstance(error, RuntimeError) and any(text in str(error) for text in refusals)
+    return is_refusal or isinstance(error, (MemoryError, torch.OutOfMemoryError))
 
 
 @contextlib.contextmanager

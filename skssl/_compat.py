@@ -1,17 +1,21 @@
 """Private or version-dependent scikit-learn symbols, optional packages, and the hardware."""
 
 import contextlib
+import functools
 import importlib
+import inspect
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from numbers import Integral
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar
 
 import numpy as np
 import sklearn
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.base import _fit_context as fit_context
 from sklearn.model_selection._split import GroupsConsumerMixin
 from sklearn.utils import _safe_indexing as take_rows
@@ -21,8 +25,8 @@ from sklearn.utils._param_validation import (
     Interval,
     Options,
     StrOptions,
-    validate_params,
 )
+from sklearn.utils._param_validation import validate_params as check_arguments
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_method_params as take_metadata
 from sklearn.utils.validation import _num_samples as count_rows
@@ -75,6 +79,7 @@ __all__ = [
     "BaseComposition",
     "BaseHistGradientBoosting",
     "CallbackSupportMixin",
+    "Estimator",
     "GroupsConsumerMixin",
     "HasMethods",
     "Interval",
@@ -136,6 +141,74 @@ class Task(Protocol):
 
 Constraints = dict[str, list[Any]]  # of parameters: what scikit-learn checks
 Seed = int | np.random.RandomState | None  # what random_state takes
+P = ParamSpec("P")
+T = TypeVar("T")
+LARGEST = 2**31 - 1  # whole number that a parameter may be
+GREATEST = 1e30  # and any other number: float32 ends at 3e38
+
+
+def as_python(value: object) -> object:
+    """Return a number, truth value or text of numpy as the Python object, anything else as is.
+
+    torch refuses numpy's integers in places, and sums of narrow ones overflow without a word.
+    """
+    if isinstance(value, np.floating):
+        return float(value)
+    if isinstance(value, np.integer) and not isinstance(value, np.timedelta64):
+        return int(value)
+    return value.item() if isinstance(value, (np.bool_, np.str_)) else value
+
+
+def refuse_absurd(name: str, owner: str, value: object, constraints: Iterable[object]) -> None:
+    """Raise if a parameter without an upper bound is a number that no fit can mean."""
+    intervals = [one for one in constraints if isinstance(one, Interval)]
+    fits = [one for one in intervals if one.is_satisfied_by(value)]
+    most = LARGEST if any(one.type is Integral for one in fits) else GREATEST
+    if fits and isinstance(value, (int, float)) and abs(value) > most:
+        raise ValueError(
+            f"The {name!r} parameter of {owner} is a number of at most {most:.0f}; got {value!r}, "
+            "which is more than can be computed with. Pass a smaller number."
+        )
+
+
+class Estimator(BaseEstimator):
+    """Base of our estimators: parameters are Python's numbers, and none is absurdly large."""
+
+    _parameter_constraints: Constraints
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute; a parameter becomes Python's number, as searches pass numpy's."""
+        is_parameter = name in self._parameter_constraints
+        super().__setattr__(name, as_python(value) if is_parameter else value)
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        for name, constraints in self._parameter_constraints.items():
+            refuse_absurd(name, type(self).__name__, getattr(self, name, None), constraints)
+
+
+def validate_params(
+    constraints: Mapping[str, Iterable[object]], *, prefer_skip_nested_validation: bool
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Return scikit-learn's check of arguments, which become Python's numbers before it."""
+    skip = prefer_skip_nested_validation
+    check = check_arguments(constraints, prefer_skip_nested_validation=skip)
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        checked, signature = check(function), inspect.signature(function)
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            given = signature.bind(*args, **kwargs)
+            for name, value in given.arguments.items():
+                given.arguments[name] = value = as_python(value)
+                refuse_absurd(name, function.__qualname__, value, constraints.get(name, ()))
+            return checked(*given.args, **given.kwargs)
+
+        return call
+
+    return decorate
+
 
 # Importing these loads all of scikit-learn's ensembles, so it is done when one is first used.
 _TREES = {

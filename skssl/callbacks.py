@@ -376,7 +376,8 @@ def _is_epoch(estimator: Any, context: Task) -> bool:
 def _named(scoring: Any) -> tuple[str, Callable[..., float]]:
     """Return the name of a scorer's curve, and the scorer."""
     if isinstance(scoring, str):
-        return scoring, label_free_scorer(SHORT.get(scoring, scoring))
+        metric = SHORT.get(scoring, scoring)
+        return scoring, label_free_scorer(metric)  # type: ignore[arg-type]  # one of NAMES
     return getattr(scoring, "metric", getattr(scoring, "__name__", "score")), scoring
 
 

@@ -262,10 +262,14 @@ def train(
                 total += _step(net, optimizer, batch, rows.scale, loss, autocast)
             # .item() once per epoch: it waits for the device
             curve.append(_ranks.mean(total).item() / len(steps))
-            _check_finite(curve)
+            _check_finite(curve[-1], f"The loss became {curve[-1]}", len(curve))
             with _ranks.apart():
                 if on_epoch(curve):
                     break
+    if curve:  # no loss tells of the last step
+        trained = [p for group in optimizer.param_groups for p in group["params"] if p.numel()]
+        largest = torch.stack([p.detach().abs().max() for p in trained]).max().item()
+        _check_finite(largest, f"A weight became {largest}", len(curve))
     return curve
 
 
@@ -311,10 +315,10 @@ def _apply(
     return value
 
 
-def _check_finite(curve: list[float]) -> None:
-    if not math.isfinite(curve[-1]):
+def _check_finite(value: float, what: str, n_epochs: int) -> None:
+    if not math.isfinite(value):
         raise ValueError(
-            f"The loss became {curve[-1]} in epoch {len(curve)}. Lower learning_rate, or try "
+            f"{what} in epoch {n_epochs}. Lower learning_rate, or try "
             "precision='float32'; if views= or encoder= is yours, look for a division by zero "
             "or a logarithm of zero there."
         )

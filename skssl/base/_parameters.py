@@ -29,7 +29,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"] | str | torch.device
 
 CONSTRAINTS: Constraints = {
-    "n_components": [Interval(Integral, 1, None, closed="left")],
+    "n_components": [Interval(Integral, 1, 2**16, closed="both")],
     "encoder": [StrOptions(set(get_args(EncoderName))), callable],
     "views": [StrOptions(set(get_args(ViewsName))), callable],
     "modality": [StrOptions({"auto", *MODALITIES})],
@@ -53,7 +53,7 @@ CONSTRAINTS: Constraints = {
     "tokenizer": [StrOptions({"auto"}), HasMethods(["fit", "transform"])],
     "pad_token": [Interval(Integral, 0, None, closed="left"), None],
     "pooling": [StrOptions({"mean", "max"}), None],
-    "sampling_rate": [Interval(Integral, 1, None, closed="left"), None],
+    "sampling_rate": [Interval(Integral, 1, 2**20, closed="both"), None],
     "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
 }
 

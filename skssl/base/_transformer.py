@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self, dataclass_transform
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from skssl import _ranks
 from skssl._atomic import restore_on_failure
 from skssl._compat import (
     CallbackSupportMixin,
+    Estimator,
     Seed,
     choose_device,
     choose_dtype,
@@ -59,7 +60,7 @@ ROWS_AT_LEAST = 16  # fewer rows are padded: other matrix kernels differ in the 
 @dataclass_transform(kw_only_default=True, eq_default=False)
 @dataclass(kw_only=True, eq=False, repr=False)
 class SSLTransformer(
-    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
 ):
     """Base class of self-supervised transformers.
 

@@ -45,7 +45,7 @@ class BarlowTwins(ReadsAll, SSLTransformer):
     _parameter_constraints = {
         "lambd": [Interval(Real, 0, None, closed="left")],
         "scale": [Interval(Real, 0, None, closed="neither")],
-        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+        "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:

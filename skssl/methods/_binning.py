@@ -54,7 +54,7 @@ class BinningPretext(ReconstructionMixin, ReadsTables, SSLTransformer):
     p: float = 0.3
 
     _parameter_constraints = {
-        "n_bins": [Interval(Integral, 2, None, closed="left")],
+        "n_bins": [Interval(Integral, 2, 2**16, closed="both")],
         "loss": [StrOptions({"squared_error", "log_loss"})],
         "p": [Interval(Real, 0, 1, closed="left")],
     }

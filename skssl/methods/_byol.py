@@ -46,7 +46,7 @@ class BYOL(ReadsAll, SSLTransformer):
 
     _parameter_constraints = {
         "momentum": [Interval(Real, 0, 1, closed="left")],
-        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+        "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:

@@ -76,10 +76,10 @@ class CoLES(ReadsEvents, SSLTransformer):
     batch_size: int | Literal["auto"] = 64
 
     _parameter_constraints = {
-        "n_slices": [Interval(Integral, 2, None, closed="left")],
+        "n_slices": [Interval(Integral, 2, 2**16, closed="both")],
         "slice_range": [tuple, list],
         "margin": [Interval(Real, 0, 2, closed="right")],
-        "n_negatives": [Interval(Integral, 1, None, closed="left")],
+        "n_negatives": [Interval(Integral, 1, 2**16, closed="both")],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:

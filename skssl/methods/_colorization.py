@@ -46,7 +46,7 @@ class Colorization(ReadsImages, SSLTransformer):
     rebalance: float = 0.5
 
     _parameter_constraints = {
-        "n_bins": [Interval(Integral, 2, None, closed="left")],
+        "n_bins": [Interval(Integral, 2, 2**16, closed="both")],
         "rebalance": [Interval(Real, 0, 1, closed="both")],
     }
 

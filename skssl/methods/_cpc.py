@@ -54,8 +54,8 @@ class CPC(ReadsSeries, SSLTransformer):
 
     _auto_encoder = "gru"
     _parameter_constraints = {
-        "prediction_steps": [Interval(Integral, 1, None, closed="left")],
-        "n_places": [Interval(Integral, 2, None, closed="left")],
+        "prediction_steps": [Interval(Integral, 1, 2**10, closed="both")],
+        "n_places": [Interval(Integral, 2, 2**16, closed="both")],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:

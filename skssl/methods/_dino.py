@@ -52,7 +52,7 @@ class DINO(ReadsAll, SSLTransformer):
     momentum: float = 0.99
 
     _parameter_constraints = {
-        "n_prototypes": [Interval(Integral, 1, None, closed="left")],
+        "n_prototypes": [Interval(Integral, 1, 2**16, closed="both")],
         "student_temperature": [Interval(Real, 0, None, closed="neither")],
         "teacher_temperature": [Interval(Real, 0, None, closed="neither")],
         "momentum": [Interval(Real, 0, 1, closed="left")],

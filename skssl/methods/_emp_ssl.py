@@ -56,10 +56,10 @@ class EMPSSL(ReadsAll, SSLTransformer):
     projection_dim: int = 128
 
     _parameter_constraints = {
-        "n_patches": [Interval(Integral, 2, None, closed="left")],
+        "n_patches": [Interval(Integral, 2, 2**10, closed="both")],
         "invariance": [Interval(Real, 0, None, closed="left")],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+        "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:

@@ -68,7 +68,7 @@ class HiddenUnit(ReadsAudio, SSLTransformer):
 
     _constants = {"centers": "clusters of frames, found before training as in the paper"}
     _parameter_constraints = {
-        "n_units": [Interval(Integral, 2, None, closed="left")],
+        "n_units": [Interval(Integral, 2, 2**16, closed="both")],
         "mask_prob": [Interval(Real, 0, 1, closed="neither")],
         "mask_length": [Interval(Integral, 1, None, closed="left")],
     }

@@ -59,7 +59,7 @@ class ICL(ScoresRows, ReadsTables, SSLTransformer):
 
     _parameter_constraints = {
         "window": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "n_windows": [Interval(Integral, 2, None, closed="left")],
+        "n_windows": [Interval(Integral, 2, 2**16, closed="both")],
         "temperature": [Interval(Real, 0, None, closed="neither")],
     }
 

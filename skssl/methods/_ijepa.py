@@ -78,10 +78,10 @@ class IJEPA(ReadsImages, SSLTransformer):
 
     _auto_encoder = "vit"
     _parameter_constraints = {
-        "n_targets": [Interval(Integral, 1, None, closed="left")],
+        "n_targets": [Interval(Integral, 1, 2**10, closed="both")],
         "momentum": [Interval(Real, 0, 1, closed="left")],
-        "predictor_embed_dim": [Interval(Integral, 1, None, closed="left")],
-        "predictor_depth": [Interval(Integral, 1, None, closed="left")],
+        "predictor_embed_dim": [Interval(Integral, 1, 2**16, closed="both")],
+        "predictor_depth": [Interval(Integral, 1, 2**10, closed="both")],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:

@@ -55,7 +55,7 @@ class Jigsaw(ReadsImages, SSLTransformer):
     _constants = {"orders": "chosen once, far from each other, as in the paper"}
     _parameter_constraints = {
         "n_tiles": [StrOptions({"auto"}), Interval(Integral, 2, 3, closed="both")],
-        "n_permutations": [Interval(Integral, 2, None, closed="left")],
+        "n_permutations": [Interval(Integral, 2, 2**16, closed="both")],
         "gap": [Interval(Real, 0, 1, closed="left")],
     }
 

@@ -46,8 +46,8 @@ class LeJEPA(ReadsAll, SSLTransformer):
 
     _parameter_constraints = {
         "lambd": [Interval(Real, 0, 1, closed="both")],
-        "n_slices": [Interval(Integral, 1, None, closed="left")],
-        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+        "n_slices": [Interval(Integral, 1, 2**16, closed="both")],
+        "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:

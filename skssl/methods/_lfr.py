@@ -52,7 +52,7 @@ class LFR(ReadsAll, SSLTransformer):
     _modalities = ("table", "image", "series")
     _constants = {"projectors": "random networks, which the paper never trains"}
     _parameter_constraints = {
-        "n_projectors": [Interval(Integral, 1, None, closed="left")],
+        "n_projectors": [Interval(Integral, 1, 2**10, closed="both")],
         "lambd": [Interval(Real, 0, None, closed="left")],
     }
 

@@ -77,8 +77,8 @@ class MaskedAutoencoder(ReconstructionMixin, ReadsImages, SSLTransformer):
     _parameter_constraints = {
         "mask_ratio": [Interval(Real, 0, 1, closed="neither")],
         "norm_pix_loss": ["boolean"],
-        "decoder_embed_dim": [Interval(Integral, 1, None, closed="left")],
-        "decoder_depth": [Interval(Integral, 1, None, closed="left")],
+        "decoder_embed_dim": [Interval(Integral, 1, 2**16, closed="both")],
+        "decoder_depth": [Interval(Integral, 1, 2**10, closed="both")],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:

@@ -51,8 +51,8 @@ class MMCR(ReadsAll, SSLTransformer):
     projection_dim: int = 128
 
     _parameter_constraints = {
-        "n_views": [Interval(Integral, 2, None, closed="left")],
-        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+        "n_views": [Interval(Integral, 2, 2**10, closed="both")],
+        "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:

@@ -56,7 +56,7 @@ class MoCo(ReadsAll, SSLTransformer):
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "queue_size": [Interval(Integral, 1, None, closed="left")],
         "momentum": [Interval(Real, 0, 1, closed="left")],
-        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+        "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:

@@ -57,7 +57,7 @@ class NeuTraL(ScoresRows, ReadsTables, SSLTransformer):
     batch_size: int | Literal["auto"] = 64
 
     _parameter_constraints = {
-        "n_transformations": [Interval(Integral, 2, None, closed="left")],
+        "n_transformations": [Interval(Integral, 2, 2**10, closed="both")],
         "temperature": [Interval(Real, 0, None, closed="neither")],
     }
 

@@ -67,7 +67,7 @@ class NextFrame(ReadsVideo, SSLTransformer):
     views: Literal["auto"] | ViewsFunction = "auto"
 
     _parameter_constraints = {
-        "context": [Interval(Integral, 1, None, closed="left")],
+        "context": [Interval(Integral, 1, 2**10, closed="both")],
         "lambda_gdl": [Interval(Real, 0, None, closed="left")],
         "alpha": [Interval(Real, 1, None, closed="left")],
         "views": [StrOptions({"auto"}), callable],

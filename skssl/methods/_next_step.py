@@ -43,7 +43,7 @@ class NextStep(ReadsSeries, SSLTransformer):
     batch_size: int | Literal["auto"] = 64
 
     _auto_encoder = "gru"
-    _parameter_constraints = {"horizon": [Interval(Integral, 1, None, closed="left")]}
+    _parameter_constraints = {"horizon": [Interval(Integral, 1, 2**16, closed="both")]}
 
     def _views(self, augment: View) -> tuple[View, ...]:
         return (original if self.views == "auto" else augment,)

@@ -52,7 +52,7 @@ class NNCLR(ReadsAll, SSLTransformer):
     _parameter_constraints = {
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "queue_size": [Interval(Integral, 1, None, closed="left")],
-        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+        "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:

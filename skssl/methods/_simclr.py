@@ -50,7 +50,7 @@ class SimCLR(ReadsAll, SSLTransformer):
     _parameter_constraints = {
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "decoupled": ["boolean"],
-        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+        "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:

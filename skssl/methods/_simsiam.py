@@ -43,7 +43,7 @@ class SimSiam(ReadsAll, SSLTransformer):
     projection_dim: int = 512
 
     _parameter_constraints = {
-        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+        "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:

@@ -60,8 +60,8 @@ class STUNT(ReadsTables, SSLTransformer):
     _parameter_constraints = {
         "min_columns": [Interval(Real, 0, 1, closed="both")],
         "max_columns": [Interval(Real, 0, 1, closed="both")],
-        "n_clusters": [Interval(Integral, 1, None, closed="left")],
-        "n_tasks": [Interval(Integral, 1, None, closed="left")],
+        "n_clusters": [Interval(Integral, 1, 2**16, closed="both")],
+        "n_tasks": [Interval(Integral, 1, 2**10, closed="both")],
         "temperature": [Interval(Real, 0, None, closed="neither")],
     }
 

@@ -63,7 +63,7 @@ class SubTab(ReconstructionMixin, ReadsTables, SSLTransformer):
 
     _constants = {"encoder.inside": "the columns of each subset, fixed in the paper"}
     _parameter_constraints = {
-        "n_subsets": [Interval(Integral, 2, None, closed="left")],
+        "n_subsets": [Interval(Integral, 2, 2**10, closed="both")],
         "overlap": [Interval(Real, 0, None, closed="left")],
         "noise": [Interval(Real, 0, 1, closed="left")],
         "temperature": [Interval(Real, 0, None, closed="neither")],

@@ -51,10 +51,10 @@ class SwAV(ReadsAll, SSLTransformer):
     projection_dim: int = 128
 
     _parameter_constraints = {
-        "n_prototypes": [Interval(Integral, 1, None, closed="left")],
+        "n_prototypes": [Interval(Integral, 1, 2**16, closed="both")],
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+        "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:

@@ -51,7 +51,7 @@ class VICReg(ReadsAll, SSLTransformer):
         "invariance": [Interval(Real, 0, None, closed="left")],
         "variance": [Interval(Real, 0, None, closed="left")],
         "covariance": [Interval(Real, 0, None, closed="left")],
-        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+        "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:

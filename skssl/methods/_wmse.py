@@ -44,8 +44,8 @@ class WMSE(ReadsAll, SSLTransformer):
     projection_dim: int = 64
 
     _parameter_constraints = {
-        "n_whitened": [Interval(Integral, 1, None, closed="left")],
-        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+        "n_whitened": [Interval(Integral, 1, 2**16, closed="both")],
+        "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],
     }
 
     def _views(self, augment: View) -> tuple[View, ...]:

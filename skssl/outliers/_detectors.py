@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, MetaEstimatorMixin
+from sklearn.base import MetaEstimatorMixin
 from sklearn.utils import Tags, check_random_state, get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,6 +15,7 @@ from skssl._atomic import restore_on_failure
 from skssl._compat import (
     CallbackSupportMixin,
     Constraints,
+    Estimator,
     HasMethods,
     Interval,
     Seed,
@@ -49,7 +50,7 @@ _SHARED_CONSTRAINTS: Constraints = {
 
 
 class EmbeddingOutlierDetector(
-    RoutesFit, ThresholdMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
+    RoutesFit, ThresholdMixin, CallbackSupportMixin, MetaEstimatorMixin, Estimator
 ):
     """Detect outliers as rows in sparse regions of an embedding.
 
@@ -223,7 +224,7 @@ class EmbeddingOutlierDetector(
 
 
 class ReconstructionOutlierDetector(
-    RoutesFit, ThresholdMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
+    RoutesFit, ThresholdMixin, CallbackSupportMixin, MetaEstimatorMixin, Estimator
 ):
     """Detect outliers as rows that cannot be reconstructed from their embedding.
 

@@ -5,10 +5,10 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 
-from skssl._compat import Interval, fit_context
+from skssl._compat import Estimator, Interval, fit_context
 from skssl._data import AudioReader
 from skssl._data._containers import as_array
 from skssl.encoders import LogMel
@@ -60,7 +60,7 @@ def log_mel(
     return torch.cat([front(part) for part in x.split(64)]).numpy()
 
 
-class MuLaw(TransformerMixin, BaseEstimator):
+class MuLaw(TransformerMixin, Estimator):
     """Turn waveforms into tokens: samples on a logarithmic scale, as in telephony.
 
     Parameters
@@ -90,7 +90,7 @@ class MuLaw(TransformerMixin, BaseEstimator):
     n_levels: int
     _reader: AudioReader
 
-    _parameter_constraints = {"n_levels": [Interval(Integral, 2, None, closed="left")]}
+    _parameter_constraints = {"n_levels": [Interval(Integral, 2, 2**16, closed="both")]}
 
     def __init__(self, n_levels: int = 256):
         self.n_levels = n_levels

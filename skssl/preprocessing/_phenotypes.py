@@ -6,7 +6,6 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from sklearn.base import (
-    BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     MetaEstimatorMixin,
     TransformerMixin,
@@ -19,6 +18,7 @@ from skssl._atomic import restore_on_failure
 from skssl._compat import (
     CallbackSupportMixin,
     Constraints,
+    Estimator,
     HasMethods,
     Interval,
     Seed,
@@ -41,7 +41,7 @@ class PhenotypeTransformer(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     MetaEstimatorMixin,
-    BaseEstimator,
+    Estimator,
 ):
     """Describe a bag as a mixture: the shares of the clusters of its parts.
 
@@ -116,7 +116,7 @@ class PhenotypeTransformer(
     _parameter_constraints: Constraints = {
         "transformer": [HasMethods(["fit", "transform"]), None],
         "clusterer": [HasMethods(["fit", "predict"]), None],
-        "n_clusters": [Interval(Integral, 2, None, closed="left")],
+        "n_clusters": [Interval(Integral, 2, 2**16, closed="both")],
         "pseudo_count": [Interval(Real, 0, None, closed="neither")],
         "random_state": ["random_state"],
     }

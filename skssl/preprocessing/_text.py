@@ -4,11 +4,18 @@ from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from skssl._compat import Constraints, Interval, StrOptions, fit_context, train_byte_pairs
+from skssl._compat import (
+    Constraints,
+    Estimator,
+    Interval,
+    StrOptions,
+    fit_context,
+    train_byte_pairs,
+)
 from skssl._data import Words, pad, texts_of
 from skssl._data._containers import as_given
 from skssl._data._text import MAX_LENGTH, VOCAB_SIZE
@@ -18,7 +25,7 @@ __all__ = ["TextTokenizer"]
 FEWEST = 300  # ids: all bytes and some more
 
 
-class TextTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class TextTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     """Turn texts into arrays of token ids, and back.
 
     Methods that read text tokenize it themselves (``tokenizer="auto"``); use this for another

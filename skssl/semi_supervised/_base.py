@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, MetaEstimatorMixin, RegressorMixin
 from sklearn.utils import Tags, check_random_state, get_tags, indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
@@ -17,6 +17,7 @@ from skssl._atomic import restore_on_failure
 from skssl._compat import (
     CallbackSupportMixin,
     Constraints,
+    Estimator,
     HasMethods,
     StrOptions,
     Task,
@@ -53,7 +54,7 @@ def predictor_has(method: str) -> Callable[[Any], bool]:
 
 
 class BasePretrained(
-    RoutesFit, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta
+    RoutesFit, CallbackSupportMixin, MetaEstimatorMixin, Estimator, metaclass=ABCMeta
 ):
     """Base class of all meta-estimators with few labels."""
 

@@ -5,13 +5,13 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from scipy.special import log_softmax, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.preprocessing import normalize
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skssl._compat import Interval, StrOptions, fit_context
+from skssl._compat import Estimator, Interval, StrOptions, fit_context
 from skssl._data._masked import unmask
 
 # Factor of the mean distance between prototypes, to which a temperature must be proportional.
@@ -19,7 +19,7 @@ DEFAULT_TEMPERATURE = 0.5
 FACTORS = np.logspace(-3, 3, 25, base=2)  # factors of the default, tried if labels can be left out
 
 
-class PrototypeClassifier(ClassifierMixin, BaseEstimator):
+class PrototypeClassifier(ClassifierMixin, Estimator):
     """Classify rows by the nearest class mean.
 
     With one to five labels per class a classifier cannot be tuned, and the mean of a class is all

@@ -1,0 +1,130 @@
+"""What users ran into who searched, waited and looked inside: the right value of each.
+
+====== ================================= =====================================================
+number kind                              cousins looked for, and what was found
+====== ================================= =====================================================
+31     parameters of numpy's types       every numeric parameter of every estimator, each width,
+                                         truth values and texts: ``batch_size`` failed everywhere,
+                                         ``n_components`` in recurrent nets. Functions and
+                                         callbacks: sums of narrow integers overflowed. Numbers
+                                         too large: torch's errors, hours (``sampling_rate``), or
+                                         weights that became NaN in the last step without a word.
+====== ================================= =====================================================
+"""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from test_common import CHEAP, EVERY, X_IRIS, Y_IRIS, audio, bags, name_of, texts
+
+import skssl
+from skssl import SCARF, CoLES
+from skssl._compat import Interval
+from skssl.callbacks import Checkpoint, EarlyStopping, TimeBudget
+from skssl.curation import kneighbors
+
+INTEGERS = [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
+REALS = [np.float16, np.float32, np.float64, np.longdouble]
+
+# ---------------------------------------------------------------- 31: numbers as parameters
+
+
+def numbers_of(estimator):
+    """Return the parameters of an estimator that are checked to be numbers: name, interval."""
+    return {
+        name: interval
+        for name, constraints in estimator._parameter_constraints.items()
+        for interval in constraints
+        if isinstance(interval, Interval)
+    }
+
+
+@pytest.mark.parametrize("estimator", EVERY, ids=name_of)
+def test_parameters_of_numpy_are_numbers_of_python(estimator):
+    estimator = type(estimator)()
+    for name, interval in numbers_of(estimator).items():
+        whole = interval.type.__name__ == "Integral"
+        for number in [*INTEGERS, *(() if whole else REALS)]:
+            value = number(1 if number in INTEGERS else 0.5)
+            estimator.set_params(**{name: value})
+            assert type(getattr(estimator, name)) is (int if number in INTEGERS else float)
+            assert estimator.get_params()[name] == value
+    for value, python in ((np.True_, bool), (np.str_("auto"), str)):
+        name = next(iter(estimator.get_params()))
+        estimator.set_params(**{name: value})
+        assert type(getattr(estimator, name)) is python
+
+
+def test_a_search_over_an_array_of_numbers():
+    """Sums of narrow integers would overflow: 100 + 100 is no int8."""
+    number = np.int8
+    model = skssl.PretrainedClassifier(SCARF(**CHEAP), LogisticRegression(), random_state=0)
+    grid = {"transformer__batch_size": np.array([16, 100], number)}
+    grid["transformer__n_components"] = np.array([8], number)
+    search = GridSearchCV(model, grid, cv=2).fit(X_IRIS, Y_IRIS)
+    same = GridSearchCV(model, {name: values.tolist() for name, values in grid.items()}, cv=2)
+    scores = same.fit(X_IRIS, Y_IRIS).cv_results_["mean_test_score"]
+    assert np.array_equal(search.cv_results_["mean_test_score"], scores)
+
+
+def fits_of_numbers():
+    few = {"max_epochs": np.int8(1), "batch_size": np.uint8(16), "random_state": np.int16(0)}
+    classes = np.where(np.arange(len(Y_IRIS)) % 3, Y_IRIS, -1)
+    rate = np.float16(0.001)
+    scarf = SCARF(**few, n_components=np.uint8(8), temperature=np.float16(0.5))
+    tuned = skssl.FineTunedClassifier(scarf, learning_rate=rate, **few)
+    detector = skssl.EmbeddingOutlierDetector(scarf, n_neighbors=np.int8(5))
+    waves = skssl.HiddenUnit(**few, sampling_rate=np.int16(8000), n_units=np.uint8(9))
+    return {
+        "recurrent": (CoLES(**few, n_components=np.int64(8), max_events=np.int8(9)), bags(), None),
+        "audio": (waves, audio(), None),
+        "fine-tuned": (tuned, X_IRIS, classes),
+        "detector": (detector, X_IRIS, None),
+        "text": (skssl.TextTokenizer(vocab_size=np.int16(300)), texts(), None),
+        "prototypes": (skssl.PrototypeClassifier(temperature=np.float32(0.5)), X_IRIS, Y_IRIS),
+    }
+
+
+@pytest.mark.parametrize("what", fits_of_numbers())
+def test_fits_with_numbers_of_numpy(what):
+    estimator, X, y = fits_of_numbers()[what]
+    fitted = estimator.fit(X, y)
+    assert len(getattr(fitted, "transform", getattr(fitted, "predict", None))(X)) == len(X)
+
+
+def test_functions_and_callbacks_take_numbers_of_numpy(tmp_path):
+    Z = np.random.default_rng(0).normal(size=(300, 2))
+    rows = kneighbors(Z, n_neighbors=np.uint8(255))[1]
+    assert np.array_equal(rows, kneighbors(Z, n_neighbors=255)[1])
+    chosen = skssl.select_to_label(Z, n=np.uint8(200), random_state=np.int8(3))
+    assert np.array_equal(chosen, skssl.select_to_label(Z, n=200, random_state=3))
+    assert type(EarlyStopping(patience=np.int8(5)).patience) is int
+    assert type(TimeBudget(np.float16(0.5)).seconds) is float
+    assert type(Checkpoint(tmp_path, every=np.uint8(9)).every) is int
+    with pytest.raises(ValueError, match="'n_neighbors' parameter of kneighbors.* 2147483647; got"):
+        kneighbors(Z, n_neighbors=10**30)
+
+
+@pytest.mark.parametrize("estimator", EVERY, ids=name_of)
+def test_absurd_numbers_are_refused(estimator):
+    for name, interval in numbers_of(estimator).items():
+        for value in (10**30, 10**400) if interval.type.__name__ == "Integral" else (10**400,):
+            absurd = type(estimator)(**{name: value})
+            with pytest.raises(ValueError, match=f"The {name!r} parameter of {name_of(estimator)}"):
+                absurd._validate_params()
+
+
+def test_what_needs_too_much_memory_says_so():
+    """The allocator refuses; no machine has 10 TB."""
+    huge = SCARF(**CHEAP, encoder=lambda x: torch.nn.Linear(x.shape[1], 2**40))
+    with pytest.raises(MemoryError, match=r"(?s)SCARF\(.*needs more memory than there is: .*Lower"):
+        huge.fit(X_IRIS)
+    assert not hasattr(huge, "encoder_")
+
+
+def test_the_last_step_may_not_end_in_nan():
+    method = CoLES(**CHEAP, weight_decay=1e30, random_state=0)
+    with pytest.raises(ValueError, match=r"A weight became .* in epoch 2. Lower learning_rate"):
+        method.fit(bags())
