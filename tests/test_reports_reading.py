@@ -17,6 +17,10 @@ report kind                         cousins looked for, and what was found
                                     padding of tokens an encoder of the user did not give 0.
 10     negative strides             bytes and bits as images and clips, in every verb, detectors,
                                     meta-estimators and Displays failed. Other readers copied.
+11     guessed again after fit      single series, equal lengths, integers, images of other dtypes,
+                                    tokens, missing texts, ``X_unlabeled``, ``partial_fit``,
+                                    detectors, loaded models, large waveforms on disk (read as
+                                    tables): failed. Training folds of equal lengths, too.
 ====== ============================ ================================================================
 """
 
@@ -30,6 +34,7 @@ import torch
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
+from sklearn.model_selection import LeaveOneOut, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from torch import nn
@@ -45,7 +50,7 @@ from skssl import (
     TS2Vec,
     ViewsDisplay,
 )
-from skssl._data import AudioReader, SeriesReader, TableReader, TokenReader
+from skssl._data import AudioReader, SeriesReader, TableReader, TokenReader, _sources
 from skssl.base._modality_of import infer_modality
 from skssl.encoders import steps_of
 from skssl.encoders._build import Steps
@@ -440,3 +445,110 @@ def test_displays_take_any_strides():
     rows = TONES[:, :9]
     ViewsDisplay(rows[::-1], [rows[:, ::-1]]).plot()
     plt.close("all")
+
+
+# ---- report 11: what fit learnt decides how later rows are read --------------------------
+
+LISTS = {
+    "channels": RAGGED,
+    "integers": [np.round(9 * x).astype(np.int64) for x in RAGGED],
+    "one channel": [x[0] for x in RAGGED],
+    "lists": [x.tolist() for x in RAGGED],
+    "objects": np.array(RAGGED + [None], dtype=object)[:3],
+    "tensors": [torch.from_numpy(x) for x in RAGGED],
+}
+every_list = pytest.mark.parametrize("X", LISTS.values(), ids=list(LISTS))
+
+
+@every_list
+@pytest.mark.parametrize("method", [skssl.MaskedSeries(**UNTRAINED), SimCLR(**UNTRAINED)])
+def test_one_series_of_a_ragged_list_is_a_series(X, method):
+    Z = method.fit(X, X_unlabeled=X[:1]).transform(X)
+    for i in range(3):
+        one = method.transform(X[i : i + 1])
+        np.testing.assert_allclose(one[0], Z[i], rtol=1e-4, atol=1e-5)
+    same = X[1:2] if isinstance(X, np.ndarray) else [X[1], X[1]]
+    np.testing.assert_allclose(method.transform(same)[0], Z[1], rtol=1e-4, atol=1e-5)
+    method.partial_fit(X[::2] if isinstance(X, np.ndarray) else [X[0], X[0]])
+    assert method._reader.modality == "series"
+
+
+def test_leave_one_out_takes_ragged_lists(tmp_path):
+    X = [np.sin(np.arange(20 + n) * [[0.3], [0.7]] + n) for n in range(4)]
+    y = np.array([0, 1, 0, 1])
+    encoder = skssl.MaskedSeries(**UNTRAINED)
+    head = skssl.PrototypeClassifier()
+    for model in (make_pipeline(encoder, head), PretrainedClassifier(encoder, head)):
+        scores = cross_val_score(model, X, y, cv=LeaveOneOut(), error_score="raise")
+        assert len(scores) == 4
+    detector = EmbeddingOutlierDetector(encoder, scorer="mahalanobis").fit(X)
+    one, every = detector.score_samples(X[:1]), detector.score_samples(X)
+    np.testing.assert_allclose(one, every[:1], rtol=1e-3)
+    skssl.save(encoder.fit(X), tmp_path / "encoder.skssl")
+    loaded = skssl.load(tmp_path / "encoder.skssl")
+    assert np.array_equal(loaded.transform(X[:1]), encoder.transform(X[:1]))
+
+
+@pytest.mark.parametrize("name", ["channels", "integers", "one channel", "tensors"])
+def test_a_fold_in_which_all_lengths_agree_is_series(name):
+    X = LISTS[name]
+    method = skssl.MaskedSeries(**UNTRAINED).fit([X[0], X[0]])
+    assert method._reader.modality == "series" and method.transform(X).shape == (3, 8)
+    model = PretrainedClassifier(skssl.MaskedSeries(**UNTRAINED), skssl.PrototypeClassifier())
+    model.fit([X[0], X[0], X[0]], [0, 1, 0])
+    assert model.predict(X).shape == (3,)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.int16, object])
+def test_images_of_another_dtype_than_in_fit_are_images(dtype):
+    method = SimCLR(**UNTRAINED).fit(DIGITS)
+    expected = method.transform(DIGITS)
+    assert np.array_equal(method.transform(DIGITS.astype(dtype)), expected)
+    assert np.array_equal(method.transform(DIGITS.astype(dtype).tolist()), expected)
+    mae = MaskedAutoencoder(**UNTRAINED).fit(DIGITS)
+    assert mae.reconstruct(DIGITS.astype(dtype)).shape == DIGITS.shape
+    assert mae.fit(DIGITS.astype(dtype))._reader.modality == "image"  # all that it reads
+
+
+def test_texts_and_tokens_are_read_as_in_fit():
+    texts = skssl.TextContrast(**UNTRAINED).fit(["a b c", "b c d", "c d"] * 3)
+    assert np.array_equal(texts.transform([None]), texts.transform([""]))
+    assert texts.transform(np.array([None, "a b"], dtype=object)).shape == (2, 8)
+    tokens = skssl.TextContrast(**UNTRAINED).fit(PIXELS[:, :9].astype(np.int64))
+    assert tokens.transform([[3, 4, 0]]).shape == (1, 8)
+    with pytest.raises(ValueError, match="TextContrast reads texts; X looks like modality='table'"):
+        texts.transform([[3, 4]])
+    with pytest.raises(ValueError, match="reads tokens; X looks like modality='text'"):
+        tokens.transform(["a b"])
+
+
+@pytest.mark.parametrize(
+    ("method", "X", "other", "message"),
+    [
+        (SimCLR(**UNTRAINED), DIGITS, PIXELS, "X looks like modality='table'.*image_shape"),
+        (SimCLR(**UNTRAINED), DIGITS, DIGITS[:, :7], "but .8, 8. was seen in fit"),
+        (SimCLR(**UNTRAINED), DIGITS, list("ab"), "X looks like modality='text'"),
+        (SimCLR(**UNTRAINED), TONES, DIGITS, "SimCLR reads tables; X looks like modality='image'"),
+        (SimCLR(**UNTRAINED), TONES, RAGGED, "SimCLR reads tables; X looks like modality='series'"),
+        (skssl.MaskedSeries(**UNTRAINED), RAGGED, PIXELS, "X looks like modality='table'"),
+        (skssl.MaskedSeries(**UNTRAINED), RAGGED, RAGGED[0][None, :1], "1 channels, but 2 were"),
+        (skssl.MaskedSeries(**UNTRAINED), RAGGED, CLIPS, "X looks like modality='video'"),
+    ],
+)
+def test_rows_of_another_modality_than_in_fit_are_an_error(method, X, other, message):
+    with pytest.raises(ValueError, match=message):
+        method.fit(X).transform(other)
+    with pytest.raises(ValueError, match=message):
+        method.partial_fit(other)
+    with pytest.raises(ValueError, match=message):
+        clone(method).fit(X, X_unlabeled=other)
+
+
+def test_waveforms_on_the_disk_are_no_table(tmp_path, monkeypatch):
+    np.save(tmp_path / "waves.npy", np.ascontiguousarray(TONES))
+    X = np.load(tmp_path / "waves.npy", mmap_mode="r")
+    expected = SimCLR(sampling_rate=8000, **UNTRAINED).fit_transform(TONES)
+    monkeypatch.setattr(_sources, "IN_MEMORY", 100)
+    method = SimCLR(sampling_rate=8000, **UNTRAINED).fit(X)
+    assert method._reader.modality == "audio"
+    assert np.array_equal(method.transform(X), expected)

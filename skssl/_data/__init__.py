@@ -14,7 +14,7 @@ from skssl._data._columns import Columns
 from skssl._data._containers import is_frame, note_columns
 from skssl._data._events import MAKE_BAGS, BagReader, bags_of, check_time, event_columns
 from skssl._data._images import MAKE_CLIPS, MAKE_IMAGES, ImageReader, VideoReader
-from skssl._data._series import MAKE_SERIES, SeriesReader, is_ragged
+from skssl._data._series import MAKE_SERIES, SeriesReader, is_list_of_arrays, is_ragged
 from skssl._data._sources import Source, lies_outside, open_source
 from skssl._data._survey import SAMPLE_ROWS, survey
 from skssl._data._table import TableReader
@@ -55,6 +55,7 @@ __all__ = [
     "event_columns",
     "is_bags",
     "is_frame",
+    "is_list_of_arrays",
     "is_ragged",
     "is_text",
     "lies_outside",

@@ -64,6 +64,12 @@ def is_ragged(X: Any) -> bool:
     return len(shapes) > 1 and {len(shape) for shape in shapes} in ({1}, {2})
 
 
+def is_list_of_arrays(X: Any) -> bool:
+    """Tell whether X is a list, or an array of objects, that holds arrays of one dimension."""
+    is_list = isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.dtype == object)
+    return is_list and all(isinstance(x, np.ndarray | torch.Tensor) and x.ndim == 1 for x in X)
+
+
 def _as_series(X: Any) -> np.ndarray:
     """Return X as a new float32 array (n, channels, time)."""
     array = _stack(X) if is_ragged(X) else as_numbers(X)

@@ -10,13 +10,14 @@ from sklearn.utils import get_tags
 
 from skssl._data import note_columns
 from skssl.base._modalities import MODALITIES, look_up
-from skssl.base._modality_of import infer_modality
+from skssl.base._modality_of import readings
 from skssl.base._transformer import SSLTransformer
 
 
 def default_transformer(X: Any) -> SSLTransformer:
     """Return the default method for the modality of X."""
-    row = MODALITIES[infer_modality(X)]
+    choose = "transformer={method}(modality={modality!r})"
+    row = MODALITIES[readings(X).decide(MODALITIES, choose=choose)]
     return look_up(row.method)(**row.method_parameters)
 
 

@@ -29,6 +29,7 @@ from skssl._data import (
     event_columns,
     is_bags,
     is_frame,
+    is_list_of_arrays,
     is_ragged,
     is_text,
 )
@@ -66,7 +67,7 @@ ModalityName = Literal[
 ]
 
 
-def _never(X: Any, is_told: bool) -> bool:
+def _never(X: Any, other: Any) -> bool:
     return False
 
 
@@ -117,6 +118,11 @@ class Modality:
         The parameter of estimators that, where it is not None, says that X is such data.
     also : str, default=""
         The modality that X may be as well, for estimators that do not read this one.
+    may_be : callable
+        Whether X may be such data to estimators that do not read what it is by ``is_array``; by
+        default never. Gets X as the user passed it, and as an array.
+    is_doubtful : bool, default=False
+        Whether methods about another modality that an array of this one may be read it as that.
     altered : bool, default=False
         Whether methods that ask nothing but random alterations of the data read it.
     gentle : str, default=""
@@ -163,6 +169,8 @@ class Modality:
     is_array: Callable[[Any, bool], bool] = _never
     told_by: str = ""
     also: str = ""
+    may_be: Callable[[Any, Any], bool] = _never
+    is_doubtful: bool = False
     altered: bool = False
     gentle: str = ""
     scales_batches: bool = False
@@ -197,6 +205,21 @@ def _is_images(X: Any, is_told: bool) -> bool:
     """Tell images, of bytes where there are no channels; rows of pixels have to be told."""
     n = len(X.shape)
     return n == 4 or (n == 3 and X.dtype == np.uint8) or (n in (2, 3) and is_told)
+
+
+def _may_be_images(X: Any, array: Any) -> bool:
+    """Tell whether X may be images of numbers without channels, by the lengths of their sides."""
+    if len(array.shape) != 3 or array.dtype.kind not in "fiuO":
+        return False
+    low, high = sorted(array.shape[1:])
+    return low >= 8 and high <= 2 * low
+
+
+def _may_be_series(X: Any, array: Any) -> bool:
+    """Tell whether X may be series: a list of arrays of one length, or integers."""
+    if len(array.shape) == 2:
+        return is_list_of_arrays(X)
+    return len(array.shape) == 3 and array.dtype.kind in "iubO" and array.dtype != np.uint8
 
 
 def _only_auto(view: View) -> Callable[[str, Tensor], View]:
@@ -267,6 +290,7 @@ _ROWS = (
         is_array=_is_images,
         told_by="image_shape",
         also=VideoReader.modality,
+        may_be=_may_be_images,
         altered=True,
         gentle="weak",
         scales_batches=True,
@@ -312,6 +336,7 @@ _ROWS = (
         tags=("three_d_array",),
         is_container=lambda X, is_told: is_ragged(X),
         is_array=lambda X, is_told: len(X.shape) == 3 and X.dtype.kind == "f",
+        may_be=_may_be_series,
         altered=True,
         gentle="weak",
         has_places=True,

@@ -1,7 +1,10 @@
 """Which modality X is, to an estimator that reads some of them."""
 
+import contextlib
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from skssl._data import Source, lies_outside, open_source
@@ -32,42 +35,102 @@ def infer_modality(X: Any, modality: str = "auto", told: Sequence[str] = ()) -> 
                 f"modality must be 'auto' or one of {tuple(MODALITIES)}, got {modality!r}."
             )
         return modality
+    found = readings(X, told)
+    if not found.first:
+        raise found.open_error()
+    return found.first
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What X is by its container, dimensions and dtype, and what else it may be.
+
+    Parameters
+    ----------
+    first : str
+        What X is; "" where that is left open.
+    others : list of str
+        What X may be to estimators that do not read the first, or to methods about it.
+    dtype, shape : dtype and tuple of int, or None
+        Those of X, for messages.
+    """
+
+    first: str
+    others: list[str]
+    dtype: Any = None
+    shape: Any = None
+
+    def open_error(self) -> ValueError:
+        """Return the error where it is left open what X is."""
+        return ValueError(
+            f"X of dtype {self.dtype} and shape {self.shape} could be several things. Say which "
+            f"with modality=, one of {tuple(MODALITIES)}."
+        )
+
+    def decide(
+        self, wanted: Iterable[str], about: str = "", choose: str = "modality={modality!r}"
+    ) -> str:
+        """Return what an estimator that reads the modalities ``wanted`` reads X as.
+
+        Where a method that is ``about`` another modality may read X as that, it does; a warning
+        says what was decided and how to ``choose``.
+        """
+        possible = [name for name in (self.first, *self.others) if name in wanted]
+        if not self.first and len(possible) != 1:
+            raise self.open_error()
+        if self.first not in possible:
+            return possible[0] if possible else self.first
+        rivals = possible[1:] if MODALITIES[self.first].is_doubtful else []
+        if not rivals:
+            return self.first
+        taken = about if about in rivals else self.first
+        ways = (choose.format(modality=m, method=MODALITIES[m].method) for m in possible)
+        warnings.warn(
+            f"X of dtype {self.dtype} and shape {self.shape} may be {nouns(possible)}, and is read "
+            f"as {MODALITIES[taken].noun}. Say which it is: {' or '.join(ways)}.",
+            UserWarning,
+            stacklevel=8,  # whoever called fit
+        )
+        return taken
+
+
+def readings(X: Any, told: Sequence[str] = ()) -> Readings:
+    """Return what X may be; parameters of an estimator speak for the modalities ``told``."""
     rows = sorted(MODALITIES.items(), key=lambda item: item[0] not in told)
     for name, row in rows:
         if row.is_container(X, name in told):
-            return name
+            return Readings(name, [row.also] if row.also else [])
     if isinstance(X, str | os.PathLike):
         raise ValueError(
             f"Expected 2D array, got scalar array instead: {X!r}. A path is read by fit, "
             "partial_fit and transform of methods for tables, and by transform_to. Here pass the "
             "rows, as pandas.read_parquet returns them."
         )
-    if not hasattr(getattr(X, "dtype", None), "kind") or not hasattr(X, "shape"):
-        X = as_given(X)
-    for name, row in rows:
-        if row.is_array(X, name in told):
-            return name
-    if len(X.shape) < 2:
-        check_one_shape(X)
-        raise ValueError(wrong_dimension(X))
-    raise ValueError(
-        f"X of dtype {X.dtype} and shape {X.shape} could be several things. Say which with "
-        f"modality=, one of {tuple(MODALITIES)}."
-    )
+    has_dtype = hasattr(getattr(X, "dtype", None), "kind") and hasattr(X, "shape")
+    array = X if has_dtype else as_given(X)
+    first = next((name for name, row in rows if row.is_array(array, name in told)), "")
+    if not first and len(array.shape) < 2:
+        check_one_shape(array)
+        raise ValueError(wrong_dimension(array))
+    others = [] if first in told else [name for name, row in rows if row.may_be(X, array)]
+    also = [MODALITIES[first].also] if first and MODALITIES[first].also else []
+    return Readings(first, [*also, *others], array.dtype, array.shape)
 
 
 def modality_of(X: Any, estimator: Any) -> str:
     """Return the modality of X for an estimator whose parameters, or modalities, may say it."""
     modality = getattr(estimator, "modality", "auto")
-    told = [
-        name
-        for name in modalities_with("told_by")
-        if getattr(estimator, MODALITIES[name].told_by, None) is not None
-    ]
-    found = infer_modality(X, modality, told)
+    told = _told(estimator)
     wanted = getattr(estimator, "_modalities", ())
-    also = MODALITIES[found].also
-    return also if modality == "auto" and found not in wanted and also in wanted else found
+    if modality != "auto" or not wanted:
+        return infer_modality(X, modality, told)
+    return readings(X, told).decide(wanted, getattr(estimator, "_about", ""))
+
+
+def _told(estimator: Any) -> list[str]:
+    """Return the modalities that parameters of an estimator speak for."""
+    rows = [(name, MODALITIES[name].told_by) for name in modalities_with("told_by")]
+    return [name for name, parameter in rows if getattr(estimator, parameter, None) is not None]
 
 
 def check_modality(X: Any, estimator: Any, wanted: Sequence[str]) -> str:
@@ -88,20 +151,45 @@ def wrong_modality(estimator: Any, wanted: Sequence[str], found: str) -> ValueEr
     )
 
 
-def open_if_outside(X: Any, estimator: Any) -> Any:
-    """Return X, or what reads it part by part where it is a table outside memory."""
+@contextlib.contextmanager
+def reading_as(modality: str, X: Any, estimator: Any) -> Iterator[None]:
+    """Read X as a modality in the block; where that fails, say what X looks like instead."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        other = "" if estimator.modality != "auto" else _other_than(modality, X, estimator)
+        if not other:
+            raise
+        raise wrong_modality(estimator, (modality,), other) from error
+
+
+def _other_than(modality: str, X: Any, estimator: Any) -> str:
+    """Return what X is, or "" if it may be of the modality, or cannot be told."""
+    try:
+        found = readings(X, _told(estimator))
+    except (TypeError, ValueError):
+        return ""
+    return "" if modality in (found.first, *found.others) else found.first
+
+
+def open_if_outside(X: Any, estimator: Any, read_before: str = "") -> Any:
+    """Return X, or what reads it part by part where it is a table outside memory.
+
+    ``read_before`` is the modality of earlier rows, which decides.
+    """
     read = getattr(estimator, "_modalities", ())
     tables = [modality for modality in read if MODALITIES[modality].is_table]
     if not tables or not lies_outside(X):
         return X
-    is_said = estimator.modality in tables
-    is_other = getattr(estimator, "image_shape", None) is not None or len(_shape(X)) != 2
-    return open_source(X) if is_said or (estimator.modality == "auto" and not is_other) else X
+    said = read_before or estimator.modality
+    if said != "auto":
+        return open_source(X) if said in tables else X
+    return X if _told(estimator) or len(_shape(X)) != 2 else open_source(X)
 
 
-def read_if_small(X: Any, estimator: Any) -> Any:
+def read_if_small(X: Any, estimator: Any, read_before: str = "") -> Any:
     """Return X, read whole where it is outside memory but small enough, as ``fit`` wants it."""
-    source = open_if_outside(X, estimator)
+    source = open_if_outside(X, estimator, read_before)
     return source.read_if_small() if isinstance(source, Source) else source
 
 

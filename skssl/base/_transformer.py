@@ -34,7 +34,12 @@ from skssl._training._epoch_end import PARTS, Report
 from skssl._training._loop import Net, Plan, local_seed
 from skssl.base import _modalities
 from skssl.base._modalities import MODALITIES, Modality, ModalityName, parameters_of
-from skssl.base._modality_of import check_modality, open_if_outside, read_if_small
+from skssl.base._modality_of import (
+    check_modality,
+    open_if_outside,
+    read_if_small,
+    reading_as,
+)
 from skssl.base._parameters import (
     ATTRIBUTE_DOCS,
     CONSTRAINTS,
@@ -112,6 +117,7 @@ class SSLTransformer(
 
     _modalities: ClassVar[tuple[str, ...]] = ("table",)
     _constants: ClassVar[dict[str, str]] = {}  # constant parts of net: the reason
+    _about: ClassVar[str] = ""  # the modality of the paper, which decides where X may be several
     _auto_encoder: ClassVar[str] = "auto"  # the encoder that "auto" means for the method
     _parameter_constraints = CONSTRAINTS
     _optimizer_state = None
@@ -234,9 +240,15 @@ class SSLTransformer(
         self : object
             The transformer, trained further.
         """
-        source = open_if_outside(X, self)
+        source = open_if_outside(X, self, self._read_before)
         is_once = isinstance(source, Source) and source.is_once
-        given = [Given.of(source if is_once else read_if_small(X, self), sample_weight, groups)]
+        given = [
+            Given.of(
+                source if is_once else read_if_small(X, self, self._read_before),
+                sample_weight,
+                groups,
+            )
+        ]
         with restore_on_failure(self):
             if is_once:
                 for part in source.windows():
@@ -266,7 +278,7 @@ class SSLTransformer(
             NaN behind the end of a shorter series, and 0 at padding of tokens.
         """
         check_is_fitted(self)
-        source, embedder = open_if_outside(X, self), self._embedder()
+        source, embedder = open_if_outside(X, self, self._read_before), self._embedder()
         blocks = source.blocks() if isinstance(source, Source) else [X]
         with torch.inference_mode():
             parts = [_apply(embedder, self._read(block)).numpy() for block in blocks]
@@ -288,54 +300,63 @@ class SSLTransformer(
         """Return X as the tensor ``encoder_`` reads, checked against what ``fit`` saw."""
         if isinstance(X, Read):
             return X.x
-        self._check((self._reader.modality,), X)
-        return self._reader.read(X)
+        with self._reading(X):
+            self._note_columns(X)
+            return self._reader.read(X)
 
     def _read_all(self, given: list[Given], *, reset: bool) -> RowsLike:
         X, *more = (part.X for part in given)
         if isinstance(refuse_to_join(X, more), Source):
             return self._survey(X, reset)
-        modality = self._check(
-            self._modalities if reset else (self._reader.modality,), X, reset=reset
-        )
-        for other in more:
-            self._check((modality,), other)
         if reset:
-            reader = MODALITIES[modality].reader
-            self._reader: Any = reader(**parameters_of(reader, self))
+            self._choose_reader(X)
         open_part = getattr(self._reader, "open", None)  # tables, once for both passes over them
-        parts = [part.X if open_part is None else open_part(part.X) for part in given]
+        parts: list[Any] = []
+        for part in given:
+            with self._reading(part.X):
+                self._note_columns(part.X, reset=reset and not parts)
+                parts.append(part.X if open_part is None else open_part(part.X))
         if reset:
             repeated = (part.repeat() for part in given)
             pairs = zip(parts, repeated, given, strict=True)
             self._reader.fit(*(opened if same is g.X else same for opened, same, g in pairs))
-        x = self._reader.read(parts[0], ensure_min_samples=1 if more else 2)
-        for other in parts[1:]:
-            x = self._reader.join(x, self._reader.read(other))
+        with self._reading(X):
+            x = self._reader.read(parts[0], ensure_min_samples=1 if more else 2)
+        for other, opened in zip(more, parts[1:], strict=True):
+            with self._reading(other):
+                x = self._reader.join(x, self._reader.read(opened))
         if (wanted := self.__dict__.pop("_read_by_fit", None)) is not None:
             wanted.append(x)
         return make_rows(x, given)
 
     def _survey(self, source: Source, reset: bool) -> ChunkedRows:
         """Let the reader learn the categories of rows outside memory, and return the rows."""
-        modality = self._check(
-            self._modalities if reset else (self._reader.modality,), source.head, reset=reset
-        )
         if reset:
-            reader = MODALITIES[modality].reader
-            self._reader = reader(**parameters_of(reader, self))
+            self._choose_reader(source.head)
+        self._note_columns(source.head, reset=reset)
         seen = survey(source, self._reader.asks(source.head) if reset else [])
         if reset:
             self._reader.fit(seen.table)
         return ChunkedRows(source, seen.n_rows, self._read, self._read(seen.sample), seen.numbers)
 
-    def _check(self, modalities: tuple[str, ...], X: Any, *, reset: bool = False) -> str:
-        """Return the modality of X, one of ``modalities``, and check its columns."""
-        modality = check_modality(X, self, modalities)
-        table = MODALITIES[modality].table(X)
+    def _choose_reader(self, X: Any) -> None:
+        """Decide what X is; from then on, all rows are read as that."""
+        reader = MODALITIES[check_modality(X, self, self._modalities)].reader
+        self._reader: Any = reader(**parameters_of(reader, self))
+
+    def _reading(self, X: Any) -> contextlib.AbstractContextManager[None]:
+        return reading_as(self._reader.modality, X, self)
+
+    def _note_columns(self, X: Any, *, reset: bool = False) -> None:
+        """Store the columns of X, or compare them with those stored, where X has columns."""
+        table = MODALITIES[self._reader.modality].table(X)
         if table is not None:
             note_columns(self, table, reset=reset)
-        return modality
+
+    @property
+    def _read_before(self) -> str:
+        """The modality of the rows that were read before, if any were."""
+        return self._reader.modality if hasattr(self, "_reader") else ""
 
     def _fit_rows(self, X: Any, y: Any, rows: RowsLike, *, again: bool, stream: bool) -> Self:
         """Train on the rows; X and y are passed to callbacks."""

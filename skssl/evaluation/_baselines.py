@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
 from skssl._meta._steps import default_transformer, last_step, steps_of
 from skssl.base._modalities import MODALITIES
-from skssl.base._modality_of import infer_modality
+from skssl.base._modality_of import readings
 from skssl.base._transformer import SSLTransformer
 from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised._base import BasePretrained
@@ -29,7 +29,9 @@ def default_baselines(X: Any, model: BasePretrained, is_classes: bool) -> dict[s
         untrained = clone(first)
         last_step(untrained).set_params(max_epochs=0)
         baselines["untrained encoder"] = clone(model).set_params(transformer=untrained)
-    if not MODALITIES[infer_modality(X, getattr(last, "modality", "auto"))].is_table:
+    said = getattr(last, "modality", "auto")
+    modality = readings(X).first if said == "auto" else said
+    if not modality or not MODALITIES[modality].is_table:
         return baselines
     categories = getattr(last, "categorical_features", "from_dtype")
     columns = make_pipeline(*front, ColumnsAsNumbers(categories))

@@ -304,8 +304,10 @@ def _usable(
 
 def _methods(X: Any, transformers: Any, baselines: Any, is_classes: bool) -> list[Method]:
     """Return the methods to score: transformers first, then baselines."""
-    default = default_transformer(X)
-    given = {type(default).__name__: default} if transformers is None else transformers
+    given = transformers
+    if given is None:
+        default = default_transformer(X)
+        given = {type(default).__name__: default}
     if not given:
         raise ValueError("transformers is empty; expected {name: transformer, ...}, or None.")
     model = PretrainedClassifier if is_classes else PretrainedRegressor

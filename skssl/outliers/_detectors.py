@@ -31,7 +31,7 @@ from skssl._meta._steps import (
     last_step,
 )
 from skssl.base._modalities import MODALITIES, look_up, method_for_tables, modalities_with
-from skssl.base._modality_of import infer_modality, wrong_modality
+from skssl.base._modality_of import readings, wrong_modality
 from skssl.base._parameters import CONSTRAINTS
 from skssl.base._reconstruction import check_reconstructs
 from skssl.base._row_scores import ThresholdMixin, threshold
@@ -204,7 +204,8 @@ class EmbeddingOutlierDetector(
         return self._score(self._parts(see(self.transformer_, self.raw_columns_, X)))
 
     def _default(self, X: Any) -> SSLTransformer:
-        name = MODALITIES[infer_modality(X)].outlier_method
+        first = readings(X).first
+        name = MODALITIES[first].outlier_method if first else ""
         return look_up(name)() if name else default_transformer(X)
 
     def _parts(self, rows: Seen) -> list[np.ndarray]:
@@ -350,11 +351,11 @@ class ReconstructionOutlierDetector(
         return self._score(last_step(self.transformer_)._errors(rows.shown))
 
     def _default(self, X: Any) -> SSLTransformer:
-        modality = infer_modality(X)
-        name = MODALITIES[modality].reconstruction_method
-        if not name:
-            raise wrong_modality(self, modalities_with("reconstruction_method"), modality)
-        return look_up(name)()
+        wanted = modalities_with("reconstruction_method")
+        modality = readings(X).decide(wanted)
+        if modality not in wanted:
+            raise wrong_modality(self, wanted, modality)
+        return look_up(MODALITIES[modality].reconstruction_method)()
 
     def _score(self, errors: np.ndarray) -> np.ndarray:
         present = ~np.isnan(errors)

@@ -7,8 +7,8 @@ from sklearn.frozen import FrozenEstimator
 
 from skssl._compat import Constraints, HasMethods, Seed, Task, take_rows
 from skssl._meta._reading import Seen
+from skssl._meta._steps import last_step
 from skssl.base._modalities import MODALITIES
-from skssl.base._modality_of import infer_modality
 from skssl.semi_supervised._base import BaseClassifier, BasePretrained, BaseRegressor
 from skssl.semi_supervised._ensemble import EnsembleClassifier, EnsembleRegressor, decision
 from skssl.semi_supervised._fine_tuned import FineTunedClassifier
@@ -123,7 +123,8 @@ class PretrainedClassifier(BaseClassifier):
         labelled_rows = super()._fit(every, few, others, labels, routed, task)
         self.fine_tuned_ = None
         all_default = self.transformer is None and self.classifier is None
-        enough = MODALITIES[infer_modality(every[0])].labels_to_fine_tune if all_default else None
+        modality = last_step(self.transformer_)._reader.modality if all_default else None
+        enough = None if modality is None else MODALITIES[modality].labels_to_fine_tune
         if enough is not None and len(labels) >= enough:
             tuned = FineTunedClassifier(
                 FrozenEstimator(self.transformer_),
