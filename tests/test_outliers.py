@@ -1,6 +1,7 @@
 """Outliers: the losses that score rows, the detectors, and what they find on real data."""
 
 import math
+from functools import partial
 
 import joblib
 import numpy as np
@@ -377,21 +378,18 @@ def auc(detector, train, rows, is_rare):
 
 
 @pytest.mark.parametrize(
-    ("cls", "max_epochs", "n_fits", "bound"), [(ICL, 30, 3, 0.1), (NeuTraL, 60, 1, 0.3)]
+    ("cls", "max_epochs", "n_fits", "bound"), [(ICL, 30, 4, 0.06), (NeuTraL, 60, 1, 0.3)]
 )
 @pytest.mark.learns("ICL", "NeuTraL")
 def test_training_tells_digits_apart(cls, max_epochs, n_fits, bound, seed, margin):
-    """0 is normal, 8 is not: over four seeds ICL rises by .22, NeuTraL from .11 to .79."""
+    """0 is normal, 8 is not: ICL rises from 0.54 to 0.71 (sd 0.07), NeuTraL from 0.11 to 0.79."""
     digits, label = load_digits(return_X_y=True)
     data = halves(digits[label == 0], digits[label == 8])
-    gains = []
-    for s in range(n_fits * seed, n_fits * seed + n_fits):
-        before, after = (
-            auc(cls(max_epochs=epochs, precision="float32", random_state=s), *data)
-            for epochs in (0, max_epochs)
-        )
-        gains.append(after - before)
-    margin(np.mean(gains), bound)
+    make = partial(cls, precision="float32")
+    untrained = [auc(make(max_epochs=0, random_state=s), *data) for s in range(20)]
+    seeds = range(n_fits * seed, n_fits * seed + n_fits)
+    trained = [auc(make(max_epochs=max_epochs, random_state=s), *data) for s in seeds]
+    margin(np.mean(trained) - np.mean(untrained), bound)
 
 
 def test_normal_training_rows_are_better_than_contaminated_ones(seed, margin):

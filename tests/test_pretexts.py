@@ -350,9 +350,10 @@ def test_gradients_are_finite_under_bfloat16_at_duplicates(name):
 # ---- learning ----------------------------------------------------------------------------
 
 LEARNING = {"encoder": small, "batch_size": 128, "learning_rate": 3e-3, "precision": "float32"}
-# Epochs, and by how much each beats its own untrained encoder: half of what was measured.
+# Epochs, and by how much each beats untrained encoders: about half of what was measured, and three
+# standard deviations over seeds less.
 LEARNS = {
-    "RotationPrediction": (8, 0.06),
+    "RotationPrediction": (8, 0.045),
     "Jigsaw": (12, 0.1),
     "Colorization": (12, 0.06),
     "Inpainting": (12, 0.15),
@@ -404,8 +405,8 @@ def probe(Z, y):
 @pytest.mark.learns(*LEARNS)
 @every_method
 def test_training_beats_the_untrained_encoder(name, seed, margin):
-    trained, untrained = (probe(*embedding(name, seed, given)) for given in (True, False))
-    margin(trained - untrained, LEARNS[name][1])
+    untrained = [probe(*embedding(name, s, trained=False)) for s in range(3)]
+    margin(probe(*embedding(name, seed)) - np.mean(untrained), LEARNS[name][1])
 
 
 def test_turns_are_told(seed, margin):

@@ -435,14 +435,14 @@ def probe(Z, y):
     return 100 * np.mean(scores)
 
 
-# The digits, pixel after pixel, as series of 64 steps. Points of accuracy over the untrained
-# encoder: half of the mean over seeds 0 to 3 is asked; that mean, then the lowest, as measured
-# with a probe that chose its penalty.
+# The digits, pixel after pixel, as series of 64 steps. Points of accuracy over untrained encoders:
+# about half of the mean over seeds is asked. That mean, where it was measured anew, and its
+# standard deviation.
 MARGIN = {
-    "TS2Vec": (4.5, {"batch_size": 32, "max_epochs": 2}),  # 9.0, 7.9 after one
-    "CPC": (14.7, {"batch_size": 64, "max_epochs": 4}),  # 29.5, 27.8
-    "NextStep": (15.0, {"batch_size": 64, "max_epochs": 5}),  # 31.6, 28.9
-    "MaskedSeries": (6.2, {"batch_size": 64, "max_epochs": 6}),  # 12.5, 11.7
+    "TS2Vec": (4.5, {"batch_size": 32, "max_epochs": 2}),  # 10.6, 1.5
+    "CPC": (14.7, {"batch_size": 64, "max_epochs": 4}),  # 25.3, 2.7
+    "NextStep": (15.0, {"batch_size": 64, "max_epochs": 5}),  # 31.6
+    "MaskedSeries": (6.2, {"batch_size": 64, "max_epochs": 6}),  # 17.5, 2.7
 }
 
 
@@ -455,7 +455,8 @@ def test_it_beats_its_own_untrained_encoder(name, seed, margin):
         n_components=64, learning_rate=3e-3, precision="float32", random_state=seed
     )
     trained = clone(method).set_params(**settings).fit(X[:, None])
-    untrained = method.set_params(max_epochs=0).fit(X[:, None])
-    margin(
-        probe(trained.transform(X[:, None]), y) - probe(untrained.transform(X[:, None]), y), bound
-    )
+    untrained = []
+    for start in range(3):
+        fitted = method.set_params(max_epochs=0, random_state=start).fit(X[:, None])
+        untrained.append(probe(fitted.transform(X[:, None]), y))
+    margin(probe(trained.transform(X[:, None]), y) - np.mean(untrained), bound)

@@ -301,13 +301,14 @@ def errors(model):
 
 
 def test_it_predicts_better_than_a_copy_of_the_last_frame(seed, margin):
-    made, copied = errors(learnt(12, seed))
+    made, copied = errors(learnt(20, seed))
     margin(1 - made / copied, 0.3)
 
 
 @pytest.mark.learns("NextFrame")
 def test_its_embedding_knows_where_digits_go(seed, margin):
-    margin(probe(learnt(12, seed)) - probe(learnt(0, seed)), 0.1)
+    untrained = [probe(learnt(0, s)) for s in range(3)]
+    margin(probe(learnt(20, seed)) - np.mean(untrained), 0.1)  # 0.16, sd 0.02 over seeds
 
 
 def test_untrained_it_copies_the_last_frame():
