@@ -634,7 +634,7 @@ NOT_IN_FILES = {
     "of one fit": "CheckpointFile ChunkedRows Head Look Patience Place Plan Read Reading "
     "Report Rows RowsLike Seen",
     "of one call": "Packer Unpacker Uncacheable Graph Value Labels Method Split _Codes _Key",
-    "of torch": "_Gathered _Normalised _BatchNorm1d _BatchNorm2d",
+    "of torch": "_Gathered _Normalised _BatchNorm1d _BatchNorm2d _Bounded",
     "of threads": "_State",
     "of ONNX": "Affine AudioInput ChannelsFirst ImageInput MeanAndDeviation MeanOverNodes Mixture "
     "Near NumericCodes PaddingLast Power Scaled SeriesInput Shares Single TableInput TokenInput "
@@ -643,7 +643,7 @@ NOT_IN_FILES = {
     "ReconstructionDisplay ViewsDisplay",
     "callbacks": "Checkpoint EarlyStopping HandedDown ProbeMonitor TimeBudget",
     "without scikit-learn's callbacks": "CallbackSupportMixin NoCallbacks" * (not HAS_CALLBACKS),
-    "errors": "VersionError",
+    "errors": "VersionError _Unaffordable",
     "constants": "Modality",
     "protocols": "Reader Task",
     "inherited from": "BaseFineTuned BasePretrained ContinuesTokens Ensemble FillsMasks Linear "

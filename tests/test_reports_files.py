@@ -11,10 +11,15 @@ number kind                         cousins
                                     do not fit; trees that say more levels than nodes; shared
                                     arrays that are copied. skops is gone, so there is nothing
                                     compressed
+28     weights that do not fit      found: networks of every modality, decoders, trees, boosted
+                                    trees, linear models, support vectors, centres, prototypes;
+                                    layers that fit themselves and not each other; weights,
+                                    moments and best weights of checkpoints. save refuses NaN too
 ====== ============================ ===========================================================
 """
 
 import gc
+import io
 import json
 import sys
 import time
@@ -26,14 +31,33 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KernelDensity, KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier
-from test_common import X_IRIS, Y_IRIS
+from test_common import CHEAP, X_IRIS, Y_IRIS, tokens
 from test_persistence import forge, parts
+from torch import nn
 
-from skssl import load, save
+from skssl import (
+    SCARF,
+    VIME,
+    DenoisingAutoencoder,
+    FineTunedClassifier,
+    MaskedTable,
+    NextToken,
+    PrototypeClassifier,
+    SimCLR,
+    TS2Vec,
+    load,
+    save,
+)
 from skssl._compat import PREDICTOR_RECORD_DTYPE
+from skssl._training._checkpoint import DIGEST, digest
+from skssl.callbacks import Checkpoint
+
+SHORT = {**CHEAP, "random_state": 0}
 
 
 @pytest.fixture
@@ -342,3 +366,177 @@ def test_a_file_costs_what_is_promised(path):
         took, seconds = peak() - before, time.process_time() - start
         assert took < 2**26 + 64 * size, (file.name, took / size)
         assert seconds < 2 + 5e-6 * size, (file.name, seconds)
+
+
+# ---- 28: weights that are NaN, or that do not fit ------------------------------------------
+
+
+def images(n=12):
+    return np.random.default_rng(0).integers(0, 256, (n, 8, 8, 1)).astype(np.uint8)
+
+
+def series(n=12):
+    return np.random.default_rng(0).normal(size=(n, 2, 40)).astype(np.float32)
+
+
+WEIGHTED = {
+    "table": lambda: SCARF(**SHORT).fit(X_IRIS),
+    "numbers": lambda: SCARF(**SHORT, numeric="piecewise-linear").fit(X_IRIS),
+    "attention": lambda: MaskedTable(**SHORT).fit(X_IRIS),
+    "stream": lambda: VIME(**SHORT).partial_fit(X_IRIS),
+    "images": lambda: SimCLR(**SHORT).fit(images()),
+    "series": lambda: TS2Vec(**SHORT).fit(series()),
+    "tokens": lambda: NextToken(**SHORT).fit(tokens()),
+    "decoder": lambda: DenoisingAutoencoder(**SHORT).fit(X_IRIS),
+    "linear": lambda: LogisticRegression(max_iter=500).fit(X_IRIS, Y_IRIS),
+    "tuned": lambda: FineTunedClassifier(SCARF(**SHORT), max_epochs=1).fit(X_IRIS, Y_IRIS),
+    "prototypes": lambda: PrototypeClassifier().fit(X_IRIS, Y_IRIS),
+    "network": lambda: MLPClassifier(4, tol=1.0, n_iter_no_change=1).fit(X_IRIS, Y_IRIS),
+    "tree": FITS["tree"],
+    "bins": FITS["bins"],
+    "means": FITS["means"],
+    "svc": FITS["svc"],
+}
+
+
+def weights_of(content, tensors):
+    """Return the names of stored weights of modules and arrays that predictions come from."""
+    names = set()
+    for entry in content["entries"]:
+        state = entry.get("state", entry.get("parts", {}))
+        for name, value in state.items() if isinstance(state, dict) else ():
+            if name in ("_parameters", "_buffers"):
+                part = content["entries"][value[0]]
+                pairs = zip(part["keys"], part["values"], strict=True)
+                names |= {v[0] for k, v in pairs if v is not None and k not in ("knots",)}
+            elif name in (
+                "coef_",
+                "coefs_",
+                "prototypes_",
+                "values",
+                "cluster_centers_",
+                "_dual_coef_",
+            ):
+                part = content["entries"][value[0]]
+                names |= {v[0] for v in part["items"]} if "items" in part else {value[0]}
+    found = {content["entries"][n]["name"] for n in names}
+    return sorted(name for name in found if tensors[name].is_floating_point())
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_weights_that_are_nan_are_refused(name, path):
+    model = WEIGHTED[name]()
+    save(model, path)
+    content, tensors, _ = parts(path)
+    nodes = [one for one in content["entries"] if one["is"] == "dict" and "bytes" in one["keys"]]
+    for entry in nodes if name == "bins" else []:
+        stored = content["entries"][entry["values"][1][0]]["name"]
+        bad = np.frombuffer(tensors[stored].numpy().tobytes(), PREDICTOR_RECORD_DTYPE).copy()
+        bad["value"] = np.nan
+        bad = torch.from_numpy(np.frombuffer(bad.tobytes(), np.uint8).copy())
+        forge(path, content, {**tensors, stored: bad})
+        refused(path, "not finite")
+    found = weights_of(content, tensors)
+    assert found or nodes
+    for weight in found[:: max(1, len(found) // 6)]:
+        for value in (torch.nan, torch.inf):
+            bad = tensors[weight].clone()
+            bad.view(-1)[-1:] = value
+            if bad.numel() and not (value == torch.inf and "thresholds" in weight):
+                forge(path, content, {**tensors, weight: bad})
+                refused(path, "not finite")
+
+
+@pytest.mark.parametrize("name", ["table", "numbers", "attention", "images", "series", "tokens"])
+def test_weights_that_do_not_fit_are_refused(name, path):
+    """One row too few, flat, or another dtype: of each weight that transform reads."""
+    save(WEIGHTED[name](), path)
+    content, tensors, _ = parts(path)
+    found = [one for one in weights_of(content, tensors) if one.startswith("encoder_.")]
+    assert found
+    for weight in found[:: max(1, len(found) // 8)]:
+        for change in (lambda t: t[..., :-1], lambda t: t[:-1], lambda t: t.to(torch.int32)):
+            bad = change(tensors[weight]).contiguous()
+            forged_content = json.loads(json.dumps(content))
+            for entry in forged_content["entries"]:
+                if entry.get("name") == weight:
+                    entry |= {"shape": list(bad.shape), "dtype": str(bad.dtype)}
+                    entry["grad"] = entry["grad"] and bad.is_floating_point()
+            forge(path, forged_content, {**tensors, weight: bad})
+            try:
+                model = load(path)
+            except ValueError as error:
+                assert "cannot be loaded" in str(error)
+                continue
+            row = {"images": images, "series": series, "tokens": tokens}.get(name, lambda: X_IRIS)()
+            assert np.isfinite(model.transform(row)).all(), weight  # as the encoder does not use it
+
+
+def test_layers_that_do_not_fit_each_other_are_refused(path):
+    """Each layer is of the shape that it says, and gets other numbers than it says."""
+    net = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 8))
+    scarf = SCARF(**SHORT, encoder=net).fit(X_IRIS)
+    (layers,) = (
+        part for part in scarf.encoder_.modules() if type(part) is nn.Sequential and len(part) == 3
+    )
+    layers[0] = nn.Linear(4, 5)
+    save(scarf, path)
+    refused(path, "do not fit each other")
+    layers[0] = nn.ReLU()
+    layers[2] = nn.Linear(4, 7)
+    save(scarf, path)
+    refused(path, "gives no embedding of 8 numbers")
+    layers[2] = nn.Sequential(nn.Linear(4, 8), nn.ConstantPad1d((0, 10**12), 0.0))
+    save(scarf, path)
+    load(path)  # too much to try: that it embeds in 4 TB is for transform to say
+
+
+def test_save_refuses_weights_that_are_nan(path):
+    scarf = SCARF(**SHORT).fit(X_IRIS)
+    nn.init.constant_(next(scarf.encoder_.parameters()), torch.nan)
+    with pytest.raises(ValueError, match=r"encoder_.* cannot be saved: .*not finite.*Fit it again"):
+        save(scarf, path)
+    model = LogisticRegression(max_iter=500).fit(X_IRIS, Y_IRIS)
+    model.coef_[0, 0] = np.nan
+    with pytest.raises(ValueError, match="the model cannot be saved: the coef_ .*not finite"):
+        save(model, path)
+
+
+def spoil_weight(state):
+    next(t for t in state["net"].values() if t.ndim == 2 and t.numel()).view(-1)[0] = torch.nan
+
+
+def spoil_shape(state):
+    name = next(name for name, t in state["net"].items() if t.ndim == 2 and t.numel())
+    state["net"][name] = state["net"][name][:, :-1]
+
+
+def spoil_moment(state):
+    state["optimizer"]["state"][0]["exp_avg"].view(-1)[0] = torch.inf
+
+
+def spoil_moment_shape(state):
+    state["optimizer"]["state"][0]["exp_avg"] = torch.zeros(3)
+
+
+def spoil_best(state):
+    next(t for t in state["patience"][0]["best"].values() if t.ndim == 2 and t.numel()).fill_(
+        torch.nan
+    )
+
+
+@pytest.mark.parametrize(
+    "spoil", [spoil_weight, spoil_shape, spoil_moment, spoil_moment_shape, spoil_best]
+)
+def test_checkpoints_of_weights_that_are_nan_or_do_not_fit_are_refused(spoil, tmp_path):
+    file = tmp_path / "kept.pt"
+    early = {"validation_fraction": 0.2, "n_iter_no_change": 3}
+    scarf = SCARF(**SHORT, **early).set_callbacks(Checkpoint(file)).fit(X_IRIS)
+    scarf.fit(X_IRIS)
+    state = torch.load(io.BytesIO(file.read_bytes()[DIGEST:]), weights_only=True)
+    spoil(state)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    file.write_bytes(digest(buffer.getvalue()) + buffer.getvalue())
+    with pytest.raises(ValueError, match="kept.pt is no checkpoint of skssl, or is damaged"):
+        scarf.fit(X_IRIS)

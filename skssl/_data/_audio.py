@@ -1,5 +1,6 @@
 """The reader of audio: waveforms as one float tensor (n, time), padded with NaN."""
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -72,6 +73,10 @@ class AudioReader:
         check_n_samples(x.shape, ensure_min_samples)
         x /= np.float32(self._unit(x, dtype))
         return to_tensor(x)
+
+    def blank_rows(self) -> Iterator[torch.Tensor]:
+        """Yield silence of each of some lengths, as ``read`` returns it."""
+        yield from (torch.zeros(1, n) for n in (1_000, 16_000))
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

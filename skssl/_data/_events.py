@@ -1,6 +1,6 @@
 """The reader of event sequences: one padded float tensor, and the meaning of its columns."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -75,6 +75,10 @@ class BagReader:
         out = flat.new_full((*is_event.shape, flat.shape[1]), torch.nan)
         out[is_event] = flat
         return out
+
+    def blank_rows(self) -> Iterator[torch.Tensor]:
+        """Yield a bag of two events of zeros, as ``read`` returns it."""
+        yield torch.zeros(1, 2, len(self.columns.cardinality), dtype=torch.float64)
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

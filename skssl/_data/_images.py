@@ -1,7 +1,7 @@
 """The readers of images and of video: one tensor, channels first; bytes stay bytes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -88,6 +88,10 @@ class ImageReader:
         """Concatenate two tensors of ``read``."""
         return torch.cat([first, second])
 
+    def blank_rows(self) -> Iterator[torch.Tensor]:
+        """Yield one black image, as ``read`` returns it."""
+        yield torch.zeros(1, *self.shape, dtype=torch.uint8 if self.is_bytes else torch.float32)
+
     def restore(self, images: np.ndarray, like: Any) -> Any:
         """Return images (n, channels, height, width) in the container and units of the user.
 
@@ -172,6 +176,11 @@ class VideoReader(ImageReader):
                 "Cut them to one length."
             )
         return torch.cat([first, second])
+
+    def blank_rows(self) -> Iterator[torch.Tensor]:
+        """Yield a black clip of each of some lengths, as ``read`` returns it."""
+        dtype = torch.uint8 if self.is_bytes else torch.float32
+        yield from (torch.zeros(1, n, *self.shape, dtype=dtype) for n in (4, 2, 8, 16, 1))
 
     def _array(self, X: Any) -> np.ndarray:
         """Return X as an array of four or five dimensions."""

@@ -1,5 +1,6 @@
 """The reader of time series: one tensor (n, channels, time), padded with NaN."""
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -43,6 +44,10 @@ class SeriesReader:
             )
         check_n_samples(array.shape, ensure_min_samples)
         return to_tensor(array)
+
+    def blank_rows(self) -> Iterator[torch.Tensor]:
+        """Yield a series of zeros of each of some lengths, as ``read`` returns it."""
+        yield from (torch.zeros(1, self.n_channels, n) for n in (64, 1024, 8))
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 import datetime
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from numbers import Complex, Integral, Real
 from types import NoneType
@@ -113,6 +113,10 @@ class TableReader:
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Concatenate two tensors of ``read``."""
         return torch.cat([first, second])
+
+    def blank_rows(self) -> Iterator[torch.Tensor]:
+        """Yield one row of zeros, as ``read`` returns it."""
+        yield torch.zeros(1, len(self.levels), dtype=torch.float64)
 
     def _fill(self, table: Table) -> np.ndarray:
         narrow = all(

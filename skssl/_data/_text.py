@@ -1,5 +1,6 @@
 """The readers of texts and of tokens: one int64 tensor (n, length), padded with 0."""
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -75,6 +76,11 @@ class TokenReader:
         array = self._array(X)
         check_n_samples(array.shape, ensure_min_samples)
         return self._encode(array)
+
+    @staticmethod
+    def blank_rows() -> Iterator[torch.Tensor]:
+        """Yield a row of unknown tokens of each of some lengths, as ``read`` returns it."""
+        yield from (torch.full((1, n), UNKNOWN) for n in (4, 64, 1))
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -154,6 +160,7 @@ class TextReader:
         return self.tokens.read(self.coder.transform(texts), ensure_min_samples)
 
     join = staticmethod(TokenReader.join)
+    blank_rows = staticmethod(TokenReader.blank_rows)
 
     def read_masked(self, X: Any) -> torch.Tensor:
         """Read texts, with the mask token in place of "[MASK]"."""

@@ -5,11 +5,12 @@ import io
 import pickle
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from skssl import _ranks
 from skssl._atomic import replacing
@@ -32,6 +33,29 @@ UNREADABLE = (
 def digest(data: bytes | memoryview) -> bytes:
     """Return a digest of bytes, which detects damage."""
     return hashlib.blake2b(data, digest_size=DIGEST).digest()
+
+
+def check_weights(saved: dict[str, Tensor], like: Mapping[str, Tensor]) -> None:
+    """Raise ValueError if saved weights do not fit a net, or are NaN or infinite where its are not.
+
+    Parameters
+    ----------
+    saved, like : dict of str to Tensor
+        The saved state of a net, and the state of the net as it was made for this fit.
+    """
+    for name, now in like.items():
+        fits = (saved[name].shape, saved[name].dtype) == (now.shape, now.dtype)
+        if not fits or not (saved[name].cpu().isfinite() | ~now.cpu().isfinite()).all():
+            raise ValueError(f"{name} has other numbers than this fit can have")
+
+
+def check_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Raise ValueError if a moment of a weight has another shape than it, or is not finite."""
+    for weight, kept in optimizer.state.items():
+        for name, part in kept.items():
+            fits = not isinstance(part, Tensor) or part.shape in ((), weight.shape)
+            if not fits or not torch.as_tensor(part).isfinite().all():
+                raise ValueError(f"{name} of the optimizer has other numbers than it can have")
 
 
 class CheckpointFile:

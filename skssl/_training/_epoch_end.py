@@ -12,7 +12,7 @@ from torch import nn
 from skssl import _ranks
 from skssl._data._rows import Rows, RowsLike
 from skssl._training import _loop
-from skssl._training._checkpoint import CheckpointFile
+from skssl._training._checkpoint import CheckpointFile, check_moments, check_weights
 from skssl._training._collapse import ROWS, Look, look, warn_of_collapse
 from skssl._training._loop import Net, Patience, Place, Plan
 
@@ -166,9 +166,14 @@ class Report:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore a state; callbacks get their patience in the order in which they ask."""
+        like = self.net.state_dict()
+        for weights in [state["net"], *(each["best"] for each in state["patience"])]:
+            if weights:  # else no epoch was the best so far
+                check_weights(weights, like)
         self.net.load_state_dict(state["net"])
         self.net.step = state["step"]
         self.optimizer.load_state_dict(state["optimizer"])
+        check_moments(self.optimizer)
         place = state["place"] | {"now": state["place"]["now"][_ranks.index()]}
         self.place = Place(**{name: place[name] for name in vars(self.place)})
         self.curves = state["curves"]

@@ -1,4 +1,4 @@
-"""Attributes that files must not set: callbacks, hooks, methods, weights that are no numbers."""
+"""Attributes that files must not set: callbacks, hooks, and what takes the place of methods."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,16 +27,14 @@ def check_state(cls: type, state: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"its {cls.__name__} has an attribute {name!r}, which no saved one has"
             )
-    if issubclass(
-        cls, nn.RNNBase
-    ):  # from layers that have no names, torch makes as many as it says
+    if issubclass(cls, nn.RNNBase):  # torch makes as many layers as it says, if they have no names
         names = [name for layer in state["_all_weights"] for name in layer]
         if not all(isinstance(name, str) for name in names):
             raise ValueError(f"the weights of a {cls.__name__} have no names")
 
 
 def check_module(module: nn.Module) -> None:
-    """Raise ValueError if a module has no such parts as modules have, or weights that are NaN."""
+    """Raise ValueError if a module has no such parts as modules have, and of those kinds."""
     for name, kind in MEMBERS.items():
         members = vars(module).get(name)
         if not isinstance(members, dict):
@@ -44,13 +42,3 @@ def check_module(module: nn.Module) -> None:
         for key, member in members.items():
             if not isinstance(key, str) or not isinstance(member, kind | None):
                 raise ValueError(f"the {name} of a {type(module).__name__} are not of that kind")
-    check_weights(module._parameters, type(module).__name__)
-    if type(module).__module__.startswith("torch."):  # ours may have infinite thresholds
-        check_weights(module._buffers, type(module).__name__)
-
-
-def check_weights(weights: Mapping[str, Tensor | None], what: str) -> None:
-    """Raise ValueError if a weight is NaN or infinite."""
-    for name, weight in weights.items():
-        if weight is not None and weight.is_floating_point() and not weight.isfinite().all():
-            raise ValueError(f"the {name} of a {what} is not finite, so that it would give NaN")

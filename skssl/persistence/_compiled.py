@@ -142,6 +142,8 @@ def _tree(
     depth = _depth(inner, table["left_child"], table["right_child"])
     if not depth <= state["max_depth"] < len(table):  # decision_path has room for as many nodes
         raise ValueError("a tree is deeper than it says, or says more levels than it has nodes")
+    if not np.isfinite(state["values"]).all():
+        raise ValueError("the values of a tree are not finite")
     tree = Tree(n_features, n_classes.astype(np.intp), n_outputs)
     tree.__setstate__({**state, "nodes": table})
     return tree
@@ -151,6 +153,8 @@ def _predictor(nodes: dict[str, Any], **bitsets: np.ndarray) -> "TreePredictor":
     table = _table(nodes, PREDICTOR_RECORD_DTYPE)
     inner = table["is_leaf"] == 0
     _depth(inner, table["left"].astype(np.intp), table["right"].astype(np.intp))
+    if not np.isfinite(table["value"][~inner]).all():
+        raise ValueError("the values of a tree are not finite")
     on_category = inner & (table["is_categorical"] != 0)
     for bits in bitsets.values():
         if bits.dtype != np.uint32 or bits.ndim != 2 or bits.shape[1] != 8:

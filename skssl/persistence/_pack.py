@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from skssl.persistence._attributes import HOOKS, is_of_callbacks
 from skssl.persistence._compiled import class_name, parts_of
 from skssl.persistence._names import class_id, find_type, function_id, path_of
+from skssl.persistence._weights import check_arrays, check_module_weights
 
 DICTS = {"dict": dict, "OrderedDict": OrderedDict, "Bunch": Bunch}
 SEQUENCES = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
@@ -169,6 +170,12 @@ class Packer:
         return {"is": "generator", "state": self.pack(value.bit_generator.state, *where)}
 
     def _instance(self, value: Any, where: tuple[str, ...]) -> Entry:
+        check = check_module_weights if isinstance(value, nn.Module) else check_arrays
+        try:
+            check(value)
+        except ValueError as error:
+            place = ".".join(where) or "the model"
+            raise ValueError(f"{place} cannot be saved: {error}. Fit it again.") from None
         state = dict(value.__getstate__() or {})
         for name in filter(is_of_callbacks, list(state)):  # about fits only, and may hold anything
             del state[name]

@@ -15,13 +15,16 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from skssl._compat import make_byte_pairs
+from skssl.base._transformer import SSLTransformer
 from skssl.persistence import _changes, _generators
-from skssl.persistence._attributes import check_module, check_state, check_weights
+from skssl.persistence._attributes import check_module, check_state
 from skssl.persistence._compiled import rebuild
 from skssl.persistence._consistency import check_estimator
 from skssl.persistence._costs import check_keys, order
 from skssl.persistence._names import find_class, find_function, find_type, ids_of
 from skssl.persistence._pack import DICTS, SEQUENCES, Entry, Packed
+from skssl.persistence._trial import check_transforms
+from skssl.persistence._weights import check_arrays, check_module_weights, check_weights
 
 T = TypeVar("T")
 
@@ -69,6 +72,7 @@ class Unpacker:
             If the entries cost more than such a file may, hold each other in a circle, or are not
             of the objects that they say.
         """
+        self.size = size
         for n in order(self.entries, self.tensors, size):  # what an entry refers to is before it
             entry = self.entries[n]
             if entry["is"] not in MAKERS:
@@ -198,7 +202,12 @@ class Unpacker:
             vars(made).update(state)
         if isinstance(made, nn.Module):
             check_module(made)
+            check_module_weights(made)
+            return made
         check_estimator(made)
+        check_arrays(made)
+        if isinstance(made, SSLTransformer) and self.given["encoder"] is None:
+            check_transforms(made, self.size)
         return made
 
     def _state(self, entry: Entry, cls: type) -> dict[str, Any]:

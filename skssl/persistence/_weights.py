@@ -1,0 +1,95 @@
+"""Weights of loaded modules and estimators: of the shapes that their modules say, and finite."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase as BatchNorm
+from torch.nn.modules.conv import _ConvNd as Conv
+
+OURS = __name__.partition(".")[0]
+MAY_BE_INFINITE = {"knots", "thresholds"}  # of columns without a value, or with few
+# Arrays of fitted estimators that predictions are computed from, beside all of skssl's.
+FINITE = {"coef_", "intercept_", "_intercept_", "coefs_", "intercepts_", "dual_coef_"}
+FINITE |= {"_dual_coef_", "support_vectors_", "cluster_centers_", "components_", "centroids_"}
+FINITE |= {"means_", "covariances_", "precisions_cholesky_", "weights_", "theta_", "scalings_"}
+FINITE |= {"_baseline_prediction"}
+
+
+def check_weights(weights: Mapping[str, Tensor | None], what: str) -> None:
+    """Raise ValueError if a weight is NaN or infinite."""
+    for name, weight in weights.items():
+        if weight is not None and weight.is_floating_point() and not weight.isfinite().all():
+            raise ValueError(f"the {name} of a {what} is not finite, so that it would give NaN")
+
+
+def check_module_weights(module: nn.Module) -> None:
+    """Raise ValueError if weights of a module are not finite, or not of the shape that it says."""
+    name = type(module).__name__
+    members = module._parameters | module._buffers
+    is_ours = type(module).__module__.partition(".")[0] == OURS
+    ignored = MAY_BE_INFINITE if is_ours else set()
+    check_weights({key: part for key, part in members.items() if key not in ignored}, name)
+    for cls, shapes in SHAPES.items():
+        if isinstance(module, cls):
+            for key, shape in shapes(module).items():
+                part = members.get(key)
+                if part is not None and tuple(part.shape) != tuple(shape):
+                    raise ValueError(
+                        f"the {key} of a {name} should be of shape {tuple(shape)}, and is of shape "
+                        f"{tuple(part.shape)}"
+                    )
+
+
+def check_arrays(made: object) -> None:
+    """Raise ValueError if arrays that an estimator predicts from are not finite."""
+    is_ours = type(made).__module__.partition(".")[0] == OURS
+    for name, value in getattr(made, "__dict__", {}).items():
+        if name not in FINITE and not is_ours:
+            continue
+        for part in value if isinstance(value, list) else [value]:
+            part = part if isinstance(part, np.ndarray) else getattr(part, "data", None)
+            is_array = isinstance(part, np.ndarray) and part.dtype.kind == "f"
+            if is_array and not np.isfinite(np.asarray(part)).all():
+                raise ValueError(f"the {name} of its {type(made).__name__} is not finite")
+
+
+def _of_convolution(module: Any) -> dict[str, tuple[int, ...]]:
+    ends = module.out_channels, module.in_channels
+    first, second = ends[::-1] if module.transposed else ends
+    weight = (first, second // module.groups, *module.kernel_size)
+    return {"weight": weight, "bias": (module.out_channels,)}
+
+
+def _of_attention(module: Any) -> dict[str, tuple[int, ...]]:
+    width = module.embed_dim
+    return {"in_proj_weight": (3 * width, width), "in_proj_bias": (3 * width,)}
+
+
+def _of_recurrent(module: Any) -> dict[str, tuple[int, ...]]:
+    gates = {"LSTM": 4, "GRU": 3}.get(module.mode, 1) * module.hidden_size
+    first = {"weight_ih_l0": (gates, module.input_size), "bias_ih_l0": (gates,)}
+    out = module.proj_size or module.hidden_size
+    return first | {"weight_hh_l0": (gates, out), "bias_hh_l0": (gates,)}
+
+
+def _of_norm(module: Any) -> dict[str, tuple[int, ...]]:
+    each = (module.num_features,)
+    names = ("weight", "bias", "running_mean", "running_var")
+    return dict.fromkeys(names, each) | {"num_batches_tracked": ()}
+
+
+# The shapes of the weights of modules, from the numbers that they were made with.
+SHAPES: dict[type, Callable[[Any], dict[str, tuple[int, ...]]]] = {
+    nn.Linear: lambda m: {"weight": (m.out_features, m.in_features), "bias": (m.out_features,)},
+    nn.Bilinear: lambda m: {"weight": (m.out_features, m.in1_features, m.in2_features)},
+    nn.Embedding: lambda m: {"weight": (m.num_embeddings, m.embedding_dim)},
+    nn.LayerNorm: lambda m: {"weight": m.normalized_shape, "bias": m.normalized_shape},
+    nn.GroupNorm: lambda m: {"weight": (m.num_channels,), "bias": (m.num_channels,)},
+    nn.PReLU: lambda m: {"weight": (m.num_parameters,)},
+    BatchNorm: _of_norm,
+    Conv: _of_convolution,
+    nn.MultiheadAttention: _of_attention,
+    nn.RNNBase: _of_recurrent,
+}
