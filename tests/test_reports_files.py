@@ -15,6 +15,9 @@ number kind                         cousins
                                     trees, linear models, support vectors, centres, prototypes;
                                     layers that fit themselves and not each other; weights,
                                     moments and best weights of checkpoints. save refuses NaN too
+29     restored that must not be    found: what fits run, attributes in place of methods, every
+                                    kind of hook, dtypes of torch and numpy; patterns and models
+                                    of tokenizers
 ====== ============================ ===========================================================
 """
 
@@ -47,6 +50,7 @@ from skssl import (
     FineTunedClassifier,
     MaskedTable,
     NextToken,
+    PretrainedClassifier,
     PrototypeClassifier,
     SimCLR,
     TS2Vec,
@@ -56,6 +60,7 @@ from skssl import (
 from skssl._compat import PREDICTOR_RECORD_DTYPE
 from skssl._training._checkpoint import DIGEST, digest
 from skssl.callbacks import Checkpoint
+from skssl.persistence._attributes import HOOKS
 
 SHORT = {**CHEAP, "random_state": 0}
 
@@ -540,3 +545,141 @@ def test_checkpoints_of_weights_that_are_nan_or_do_not_fit_are_refused(spoil, tm
     file.write_bytes(digest(buffer.getvalue()) + buffer.getvalue())
     with pytest.raises(ValueError, match="kept.pt is no checkpoint of skssl, or is damaged"):
         scarf.fit(X_IRIS)
+
+
+# ---- 29: what must not be restored ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_skl_callbacks",
+        "_skl_callbacks_to_teardown",
+        "_callback_fit_ctx",
+        "_parent_callback_ctx",
+        "_report",
+        "fit",
+        "predict",
+        "__class__",
+        "__dict__",
+        "a b",
+        "",
+    ],
+)
+def test_attributes_that_a_fit_would_run_are_refused(name, path):
+    save(DummyClassifier(), path)
+    content, tensors, _ = parts(path)
+    content["entries"][0]["state"][name] = 1
+    forge(path, content, tensors)
+    refused(path, "which no saved one has")
+
+
+@pytest.mark.parametrize("name", sorted({*HOOKS, "_compiled_call_impl", "forward", "__call__"}))
+def test_hooks_of_modules_are_refused(name, path):
+    function = {"is": "function", "path": "numpy.log1p"}
+    hooks = {"is": "dict", "keys": [0], "values": [[3]]}
+    module = {"is": "instance", "class": "torch.nn.ReLU", "state": {name: [2]}}
+    forged(path, [1], module, hooks, function)
+    refused(path, "which no saved one has")
+
+
+def test_a_forged_callback_writes_nothing(path):
+    """Whatever it is made of, it is neither restored nor kept by the fit of the loaded model."""
+    target = path.with_name("written")
+    save(SCARF(**SHORT), path)
+    content, tensors, _ = parts(path)
+    first = content["entries"][0]
+    for id in ("skssl.callbacks.Checkpoint", "skssl.Checkpoint", "skssl.parts.CheckpointFile"):
+        callback = {"is": "instance", "class": id, "state": {"path": str(target), "every": 0.0}}
+        for name in ("_skl_callbacks", "extra_"):
+            held = {**first, "state": {**first["state"], name: [1]}}
+            listed = {"is": "list", "items": [[2]]}
+            forge(path, {**content, "entries": [held, listed, callback]}, tensors)
+            refused(path, "is not something of skssl")
+    assert not target.exists()
+
+
+def test_callbacks_of_meta_estimators_are_left_out(path):
+    model = PretrainedClassifier(SCARF(**SHORT), LogisticRegression(max_iter=500))
+    model.set_callbacks(Checkpoint(path.parent)).fit(X_IRIS, Y_IRIS)
+    save(model, path)
+    assert not [name for name in vars(load(path)) if "callback" in name]
+
+
+@pytest.mark.parametrize("name", ["nn", "hub", "_dynamo", "float32", "onnx", "compile", "", "os", 3])
+def test_dtypes_are_looked_up_among_dtypes(name, path):
+    before = set(sys.modules)
+    forged(path, [1], {"is": "torch_dtype", "name": name})
+    if name == "float32":
+        assert load(path).extra_ is torch.float32
+    else:
+        refused(path, "is not something")
+    assert not {one for one in set(sys.modules) - before if one.startswith("torch.")}
+
+
+@pytest.mark.parametrize("name", ["O,O", "V1000000000", "i4,i4", "no", 3, [["a", "O"]], "S9,S9"])
+def test_dtypes_of_numpy_are_of_numbers_and_text(name, path):
+    forged(path, [1], {"is": "dtype", "name": name})
+    refused(path, "")
+    raw = {"is": "raw", "holds": name, "of": [1], "name": "a", "shape": [8], "dtype": "torch.uint8"}
+    forged(path, [1], raw, tensors={"a": torch.zeros(8, dtype=torch.uint8)})
+    refused(path, "")
+
+
+def test_records_of_numbers_are_restored(path):
+    model = DummyClassifier()
+    model.extra_ = np.array([(1, 2.5), (3, 4.5)], [("left", np.int64), ("value", np.float64)])
+    save(model, path)
+    again = load(path).extra_
+    assert again.dtype == model.extra_.dtype and again.tolist() == model.extra_.tolist()
+
+
+def tokenizer(path, **model):
+    vocab = {"a": 0, "b": 1, "ab": 2}
+    whole = {"model": {"type": "BPE", "vocab": vocab, "merges": [["a", "b"]]} | model}
+    forged(path, [1], {"is": "tokenizer", "json": json.dumps(whole)})
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"vocab": {"a": 0, "b": 1}},
+        {"vocab": {"a": 0, "b": 2**31, "ab": 2}},
+        {"vocab": {"a": 0, "b": 0, "ab": 1}},
+        {"vocab": {"a": 0, "b": -1, "ab": 2}},
+        {"vocab": [["a", 1]]},
+        {"merges": [["a", "c"]]},
+        {"merges": [["a"]]},
+        {"merges": ["a b c"]},
+        {"merges": 3},
+    ],
+)
+def test_tokenizers_that_would_panic_are_refused(model, path):
+    tokenizer(path)
+    assert load(path).extra_.encode("ab").ids == [2]
+    tokenizer(path, **model)
+    refused(path, "")
+
+
+def test_of_a_tokenizer_only_tokens_and_merges_are_read(path):
+    """A forged pattern could take for ever, and a forged model raise Exception itself."""
+    whole = {"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "?", "merges": []}}
+    whole["pre_tokenizer"] = {
+        "type": "Split",
+        "pattern": {"Regex": "(a+)+$"},
+        "behavior": "Isolated",
+    }
+    forged(path, [1], {"is": "tokenizer", "json": json.dumps(whole)})
+    assert load(path).extra_.encode("b" + "a" * 60 + "!").ids == [0] * 60
+
+
+def test_a_panic_is_an_error_of_ours(path, monkeypatch):
+    class Panic(BaseException):
+        pass
+
+    def panic(*args):
+        raise Panic("not implemented")
+
+    tokenizer(path)
+    monkeypatch.setattr("tokenizers.models.BPE", panic)
+    refused(path, "a tokenizer cannot be made: not implemented")
