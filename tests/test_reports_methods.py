@@ -9,19 +9,27 @@ number kind                                cousins
 19     what is only shown counts           MaskedAutoencoder's pixels: clipping, ``loss_curve_`` and
                                            held-out loss, alone and in MultiTask. No other method
                                            has a part that reads what is detached.
+23     a hint that cannot be right         every method: negatives, views, batches and parameters
+                                           are named by those that have them only
 22     a rate where the paper has a        SCARF's cells on tables of 1 to 13 columns, and in
        number                              MultiTask. VIME and SubTab draw for each cell, as their
                                            authors do; denoising and SwitchTab as before.
 ====== =================================== ========================================================
 """
 
+import inspect
+import re
 from fractions import Fraction
 from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 
+import skssl
 from skssl import EMPSSL, MMCR, SCARF, MaskedAutoencoder, MultiTask, SimCLR
+from skssl._training._collapse import _likely_cause
+from skssl.base import SSLTransformer
 from skssl.losses import emp_ssl, mmcr, total_coding_rate
 from skssl.methods import _mae
 from skssl.views import Views, original, swap_cells
@@ -128,3 +136,38 @@ def test_pixels_that_are_shown_do_not_change_what_is_learnt(task, monkeypatch):
     assert (a.transform(X) == b.transform(X)).all()
     first, second = (each.decoder_.pixels.weight for each in (a, b))
     assert not torch.equal(first, second)  # they are trained
+
+
+# ---------------------------------------------------------------- 23: the hint of a collapse
+
+PUBLIC = [getattr(skssl, name) for name in skssl.__all__]
+METHODS = [cls for cls in PUBLIC if isinstance(cls, type) and issubclass(cls, SSLTransformer)]
+ACROSS_ROWS = "info_nce|nt_xent|margin_contrastive|hierarchical_contrast|find_future"
+PREDICTS_ITSELF = {"BYOL", "SimSiam", "DINO", "IJEPA"}
+
+
+def hint(method, views=torch.neg, layer=nn.Linear):
+    net = SimpleNamespace(views=Views((views,)), modules=lambda: [layer(2, 2)])
+    return _likely_cause(method, net)
+
+
+@pytest.mark.parametrize("cls", METHODS)
+def test_the_hint_of_a_collapse_names_negatives_where_there_are_any(cls):
+    has_them = re.search(ACROSS_ROWS, inspect.getsource(inspect.getmodule(cls)))
+    has_them = has_them or cls is MultiTask  # whose default has SCARF among its tasks
+    found = hint(cls())
+    assert ("Other rows are its negatives" in found) == bool(has_them)
+    assert ("Its loss has no negatives" in found) == (cls.__name__ in PREDICTS_ITSELF)
+    assert "views=" in found and "views=" not in hint(cls(), original)
+
+
+def test_the_hint_of_a_collapse_names_what_was_changed_only():
+    as_it_is, changed = hint(skssl.VICReg()), hint(skssl.VICReg(variance=0.0, covariance=0.0))
+    assert "variance" not in as_it_is and "variance and covariance as by default" in changed
+    mae = MaskedAutoencoder(batch_size=8)
+    assert "batch_size" not in hint(mae) and "batch_size=8" in hint(
+        mae, layer=lambda n, _: nn.BatchNorm1d(n)
+    )
+    assert "batch_size=8" in hint(SimCLR(batch_size=8))
+    tasks = [("byol", skssl.BYOL(), 1.0), ("simsiam", skssl.SimSiam(), 1.0)]
+    assert "no negatives" in hint(MultiTask(tasks))

@@ -1,10 +1,13 @@
 """Collapse of an embedding: detected on some rows before and after training."""
 
+import dataclasses
+import inspect
 import warnings
 from typing import Any, NamedTuple
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
+from torch import nn
 
 from skssl._data._rows import Rows
 from skssl._training._loop import Net, outputs
@@ -67,17 +70,52 @@ def _likely_cause(estimator: Any, net: Net) -> str:
         return f"weight_decay={estimator.weight_decay} is the likely cause: try 0.0001."
     if temperature > 2:
         return f"temperature={temperature} is the likely cause: try one between 0.1 and 1."
-    if estimator.batch_size != "auto" and estimator.batch_size < 32:
+    batch_size, default = estimator.batch_size, type(estimator).batch_size
+    is_small = batch_size != "auto" and batch_size < 32 and batch_size != default
+    if is_small and _depends_on_batches(estimator, net):
         return (
-            f"batch_size={estimator.batch_size} is the likely cause: too few rows to compare, or "
-            "to take statistics of. Try 128 or more."
+            f"batch_size={batch_size} is the likely cause: too few rows to compare, or to take "
+            "statistics of. Try 128 or more."
         )
-    if hasattr(net, "predictor") or hasattr(net, "teacher"):
-        return (
-            "Its loss has no negatives, which would keep rows apart: lower learning_rate, try "
-            "weaker views=, or a method that has them, such as SimCLR or VICReg."
-        )
-    return (
-        "Nothing in the loss may keep rows apart, or the views= hide what tells them apart: try "
-        "weaker views=, a lower learning_rate, or the weights of the loss as they are by default."
-    )
+    return _advice(estimator, net)
+
+
+def _depends_on_batches(estimator: Any, net: Net) -> bool:
+    """Tell whether a row's loss depends on the other rows of its batch."""
+    norms = (m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+    return estimator._negatives is True or any(norms)
+
+
+def _advice(estimator: Any, net: Net) -> str:
+    """Return what may have gone wrong where no parameter is suspicious, and what to try."""
+    functions = getattr(net.views, "functions", ["the user's"])
+    alters = any(getattr(function, "__name__", "") != "original" for function in functions)
+    hidden = ", or the views= hide what tells them apart" if alters else ""
+    remedies = ["weaker views="] if alters else []
+    remedies.append("a lower learning_rate")
+    if estimator._negatives:
+        found = "Other rows are its negatives, which keep rows apart: the steps were too large"
+        return f"{found}{hidden}. Try {_either(remedies)}"
+    if estimator._negatives is False:
+        remedies.append("a method whose loss keeps rows apart, such as SimCLR or VICReg")
+        return "Its loss has no negatives, which would keep rows apart. Try " + _either(remedies)
+    if changed := _own_parameters_changed(estimator):
+        remedies.append(f"{' and '.join(changed)} as by default")
+    return f"Nothing in the loss may keep rows apart{hidden}. Try " + _either(remedies)
+
+
+def _own_parameters_changed(estimator: Any) -> list[str]:
+    """Return the names of the parameters that only this method has and that were changed."""
+    cls, *ancestors = type(estimator).__mro__
+    shared = {name for each in ancestors for name in inspect.get_annotations(each)}
+    own = set(inspect.get_annotations(cls)) - shared
+    return [
+        field.name
+        for field in dataclasses.fields(estimator)
+        if field.name in own and repr(getattr(estimator, field.name)) != repr(field.default)
+    ]
+
+
+def _either(remedies: list[str]) -> str:
+    *others, last = remedies
+    return f"{', '.join(others)} or {last}." if others else f"{last}."

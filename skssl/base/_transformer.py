@@ -119,6 +119,8 @@ class SSLTransformer(
     _constants: ClassVar[dict[str, str]] = {}  # constant parts of net: the reason
     _about: ClassVar[str] = ""  # the modality of the paper, which decides where X may be several
     _auto_encoder: ClassVar[str] = "auto"  # the encoder that "auto" means for the method
+    # Whether other rows are negatives; False: nothing but a teacher or predictor prevents collapse
+    _negatives: ClassVar[bool | None] = None
     _parameter_constraints = CONSTRAINTS
     _optimizer_state = None
 

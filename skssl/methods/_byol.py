@@ -44,6 +44,7 @@ class BYOL(ReadsAll, SSLTransformer):
     momentum: float = 0.99
     projection_dim: int = 128
 
+    _negatives = False
     _parameter_constraints = {
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],

@@ -75,6 +75,7 @@ class CoLES(ReadsEvents, SSLTransformer):
     n_components: int = 64
     batch_size: int | Literal["auto"] = 64
 
+    _negatives = True
     _parameter_constraints = {
         "n_slices": [Interval(Integral, 2, 2**16, closed="both")],
         "slice_range": [tuple, list],

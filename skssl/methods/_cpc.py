@@ -53,6 +53,7 @@ class CPC(ReadsSeries, SSLTransformer):
     batch_size: int | Literal["auto"] = 64
 
     _auto_encoder = "gru"
+    _negatives = True
     _parameter_constraints = {
         "prediction_steps": [Interval(Integral, 1, 2**10, closed="both")],
         "n_places": [Interval(Integral, 2, 2**16, closed="both")],

@@ -51,6 +51,7 @@ class DINO(ReadsAll, SSLTransformer):
     teacher_temperature: float = 0.04
     momentum: float = 0.99
 
+    _negatives = False
     _parameter_constraints = {
         "n_prototypes": [Interval(Integral, 1, 2**16, closed="both")],
         "student_temperature": [Interval(Real, 0, None, closed="neither")],

@@ -77,6 +77,7 @@ class IJEPA(ReadsImages, SSLTransformer):
     batch_size: int | Literal["auto"] = 128
 
     _auto_encoder = "vit"
+    _negatives = False
     _parameter_constraints = {
         "n_targets": [Interval(Integral, 1, 2**10, closed="both")],
         "momentum": [Interval(Real, 0, 1, closed="left")],

@@ -52,6 +52,7 @@ class MoCo(ReadsAll, SSLTransformer):
     momentum: float = 0.99
     projection_dim: int = 128
 
+    _negatives = True
     _parameter_constraints = {
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "queue_size": [Interval(Integral, 1, None, closed="left")],

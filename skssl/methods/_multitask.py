@@ -64,6 +64,12 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
             modality for modality in first if all(modality in modalities for modalities in tasks)
         )
 
+    @property
+    def _negatives(self) -> bool | None:  # type: ignore[override]
+        """True if a task has negatives, False if all tasks lack them."""
+        found = {task._negatives for _, task, _ in self._tasks()}
+        return True if True in found else None if None in found else False
+
     def _scales_batches(self, row: Modality) -> bool:
         _check_tasks(self._tasks())
         return any(task._scales_batches(row) for _, task, _ in self._tasks())

@@ -49,6 +49,7 @@ class NNCLR(ReadsAll, SSLTransformer):
     queue_size: int = 32768
     projection_dim: int = 256
 
+    _negatives = True
     _parameter_constraints = {
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "queue_size": [Interval(Integral, 1, None, closed="left")],

@@ -48,6 +48,7 @@ class SCARF(ReadsTables, SSLTransformer):
     temperature: float = 1.0
     exact: bool = True
 
+    _negatives = True
     _parameter_constraints = {
         "corruption": [Interval(Real, 0, 1, closed="right")],
         "temperature": [Interval(Real, 0, None, closed="neither")],

@@ -47,6 +47,7 @@ class SimCLR(ReadsAll, SSLTransformer):
     decoupled: bool = False
     projection_dim: int = 128
 
+    _negatives = True
     _parameter_constraints = {
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "decoupled": ["boolean"],

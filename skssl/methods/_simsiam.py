@@ -42,6 +42,7 @@ class SimSiam(ReadsAll, SSLTransformer):
 
     projection_dim: int = 512
 
+    _negatives = False
     _parameter_constraints = {
         "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],
     }

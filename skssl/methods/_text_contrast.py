@@ -59,6 +59,7 @@ class TextContrast(ReadsTokens, SSLTransformer):
     learning_rate: float = 3e-3
 
     _auto_encoder = "bag"
+    _negatives = True
     _parameter_constraints = {
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "chunk_range": [tuple, list],

@@ -55,6 +55,7 @@ class TS2Vec(ReadsSeries, SSLTransformer):
     pooling: Pooling = "max"
     batch_size: int | Literal["auto"] = 16
 
+    _negatives = True
     _parameter_constraints = {
         "alpha": [Interval(Real, 0, 1, closed="both")],
         "keep": [Interval(Real, 0, 1, closed="right")],
