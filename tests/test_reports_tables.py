@@ -18,10 +18,15 @@ number kind                                cousins
 13     numbers and None as objects         arrays and Series of int, float, bool: named scorers of
                                            scikit-learn refuse every slice of them, so ``split``
                                            says so, and what to pass. Lists and texts were right.
+15     messy tables                        dates, texts, ids, currencies, mixed cells, lists,
+                                           structs, infinity, in pandas, polars, Arrow and Parquet,
+                                           at fit and transform, with categories listed or not: all
+                                           were named one column at a time.
 ====== =================================== ========================================================
 """
 
 import re
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -385,3 +390,60 @@ def test_texts_and_fractions_may_be_objects():
     targets = as_objects([0.5, 1.25, None] * 4)
     ridge = PretrainedRegressor(SimCLR(**CHEAP), Ridge(), passthrough=False)
     assert np.isfinite(cross_val_score(ridge, ROWS, targets, scoring="r2", **how)).all()
+
+
+# --------------------------------------------------------- 15: all columns that cannot be read
+
+MESSY: dict[str, tuple[list[Any], str]] = {  # cells, and the remedy that the message has to name
+    "when": ([datetime(2020, 1, 1 + i % 28) for i in range(60)], "age in days"),
+    "id": ([f"u{i}" for i in range(60)], "Drop it"),
+    "price": ([f"${i}.50" for i in range(60)], "convert it if it holds numbers"),
+    "tags": ([[1]] * 60, "Convert or drop the column"),
+    "speed": ([np.inf] * 60, "replace or clip them"),
+}
+CLEAN = {"age": [float(i) for i in range(60)], "sex": ["f", "m"] * 30}
+
+
+def messy(frame: Any) -> Any:
+    return frame(CLEAN | {name: cells for name, (cells, _) in MESSY.items()})
+
+
+def check_names_all(error: Exception, n: int = len(MESSY)) -> None:
+    first, *lines = str(error).split("\n- ")
+    assert first == f"{n} columns cannot be read:" and len(lines) == n
+    for name, (_, remedy) in MESSY.items():
+        (line,) = [line for line in lines if f"Column '{name}'" in line]
+        assert remedy in line or "categorical_features" in line
+    assert "'age'" not in str(error) and "'sex'" not in str(error)
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame, pa.table])
+@pytest.mark.parametrize("categories", ["from_dtype", ["sex"]])
+def test_one_message_names_every_column_that_cannot_be_read(frame, categories):
+    with pytest.raises(ValueError) as caught:
+        SimCLR(categorical_features=categories, **CHEAP).fit(messy(frame))
+    check_names_all(caught.value)
+
+
+def test_one_message_names_every_column_of_a_file_read_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr("skssl._data._sources.IN_MEMORY", 1)
+    messy(pa.table).drop_columns(["speed"]).to_pandas().to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match="4 columns cannot be read") as caught:
+        SimCLR(**CHEAP).fit(tmp_path / "rows.parquet")
+    assert all(f"'{name}'" in str(caught.value) for name in ("when", "id", "price", "tags"))
+
+
+def test_one_message_names_every_column_that_changed_since_fit():
+    fitted = SimCLR(**CHEAP).fit(pd.DataFrame({name: CLEAN["age"] for name in MESSY} | CLEAN))
+    frame = messy(pd.DataFrame)[[*MESSY, *CLEAN]]
+    with pytest.raises(ValueError) as caught:
+        fitted.transform(frame)
+    check_names_all(caught.value)
+    with pytest.raises(ValueError) as caught:
+        fitted.transform(frame.assign(**dict.fromkeys(["when", "id", "price", "tags"], np.inf)))
+    assert str(caught.value).count("holds inf or -inf") == 5
+
+
+def test_a_single_column_has_its_own_error():
+    with pytest.raises(TypeError, match="^Column 'when' holds dates or times"):
+        SimCLR(**CHEAP).fit(pd.DataFrame({"when": MESSY["when"][0]} | CLEAN))

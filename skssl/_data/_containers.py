@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from numbers import Real
-from typing import Any, NoReturn
+from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -28,7 +28,8 @@ class Table:
     ``kinds`` classifies the dtypes: "narrow" numbers are exact in float32, "wide" numbers
     are not; "bool", "category" and "text" are categories; "object" is anything.
     ``cells(i)`` is an array of numbers with NaN for missing, or a list of Python values.
-    ``orders`` lists the categories of each ordered column, by its position.
+    ``orders`` lists the categories of each ordered column, by its position, and ``refused`` has
+    the error of each column that is neither numbers nor categories by its dtype.
     """
 
     shape: tuple[int, int]
@@ -37,6 +38,7 @@ class Table:
     cells: Callable[[int], Any]
     orders: dict[int, list[Any]] = field(default_factory=dict)
     matrix: np.ndarray | None = None
+    refused: dict[int, TypeError] = field(default_factory=dict)
 
     def missing(self, i: int) -> np.ndarray:
         """Return a mask of the cells of a column in which the user has no value."""
@@ -179,15 +181,14 @@ def _open_array(X: np.ndarray, names: Names | None = None) -> Table:
             "parts as two columns, np.hstack([X.real, X.imag])."
         )
     if kind not in "OUT":
-        refuse("Every column", dtype, kind in "mM")
+        raise refusal("Every column", dtype, kind in "mM")
     return Table(shape, names, ["object"] * shape[1], lambda i: X[:, i].tolist())
 
 
 def _open_pandas(X: Any) -> Table:
     """Open a pandas dataframe without narwhals, which takes 25 microseconds per column."""
     names, dtypes = X.columns.tolist(), X.dtypes.tolist()
-    pairs = zip(dtypes, labels_of(names, len(names)), strict=True)
-    kinds = [_pandas_kind(X, i, dtype, label) for i, (dtype, label) in enumerate(pairs)]
+    kinds = [_pandas_kind(X, i, dtype) for i, dtype in enumerate(dtypes)]
     plain = [isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in dtypes]
     if names and all(plain) and "bool" not in kinds:
         return _open_array(X.to_numpy(), names)
@@ -202,7 +203,7 @@ def _open_pandas(X: Any) -> Table:
 
     ordered = [i for i, dtype in enumerate(dtypes) if getattr(dtype, "ordered", False)]
     orders = {i: dtypes[i].categories.tolist() for i in ordered}
-    return Table(X.shape, names, kinds, cells, orders)
+    return Table(X.shape, names, kinds, cells, orders, refused=_refused(kinds, dtypes, names))
 
 
 def is_frame(X: Any) -> bool:
@@ -214,7 +215,7 @@ def is_frame(X: Any) -> bool:
     return is_one or frames.is_polars_lazyframe(X)
 
 
-def _pandas_kind(X: Any, i: int, dtype: Any, label: str) -> str:
+def _pandas_kind(X: Any, i: int, dtype: Any) -> str:
     plain = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", None)
     if plain is not None and plain.kind in "fiub":
         return _number_kind(plain)
@@ -222,15 +223,14 @@ def _pandas_kind(X: Any, i: int, dtype: Any, label: str) -> str:
         return "object"
     if dtype.name in ("category", "str", "string"):
         return "category" if dtype.name == "category" else "text"
-    return _kind(nw.from_native(X.iloc[:, i], series_only=True).dtype, label)
+    return _kind(nw.from_native(X.iloc[:, i], series_only=True).dtype)
 
 
 def _open_frame(X: Any) -> Table:
     frame = nw.from_native(X, eager_only=True)
     names, series = frame.columns, list(frame.iter_columns())
     dtypes = [column.dtype for column in series]
-    labels = labels_of(names, len(names))
-    kinds = [_kind(dtype, label) for dtype, label in zip(dtypes, labels, strict=True)]
+    kinds = [_kind(dtype) for dtype in dtypes]
 
     def cells(i: int) -> Any:
         if kinds[i] not in ("narrow", "wide"):
@@ -241,11 +241,12 @@ def _open_frame(X: Any) -> Table:
 
     ordered = [i for i, dtype in enumerate(dtypes) if isinstance(dtype, nw.Enum)]
     orders = {i: list(dtypes[i].categories) for i in ordered}
-    return Table(frame.shape, names, kinds, cells, orders)
+    refused = _refused(kinds, dtypes, names)
+    return Table(frame.shape, names, kinds, cells, orders, refused=refused)
 
 
-def _kind(dtype: Any, label: str) -> str:
-    """Classify a narwhals dtype."""
+def _kind(dtype: Any) -> str:
+    """Classify a narwhals dtype; "times" and "other" are neither numbers nor categories."""
     if dtype in (nw.Float32, nw.Float16, nw.Int8, nw.Int16, nw.UInt8, nw.UInt16):
         return "narrow"
     if dtype.is_numeric():
@@ -254,9 +255,18 @@ def _kind(dtype: Any, label: str) -> str:
         return "bool" if dtype == nw.Boolean else "text"
     if dtype in (nw.Categorical, nw.Enum):
         return "category"
-    if dtype not in (nw.Object, nw.Unknown):
-        refuse(label, dtype, dtype.is_temporal())
-    return "object"
+    if dtype in (nw.Object, nw.Unknown):
+        return "object"
+    return "times" if dtype.is_temporal() else "other"
+
+
+def _refused(kinds: list[str], dtypes: list[Any], names: Names) -> dict[int, TypeError]:
+    """Return the errors of the columns that are neither numbers nor categories."""
+    return {
+        i: refusal(label_of(names, i), dtypes[i], kind == "times")
+        for i, kind in enumerate(kinds)
+        if kind in ("times", "other")
+    }
 
 
 def _number_kind(dtype: np.dtype) -> str:
@@ -265,14 +275,14 @@ def _number_kind(dtype: np.dtype) -> str:
     return "narrow" if dtype.itemsize <= (4 if dtype.kind == "f" else 2) else "wide"
 
 
-def refuse(label: str, what: object, is_time: bool) -> NoReturn:
-    """Raise the error for a column that is neither numbers nor categories."""
+def refusal(label: str, what: object, is_time: bool) -> TypeError:
+    """Return the error for a column that is neither numbers nor categories."""
     if is_time:
-        raise TypeError(
+        return TypeError(
             f"{label} holds dates or times ({what}); expected numbers or categories. Turn them "
             f"into numbers such as year, weekday or age in days, or {VECTORIZER}."
         )
-    raise TypeError(
+    return TypeError(
         f"{label} holds {what}: argument must be a string or a number, or a bool or missing. "
         f"Convert or drop the column, or {VECTORIZER}."
     )

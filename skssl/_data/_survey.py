@@ -50,7 +50,14 @@ def survey(source: Source, wanted: list[int]) -> Survey:
     else:
         kept, numbers = _runs(source.at, n, n_kept)
     found = {i: list(column) for i, column in values.items()}
-    whole = Table((n, head.shape[1]), head.names, head.kinds, found.__getitem__, head.orders)
+    whole = Table(
+        (n, head.shape[1]),
+        head.names,
+        head.kinds,
+        lambda i: found.get(i, []),
+        head.orders,
+        refused=head.refused,
+    )
     return Survey(n, kept, numbers, whole)
 
 

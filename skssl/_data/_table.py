@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 
+from skssl._data._column_errors import attempt, one_error
 from skssl._data._columns import Columns
 from skssl._data._containers import (
     VECTORIZER,
@@ -21,7 +22,7 @@ from skssl._data._containers import (
     label_of,
     labels_of,
     open_table,
-    refuse,
+    refusal,
     to_tensor,
 )
 from skssl._data._restore_table import build, merge
@@ -71,10 +72,16 @@ class TableReader:
         for table in tables:
             _check_shape(table.shape, width)
         declared = _declared(self.categorical_features, names, width)
-        pairs = zip(labels_of(names, width), declared, strict=True)
-        learnt = [_learn(tables, i, label, choice) for i, (label, choice) in enumerate(pairs)]
-        self.names, self.levels = names, [levels for _, levels in learnt]
-        self.columns = Columns(tuple(cardinality for cardinality, _ in learnt))
+        labels = labels_of(names, width)
+        learnt, errors = attempt(lambda i: _learn(tables, i, labels[i], declared[i]), range(width))
+        if errors:  # name what reading would refuse, too
+            errors |= attempt(
+                lambda i: _check_numbers(tables, i, labels[i], learnt[i][1] == []),
+                [i for i, (cardinality, _) in learnt.items() if not cardinality],
+            )[1]
+            raise one_error(errors)
+        self.names, self.levels = names, [levels for _, levels in learnt.values()]
+        self.columns = Columns(tuple(cardinality for cardinality, _ in learnt.values()))
         vars(self).pop("_codes", None)
         return self
 
@@ -87,7 +94,7 @@ class TableReader:
         return [
             i
             for i, (kind, choice) in enumerate(zip(table.kinds, declared, strict=True))
-            if not _is_numbers({kind}, choice) and kind != "bool"
+            if not _is_numbers({kind}, choice) and kind != "bool" and i not in table.refused
         ]
 
     def read(self, X: Any, ensure_min_samples: int = 1) -> torch.Tensor:
@@ -124,8 +131,17 @@ class TableReader:
             for kind, cardinality in zip(table.kinds, self.columns.cardinality, strict=True)
         )
         out = np.empty(table.shape, np.float32 if narrow else np.float64)
-        for i in range(table.shape[1]):
+
+        def fill(i: int) -> None:
+            if i in table.refused:
+                raise table.refused[i]
             out[:, i] = self._column(i, table.cells(i), table.names)
+
+        done, errors = attempt(fill, range(table.shape[1]))
+        if errors:
+            infinite = (i for i in done if np.isinf(out[:, i]).any())
+            errors |= {i: _infinity(label_of(table.names, i)) for i in infinite}
+            raise one_error(errors)
         return out
 
     def _column(self, i: int, cells: Any, names: Names | None) -> np.ndarray:
@@ -246,6 +262,9 @@ def _learn(
     tables: list[Table], i: int, label: str, declared: bool | None
 ) -> tuple[int, list[Any] | None]:
     """Return the cardinality of a column, 0 for numbers, and its categories."""
+    for table in tables:
+        if i in table.refused:
+            raise table.refused[i]
     kinds = {table.kinds[i] for table in tables}
     if _is_numbers(kinds, declared):
         return 0, None
@@ -297,9 +316,9 @@ def distinct(cells: Any, label: str) -> list[Any]:
     try:
         values = dict.fromkeys(cells)
         return [value for value in values if isinstance(value, str) or not is_missing(value)]
-    except TypeError:
+    except TypeError as error:
         odd = next((value for value in cells if type(value).__hash__ is None), ())
-        refuse(label, f"a {type(odd).__name__}", False)
+        raise refusal(label, f"a {type(odd).__name__}", False) from error
 
 
 def _family(values: Iterable[Any], label: str) -> str:
@@ -315,7 +334,7 @@ def _family(values: Iterable[Any], label: str) -> str:
         elif issubclass(kind, Complex):
             raise ValueError(f"Complex data not supported: {label} holds {value!r}.")
         else:
-            refuse(label, f"a {kind.__name__}", issubclass(kind, _TIMES))
+            raise refusal(label, f"a {kind.__name__}", issubclass(kind, _TIMES))
     if "text" in examples and len(examples) > 1:
         mix = " and ".join(f"{v!r} ({type(v).__name__})" for v in examples.values())
         raise TypeError(
@@ -373,11 +392,25 @@ def _check_finite(X: torch.Tensor, names: Names | None) -> None:
     """Raise if a cell is infinite, without a temporary of the size of X."""
     if math.isfinite(X.nansum()):
         return
+    infinite = torch.zeros(X.shape[1], dtype=torch.bool)
     for chunk in X.split(max(1, 2**20 // X.shape[1])):
-        infinite = chunk.isinf().any(0)
-        if infinite.any():
-            label = label_of(names, int(infinite.nonzero()[0]))
-            raise ValueError(
-                f"Input X contains infinity: {label} holds inf or -inf. Expected finite numbers, "
-                "or NaN where one is missing; replace or clip them."
-            )
+        infinite |= chunk.isinf().any(0)
+    found = infinite.nonzero()[:, 0].tolist()
+    if found:  # else the sum was too large
+        raise one_error({i: _infinity(label_of(names, i)) for i in found})
+
+
+def _infinity(label: str) -> ValueError:
+    return ValueError(
+        f"Input X contains infinity: {label} holds inf or -inf. Expected finite numbers, or NaN "
+        "where one is missing; replace or clip them."
+    )
+
+
+def _check_numbers(tables: list[Table], i: int, label: str, is_empty: bool) -> None:
+    """Raise if a column of numbers holds something else, or infinity."""
+    for table in tables:
+        cells = table.cells(i)
+        cells = cells if isinstance(cells, np.ndarray) else _numbers(cells, label, is_empty)
+        if np.isinf(cells).any():
+            raise _infinity(label)
