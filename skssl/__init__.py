@@ -157,6 +157,7 @@ _ROOMS = {
     "datasets",
     "encoders",
     "evaluation",
+    "in_context",
     "inspection",
     "losses",
     "methods",
@@ -176,6 +177,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors, which 
     from skssl import datasets as datasets
     from skssl import encoders as encoders
     from skssl import evaluation as evaluation
+    from skssl import in_context as in_context
     from skssl import inspection as inspection
     from skssl import losses as losses
     from skssl import methods as methods

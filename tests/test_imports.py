@@ -22,7 +22,7 @@ FLOORS = (
     {"base"},
     {"methods"},
     {"_meta"},
-    {"outliers", "curation", "preprocessing"},
+    {"in_context", "outliers", "curation", "preprocessing"},
     {"semi_supervised"},
     {"evaluation", "inspection", "persistence"},
     {"metrics"},
