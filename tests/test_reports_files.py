@@ -606,7 +606,9 @@ def test_callbacks_of_meta_estimators_are_left_out(path):
     assert not [name for name in vars(load(path)) if "callback" in name]
 
 
-@pytest.mark.parametrize("name", ["nn", "hub", "_dynamo", "float32", "onnx", "compile", "", "os", 3])
+@pytest.mark.parametrize(
+    "name", ["nn", "hub", "_dynamo", "float32", "onnx", "compile", "", "os", 3]
+)
 def test_dtypes_are_looked_up_among_dtypes(name, path):
     before = set(sys.modules)
     forged(path, [1], {"is": "torch_dtype", "name": name})

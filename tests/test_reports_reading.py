@@ -12,6 +12,9 @@ report kind                         cousins looked for, and what was found
 3      samples of integers          every width, whole floats, lists, frames, tensors; ``MuLaw``,
                                     ``log_mel``, ``enhance`` and ONNX: all depended on the dtype.
                                     Images, clips and series did not.
+5      images or series             every method of the docs' table, tasks of ``MultiTask``, lists,
+                                    tensors, ``partial_fit``, default transformers, detectors:
+                                    series without a word; an error in methods of images alone.
 7      steps that are not there     steps, stretches and patches of series, frames of audio, leading
                                     gaps, encoders of the user, ONNX: constant vectors before. At
                                     padding of tokens an encoder of the user did not give 0.
@@ -24,6 +27,10 @@ report kind                         cousins looked for, and what was found
 ====== ============================ ================================================================
 """
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -34,6 +41,7 @@ import torch
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneOut, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
@@ -51,7 +59,9 @@ from skssl import (
     ViewsDisplay,
 )
 from skssl._data import AudioReader, SeriesReader, TableReader, TokenReader, _sources
-from skssl.base._modality_of import infer_modality
+from skssl.base._modalities import MODALITIES
+from skssl.base._modality_of import infer_modality, modality_of
+from skssl.base._transformer import SSLTransformer
 from skssl.encoders import steps_of
 from skssl.encoders._build import Steps
 from skssl.persistence._onnx_inputs import AudioInput
@@ -552,3 +562,119 @@ def test_waveforms_on_the_disk_are_no_table(tmp_path, monkeypatch):
     method = SimCLR(sampling_rate=8000, **UNTRAINED).fit(X)
     assert method._reader.modality == "audio"
     assert np.array_equal(method.transform(X), expected)
+
+
+# ---- report 5: images or series, where three dimensions of floats may be both -------------
+
+GREY = load_digits().images[:20]  # (20, 8, 8) float64
+TABLE = (Path(__file__).parent.parent / "docs" / "methods.rst").read_text(encoding="utf-8")
+ROWS = re.findall(r"\* - :class:`skssl.(\w+)`\n((?: {5}.*\n)*)", TABLE)
+NAMED = [name for name, _ in ROWS]
+ABOUT_IMAGES = NAMED[NAMED.index("SimCLR") : NAMED.index("RotationPrediction")]
+ONLY_IMAGES = ["RotationPrediction", "Jigsaw", "Inpainting", "MaskedAutoencoder", "IJEPA"]
+ONLY_SERIES = ["TS2Vec", "CPC", "NextStep", "MaskedSeries"]
+
+
+def test_the_table_of_methods_says_which_are_about_images():
+    assert "for images and tables" in dict(ROWS)["SimCLR"] and len(ABOUT_IMAGES) >= 11
+    methods = [name for name in NAMED if issubclass(getattr(skssl, name), SSLTransformer)]
+    assert [name for name in methods if getattr(skssl, name)()._about == "image"] == ABOUT_IMAGES
+    assert "series" in dict(ROWS)["LFR"]
+
+
+@pytest.mark.parametrize("name", ABOUT_IMAGES)
+def test_a_method_about_images_reads_grey_floats_as_images(name):
+    method = getattr(skssl, name)
+    with pytest.warns(UserWarning, match=r"may be series or images, and is read as images.*"):
+        assert modality_of(GREY, method()) == "image"
+    for told in ("image", "series", "video"):
+        assert modality_of(GREY, method(modality=told)) == told
+
+
+@pytest.mark.parametrize("X", [GREY, GREY.astype(np.float32), GREY.tolist(), torch.tensor(GREY)])
+def test_simclr_takes_the_images_of_digits(X):
+    method = SimCLR(**UNTRAINED)
+    with pytest.warns(UserWarning, match="modality='series' or modality='image'") as warned:
+        method.fit(X, X_unlabeled=X)
+    assert len(warned) == 1 and method._reader.modality == "image"
+    assert Path(warned[0].filename) == Path(__file__)
+    said = SimCLR(modality="image", **UNTRAINED).fit(X, X_unlabeled=X)
+    assert np.array_equal(method.transform(X), said.transform(X))
+    with pytest.warns(UserWarning, match="is read as images"):
+        assert SimCLR(**UNTRAINED).partial_fit(X)._reader.modality == "image"
+    assert TWO_TASKS("simclr", "byol")._about == "image"
+
+
+def TWO_TASKS(*names):
+    methods = {"simclr": SimCLR(), "byol": skssl.BYOL(), "lfr": skssl.LFR(n_projectors=1)}
+    return skssl.MultiTask([(name, methods[name], 1.0) for name in names], **UNTRAINED)
+
+
+@pytest.mark.parametrize("method", [skssl.LFR(), TWO_TASKS("simclr", "lfr")])
+def test_other_methods_read_grey_floats_as_series(method):
+    with pytest.warns(UserWarning, match="may be series or images, and is read as series"):
+        assert modality_of(GREY, method) == "series"
+
+
+@pytest.mark.parametrize("name", ONLY_IMAGES + ONLY_SERIES)
+def test_nobody_is_warned_where_a_method_reads_one_of_them(name):
+    method = getattr(skssl, name)()
+    assert modality_of(GREY, method) == ("image" if name in ONLY_IMAGES else "series")
+
+
+@pytest.mark.parametrize(
+    ("shape", "modality"),
+    [
+        ((5, 8, 8), "image"),
+        ((5, 8, 16), "image"),
+        ((5, 28, 20), "image"),
+        ((5, 8, 17), "series"),
+        ((5, 7, 8), "series"),
+        ((5, 1, 64), "series"),
+        ((5, 3, 100), "series"),
+    ],
+)
+def test_the_sides_tell_what_may_be_images(shape, modality):
+    X = np.zeros(shape)
+    if modality == "image":
+        with pytest.warns(UserWarning, match="is read as images"):
+            assert modality_of(X, SimCLR()) == "image"
+    else:
+        assert modality_of(X, SimCLR()) == "series"
+        with pytest.raises(ValueError, match="reads images; X looks like modality='series'"):
+            skssl.RotationPrediction(**UNTRAINED).fit(X)
+
+
+def test_nobody_is_warned_of_what_is_clear():
+    assert modality_of(GREY.astype(np.uint8), SimCLR()) == "image"
+    assert modality_of(GREY[..., None], SimCLR()) == "image"
+    assert modality_of(GREY, SimCLR(image_shape=(8, 8))) == "image"
+    assert modality_of(RAGGED, SimCLR()) == "series"
+    with pytest.raises(ValueError, match="could be several things. Say which with modality="):
+        modality_of(GREY.astype(np.int64), SimCLR())
+
+
+@pytest.mark.parametrize("owner", ["classifier", "outliers", "regressor"])
+def test_the_default_transformer_reads_grey_floats_as_series(owner, monkeypatch):
+    series = MODALITIES["series"]
+    monkeypatch.setitem(MODALITIES, "series", replace(series, method_parameters=UNTRAINED))
+    model = {
+        "classifier": lambda: PretrainedClassifier(classifier=skssl.PrototypeClassifier()),
+        "regressor": lambda: skssl.PretrainedRegressor(regressor=Ridge()),
+        "outliers": lambda: EmbeddingOutlierDetector(scorer="mahalanobis"),
+    }[owner]()
+    ways = r"transformer=skssl.TS2Vec\(modality='series'\) or .*SimCLR\(modality='image'\)"
+    with pytest.warns(UserWarning, match=f"is read as series.*{ways}") as warned:
+        model.fit(GREY, LABELS)
+    assert len(warned) == 1 and type(model.transformer_) is TS2Vec
+
+
+def test_meta_estimators_follow_the_method():
+    model = PretrainedClassifier(SimCLR(**UNTRAINED), skssl.PrototypeClassifier())
+    with pytest.warns(UserWarning, match="is read as images"):
+        model.fit(GREY, LABELS)
+    assert type(model.raw_columns_).__name__ == "RawPixels" and model.predict(GREY).shape == (20,)
+    model.set_params(transformer__modality="series").fit(GREY, LABELS)
+    assert type(model.raw_columns_).__name__ == "RawSeries"
+    row = ReconstructionOutlierDetector()._default(GREY)  # series cannot be reconstructed
+    assert type(row) is MaskedAutoencoder

@@ -337,6 +337,7 @@ _ROWS = (
         is_container=lambda X, is_told: is_ragged(X),
         is_array=lambda X, is_told: len(X.shape) == 3 and X.dtype.kind == "f",
         may_be=_may_be_series,
+        is_doubtful=True,
         altered=True,
         gentle="weak",
         has_places=True,

@@ -76,9 +76,11 @@ PARAMETER_DOCS = {
     NaN, or tokens (n, length), where 0 is padding.""",
     "modality": """modality : str, default="auto"
     What X is: ``"auto"`` tells a table by its two dimensions or by being a dataframe, bags by
-    their dtype, images by four dimensions, or three of bytes, and clips by five. Say
-    ``"image"`` for images of floats without channels, (n, height, width), and ``"video"`` for
-    clips without channels, (n, time, height, width), unless the method reads clips only.""",
+    their dtype, images by four dimensions, or three of bytes, series by three of floats, and
+    clips by five. Floats (n, height, width) whose sides are at least 8 and within a factor of 2
+    may be images as well: methods whose paper is about images take them as images, with a
+    warning. Say ``"video"`` for clips without channels, (n, time, height, width), unless the
+    method reads clips only.""",
     "max_epochs": """max_epochs : "auto" or int, default="auto"
     Number of passes over X. ``"auto"`` is a budget of 1 500 to 6 000 steps: ten passes in
     between. On series, audio and video it also ends when ten million places have been read:

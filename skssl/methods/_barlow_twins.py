@@ -1,6 +1,7 @@
 """Barlow Twins."""
 
 from numbers import Integral, Real
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -42,6 +43,7 @@ class BarlowTwins(ReadsAll, SSLTransformer):
     scale: float = 0.1
     projection_dim: int = 512
 
+    _about: ClassVar[str] = "image"
     _parameter_constraints = {
         "lambd": [Interval(Real, 0, None, closed="left")],
         "scale": [Interval(Real, 0, None, closed="neither")],

@@ -1,6 +1,7 @@
 """BYOL."""
 
 from numbers import Integral, Real
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,7 @@ class BYOL(ReadsAll, SSLTransformer):
     projection_dim: int = 128
 
     _negatives = False
+    _about: ClassVar[str] = "image"
     _parameter_constraints = {
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],

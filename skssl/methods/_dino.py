@@ -1,6 +1,7 @@
 """DINO."""
 
 from numbers import Integral, Real
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +53,7 @@ class DINO(ReadsAll, SSLTransformer):
     momentum: float = 0.99
 
     _negatives = False
+    _about: ClassVar[str] = "image"
     _parameter_constraints = {
         "n_prototypes": [Interval(Integral, 1, 2**16, closed="both")],
         "student_temperature": [Interval(Real, 0, None, closed="neither")],

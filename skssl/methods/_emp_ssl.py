@@ -1,6 +1,7 @@
 """EMP-SSL."""
 
 from numbers import Integral, Real
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -55,6 +56,7 @@ class EMPSSL(ReadsAll, SSLTransformer):
     epsilon: float = 0.2
     projection_dim: int = 128
 
+    _about: ClassVar[str] = "image"
     _parameter_constraints = {
         "n_patches": [Interval(Integral, 2, 2**10, closed="both")],
         "invariance": [Interval(Real, 0, None, closed="left")],

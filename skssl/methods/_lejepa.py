@@ -1,6 +1,7 @@
 """LeJEPA."""
 
 from numbers import Integral, Real
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -44,6 +45,7 @@ class LeJEPA(ReadsAll, SSLTransformer):
     n_slices: int = 256
     projection_dim: int = 64
 
+    _about: ClassVar[str] = "image"
     _parameter_constraints = {
         "lambd": [Interval(Real, 0, 1, closed="both")],
         "n_slices": [Interval(Integral, 1, 2**16, closed="both")],

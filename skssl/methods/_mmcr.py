@@ -1,6 +1,7 @@
 """MMCR."""
 
 from numbers import Integral
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -50,6 +51,7 @@ class MMCR(ReadsAll, SSLTransformer):
     n_views: int = 4
     projection_dim: int = 128
 
+    _about: ClassVar[str] = "image"
     _parameter_constraints = {
         "n_views": [Interval(Integral, 2, 2**10, closed="both")],
         "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],

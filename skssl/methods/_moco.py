@@ -1,6 +1,7 @@
 """MoCo."""
 
 from numbers import Integral, Real
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,7 @@ class MoCo(ReadsAll, SSLTransformer):
     projection_dim: int = 128
 
     _negatives = True
+    _about: ClassVar[str] = "image"
     _parameter_constraints = {
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "queue_size": [Interval(Integral, 1, None, closed="left")],

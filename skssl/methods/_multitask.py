@@ -70,6 +70,13 @@ class MultiTask(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
         found = {task._negatives for _, task, _ in self._tasks()}
         return True if True in found else None if None in found else False
 
+    @property
+    def _about(self) -> str:  # type: ignore[override]
+        """The modality that every task is about, if it is one."""
+        tasks = (task for _, task in self._named_tasks)
+        about = {task._about for task in tasks if isinstance(task, SSLTransformer)}
+        return about.pop() if len(about) == 1 else ""
+
     def _scales_batches(self, row: Modality) -> bool:
         _check_tasks(self._tasks())
         return any(task._scales_batches(row) for _, task, _ in self._tasks())

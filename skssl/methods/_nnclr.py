@@ -2,6 +2,7 @@
 
 from itertools import permutations
 from numbers import Integral, Real
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +51,7 @@ class NNCLR(ReadsAll, SSLTransformer):
     projection_dim: int = 256
 
     _negatives = True
+    _about: ClassVar[str] = "image"
     _parameter_constraints = {
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "queue_size": [Interval(Integral, 1, None, closed="left")],

@@ -1,6 +1,7 @@
 """SimCLR."""
 
 from numbers import Integral, Real
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -48,6 +49,7 @@ class SimCLR(ReadsAll, SSLTransformer):
     projection_dim: int = 128
 
     _negatives = True
+    _about: ClassVar[str] = "image"
     _parameter_constraints = {
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "decoupled": ["boolean"],

@@ -1,6 +1,7 @@
 """SimSiam."""
 
 from numbers import Integral
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -43,6 +44,7 @@ class SimSiam(ReadsAll, SSLTransformer):
     projection_dim: int = 512
 
     _negatives = False
+    _about: ClassVar[str] = "image"
     _parameter_constraints = {
         "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],
     }

@@ -1,6 +1,7 @@
 """SwAV."""
 
 from numbers import Integral, Real
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -50,6 +51,7 @@ class SwAV(ReadsAll, SSLTransformer):
     epsilon: float = 0.05
     projection_dim: int = 128
 
+    _about: ClassVar[str] = "image"
     _parameter_constraints = {
         "n_prototypes": [Interval(Integral, 1, 2**16, closed="both")],
         "temperature": [Interval(Real, 0, None, closed="neither")],

@@ -1,6 +1,7 @@
 """VICReg."""
 
 from numbers import Integral, Real
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -47,6 +48,7 @@ class VICReg(ReadsAll, SSLTransformer):
     covariance: float = 1.0
     projection_dim: int = 512
 
+    _about: ClassVar[str] = "image"
     _parameter_constraints = {
         "invariance": [Interval(Real, 0, None, closed="left")],
         "variance": [Interval(Real, 0, None, closed="left")],

@@ -1,6 +1,7 @@
 """W-MSE."""
 
 from numbers import Integral
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -43,6 +44,7 @@ class WMSE(ReadsAll, SSLTransformer):
     n_whitened: int = 128
     projection_dim: int = 64
 
+    _about: ClassVar[str] = "image"
     _parameter_constraints = {
         "n_whitened": [Interval(Integral, 1, 2**16, closed="both")],
         "projection_dim": [Interval(Integral, 1, 2**16, closed="both")],
