@@ -22,10 +22,15 @@ number kind                                cousins
                                            structs, infinity, in pandas, polars, Arrow and Parquet,
                                            at fit and transform, with categories listed or not: all
                                            were named one column at a time.
+16     weights as memory and time bombs    survey weights, a single huge weight, totals beyond floats
+                                           and integers, ``sample_weight_unlabeled``, ``partial_fit``,
+                                           routed weights, tables, series, lists and texts: all were
+                                           found.
 ====== =================================== ========================================================
 """
 
 import re
+import tracemalloc
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -447,3 +452,57 @@ def test_one_message_names_every_column_that_changed_since_fit():
 def test_a_single_column_has_its_own_error():
     with pytest.raises(TypeError, match="^Column 'when' holds dates or times"):
         SimCLR(**CHEAP).fit(pd.DataFrame({"when": MESSY["when"][0]} | CLEAN))
+
+
+# -------------------------------------------------------------- 16: weights that add up to too much
+
+HUGE = {
+    "survey": np.full(N, 190_000.0),
+    "one row": np.r_[1e9, np.ones(N - 1)],
+    "beyond integers": np.full(N, 1e300),
+    "beyond floats": np.full(N, 1e308),
+}
+
+
+def peak_of(call: Any) -> int:
+    """Return the greatest number of bytes that a call had allocated, if it raises ValueError."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            ValueError, match="adds up to .* GiB .*Divide the weights by their mean"
+        ):
+            call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("weight", HUGE.values(), ids=HUGE)
+def test_weights_that_make_too_many_rows_are_refused_before_they_are_made(weight):
+    method = SimCLR(**CHEAP)
+    assert peak_of(lambda: method.fit(ROWS, sample_weight=weight)) < 2**24
+    assert peak_of(lambda: method.partial_fit(ROWS, sample_weight=weight)) < 2**24
+    more = {"X_unlabeled": ROWS, "sample_weight_unlabeled": weight}
+    with pytest.raises(ValueError, match="sample_weight_unlabeled adds up to"):
+        method.fit(ROWS, **more)
+    for X in (SERIES.filled(0), list(SERIES.filled(0)), pd.DataFrame(ROWS), pl.DataFrame(ROWS)):
+        assert peak_of(lambda X=X: method.fit(X, sample_weight=weight)) < 2**24
+    texts = TextContrast(**CHEAP)
+    assert peak_of(lambda: texts.fit(["a b"] * N, sample_weight=weight)) < 2**24
+
+
+def test_the_error_says_the_size_and_what_to_divide_by():
+    X, weight = np.zeros((1000, 20)), np.full(1000, 190_000.0)
+    with pytest.raises(ValueError, match="1.9e.08 rows, for 1000 rows of X.*32.6 GiB.*190000"):
+        SimCLR(**CHEAP).fit(X, sample_weight=weight)
+    large = np.broadcast_to(np.float32(0), (10**6, 100))  # a mean of 10 is 8 GiB here
+    with pytest.raises(ValueError, match="7.67 GiB"):
+        SimCLR(**CHEAP).fit(large, sample_weight=np.full(10**6, 10.0))
+
+
+def test_weights_keep_their_totals():
+    times = np.array([1, 2, 90] * 4)
+    expected = SimCLR(**CHEAP).fit(ROWS.repeat(times, 0)).transform(ROWS)
+    found = SimCLR(**CHEAP).fit(ROWS, sample_weight=times).transform(ROWS)
+    np.testing.assert_array_equal(found, expected)
+    SimCLR(**CHEAP).fit(ROWS, sample_weight=np.full(N, 1000.0))  # many, but few rows

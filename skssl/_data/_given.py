@@ -1,5 +1,6 @@
 """Sample weights and groups of a fit: checked and joined to the rows."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,6 +17,11 @@ from skssl._data._sources import Source
 
 NO_CELL = -1.2345678901234567e300  # value of a missing cell in a hash
 
+
+BYTES_OF_AN_INDEX = 24  # of a row in a pass: index, share, and the order of a pass
+MOST_BYTES = 2**32  # that rows repeated by their weights may take, if that is
+MOST_TIMES = 4  # times what they take without weights; and the greatest mean weight,
+MANY_ROWS, MANY_TIMES = 2**20, 100  # where a pass has more rows than this
 
 CELLS_AT_ONCE = 2**15  # hashed per chunk, which fits the cache
 
@@ -41,6 +47,8 @@ class Given:
             )
         n = count_rows(X)
         weight = check_weight(sample_weight, n, f"sample_weight{suffix}")
+        if weight is not None:
+            _check_total(weight, X, f"sample_weight{suffix}")
         groups = _check_groups(groups, n, f"groups{suffix}")
         if weight is None or weight.all():
             return cls(X, weight, groups)
@@ -85,6 +93,30 @@ def check_weight(weight: Any, n: int, name: str) -> np.ndarray | None:
     if not array.any():
         raise ValueError(f"{name} is zero for all rows: at least one non-zero weight is needed.")
     return array
+
+
+def _check_total(weight: np.ndarray, X: Any, name: str) -> None:
+    """Raise, before rows are repeated, if their weights make far too many of them."""
+    n, top = len(weight), float(weight.max())
+    mean = float((weight / top).mean()) * top  # numpy warns of a sum beyond floats
+    n_rows = mean * n
+    size = n_rows * (_bytes_of_a_row(X) + BYTES_OF_AN_INDEX)
+    is_large = size > MOST_BYTES and mean > MOST_TIMES
+    if is_large or (n_rows > MANY_ROWS and mean > MANY_TIMES):
+        raise ValueError(
+            f"{name} adds up to {n_rows:.3g} rows, for {n} rows of X: a weight is how many times a "
+            f"row counts, and all of these would take {size / 2**30:.3g} GiB in each pass. Divide "
+            f"the weights by their mean, {mean:.6g}, so that a pass has {n} rows."
+        )
+
+
+def _bytes_of_a_row(X: Any) -> float:
+    """Return about how many bytes a row takes once it is read."""
+    shape = getattr(X, "shape", None)
+    if shape is None:
+        first = X[0] if len(X) else ()
+        shape = (len(X), *(() if isinstance(first, str) else np.shape(first)))
+    return 8.0 * math.prod(shape[1:])
 
 
 def _check_groups(groups: Any, n: int, name: str) -> np.ndarray | None:
