@@ -232,7 +232,7 @@ def test_parameters_of_many_kinds(path):
     scarf.set_params(learning_rate=np.float32(1e-3), weight_decay=float("inf"), views=views)
     other = again(scarf, path)
     assert other.device == torch.device("cpu") and other.weight_decay == float("inf")
-    assert type(other.learning_rate) is np.float32
+    assert type(other.learning_rate) is float and other.learning_rate == np.float32(1e-3)
     assert other.views(torch.ones(4, 2)).shape == (4, 2)
     assert other.random_state.normal() == random_state.normal()
 
@@ -639,15 +639,15 @@ NOT_IN_FILES = {
     "of ONNX": "Affine AudioInput ChannelsFirst ImageInput MeanAndDeviation MeanOverNodes Mixture "
     "Near NumericCodes PaddingLast Power Scaled SeriesInput Shares Single TableInput TokenInput "
     "UnitLength",
-    "figures": "EmbeddingDisplay LabelBudgetDisplay LossCurveDisplay NextFrameDisplay "
-    "ReconstructionDisplay ViewsDisplay",
+    "figures": "EmbeddingDisplay LabelBudgetDisplay LossCurveDisplay MembersDisplay "
+    "NextFrameDisplay ReconstructionDisplay ViewsDisplay",
     "callbacks": "Checkpoint EarlyStopping HandedDown ProbeMonitor TimeBudget",
     "without scikit-learn's callbacks": "CallbackSupportMixin NoCallbacks" * (not HAS_CALLBACKS),
     "errors": "VersionError _Unaffordable",
     "constants": "Modality",
     "protocols": "Reader Task",
-    "inherited from": "BaseFineTuned BasePretrained ContinuesTokens Ensemble FillsMasks Linear "
-    "PredictsTokens Raw ReadsAll ReadsAudio ReadsEvents ReadsImages ReadsSeries ReadsTables "
+    "inherited from": "BaseFineTuned BasePretrained ContinuesTokens Ensemble Estimator FillsMasks "
+    "Linear PredictsTokens Raw ReadsAll ReadsAudio ReadsEvents ReadsImages ReadsSeries ReadsTables "
     "ReadsTokens ReadsVideo ReconstructionMixin RoutesFit SSLTransformer ScoresRows "
     "ThresholdMixin BaseClassifier BaseRegressor _OfAll",
 }

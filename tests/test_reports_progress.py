@@ -1,29 +1,40 @@
 """What users ran into who searched, waited and looked inside: the right value of each.
 
-====== ================================= =====================================================
+====== ================================= ======================================================
 number kind                              cousins looked for, and what was found
-====== ================================= =====================================================
+====== ================================= ======================================================
 31     parameters of numpy's types       every numeric parameter of every estimator, each width,
                                          truth values and texts: ``batch_size`` failed everywhere,
                                          ``n_components`` in recurrent nets. Functions and
                                          callbacks: sums of narrow integers overflowed. Numbers
                                          too large: torch's errors, hours (``sampling_rate``), or
                                          weights that became NaN in the last step without a word.
-====== ================================= =====================================================
+25     the default ensemble as a table   classifier, regressor, with and without raw columns and
+                                         held-out labels, with fine-tuning, Pipelines, frozen ones,
+                                         searches, saved models; estimators without an ensemble.
+====== ================================= ======================================================
 """
+
+import copy
 
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from test_common import CHEAP, EVERY, X_IRIS, Y_IRIS, audio, bags, name_of, texts
 
 import skssl
-from skssl import SCARF, CoLES
+from skssl import SCARF, CoLES, MembersDisplay
 from skssl._compat import Interval
 from skssl.callbacks import Checkpoint, EarlyStopping, TimeBudget
 from skssl.curation import kneighbors
+from skssl.inspection import members
+from skssl.model_selection import FewLabelsKFold
 
 INTEGERS = [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
 REALS = [np.float16, np.float32, np.float64, np.longdouble]
@@ -128,3 +139,104 @@ def test_the_last_step_may_not_end_in_nan():
     method = CoLES(**CHEAP, weight_decay=1e30, random_state=0)
     with pytest.raises(ValueError, match=r"A weight became .* in epoch 2. Lower learning_rate"):
         method.fit(bags())
+
+
+# ---------------------------------------------------------------- 25: the default ensemble
+
+
+def with_ensemble(kind=skssl.PretrainedClassifier, y=Y_IRIS, **params):
+    return kind(SCARF(**CHEAP), random_state=0, **params).fit(X_IRIS, y)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return with_ensemble()
+
+
+def test_members_are_a_table_of_what_predicts(classifier):
+    table = members(classifier)
+    assert list(table.columns) == ["weight", "model", "reads", "held_out_loss"]
+    assert len(table) == len(classifier.classifier_.members_)
+    assert table["weight"].sum() == pytest.approx(1) and table["weight"].is_monotonic_decreasing
+    assert table["held_out_loss"].between(0, 3).all()
+    assert not table.duplicated(["model", "reads"]).any()
+    shares = [f"{100 - raw}% embedding, {raw}% raw columns" for raw in (10, 50, 90)]
+    assert set(table["reads"]) <= {"embedding", "raw columns", *shares}
+    assert table["model"].str.match(r"[a-z ]+, \w+=[\w.]+(, power=\d)?$").all()
+
+
+def test_held_out_losses_are_those_that_choose(classifier):
+    """A member alone, fitted to the folds, has the loss that the table says."""
+    ensemble = classifier.classifier_
+    folds = list(FewLabelsKFold(5).split(Y_IRIS, Y_IRIS))
+    Z = classifier._join(classifier._see(X_IRIS))
+    held_out = np.concatenate([test for _, test in folds])
+    for (_, member), loss in zip(ensemble.members_, ensemble.held_out_losses_, strict=True):
+        if member.features[0] == "scaled":  # the trees
+            read = ensemble.features_[member.features].transform(Z)
+            p = ensemble._out_of_fold(member, {member.features: read}, Y_IRIS, folds)
+            assert loss == pytest.approx(ensemble._loss_of(Y_IRIS[held_out])(p[None])[0])
+            return
+    raise AssertionError("no member reads scaled columns")
+
+
+@pytest.mark.parametrize("around", ["pipeline", "frozen", "search", "ensemble", "saved"])
+def test_members_of_what_is_around_the_model(around, classifier, tmp_path):
+    skssl.save(classifier, tmp_path / "model.skssl")
+    search = GridSearchCV(skssl.PretrainedClassifier(), {"passthrough": [True]})
+    search.best_estimator_ = classifier
+    model = {
+        "pipeline": make_pipeline(FunctionTransformer(), classifier),
+        "frozen": FrozenEstimator(classifier),
+        "search": search,
+        "ensemble": classifier.classifier_,
+        "saved": skssl.load(tmp_path / "model.skssl"),
+    }[around]
+    assert members(model).equals(members(classifier))
+
+
+def test_members_of_other_models():
+    few = np.where(np.arange(len(Y_IRIS)) % 25, -1, Y_IRIS)
+    table = members(with_ensemble(y=few, passthrough=False))
+    assert set(table["reads"]) == {"embedding"}
+    targets = np.full(len(X_IRIS), np.nan)
+    targets[0] = 1.0
+    one_label = members(with_ensemble(skssl.PretrainedRegressor, targets))
+    assert one_label["held_out_loss"].isna().all() and one_label["weight"].sum() == pytest.approx(1)
+    assert one_label["model"].str.contains("ridge regression|target propagation|trees").all()
+
+
+def test_a_fine_tuned_encoder_is_half_of_the_prediction(classifier):
+    tuned = copy.copy(classifier)
+    tuned.fine_tuned_ = object()
+    table = members(tuned)
+    assert table["model"][0] == "fine-tuned encoder" and table["weight"][0] == 0.5
+    assert table["weight"].sum() == pytest.approx(1)
+
+
+def test_members_of_what_has_none():
+    for model in (LogisticRegression(), SCARF(**CHEAP)):
+        with pytest.raises(TypeError, match="default ensemble.*Leave classifier= or regressor="):
+            members(model.fit(X_IRIS, Y_IRIS))
+    model = skssl.PretrainedClassifier(SCARF(**CHEAP), LogisticRegression()).fit(X_IRIS, Y_IRIS)
+    with pytest.raises(TypeError, match="ends in LogisticRegression"):
+        members(model)
+    with pytest.raises(NotFittedError):
+        members(skssl.PretrainedClassifier())
+
+
+def test_members_are_drawn(classifier):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    table = members(classifier)
+    ax = plt.figure().subplots()
+    display = MembersDisplay.from_estimator(classifier, ax=ax)
+    assert display.ax_ is ax and display.figure_ is ax.figure
+    assert [bar.get_width() for bar in display.bars_] == table["weight"].tolist()
+    assert [text.get_text() for text in display.texts_] == [
+        f"{loss:.3g}" for loss in table["held_out_loss"]
+    ]
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names[0] == f"{table['model'][0]}\n{table['reads'][0]}"
+    with pytest.raises(ValueError, match="lacks the columns.*skssl.inspection.members"):
+        MembersDisplay(table[["weight"]])
+    plt.close("all")

@@ -30,10 +30,12 @@ from skssl import (
     SCARF,
     VIME,
     DenoisingAutoencoder,
+    MembersDisplay,
     MultiTask,
     PretrainedClassifier,
     transform_to,
 )
+from skssl.inspection import members
 
 rng = np.random.default_rng(0)
 df, malignant = load_breast_cancer(return_X_y=True, as_frame=True)
@@ -103,6 +105,14 @@ ax.set(xlabel="labels a class", ylabel="accuracy on held-out rows", xscale="log"
 ax.set_xticks(budgets, budgets)
 ax.minorticks_off()
 ax.legend()
+plt.show()
+
+# %%
+# What predicts
+# -------------
+# Without a classifier of yours, `PretrainedClassifier` weighs many. ``members`` lists the chosen
+# ones with what they read and their loss on held-out labels, and a Display draws them.
+MembersDisplay(members(pretrained).head(8)).plot()
 plt.show()
 
 # %%

@@ -75,6 +75,8 @@ class Ensemble(BaseEstimator):
     ----------
     members_ : list of (float, Member)
         Weights and fitted members.
+    held_out_losses_ : list of float
+        Mean loss of each member on held-out labels; NaN where there were too few to hold out.
     features_ : dict of (str, float) to transformer
         Transformers that compute the features of the members.
     """
@@ -89,7 +91,7 @@ class Ensemble(BaseEstimator):
         features = self._fit_features(X, every)
         read = {key: feature.transform(X) for key, feature in features.items()}
         library = list(self._library(features, len(y), check_random_state(self.random_state)))
-        weights = self._weigh(library, read, y, folds)
+        weights, losses = self._weigh(library, read, y, folds)
         self.members_ = [
             (
                 weight,
@@ -98,6 +100,7 @@ class Ensemble(BaseEstimator):
             for weight, member in zip(weights, library, strict=True)
             if weight > 0
         ]
+        self.held_out_losses_ = losses[weights > 0].tolist()
         used = {member.features for _, member in self.members_}
         self.features_ = {key: feature for key, feature in features.items() if key in used}
         return self
@@ -137,16 +140,17 @@ class Ensemble(BaseEstimator):
 
     def _weigh(
         self, library: list[Member], read: dict[Key, np.ndarray], y: np.ndarray, folds: list[Fold]
-    ) -> np.ndarray:
-        """Return the weights of the members: selected weights, shrunk to those of the prior."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weights of the members, selected and shrunk to the prior, and their losses."""
         prior = np.array([member.in_prior for member in library], dtype=float)
         prior /= prior.sum()
         held_out = [row for _, test in folds for row in test]
         if not held_out:
-            return prior
+            return prior, np.full(len(prior), np.nan)
         predictions = np.stack([self._out_of_fold(member, read, y, folds) for member in library])
-        chosen = select(predictions, self._loss_of(y[held_out]))
-        return (PRIOR_LABELS * prior + len(held_out) * chosen) / (PRIOR_LABELS + len(held_out))
+        loss = self._loss_of(y[held_out])
+        n, chosen = len(held_out), select(predictions, loss)
+        return (PRIOR_LABELS * prior + n * chosen) / (PRIOR_LABELS + n), loss(predictions)
 
     def _out_of_fold(
         self, member: Member, read: dict[Key, np.ndarray], y: np.ndarray, folds: list[Fold]
