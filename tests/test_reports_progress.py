@@ -12,10 +12,19 @@ number kind                              cousins looked for, and what was found
 25     the default ensemble as a table   classifier, regressor, with and without raw columns and
                                          held-out labels, with fine-tuning, Pipelines, frozen ones,
                                          searches, saved models; estimators without an ensemble.
+35     what the sdist holds              helpers and saved models of the tests, guides, changelog,
+                                         docs, examples, ``py.typed``: all there since ``make dist``
+                                         checks them. The project has no address yet, so none is
+                                         named.
 ====== ================================= ======================================================
 """
 
 import copy
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -240,3 +249,31 @@ def test_members_are_drawn(classifier):
     with pytest.raises(ValueError, match="lacks the columns.*skssl.inspection.members"):
         MembersDisplay(table[["weight"]])
     plt.close("all")
+
+
+# ---------------------------------------------------------------- 35: the sdist
+
+ROOT = Path(__file__).parents[1]
+GENERATED = shutil.ignore_patterns("__pycache__", "_build", "auto_examples", "generated", "sg_*")
+
+
+def test_the_sdist_holds_tests_with_their_helpers_guides_and_docs(tmp_path):
+    pytest.importorskip("setuptools", "77", reason="builds the sdist")
+    source, build = (
+        tmp_path / "source",
+        "from setuptools import build_meta as b; b.build_sdist('.')",
+    )
+    for folder in ("skssl", "tests", "docs"):
+        shutil.copytree(ROOT / folder, source / folder, ignore=GENERATED)
+    for path in ROOT.glob("*.*"):
+        if path.is_file() and not path.name.startswith("."):
+            shutil.copy(path, source)
+    shutil.copy(ROOT / "LICENSE", source)
+    given = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
+    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
+    (archive,) = source.glob("*.tar.gz")
+    with tarfile.open(archive) as file:
+        held = {member.name.partition("/")[2] for member in file.getmembers()}
+    assert given <= held, sorted(given - held)
+    assert {"tests/pretend_device.py", "CHANGELOG.md", "docs/index.rst", "conftest.py"} <= given
+    assert {f"tests/saved/{path.name}" for path in (ROOT / "tests" / "saved").iterdir()} <= held
