@@ -6,6 +6,7 @@ import importlib
 import inspect
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from numbers import Integral
@@ -104,6 +105,7 @@ __all__ = [
     "is_forest",
     "loss_classes",
     "make_byte_pairs",
+    "plain_torch",
     "refuse_unrouted",
     "rows_of",
     "take_metadata",
@@ -344,6 +346,44 @@ def loss_classes() -> dict[str, type]:
         _sgd_fast: "EpsilonInsensitive Hinge ModifiedHuber SquaredEpsilonInsensitive SquaredHinge",
     }
     return {name: getattr(of, name) for of, names in modules.items() for name in names.split()}
+
+
+@contextlib.contextmanager
+def plain_torch() -> Iterator[None]:
+    """Run a block, or a function, under torch's defaults, whatever the user has set.
+
+    These are float32 and the CPU for new tensors, gradients, no inference mode and no autocast.
+    Each public function or method that computes with torch begins with it.
+    """
+    accelerator = torch.accelerator.current_accelerator()
+    kinds = {"cpu"} if accelerator is None else {"cpu", accelerator.type}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_float32_by_default())
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in filter(torch.is_autocast_enabled, kinds):
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        yield
+
+
+_dtype_lock = threading.Lock()  # torch's default dtype is that of all threads:
+_users_dtypes: list[torch.dtype] = []  # the first block changes it, and the last changes it back
+
+
+@contextlib.contextmanager
+def _float32_by_default() -> Iterator[None]:
+    with _dtype_lock:
+        _users_dtypes.append(_users_dtypes[0] if _users_dtypes else torch.get_default_dtype())
+        torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        with _dtype_lock:
+            before = _users_dtypes.pop()
+            if not _users_dtypes:
+                torch.set_default_dtype(before)
 
 
 def choose_device(device: str | torch.device) -> torch.device:

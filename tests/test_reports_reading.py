@@ -24,10 +24,16 @@ report kind                         cousins looked for, and what was found
                                     tokens, missing texts, ``X_unlabeled``, ``partial_fit``,
                                     detectors, loaded models, large waveforms on disk (read as
                                     tables): failed. Training folds of equal lengths, too.
+12     torch's global state         every method and verb, meta-estimators, detectors, ``save`` and
+                                    ``load``, scorers, Displays, ``log_mel``, encoders of the user
+                                    (of float64), failed fits, threads.
 ====== ============================ ================================================================
 """
 
+import contextlib
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,6 +51,8 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneOut, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
+from test_common import EVERY, mixed_frame, modalities_of, told
+from test_common import SAMPLES as SAMPLES_OF
 from torch import nn
 
 import skssl
@@ -58,12 +66,14 @@ from skssl import (
     TS2Vec,
     ViewsDisplay,
 )
+from skssl._compat import plain_torch
 from skssl._data import AudioReader, SeriesReader, TableReader, TokenReader, _sources
 from skssl.base._modalities import MODALITIES
 from skssl.base._modality_of import infer_modality, modality_of
 from skssl.base._transformer import SSLTransformer
 from skssl.encoders import steps_of
 from skssl.encoders._build import Steps
+from skssl.metrics import label_free_scorer
 from skssl.persistence._onnx_inputs import AudioInput
 from skssl.preprocessing import log_mel
 
@@ -587,8 +597,8 @@ def test_a_method_about_images_reads_grey_floats_as_images(name):
     method = getattr(skssl, name)
     with pytest.warns(UserWarning, match=r"may be series or images, and is read as images.*"):
         assert modality_of(GREY, method()) == "image"
-    for told in ("image", "series", "video"):
-        assert modality_of(GREY, method(modality=told)) == told
+    for said in ("image", "series", "video"):
+        assert modality_of(GREY, method(modality=said)) == said
 
 
 @pytest.mark.parametrize("X", [GREY, GREY.astype(np.float32), GREY.tolist(), torch.tensor(GREY)])
@@ -678,3 +688,181 @@ def test_meta_estimators_follow_the_method():
     assert type(model.raw_columns_).__name__ == "RawSeries"
     row = ReconstructionOutlierDetector()._default(GREY)  # series cannot be reconstructed
     assert type(row) is MaskedAutoencoder
+
+
+# ---- report 12: torch's global state is the user's, and estimators have their own ---------
+
+
+@contextlib.contextmanager
+def default_dtype(dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextlib.contextmanager
+def everything():
+    with default_dtype(torch.float64), torch.device("meta"), torch.inference_mode():
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            yield
+
+
+STATES = {
+    "float64": lambda: default_dtype(torch.float64),
+    "bfloat16": lambda: default_dtype(torch.bfloat16),
+    "another device": lambda: torch.device("meta"),
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+    "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+    "everything": everything,
+}
+every_state = pytest.mark.parametrize("state", STATES.values(), ids=list(STATES))
+TRAINED = {**CHEAP, "max_epochs": 2, "batch_size": 10}
+
+
+def now():
+    """Return all that a fit must leave alone."""
+    kinds = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    dtypes = torch.get_default_dtype(), torch.get_autocast_dtype("cpu")
+    return *kinds, *dtypes, torch.is_autocast_enabled("cpu"), torch.get_default_device()
+
+
+@pytest.mark.parametrize(
+    ("method", "X", "state"),
+    [
+        *[pytest.param(skssl.SCARF(**TRAINED), PIXELS, state, id=k) for k, state in STATES.items()],
+        pytest.param(SimCLR(**TRAINED), DIGITS, everything, id="SimCLR"),
+    ],
+)
+def test_fits_and_embeddings_are_the_same_in_every_state_of_torch(method, X, state):
+    fitted = clone(method).fit(X)
+    expected = fitted.transform(X)
+    with state():
+        before = now()
+        inside = clone(method).fit(X)
+        Z, again = inside.transform(X), fitted.transform(X)
+        inside.partial_fit(X)
+        assert now() == before
+    assert np.array_equal(Z, expected) and np.array_equal(again, expected)
+    assert inside.loss_curve_ is not None and Z.dtype == np.float32
+    assert np.array_equal(inside.transform(X), fitted.partial_fit(X).transform(X))
+    assert not any(p.is_inference() or p.dtype != torch.float32 for p in weights(inside))
+
+
+def weights(method):
+    return list(method.encoder_.parameters())
+
+
+@every_state
+def test_encoders_of_the_user_are_read_in_float32(state):
+    X = np.random.default_rng(0).normal(size=(20, 5))
+    with state():
+        before = now()
+        if state is not STATES["everything"] and state is not STATES["another device"]:
+            own = nn.Linear(5, 4)  # made in the state of the user
+            assert skssl.SCARF(encoder=own, **TRAINED).fit(X).transform(X).dtype == np.float32
+        made = skssl.SCARF(encoder=lambda x: nn.Linear(x.shape[1], 4), **TRAINED).fit(X)
+        assert made.transform(X).dtype == np.float32 and now() == before
+    assert all(p.dtype == torch.float32 for p in weights(made))
+
+
+def test_estimators_around_methods_have_their_own_state(tmp_path):
+    X, y = PIXELS.astype(float), np.arange(20) % 2
+    scarf = skssl.SCARF(**UNTRAINED)
+
+    def results(where):
+        model = PretrainedClassifier(scarf, skssl.PrototypeClassifier(), random_state=0).fit(X, y)
+        tuned = FineTunedClassifier(scarf, max_epochs=1, random_state=0).fit(X, y)
+        dae = skssl.DenoisingAutoencoder(**UNTRAINED).fit(X)
+        detectors = EmbeddingOutlierDetector(scarf), ReconstructionOutlierDetector(dae)
+        skssl.save(model, tmp_path / where)
+        loaded = skssl.load(tmp_path / where)
+        scorer = label_free_scorer("alignment")
+        ViewsDisplay.from_estimator(scarf.fit(X), X, random_state=0)
+        plt.close("all")
+        return [
+            model.predict_proba(X),
+            loaded.predict_proba(X),
+            tuned.predict_proba(X),
+            tuned.partial_fit(X, y).predict_proba(X),
+            *[detector.fit(X).score_samples(X) for detector in detectors],
+            log_mel(TONES, 8000),
+            np.array(scorer(scarf, X)),
+        ]
+
+    expected = results("plain.skssl")
+    with everything():
+        found = results("strange.skssl")
+    for one, other in zip(found, expected, strict=True):
+        assert np.array_equal(one, other)
+
+
+SAMPLE_OF = {**SAMPLES_OF, "table": mixed_frame}
+EVERY_METHOD = [
+    pytest.param(told(e, modality), modality, id=f"{type(e).__name__}-{modality}")
+    for e in EVERY
+    if isinstance(e, SSLTransformer)
+    for modality in dict.fromkeys((modalities_of(e)[0], modalities_of(e)[-1]))
+]
+VERBS = {
+    "transform": {},
+    "reconstruct": {},
+    "impute": {},
+    "score_samples": {},
+    "predict_next": {},
+    "enhance": {},
+    "fill_mask": {},
+    "generate": {"n_tokens": 2, "random_state": 0},
+}
+
+
+@pytest.mark.parametrize(("method", "modality"), EVERY_METHOD)
+def test_every_verb_has_its_own_state(method, modality):
+    X = SAMPLE_OF[modality](18)
+    method = clone(method).set_params(max_epochs=0)
+    fitted = clone(method).fit(X)
+    with everything():
+        before = now()
+        inside = clone(method).fit(X)
+        assert now() == before
+    for verb, params in VERBS.items():
+        if hasattr(fitted, verb) and not (verb == "fill_mask" and modality != "text"):
+            call = getattr(fitted, verb)
+            expected = call(X, **params)
+            with everything():
+                found = [call(X, **params), getattr(inside, verb)(X, **params)]
+                assert now() == before
+            for one in found:
+                if isinstance(expected, pd.DataFrame):
+                    pd.testing.assert_frame_equal(one, expected)
+                else:
+                    np.testing.assert_array_equal(one, expected)
+
+
+def test_a_fit_that_fails_gives_the_state_back():
+    with everything():
+        before = now()
+        with pytest.raises(ValueError, match="infinity"):
+            skssl.SCARF(**CHEAP).fit(np.full((9, 3), np.inf))
+        assert now() == before
+
+
+def test_the_default_dtype_is_given_back_by_the_last_of_several_threads():
+    inside, leave = threading.Barrier(3), [threading.Event(), threading.Event()]
+
+    def run(i):
+        with plain_torch():
+            inside.wait()
+            leave[i].wait()
+            return torch.get_default_dtype()
+
+    with default_dtype(torch.float64), ThreadPoolExecutor(2) as pool:
+        done = [pool.submit(run, i) for i in range(2)]
+        inside.wait()
+        leave[0].set()
+        assert done[0].result() == torch.float32
+        leave[1].set()
+        assert done[1].result() == torch.float32 and torch.get_default_dtype() == torch.float64

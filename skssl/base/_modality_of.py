@@ -89,7 +89,7 @@ class Readings:
             f"X of dtype {self.dtype} and shape {self.shape} may be {nouns(possible)}, and is read "
             f"as {MODALITIES[taken].noun}. Say which it is: {' or '.join(ways)}.",
             UserWarning,
-            stacklevel=8,  # whoever called fit
+            stacklevel=9,  # whoever called fit
         )
         return taken
 

@@ -9,6 +9,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from skssl._compat import plain_torch
 from skssl._data._columns import blocks
 from skssl.base._modalities import MODALITIES, modalities_with, nouns
 from skssl.base._transformer import _apply
@@ -46,6 +47,7 @@ class ReconstructionMixin:
         return is_table and self._reconstructs()
 
     @available_if(lambda self: self._reconstructs())
+    @plain_torch()
     def reconstruct(self, X: Any) -> Any:
         """Predict all cells, or pixels, from the embedding of their row.
 
@@ -69,6 +71,7 @@ class ReconstructionMixin:
         return self._reader.restore(predict(self._read(X)), X)
 
     @available_if(lambda self: self._imputes())
+    @plain_torch()
     def impute(self, X: Any) -> Any:
         """Fill missing cells with predictions from the rest of their row.
 

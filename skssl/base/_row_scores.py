@@ -10,6 +10,7 @@ from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from skssl._compat import plain_torch
 from skssl._data._rows import RowsLike
 from skssl._training._loop import Net
 from skssl.base._parameters import declares_parameters
@@ -96,6 +97,7 @@ class ScoresRows(ThresholdMixin):
     _read: ClassVar[Callable[..., Tensor]]
     _row_losses: ClassVar[Callable[..., Tensor]]
 
+    @plain_torch()
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the loss of each row.
 

@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skssl._compat import Seed
+from skssl._compat import Seed, plain_torch
 from skssl._data import MASK_TEXT, texts_of
 from skssl._data._vocabulary import MASK, N_SPECIAL, PAD
 from skssl.encoders._tokens import vectors_of
@@ -42,6 +42,7 @@ class FillsMasks(PredictsTokens):
     ``_build`` puts on ``net.decoder`` a :class:`skssl.encoders.VocabularyHead`.
     """
 
+    @plain_torch()
     def fill_mask(self, X: Any, top: int | None = None) -> list[Any]:
         """Fill in the masked words of texts.
 
@@ -106,6 +107,7 @@ class ContinuesTokens(PredictsTokens):
 
     chunk_length: int
 
+    @plain_torch()
     def generate(
         self,
         prompt: Any,

@@ -23,6 +23,7 @@ from skssl._compat import (
     choose_device,
     choose_dtype,
     fit_context,
+    plain_torch,
     run_compiled,
 )
 from skssl._data import SAMPLE_ROWS, Source, note_columns, survey
@@ -157,6 +158,7 @@ class SSLTransformer(
         """Set attributes computed from the training rows."""
 
     @fit_context(prefer_skip_nested_validation=True)
+    @plain_torch()
     def fit(
         self,
         X: Any,
@@ -219,6 +221,7 @@ class SSLTransformer(
             )
 
     @fit_context(prefer_skip_nested_validation=True)
+    @plain_torch()
     def partial_fit(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, groups: Any = None
     ) -> Self:
@@ -263,6 +266,7 @@ class SSLTransformer(
                 X, y, self._read_all(given, reset=first), again=not first, stream=True
             )
 
+    @plain_torch()
     def transform(self, X: Any) -> np.ndarray:
         """Embed the rows of X.
 

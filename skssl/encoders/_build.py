@@ -126,7 +126,7 @@ def check_name(encoder: object, noun: str, names: Sequence[str]) -> None:
 
 
 def user_module(encoder: nn.Module | Callable[[Tensor], nn.Module], x: Tensor) -> nn.Module:
-    """Return a copy of the given module, or call the given function with ``x``.
+    """Return a copy of the given module, or call the given function with ``x``; in float32.
 
     Raises
     ------
@@ -140,9 +140,9 @@ def user_module(encoder: nn.Module | Callable[[Tensor], nn.Module], x: Tensor) -
             f"of its input, `lambda x: {encoder.__name__}(...)`."
         )
     if isinstance(encoder, nn.Module):
-        return copy.deepcopy(encoder)
+        return copy.deepcopy(encoder).float()
     with torch.no_grad():
-        return _check_module(encoder(x))
+        return _check_module(encoder(x)).float()
 
 
 def _check_module(made: object) -> nn.Module:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from skssl._compat import Seed
+from skssl._compat import Seed, plain_torch
 from skssl.base._modalities import MODALITIES
 from skssl.inspection._drawing import axes_or_new, to_colors
 from skssl.inspection._fitted import channels_last, draw_seed, unwrap
@@ -85,6 +85,7 @@ class EmbeddingDisplay:
         self.channels = channels
 
     @classmethod
+    @plain_torch()
     def from_estimator(
         cls,
         estimator: Any,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from skssl._compat import import_pyplot, take_rows
+from skssl._compat import import_pyplot, plain_torch, take_rows
 from skssl._data._containers import as_array
 from skssl.inspection._drawing import draw_rows, pick_channels, to_colors
 from skssl.inspection._fitted import spread, unwrap
@@ -65,6 +65,7 @@ class NextFrameDisplay:
         self.channels = channels
 
     @classmethod
+    @plain_torch()
     def from_estimator(
         cls,
         estimator: Any,

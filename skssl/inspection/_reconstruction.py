@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from skssl._compat import count_rows, import_pyplot, take_rows
+from skssl._compat import count_rows, import_pyplot, plain_torch, take_rows
 from skssl.base._modalities import MODALITIES
 from skssl.inspection._drawing import draw_rows, pick_channels, to_colors
 from skssl.inspection._fitted import channels_last, column_names, spread, unwrap
@@ -83,6 +83,7 @@ class ReconstructionDisplay:
         self.hidden = hidden
 
     @classmethod
+    @plain_torch()
     def from_estimator(
         cls,
         estimator: Any,

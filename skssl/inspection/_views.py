@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skssl._compat import Seed
+from skssl._compat import Seed, plain_torch
 from skssl._training._loop import local_seed
 from skssl.base._modalities import MODALITIES, modalities_with, nouns, rows_per_step
 from skssl.inspection._drawing import check_channels, draw_rows, pick_channels, to_colors
@@ -92,6 +92,7 @@ class ViewsDisplay:
         self.channels = channels
 
     @classmethod
+    @plain_torch()
     def from_estimator(
         cls,
         estimator: Any,

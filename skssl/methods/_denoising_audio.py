@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from skssl._compat import plain_torch
 from skssl.base import Net, ReadsAudio, SSLTransformer, StrOptions
 from skssl.base._modalities import Modality
 from skssl.base._parameters import ViewsFunction
@@ -91,6 +92,7 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         errors = [(z.float() - clean).masked_fill(behind, 0.0).square().sum() for z in made]
         return sum(errors) / n_cells / len(views)
 
+    @plain_torch()
     def reconstruct(self, X: Any) -> np.ndarray:
         """Predict the log-mel spectrograms of the clean waveforms.
 
@@ -107,6 +109,7 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         check_is_fitted(self)
         return self._scaler.inverse(_apply(self._predict, self._read(X))).numpy()
 
+    @plain_torch()
     def enhance(self, X: Any) -> np.ndarray:
         """Attenuate each band of the waveforms to its predicted clean level.
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from skssl._compat import plain_torch
 from skssl.base import Interval, Net, ReadsVideo, SSLTransformer, StrOptions
 from skssl.base._parameters import ViewsFunction
 from skssl.base._transformer import _apply
@@ -90,6 +91,7 @@ class NextFrame(ReadsVideo, SSLTransformer):
             loss = loss + F.mse_loss(predicted, target) + self.lambda_gdl * edges
         return loss / len(views)
 
+    @plain_torch()
     def predict_next(self, X: Any, n_frames: int = 1) -> np.ndarray:
         """Predict the frames that follow the last ``context`` frames of each clip.
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skssl._compat import Interval, StrOptions, count_rows, take_rows, validate_params
+from skssl._compat import Interval, StrOptions, count_rows, plain_torch, take_rows, validate_params
 from skssl._training._loop import local_seed
 from skssl.base._modalities import rows_per_step
 from skssl.base._transformer import SSLTransformer, _apply
@@ -131,6 +131,7 @@ def label_free_scorer(
     return Scorer(metric, max_samples, n_views, random_state)
 
 
+@plain_torch()
 def embed_views(transformer: SSLTransformer, X: Any, n_views: int, seed: int) -> np.ndarray:
     """Embed altered copies of rows, (n_views, n_samples, n_components)."""
     encoder = transformer.encoder_[1]

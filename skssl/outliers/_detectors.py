@@ -21,6 +21,7 @@ from skssl._compat import (
     Seed,
     StrOptions,
     fit_context,
+    plain_torch,
 )
 from skssl._data import note_columns
 from skssl._meta._fitting import RoutesFit, fit_transformer, make_part
@@ -154,6 +155,7 @@ class EmbeddingOutlierDetector(
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
+    @plain_torch()
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Fit the transformer and the density of its embedding.
 
@@ -185,6 +187,7 @@ class EmbeddingOutlierDetector(
 
         return _fit_detector(self, X, y, params, learn)
 
+    @plain_torch()
     def score_samples(self, X: Any) -> np.ndarray:
         """Score the density of the embedding at each row.
 
@@ -300,6 +303,7 @@ class ReconstructionOutlierDetector(
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
+    @plain_torch()
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Fit the transformer and the usual reconstruction error of each column.
 
@@ -332,6 +336,7 @@ class ReconstructionOutlierDetector(
             check_reconstructs(last_step(self.transformer))
         return _fit_detector(self, X, y, params, learn)
 
+    @plain_torch()
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the mean log error of each row.
 

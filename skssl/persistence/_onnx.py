@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skssl._atomic import replacing
+from skssl._compat import plain_torch
 from skssl._data._reader import Reader
 from skssl._meta._steps import steps_of
 from skssl.base._transformer import SSLTransformer
@@ -30,6 +31,7 @@ __all__ = ["to_onnx"]
 UNCONVERTED = AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError
 
 
+@plain_torch()
 def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> "ModelProto":
     """Turn a fitted model into an ONNX graph, which onnxruntime runs in any language.
 

@@ -43,7 +43,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from skssl._atomic import replacing
-from skssl._compat import import_safetensors
+from skssl._compat import import_safetensors, plain_torch
 from skssl.base._parameters import ViewsFunction
 from skssl.persistence import _changes
 from skssl.persistence._costs import check_keys, order
@@ -55,6 +55,7 @@ __all__ = ["load", "save"]
 MOST_TEXT = 2**26  # safetensors reads headers of up to 100 MB
 
 
+@plain_torch()
 def save(model: Any, path: str | os.PathLike[str]) -> None:
     """Save an estimator to a file that :func:`load` reads without running code from it.
 
@@ -127,6 +128,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         safetensors.save_file(packer.tensors, new, metadata)
 
 
+@plain_torch()
 def load(
     path: str | os.PathLike[str],
     *,

@@ -8,7 +8,7 @@ import torch
 from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 
-from skssl._compat import Estimator, Interval, fit_context
+from skssl._compat import Estimator, Interval, fit_context, plain_torch
 from skssl._data import AudioReader
 from skssl._data._containers import as_array
 from skssl.encoders import LogMel
@@ -16,6 +16,7 @@ from skssl.encoders import LogMel
 __all__ = ["LogMel", "MuLaw", "log_mel"]
 
 
+@plain_torch()
 def log_mel(
     X: Any,
     sampling_rate: int,

@@ -24,6 +24,7 @@ from skssl._compat import (
     Seed,
     Task,
     fit_context,
+    plain_torch,
     take_metadata,
 )
 from skssl._data import bags_of, check_time, note_columns
@@ -137,6 +138,7 @@ class PhenotypeTransformer(
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
+    @plain_torch()
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Embed and cluster the parts of all bags.
 
@@ -179,6 +181,7 @@ class PhenotypeTransformer(
             task.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
             return self
 
+    @plain_torch()
     def transform(self, X: Any) -> np.ndarray:
         """Return the centred log-ratios of the shares of the clusters.
 

@@ -23,6 +23,7 @@ from skssl._compat import (
     Task,
     count_rows,
     fit_context,
+    plain_torch,
     take_metadata,
     take_rows,
 )
@@ -76,6 +77,7 @@ class BasePretrained(
     ]  # from the width of the embedding to the default predictor
 
     @fit_context(prefer_skip_nested_validation=False)
+    @plain_torch()
     def fit(self, X: Any, y: Any, *, X_unlabeled: Any = None, **params: Any) -> Self:
         """Fit the transformer on all rows, and the classifier or regressor on labelled rows.
 
@@ -180,6 +182,7 @@ class BasePretrained(
             return np.asarray(Z, dtype=np.float64)  # float32 sums depend on the batch
         return Z
 
+    @plain_torch()
     def _predict_by(self, method: str, X: Any) -> Any:
         """Return the result of a method of the predictor for X."""
         check_is_fitted(self)

@@ -26,6 +26,7 @@ from skssl._compat import (
     choose_device,
     choose_dtype,
     fit_context,
+    plain_torch,
 )
 from skssl._data._given import check_weight
 from skssl._data._rows import Rows, n_batches
@@ -240,6 +241,7 @@ class BaseFineTuned(BasePretrained):
         net.head.write(getattr(self, f"{self._predictor}_"))
 
     @fit_context(prefer_skip_nested_validation=False)
+    @plain_torch()
     def partial_fit(self, X: Any, y: Any) -> Self:
         """Train for one pass over a chunk of labelled rows; the first chunk is fitted.
 
@@ -395,6 +397,7 @@ class FineTunedClassifier(BaseFineTuned, BaseClassifier):
         self.memory = memory
         self.random_state = random_state
 
+    @plain_torch()
     def partial_fit(
         self, X: Any, y: Any, classes: Sequence[Any] | np.ndarray | None = None
     ) -> Self:
