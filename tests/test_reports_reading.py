@@ -44,6 +44,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
+from pyarrow.dataset import dataset
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
@@ -182,6 +183,19 @@ def test_estimators_around_a_method_read_pixels_in_dataframes(tmp_path):
 def test_pixels_that_do_not_fit_image_shape_are_an_error(X, shape, message):
     with pytest.raises((TypeError, ValueError), match=message):
         SimCLR(image_shape=shape, **UNTRAINED).fit(X)
+
+
+@pytest.mark.parametrize("kind", ["path", "dataset", "batches"])
+def test_pixels_outside_memory_are_an_error(kind, tmp_path):
+    X = FRAMES["pandas"](PIXELS)
+    X.to_parquet(tmp_path / "pixels.parquet")
+    made = {
+        "path": lambda: tmp_path / "pixels.parquet",
+        "dataset": lambda: dataset(tmp_path / "pixels.parquet"),
+        "batches": lambda: iter([X]),
+    }[kind]()
+    with pytest.raises(ValueError, match="Here pass the rows, as pandas.read_parquet"):
+        SimCLR(image_shape=(8, 8), **UNTRAINED).fit(made)
 
 
 @every_frame

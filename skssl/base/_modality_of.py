@@ -1,7 +1,6 @@
 """Which modality X is, to an estimator that reads some of them."""
 
 import contextlib
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -100,11 +99,11 @@ def readings(X: Any, told: Sequence[str] = ()) -> Readings:
     for name, row in rows:
         if row.is_container(X, name in told):
             return Readings(name, [row.also] if row.also else [])
-    if isinstance(X, str | os.PathLike):
+    if lies_outside(X) and not hasattr(X, "shape"):
         raise ValueError(
             f"Expected 2D array, got scalar array instead: {X!r}. A path is read by fit, "
-            "partial_fit and transform of methods for tables, and by transform_to. Here pass the "
-            "rows, as pandas.read_parquet returns them."
+            "partial_fit and transform of methods for tables, and by transform_to, as datasets "
+            "and batches are. Here pass the rows, as pandas.read_parquet returns them."
         )
     has_dtype = hasattr(getattr(X, "dtype", None), "kind") and hasattr(X, "shape")
     array = X if has_dtype else as_given(X)

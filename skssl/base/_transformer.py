@@ -84,6 +84,8 @@ class SSLTransformer(
 
     All but ``_loss`` are optional. Hooks see data as the encoder does: scaled tensors.
     ``_constants`` names what is on ``net`` and never moves in training, each with the reason.
+    ``_about`` is the modality of the method's paper, ``"image"`` for example: where three
+    dimensions of floats may be images as well as series, the method reads them as that.
 
     Attributes
     ----------
