@@ -18,17 +18,21 @@ number kind                         cousins
 29     restored that must not be    found: what fits run, attributes in place of methods, every
                                     kind of hook, dtypes of torch and numpy; patterns and models
                                     of tokenizers
+32     ONNX and texts like "nan"    found: the same texts for Python, which reads those that fit
+                                    did not see as missing, for embeddings and raw columns alike
 ====== ============================ ===========================================================
 """
 
 import gc
 import io
+import itertools
 import json
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.cluster import KMeans
@@ -56,6 +60,7 @@ from skssl import (
     TS2Vec,
     load,
     save,
+    to_onnx,
 )
 from skssl._compat import PREDICTOR_RECORD_DTYPE
 from skssl._training._checkpoint import DIGEST, digest
@@ -685,3 +690,44 @@ def test_a_panic_is_an_error_of_ours(path, monkeypatch):
     tokenizer(path)
     monkeypatch.setattr("tokenizers.models.BPE", panic)
     refused(path, "a tokenizer cannot be made: not implemented")
+
+
+# ---- 32: ONNX agrees on every string -------------------------------------------------------
+
+TEXTS = ["x", "q", "", " ", "nan", "None", "NaN", "NaT", "<NA>", "NAN", "none", "null", "N/A", "-1"]
+
+
+@pytest.mark.slow
+def test_graphs_agree_on_every_string(tmp_path):
+    """Whether a text is a category, was never seen, or is what is written for a missing value."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    rng = np.random.default_rng(0)
+    kinds = {"a": ["x", "y", None], "b": ["x", "nan", "None", ""], "c": ["NaT", "<NA>", np.nan]}
+    frame = pd.DataFrame({k: rng.choice(np.array(v, object), 80) for k, v in kinds.items()})
+    head = LogisticRegression(max_iter=500)
+    model = PretrainedClassifier(SCARF(**SHORT), head, passthrough=True)
+    model.fit(frame, np.where(frame["a"].isna() | (frame["b"] == "nan"), "yes", "no"))
+    to_onnx(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    rows = [dict(zip("abc", texts, strict=True)) for texts in itertools.product(TEXTS, repeat=3)]
+    new = pd.DataFrame([*rows[::7], {"a": None, "b": "x", "c": np.nan}]).astype(object)
+    _, found = session.run(None, {name: new[[name]].to_numpy(object) for name in new})
+    np.testing.assert_allclose(found, model.predict_proba(new), atol=1e-5)
+
+
+def test_unseen_texts_that_look_missing_are_missing():
+    frame = pd.DataFrame({"a": ["x", "y", None, "nan"] * 20, "b": np.arange(80.0)})
+    model = SCARF(**SHORT).fit(frame)
+    texts = [None, "None", "", "<NA>", "NaT", "NaN", "q", "nan"]
+    z = model.transform(pd.DataFrame({"a": np.array(texts, object), "b": 1.0}))
+    assert np.array_equal(z[1:6], z[[0] * 5])
+    assert not np.array_equal(z[6], z[0]) and not np.array_equal(z[7], z[0])
+
+
+def test_a_text_that_looks_missing_is_no_missing_cell():
+    """impute leaves it as it is."""
+    frame = pd.DataFrame({"a": np.arange(60.0), "s": ["u", "v"] * 30})
+    model = DenoisingAutoencoder(**SHORT).fit(frame)
+    new = frame.assign(s=pd.Series(["nan", None] * 30, dtype=object))
+    filled = model.impute(new)["s"].tolist()
+    assert filled[::2] == ["nan"] * 30 and set(filled[1::2]) <= {"u", "v"}

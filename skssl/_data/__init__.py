@@ -17,7 +17,7 @@ from skssl._data._images import MAKE_CLIPS, MAKE_IMAGES, ImageReader, VideoReade
 from skssl._data._series import MAKE_SERIES, SeriesReader, is_list_of_arrays, is_ragged
 from skssl._data._sources import Source, lies_outside, open_source
 from skssl._data._survey import SAMPLE_ROWS, survey
-from skssl._data._table import TableReader
+from skssl._data._table import TEXT_OF_MISSING, TableReader
 from skssl._data._text import (
     MAKE_TEXT,
     MAKE_TOKENS,
@@ -45,6 +45,7 @@ __all__ = [
     "ImageReader",
     "SeriesReader",
     "Source",
+    "TEXT_OF_MISSING",
     "TableReader",
     "TextReader",
     "TokenReader",

@@ -27,6 +27,9 @@ from skssl._data._containers import (
 )
 from skssl._data._restore_table import build, merge
 
+# What numpy, pandas and onnxruntime write for a missing value. A column of text that has no such
+# category reads them as missing; so do ONNX graphs, which cannot tell None from its text.
+TEXT_OF_MISSING = ("", "None", "nan", "NaN", "NaT", "<NA>")
 _TIMES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 
 CategoricalFeatures = Literal["from_dtype"] | Sequence[str] | Sequence[int] | np.ndarray | None
@@ -219,7 +222,9 @@ class _Codes(dict[Any, int]):
         self.unseen = unseen
 
     def __missing__(self, value: object) -> float:
-        return math.nan if is_missing(value) else self.unseen
+        is_text = isinstance(value, str)
+        is_hole = value in TEXT_OF_MISSING if is_text else is_missing(value)
+        return math.nan if is_hole else self.unseen
 
 
 def _declared(features: CategoricalFeatures, names: Names | None, width: int) -> list[bool | None]:

@@ -42,7 +42,9 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> "ModelPro
       Categories that are numbers or booleans are passed as numbers;
     - for a table with text, one input (n_rows, 1) per column, with the name of the column (``x0``,
       ``x1`` ... if columns have none): text as str or objects, all else as float64. None, NaN and
-      the empty string are missing values, unless they are categories, as text, of that column;
+      the texts "", "None", "nan", "NaN", "NaT" and "<NA>" are missing values, as they are to
+      ``transform``, unless ``fit`` saw such a text in that column, which then is a category.
+      onnxruntime writes None as "None", so if that is a category, pass "" for a missing value;
     - for other modalities, ``X``: images and clips as in ``fit``, uint8 if they were, or float32;
       series float32 (n_rows, n_channels, length), NaN for a missing value; waveforms float32
       (n_rows, length) from -1 to 1, padded with NaN; tokens int64 (n_rows, length).

@@ -8,15 +8,13 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from skssl._data import ImageReader, SeriesReader, TableReader, TokenReader
+from skssl._data import TEXT_OF_MISSING, ImageReader, SeriesReader, TableReader, TokenReader
 from skssl._data._vocabulary import N_SPECIAL, PAD, UNKNOWN
 from skssl._meta._raw_columns import Raw
 from skssl.base._modalities import MODALITIES, look_up
 from skssl.base._transformer import SSLTransformer
 from skssl.persistence._onnx_graph import Graph, Value
 from skssl.persistence._onnx_predictors import Affine, Scaled
-
-NO_TEXT = ("", "None", "nan", "NaN", "NaT", "<NA>")  # missing values, as onnxruntime may write them
 
 
 def inputs_of(first: Any) -> list[Value]:
@@ -217,7 +215,7 @@ def _join_columns(graph: Graph, reader: TableReader, X: list[Value]) -> Value:
 
 def _encode(graph: Graph, x: Value, levels: list[str], unseen: int) -> str:
     """Return the codes of a column of text, as in ``TableReader``."""
-    holes = [text for text in NO_TEXT if text not in levels]
+    holes = [text for text in TEXT_OF_MISSING if text not in levels]
     codes = graph.node(
         "LabelEncoder",
         x.name,
