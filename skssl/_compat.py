@@ -394,7 +394,7 @@ def choose_device(device: str | torch.device) -> torch.device:
         return torch.device("cpu") if found is None else found
     try:
         chosen = torch.device(device)
-        torch.empty(0, device=chosen)
+        torch.zeros(1, device=chosen).item()  # a device such as "meta" holds no numbers
     except (RuntimeError, AssertionError) as error:
         first_line = str(error).splitlines()[0]
         raise ValueError(

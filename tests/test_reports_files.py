@@ -20,21 +20,30 @@ number kind                         cousins
                                     of tokenizers
 32     ONNX and texts like "nan"    found: the same texts for Python, which reads those that fit
                                     did not see as missing, for embeddings and raw columns alike
+33     files during a fit           found: Parquet that is cut, emptied, removed, rewritten or
+                                    damaged, by path and as a dataset, before a fit and in it;
+                                    every error of the disk; devices of fine-tuning and
+                                    detectors; MuLaw.transform; tokens that are no tokens
 ====== ============================ ===========================================================
 """
 
+import errno
 import gc
 import io
 import itertools
 import json
+import os
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.dataset
 import pytest
+import safetensors
 import torch
+from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
@@ -50,12 +59,15 @@ from torch import nn
 from skssl import (
     SCARF,
     VIME,
+    DenoisingAudio,
     DenoisingAutoencoder,
     FineTunedClassifier,
     MaskedTable,
+    MuLaw,
     NextToken,
     PretrainedClassifier,
     PrototypeClassifier,
+    ReconstructionOutlierDetector,
     SimCLR,
     TS2Vec,
     load,
@@ -63,6 +75,7 @@ from skssl import (
     to_onnx,
 )
 from skssl._compat import PREDICTOR_RECORD_DTYPE
+from skssl._data import _sources
 from skssl._training._checkpoint import DIGEST, digest
 from skssl.callbacks import Checkpoint
 from skssl.persistence._attributes import HOOKS
@@ -396,7 +409,7 @@ WEIGHTED = {
     "stream": lambda: VIME(**SHORT).partial_fit(X_IRIS),
     "images": lambda: SimCLR(**SHORT).fit(images()),
     "series": lambda: TS2Vec(**SHORT).fit(series()),
-    "tokens": lambda: NextToken(**SHORT).fit(tokens()),
+    "tokens": lambda: NextToken(**SHORT).fit(tokens()[:12]),
     "decoder": lambda: DenoisingAutoencoder(**SHORT).fit(X_IRIS),
     "linear": lambda: LogisticRegression(max_iter=500).fit(X_IRIS, Y_IRIS),
     "tuned": lambda: FineTunedClassifier(SCARF(**SHORT), max_epochs=1).fit(X_IRIS, Y_IRIS),
@@ -731,3 +744,151 @@ def test_a_text_that_looks_missing_is_no_missing_cell():
     new = frame.assign(s=pd.Series(["nan", None] * 30, dtype=object))
     filled = model.impute(new)["s"].tolist()
     assert filled[::2] == ["nan"] * 30 and set(filled[1::2]) <= {"u", "v"}
+
+
+# ---- 33: files during a fit, full disks, devices without numbers, gaps in waveforms --------
+
+
+class AtEpoch:
+    """Runs a function at the end of the first epoch."""
+
+    def __init__(self, action):
+        self.action = action
+
+    def setup(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context, **_):
+        if context.task_name == "epoch":
+            self.action()
+
+    def teardown(self, estimator, context):
+        pass
+
+
+def many_files(folder, n=3):
+    for i in range(n):
+        rows = pd.DataFrame(np.random.default_rng(i).normal(size=(200, 3)), columns=list("abc"))
+        rows.to_parquet(folder / f"{i}.parquet", row_group_size=50)
+    return folder
+
+
+def spoil_pages(path):
+    """Keep the metadata at the end of a file, and overwrite its pages."""
+    data = bytearray(path.read_bytes())
+    data[4:1500] = b"\xff" * 1496
+    path.write_bytes(data)
+
+
+CHANGES_OF_FILES = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-200]),
+    "emptied": lambda path: path.write_bytes(b""),
+    "other rows": lambda path: pd.DataFrame({"a": [1.0]}).to_parquet(path),
+    "other columns": lambda path: pd.DataFrame({"z": np.arange(200.0)}).to_parquet(path),
+    "removed": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("kind", ["path", "dataset"])
+@pytest.mark.parametrize("change", [*CHANGES_OF_FILES, "pages"])
+def test_parquet_that_is_damaged_is_named(kind, change, tmp_path, monkeypatch):
+    """Before the fit, whole or in parts; and in the middle of it, where it is read in parts."""
+    X = many_files(tmp_path)
+    file = tmp_path / "1.parquet"
+    good = file.read_bytes()
+    spoil = {**CHANGES_OF_FILES, "pages": spoil_pages}[change]
+    for in_memory in (2**26, 10):
+        monkeypatch.setattr(_sources, "IN_MEMORY", in_memory)
+        given = pyarrow.dataset.dataset(X, format="parquet") if kind == "dataset" else X
+        spoil(file)
+        is_fine = "removed" if kind == "path" else "other"  # a dataset has a schema of its own
+        if change.startswith(is_fine):
+            file.write_bytes(good)
+            continue
+        with pytest.raises((ValueError, FileNotFoundError), match=r"1\.parquet") as caught:
+            SCARF(**SHORT).fit(given)
+        assert caught.traceback[-1].path.parts[-3] == "skssl"
+        file.write_bytes(good)
+    given = pyarrow.dataset.dataset(X, format="parquet") if kind == "dataset" else X
+    scarf = SCARF(**SHORT).set_callbacks(AtEpoch(lambda: spoil(file)))
+    error = FileNotFoundError if change == "removed" else ValueError
+    with pytest.raises(error, match=r"1\.parquet' (was removed|has changed) since"):
+        scarf.fit(given)
+    assert not hasattr(scarf, "encoder_")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
+def test_a_full_disk_is_an_error_of_the_system(path):
+    resource = pytest.importorskip("resource")
+    small, large = DummyClassifier(), DummyClassifier()
+    large.extra_ = np.zeros(100_000)
+    save(small, path)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limit[1]))
+    try:
+        with pytest.raises(OSError, match="model.skssl") as caught:
+            save(large, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert caught.value.errno == errno.EFBIG
+    assert not hasattr(load(path), "extra_") and len(list(path.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize("error", ["No space left on device (os error 28)", "Quota (os error 122)"])
+def test_errors_of_writing_are_those_of_the_system(error, path, monkeypatch):
+    def full(*args):
+        raise safetensors.SafetensorError(f"Error while serializing: I/O error: {error}")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(OSError, match=os.strerror(int(error.split()[-1][:-1]))):
+        save(DummyClassifier(), path)
+    assert not list(path.parent.iterdir())
+
+
+@pytest.mark.parametrize("device", ["meta", torch.device("meta"), "nonsense"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        SCARF(**SHORT),
+        FineTunedClassifier(SCARF(**SHORT), max_epochs=1),
+        ReconstructionOutlierDetector(DenoisingAutoencoder(**SHORT)),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_device_without_numbers_is_refused_and_moves_no_generator(model, device):
+    transformer = getattr(model, "transformer", model)
+    model = clone(model)
+    getattr(model, "transformer", model).set_params(device=device)
+    before = torch.get_rng_state()
+    with pytest.raises(ValueError, match="device=.* cannot be used here"):
+        model.fit(X_IRIS, Y_IRIS)
+    assert torch.equal(torch.get_rng_state(), before) and transformer.device == "auto"
+
+
+def waveforms():
+    return np.random.default_rng(0).uniform(-0.5, 0.5, (6, 1_000)).astype(np.float32)
+
+
+def test_waveforms_with_gaps_are_refused():
+    model = DenoisingAudio(sampling_rate=8_000, **SHORT).fit(waveforms())
+    gap, padded = waveforms(), waveforms()
+    gap[2, 500], padded[2, 900:] = np.nan, np.nan
+    for does in (model.enhance, MuLaw().fit(waveforms()).transform):
+        with pytest.raises(ValueError, match="row 2 before sample 501.*Fill gaps"):
+            does(gap)
+    cleaned = model.enhance(padded)
+    assert np.array_equal(np.isnan(cleaned), np.isnan(padded))
+    assert np.array_equal(MuLaw().fit_transform(padded) == 0, np.isnan(padded))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1.5, -1, 300])
+def test_what_is_no_token_is_refused(value):
+    law = MuLaw().fit(waveforms())
+    tokens = law.transform(waveforms()).astype(float)
+    assert np.abs(law.inverse_transform(tokens) - waveforms()).max() < 0.05
+    tokens[1, 3] = value
+    with pytest.raises(ValueError, match="X has 1 values that are no tokens"):
+        law.inverse_transform(tokens)

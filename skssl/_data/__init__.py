@@ -8,7 +8,7 @@ tensor ``(n, length)``, padded with 0. Series are ``(n, channels, time)`` and wa
 time)``, padded with NaN.
 """
 
-from skssl._data._audio import MAKE_AUDIO, AudioReader
+from skssl._data._audio import MAKE_AUDIO, AudioReader, refuse_gaps
 from skssl._data._bags import is_bags
 from skssl._data._columns import Columns
 from skssl._data._containers import is_frame, note_columns
@@ -63,6 +63,7 @@ __all__ = [
     "note_columns",
     "open_source",
     "pad",
+    "refuse_gaps",
     "survey",
     "texts_of",
 ]

@@ -117,6 +117,18 @@ class AudioReader:
         return bool(((x == np.rint(x)) | np.isnan(x)).all())
 
 
+def refuse_gaps(x: np.ndarray) -> None:
+    """Raise if a sample is missing between others; NaN behind the last sample is padding."""
+    missing = np.isnan(x)
+    rows, places = np.nonzero(missing[:, :-1] & ~missing[:, 1:])
+    if len(rows):
+        raise ValueError(
+            f"X has missing samples between others, as in row {rows[0]} before sample "
+            f"{places[0] + 1}; expected NaN only behind the last sample, where it is padding. Fill "
+            "gaps, with zeros or by interpolation, or cut the waveforms there."
+        )
+
+
 def _as_waveforms(X: Any) -> tuple[np.ndarray, np.dtype]:
     """Return X as a new float32 array (n, time), and the dtype of its samples."""
     array = X if is_ragged(X) else as_numbers(X)

@@ -1,5 +1,6 @@
 """Tables outside memory: arrays on disk, Parquet, Arrow datasets, iterables of batches."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,8 @@ IN_MEMORY = 2**26  # cells; smaller tables are read whole
 BLOCK = 2**18  # cells per read
 PARTS = 8  # per row group at most: to reach one, those before it are decoded
 SUFFIXES = (".parquet", ".parq", ".pq")
+# What Arrow's errors are; those of its base class alone are not errors of a file.
+UNREADABLE = (OSError, ValueError, TypeError, LookupError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -294,12 +297,15 @@ def _open_dataset(dataset: "Dataset") -> Source:
         ) from error
     pieces, groups, start = [], [], 0
     for fragment in fragments:
-        is_parquet = isinstance(fragment, pa.dataset.ParquetFileFragment)
-        is_plain = is_parquet and fragment.physical_schema.equals(dataset.schema)
-        for group in fragment.split_by_row_group() if is_parquet else [fragment]:
+        file = _File(getattr(fragment, "path", "X"))
+        with file.named():
+            is_parquet = isinstance(fragment, pa.dataset.ParquetFileFragment)
+            is_plain = is_parquet and fragment.physical_schema.equals(dataset.schema)
+            parts = fragment.split_by_row_group() if is_parquet else [fragment]
+        for group in parts:
             scan = _row_group if is_plain else partial(_scan, dataset.schema)
-            read = partial(scan, group, columns, n_rows)
-            n_blocks = ceil((n := _n_rows(group)) / n_rows)
+            read = partial(file.blocks, partial(scan, group, columns, n_rows))
+            n_blocks = ceil((n := _n_rows(group, file)) / n_rows)
             step = max(1, ceil(n_blocks / PARTS)) if is_plain else n_blocks
             for i in range(0, n_blocks, step):
                 pieces.append(Piece(start + i * n_rows, partial(_some_of, read, i, i + step)))
@@ -310,15 +316,73 @@ def _open_dataset(dataset: "Dataset") -> Source:
             f"X has no rows: {len(fragments)} files with {len(columns)} columns and 0 rows, while "
             "a minimum of 1 is required. Pass the file or folder that has them."
         )
-    whole = partial(dataset.to_table, columns=columns)
-    return Source(pieces, start, whole, lambda: chain.from_iterable(read() for read in groups))
+
+    def in_order() -> Iterator[Any]:
+        return chain.from_iterable(read() for read in groups)
+
+    def whole() -> Any:
+        try:
+            return dataset.to_table(columns=columns)
+        except UNREADABLE:
+            for _ in in_order():  # slower, and names the file
+                pass
+            raise
+
+    return Source(pieces, start, whole, in_order)
 
 
-def _n_rows(group: "Fragment") -> int:
+class _File:
+    """A file of a dataset: errors of reading it name it, and say if it has changed.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    """
+
+    def __init__(self, path: str):
+        self.path = path
+        self.opened = self._stamp()
+
+    def blocks(self, read: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+        """Yield the blocks of a reader."""
+        with self.named():
+            yield from read()
+
+    @contextlib.contextmanager
+    def named(self) -> Iterator[None]:
+        """Raise errors of the block, of Arrow or of the disk, with the name of the file."""
+        self._check_unchanged()
+        try:
+            yield
+        except UNREADABLE as error:
+            self._check_unchanged()
+            raise _not_parquet(Path(self.path), error) from error
+
+    def _check_unchanged(self) -> None:
+        now = self._stamp()
+        if now != self.opened:
+            what = "was removed" if now is None else "has changed"
+            raise (FileNotFoundError if now is None else ValueError)(
+                f"{self.path!r} {what} since it was opened, and its rows are read several times. "
+                "Write new rows to another file, and fit again."
+            )
+
+    def _stamp(self) -> tuple[int, int] | None:
+        """Return the size of a file on this machine and when it changed, or None."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns
+
+
+def _n_rows(group: "Fragment", file: _File) -> int:
     """Count the rows of a fragment; for a row group, ``count_rows`` counts the whole file."""
-    if hasattr(group, "row_groups"):
-        return sum(row_group.num_rows for row_group in group.row_groups)
-    return group.count_rows()
+    with file.named():
+        if hasattr(group, "row_groups"):
+            return sum(row_group.num_rows for row_group in group.row_groups)
+        return group.count_rows()
 
 
 def _some_of(read: Callable[[], Iterator[Any]], first: int, last: int) -> Iterator[Any]:

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skssl._compat import plain_torch
+from skssl._data import refuse_gaps
 from skssl.base import Net, ReadsAudio, SSLTransformer, StrOptions
 from skssl.base._modalities import Modality
 from skssl.base._parameters import ViewsFunction
@@ -124,9 +125,16 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         -------
         waveforms : ndarray of shape (n_samples, time)
             In the units and the dtype of X; for a ragged list float32, padded with NaN.
+
+        Raises
+        ------
+        ValueError
+            If samples are missing between others. NaN behind the last sample is padding, and stays.
         """
         check_is_fitted(self)
-        cleaned = _apply(lambda x: self._scaler.amplify(x, self._predict(x)), self._read(X))
+        waveforms = self._read(X)
+        refuse_gaps(waveforms.numpy())
+        cleaned = _apply(lambda x: self._scaler.amplify(x, self._predict(x)), waveforms)
         return self._reader.restore(cleaned.numpy(), X)
 
     def _predict(self, x: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ sparse matrices from arrays, and functions that convert attributes of older form
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +76,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     ValueError
         If it holds an object that cannot be saved without pickle, such as an instance of your own
         class. The message says which attribute.
+    OSError
+        If the file cannot be written, as on a full disk.
     ImportError
         If safetensors is missing: ``pip install skssl[persistence]``.
 
@@ -125,7 +128,14 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         "digest": _digest(text, packer.tensors),
     }
     with replacing(Path(path)) as new:
-        safetensors.save_file(packer.tensors, new, metadata)
+        try:
+            safetensors.save_file(packer.tensors, new, metadata)
+        except Exception as error:  # SafetensorError, for all that the disk may refuse
+            number = re.search(r"os error (\d+)", str(error))
+            if isinstance(error, OSError) or number is None:
+                raise
+            reason = os.strerror(int(number[1]))
+            raise OSError(int(number[1]), reason, os.fspath(path)) from error
 
 
 @plain_torch()

@@ -9,7 +9,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 
 from skssl._compat import Estimator, Interval, fit_context, plain_torch
-from skssl._data import AudioReader
+from skssl._data import AudioReader, refuse_gaps
 from skssl._data._containers import as_array
 from skssl.encoders import LogMel
 
@@ -128,9 +128,15 @@ class MuLaw(TransformerMixin, Estimator):
         -------
         tokens : ndarray of shape (n_samples, time), int64
             From 1, for -1, to ``n_levels``, for 1; louder samples are clipped. Padding is 0.
+
+        Raises
+        ------
+        ValueError
+            If samples are missing between others. NaN behind the last sample is padding.
         """
         reader = self._reader if hasattr(self, "_reader") else AudioReader().fit(X)
         x = reader.read(X).numpy().astype(np.float64)
+        refuse_gaps(x)
         top = self.n_levels - 1
         bent = np.sign(x) * np.log1p(top * np.abs(x).clip(max=1)) / np.log1p(top)
         tokens = np.floor((bent + 1) / 2 * top + 0.5) + 1
@@ -148,8 +154,20 @@ class MuLaw(TransformerMixin, Estimator):
         -------
         waveforms : ndarray of shape (n_samples, time), float64
             From -1 to 1; NaN where the token is 0.
+
+        Raises
+        ------
+        ValueError
+            If X has anything but whole numbers from 0 to ``n_levels``.
         """
         tokens = as_array(X)
+        wrong = ~np.isin(tokens, np.arange(self.n_levels + 1))
+        if wrong.any():
+            raise ValueError(
+                f"X has {wrong.sum()} values that are no tokens, such as {tokens[wrong][0]!r}; "
+                f"expected whole numbers from 1 to {self.n_levels}, and 0 for padding. Pass what "
+                "transform returned, or what a model made of it."
+            )
         top = self.n_levels - 1
         bent = 2 * (tokens - 1) / top - 1
         x = np.sign(bent) * np.expm1(np.abs(bent) * np.log1p(top)) / top
