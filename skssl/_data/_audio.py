@@ -35,14 +35,14 @@ class AudioReader:
         The greatest sample of whole numbers; None if ``fit`` saw none.
     floats_are_whole : bool or None
         Whether floats were whole numbers, such as samples of 16 bits as floats; None if ``fit``
-        saw none.
+        saw integers only.
     """
 
     _saved_as = "AudioReader"
     modality = "audio"
     columns = None
     full_scale: float | None = None
-    floats_are_whole: bool | None = None
+    floats_are_whole: bool | None = False
 
     def __init__(self, sampling_rate: int | None = 16_000):
         self.sampling_rate = sampling_rate
@@ -63,8 +63,10 @@ class AudioReader:
         floats = [
             scale != 1 for scale, (_, dtype) in zip(scales, parts, strict=True) if dtype.kind == "f"
         ]
-        self.full_scale = found.pop() if found else None
-        self.floats_are_whole = any(floats) if floats else None
+        del self.full_scale, self.floats_are_whole  # readers of floats keep the defaults
+        if found:
+            self.full_scale = found.pop()
+            self.floats_are_whole = any(floats) if floats else None
         return self
 
     def read(self, X: Any, ensure_min_samples: int = 1) -> torch.Tensor:

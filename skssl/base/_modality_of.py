@@ -99,12 +99,7 @@ def readings(X: Any, told: Sequence[str] = ()) -> Readings:
     for name, row in rows:
         if row.is_container(X, name in told):
             return Readings(name, [row.also] if row.also else [])
-    if lies_outside(X) and not hasattr(X, "shape"):
-        raise ValueError(
-            f"Expected 2D array, got scalar array instead: {X!r}. A path is read by fit, "
-            "partial_fit and transform of methods for tables, and by transform_to, as datasets "
-            "and batches are. Here pass the rows, as pandas.read_parquet returns them."
-        )
+    _check_rows(X)
     has_dtype = hasattr(getattr(X, "dtype", None), "kind") and hasattr(X, "shape")
     array = X if has_dtype else as_given(X)
     first = next((name for name, row in rows if row.is_array(array, name in told)), "")
@@ -114,6 +109,16 @@ def readings(X: Any, told: Sequence[str] = ()) -> Readings:
     others = [] if first in told else [name for name, row in rows if row.may_be(X, array)]
     also = [MODALITIES[first].also] if first and MODALITIES[first].also else []
     return Readings(first, [*also, *others], array.dtype, array.shape)
+
+
+def _check_rows(X: Any) -> None:
+    """Raise ValueError if X is no rows but a path, a dataset or batches of them."""
+    if lies_outside(X) and not hasattr(X, "shape"):
+        raise ValueError(
+            f"Expected 2D array, got scalar array instead: {X!r}. A path is read by fit, "
+            "partial_fit and transform of methods for tables, and by transform_to, as datasets "
+            "and batches are. Here pass the rows, as pandas.read_parquet returns them."
+        )
 
 
 def modality_of(X: Any, estimator: Any) -> str:
@@ -153,6 +158,7 @@ def wrong_modality(estimator: Any, wanted: Sequence[str], found: str) -> ValueEr
 @contextlib.contextmanager
 def reading_as(modality: str, X: Any, estimator: Any) -> Iterator[None]:
     """Read X as a modality in the block; where that fails, say what X looks like instead."""
+    _check_rows(X)
     try:
         yield
     except (TypeError, ValueError) as error:
