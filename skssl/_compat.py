@@ -124,7 +124,7 @@ class Task(Protocol):
     init_time: datetime
     parent: "Task"
 
-    def subcontext(self, *, task_name: str) -> "Task":
+    def subcontext(self, *, task_name: str, max_subtasks: int | None = 0) -> "Task":
         """Return the task of a part."""
         ...
 

@@ -632,7 +632,7 @@ HAS_CALLBACKS = CallbackSupportMixin.__module__ != "skssl._compat"
 NOT_IN_FILES = {
     "of user's rows": "Bag BagArray BagDtype Events Given Piece Source Table Survey _Spaced",
     "of one fit": "CheckpointFile ChunkedRows Head Look Patience Place Plan Read Reading "
-    "Report Rows RowsLike Seen",
+    "Report Rows RowsLike Seen Stage",
     "of one call": "Packer Unpacker Uncacheable Graph Value Labels Method Split _Codes _Key",
     "of torch": "_Gathered _Normalised _BatchNorm1d _BatchNorm2d _Bounded",
     "of threads": "_State",

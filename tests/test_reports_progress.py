@@ -12,6 +12,8 @@ number kind                              cousins looked for, and what was found
 25     the default ensemble as a table   classifier, regressor, with and without raw columns and
                                          held-out labels, with fine-tuning, Pipelines, frozen ones,
                                          searches, saved models; estimators without an ensemble.
+24     waiting without a word            choosing among models, fine-tuning, the fine-tuned half of
+                                         predictions on images: callbacks saw one task, or nothing.
 35     what the sdist holds              helpers and saved models of the tests, guides, changelog,
                                          docs, examples, ``py.typed``: all there since ``make dist``
                                          checks them. The project has no address yet, so none is
@@ -39,11 +41,14 @@ from test_common import CHEAP, EVERY, X_IRIS, Y_IRIS, audio, bags, name_of, text
 
 import skssl
 from skssl import SCARF, CoLES, MembersDisplay
-from skssl._compat import Interval
+from skssl._compat import CallbackSupportMixin, Interval
+from skssl._training import _loop
 from skssl.callbacks import Checkpoint, EarlyStopping, TimeBudget
 from skssl.curation import kneighbors
 from skssl.inspection import members
 from skssl.model_selection import FewLabelsKFold
+from skssl.semi_supervised import _ensemble
+from skssl.semi_supervised._ensemble import Ensemble
 
 INTEGERS = [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
 REALS = [np.float16, np.float32, np.float64, np.longdouble]
@@ -159,7 +164,9 @@ def with_ensemble(kind=skssl.PretrainedClassifier, y=Y_IRIS, **params):
 
 @pytest.fixture(scope="module")
 def classifier():
-    return with_ensemble()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_ensemble, "N_TREES", 9)
+        yield with_ensemble()
 
 
 def test_members_are_a_table_of_what_predicts(classifier):
@@ -277,3 +284,86 @@ def test_the_sdist_holds_tests_with_their_helpers_guides_and_docs(tmp_path):
     assert given <= held, sorted(given - held)
     assert {"tests/pretend_device.py", "CHANGELOG.md", "docs/index.rst", "conftest.py"} <= given
     assert {f"tests/saved/{path.name}" for path in (ROOT / "tests" / "saved").iterdir()} <= held
+
+
+# ---------------------------------------------------------------- 24: what is waited for
+
+
+class Tasks:
+    """Notes the tasks that end: their names, and how many parts they said they have."""
+
+    max_propagation_depth = None
+
+    def __init__(self):
+        self.ended = []
+
+    def setup(self, estimator, context): ...
+
+    def teardown(self, estimator, context): ...
+
+    def on_fit_task_begin(self, estimator, context):
+        torch.rand(3)
+
+    def on_fit_task_end(self, estimator, context):
+        torch.rand(3)
+        self.ended.append((context.task_name, context.max_subtasks))
+
+    def parts(self, name):
+        """Return the number of parts that a task said it has, and the number that ended."""
+        said = max(n for task, n in self.ended if task == name)
+        return said, sum(task == f"{name}-part" for task, _ in self.ended)
+
+
+needs_callbacks = pytest.mark.skipif(
+    CallbackSupportMixin.__module__ == "skssl._compat", reason="callbacks need scikit-learn 1.9"
+)
+
+
+@needs_callbacks
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_callbacks_cover_the_choice_of_the_ensemble(kind, monkeypatch):
+    monkeypatch.setattr(_ensemble, "N_TREES", 3)
+    cls = getattr(skssl, f"Pretrained{kind.title()}")
+    few = np.where(np.arange(len(Y_IRIS)) % 5, -1 if kind == "classifier" else np.nan, Y_IRIS)
+    plain, watched, tasks = with_ensemble(cls, few), cls(SCARF(**CHEAP), random_state=0), Tasks()
+    watched.set_callbacks(tasks).fit(X_IRIS, few)
+    said, had = tasks.parts(f"fit-{kind}")
+    assert said == had >= 20  # models that were compared
+    assert tasks.ended[-1] == ("fit", 2)
+    assert np.array_equal(watched.predict(X_IRIS), plain.predict(X_IRIS))
+
+
+@needs_callbacks
+def test_callbacks_cover_fine_tuning():
+    def tuned():
+        return skssl.FineTunedClassifier(SCARF(**CHEAP), max_epochs=1, random_state=0)
+
+    tasks, plain = Tasks(), tuned().fit(X_IRIS, Y_IRIS)
+    watched = tuned().set_callbacks(tasks).fit(X_IRIS, Y_IRIS)
+    assert tasks.parts("fine-tune") == (3, 3)  # folds
+    assert tasks.ended[-1] == ("fit", 3)
+    assert np.array_equal(watched.predict_proba(X_IRIS), plain.predict_proba(X_IRIS))
+
+
+@needs_callbacks
+def test_callbacks_cover_the_fine_tuned_half(monkeypatch):
+    tasks, images = Tasks(), np.random.default_rng(0).integers(0, 255, (320, 8, 8), dtype=np.uint8)
+    model = skssl.PretrainedClassifier(random_state=0)
+    monkeypatch.setattr(_loop, "auto_steps", lambda *sizes: 1)
+    monkeypatch.setattr(skssl.FineTunedClassifier, "_n_epochs", lambda self, n_labels: 0)
+    library = Ensemble._library
+    prior = lambda *args: (member for member in library(*args) if member.in_prior)  # noqa: E731
+    monkeypatch.setattr(Ensemble, "_library", prior)
+    model.set_callbacks(tasks).fit(images, np.arange(320) % 2)
+    assert len(set(tasks.parts("fit-classifier"))) == 1
+    assert tasks.parts("fine-tune") == (3, 3)
+    assert tasks.ended[-1] == ("fit", 3)
+
+
+@needs_callbacks
+def test_one_label_is_a_task_without_parts():
+    tasks, targets = Tasks(), np.full(len(X_IRIS), np.nan)
+    targets[0] = 1.0
+    model = skssl.PretrainedRegressor(SCARF(**CHEAP), random_state=0)
+    model.set_callbacks(tasks).fit(X_IRIS, targets)
+    assert tasks.parts("fit-regressor") == (0, 0)

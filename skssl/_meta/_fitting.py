@@ -1,7 +1,8 @@
 """Fitting the parts of a meta-estimator: seeds, callbacks, the cache."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -17,6 +18,8 @@ from skssl._meta._cache import fit_key
 from skssl._meta._reading import Reading
 from skssl._meta._steps import last_step
 from skssl.base._transformer import SSLTransformer, handing_over
+
+T = TypeVar("T")
 
 
 def seeded(estimator: Any, random: np.random.RandomState) -> Any:
@@ -105,6 +108,40 @@ def fit_as_task(
         task.call_on_fit_task_begin(estimator=owner, X=X, y=y)
         fit()
         task.call_on_fit_task_end(estimator=owner, X=X, y=y)
+
+
+@dataclass
+class Stage:
+    """A stage of a fit of ``owner`` that callbacks such as ProgressBar count by its parts."""
+
+    owner: Any
+    parent: Task
+    name: str
+    X: Any
+    y: Any
+    task: Task | None = None
+
+    def each(self, items: Sequence[T]) -> Iterator[T]:
+        """Yield the items; what is done with each is one subtask."""
+        self.task = self._begin(self.parent, self.name, len(items))
+        for item in items:
+            part = self._begin(self.task, f"{self.name}-part", 0)
+            yield item
+            self._end(part)
+
+    def end(self) -> None:
+        """End the task; it has no parts if there was nothing to iterate over."""
+        task = self._begin(self.parent, self.name, 0) if self.task is None else self.task
+        self._end(task)
+
+    @torch.random.fork_rng(devices=[])  # callbacks may draw
+    def _begin(self, parent: Task, name: str, n_parts: int) -> Task:
+        task = parent.subcontext(task_name=name, max_subtasks=n_parts)
+        return task.call_on_fit_task_begin(estimator=self.owner, X=self.X, y=self.y)
+
+    @torch.random.fork_rng(devices=[])
+    def _end(self, task: Task) -> None:
+        task.call_on_fit_task_end(estimator=self.owner, X=self.X, y=self.y)
 
 
 def fit_transformer(

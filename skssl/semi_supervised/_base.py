@@ -29,7 +29,7 @@ from skssl._compat import (
 )
 from skssl._data import note_columns
 from skssl._data._labels import separate_labelled
-from skssl._meta._fitting import RoutesFit, fit_as_task, fit_transformer, make_part
+from skssl._meta._fitting import RoutesFit, Stage, fit_as_task, fit_transformer, make_part
 from skssl._meta._reading import Seen, embedding_and_raw, see
 from skssl._meta._steps import (
     check_columns,
@@ -38,6 +38,7 @@ from skssl._meta._steps import (
 )
 from skssl.base._modalities import method_for_tables
 from skssl.base._transformer import SSLTransformer
+from skssl.semi_supervised._ensemble import Ensemble
 
 MAX_UNLABELLED = 10_000  # unlabelled rows that the default ensemble gets
 
@@ -123,7 +124,8 @@ class BasePretrained(
             if X_unlabeled is not None:
                 check_columns(self, self.transformer, X_unlabeled)
                 every = (X, X_unlabeled)
-            task = self._init_callback_context(max_subtasks=2)
+            n_stages = self._n_stages(X, labels)
+            task = self._init_callback_context(max_subtasks=n_stages)
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
             rows = np.flatnonzero(mask)
             few = X if mask.all() else take_rows(X, rows)
@@ -162,14 +164,23 @@ class BasePretrained(
         n_raw = 0 if self.raw_columns_ is None else self.raw_columns_.n_outputs
         n_embedding = Z.shape[1] - n_raw
         predictor = make_part(self, given, lambda: self._default_predictor(n_embedding), random)
-        subtask = task.subcontext(task_name=f"fit-{self._predictor}")
         more = dict(routed[self._predictor])
         if given is None and len(others):
             more["X_unlabeled"] = np.vstack([self._join(part) for part in rows.take(others)])
-        shown = None if given is None else predictor
-        fit_as_task(self, shown, subtask, Z, labels, lambda: predictor.fit(Z, labels, **more))
+        name = f"fit-{self._predictor}"
+        if isinstance(predictor, Ensemble):
+            stage = Stage(self, task, name, Z, labels)
+            predictor.fit(Z, labels, each=stage.each, **more)
+            stage.end()
+        else:
+            shown, subtask = None if given is None else predictor, task.subcontext(task_name=name)
+            fit_as_task(self, shown, subtask, Z, labels, lambda: predictor.fit(Z, labels, **more))
         setattr(self, f"{self._predictor}_", predictor)
         return labelled_rows
+
+    def _n_stages(self, X: Any, labels: np.ndarray) -> int:
+        """Return the number of stages of a fit, which callbacks count."""
+        return 2
 
     def _see(self, X: Any) -> Seen:
         return see(self.transformer_, self.raw_columns_, X)

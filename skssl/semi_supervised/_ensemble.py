@@ -11,7 +11,7 @@ the same weight as if ``PRIOR_LABELS`` labels had chosen it.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -49,6 +49,7 @@ N_ROUNDS = 20
 Key = tuple[str, float]  # the name of features, and the share of raw columns
 Features = dict[Key, BaseEstimator]
 Fold = tuple[np.ndarray, np.ndarray]
+Each = Callable[[list[Any]], Iterable[Any]]  # yields the items, and counts them for callbacks
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,13 @@ class Ensemble(BaseEstimator):
         self.n_embedding = n_embedding
         self.random_state = random_state
 
-    def _fit(self, X: Any, y: np.ndarray, folds: list[Fold], X_unlabeled: Any) -> Self:
+    def _fit(self, X: Any, y: np.ndarray, folds: list[Fold], X_unlabeled: Any, each: Each) -> Self:
         X = validate_data(self, X, dtype=np.float64)
         every = X if X_unlabeled is None else np.vstack([X, X_unlabeled])
         features = self._fit_features(X, every)
         read = {key: feature.transform(X) for key, feature in features.items()}
         library = list(self._library(features, len(y), check_random_state(self.random_state)))
-        weights, losses = self._weigh(library, read, y, folds)
+        weights, losses = self._weigh(library, read, y, folds, each)
         self.members_ = [
             (
                 weight,
@@ -139,7 +140,12 @@ class Ensemble(BaseEstimator):
             yield Member(("scaled", share), trees, i == 0)
 
     def _weigh(
-        self, library: list[Member], read: dict[Key, np.ndarray], y: np.ndarray, folds: list[Fold]
+        self,
+        library: list[Member],
+        read: dict[Key, np.ndarray],
+        y: np.ndarray,
+        folds: list[Fold],
+        each: Each,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the weights of the members, selected and shrunk to the prior, and their losses."""
         prior = np.array([member.in_prior for member in library], dtype=float)
@@ -147,7 +153,7 @@ class Ensemble(BaseEstimator):
         held_out = [row for _, test in folds for row in test]
         if not held_out:
             return prior, np.full(len(prior), np.nan)
-        predictions = np.stack([self._out_of_fold(member, read, y, folds) for member in library])
+        predictions = np.stack([self._out_of_fold(m, read, y, folds) for m in each(library)])
         loss = self._loss_of(y[held_out])
         n, chosen = len(held_out), select(predictions, loss)
         return (PRIOR_LABELS * prior + n * chosen) / (PRIOR_LABELS + n), loss(predictions)
@@ -180,7 +186,7 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):
 
     _saved_as = "EnsembleClassifier"
 
-    def fit(self, X: Any, y: Any, X_unlabeled: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, X_unlabeled: Any = None, each: Each = iter) -> Self:
         """Choose and fit members to the embedding, with raw columns behind it, of labelled rows.
 
         Parameters
@@ -191,6 +197,8 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):
             Their classes.
         X_unlabeled : array-like of shape (n_more, n_features), default=None
             Rows without labels, for scales and neighbours.
+        each : callable, default=iter
+            Yields the members while they are compared, for callbacks.
 
         Returns
         -------
@@ -203,7 +211,7 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):
             warnings.simplefilter("ignore", ConvergenceWarning)
             # With few labels, as many classes as labels do not indicate a regression.
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
-            return self._fit(X, codes, folds, X_unlabeled)
+            return self._fit(X, codes, folds, X_unlabeled, each)
 
     def _linear(self, n_labels: int) -> list[tuple[BaseEstimator, bool]]:
         Cs = np.logspace(-2, 4, 5)
@@ -250,7 +258,7 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
 
     _saved_as = "EnsembleRegressor"
 
-    def fit(self, X: Any, y: Any, X_unlabeled: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, X_unlabeled: Any = None, each: Each = iter) -> Self:
         """Choose and fit members to the embedding, with raw columns behind it, of labelled rows.
 
         Parameters
@@ -261,6 +269,8 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
             Their targets.
         X_unlabeled : array-like of shape (n_more, n_features), default=None
             Rows without labels, for scales and neighbours.
+        each : callable, default=iter
+            Yields the members while they are compared, for callbacks.
 
         Returns
         -------
@@ -268,7 +278,7 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
         """
         y = np.asarray(y, dtype=np.float64)
         folds = KFold(min(N_FOLDS, len(y)), shuffle=True, random_state=0) if len(y) > 1 else None
-        return self._fit(X, y, list(folds.split(y)) if folds else [], X_unlabeled)
+        return self._fit(X, y, list(folds.split(y)) if folds else [], X_unlabeled, each)
 
     def _linear(self, n_labels: int) -> list[tuple[BaseEstimator, bool]]:
         return ridges(n_labels)

@@ -30,6 +30,7 @@ from skssl._compat import (
 )
 from skssl._data._given import check_weight
 from skssl._data._rows import Rows, n_batches
+from skssl._meta._fitting import Stage
 from skssl._meta._reading import Seen
 from skssl._meta._steps import check_columns, last_step
 from skssl._training import _loop
@@ -127,18 +128,24 @@ class BaseFineTuned(BasePretrained):
         self.transformer_ = deepcopy(self.transformer_)  # its weights change now
         random = check_random_state(self.random_state)
         with local_seed(random.randint(2**31 - 1), self._device()):
-            self._fine_tune(rows, labels, np.ones(len(labels)) if weight is None else weight)
+            weight = np.ones(len(labels)) if weight is None else weight
+            stage = Stage(self, task, "fine-tune", rows.shown, labels)
+            self._fine_tune(rows, labels, weight, stage)
+            stage.end()
         return rows
 
     def _device(self) -> torch.device:
         return choose_device(last_step(self.transformer_).device)
 
-    def _fine_tune(self, few: Seen, labels: np.ndarray, weight: np.ndarray) -> None:
+    def _n_stages(self, X: Any, labels: np.ndarray) -> int:
+        return 3
+
+    def _fine_tune(self, few: Seen, labels: np.ndarray, weight: np.ndarray, stage: Stage) -> None:
         """Choose the number of epochs by cross-validation, and train for it."""
         linear = getattr(self, f"{self._predictor}_")
         rows, Z = self._make_rows(few, labels, weight), self._join(few)
         folds, outputs, n_epochs = self._folds(labels), [], self._n_epochs(len(labels))
-        for train, test in folds:
+        for train, test in stage.each(folds):
             part = Z[train], labels[train], weight[train]
             frozen = refit(linear, linear.penalty_, *part)
             start = refit(linear, linear.greater_penalty_, *part)

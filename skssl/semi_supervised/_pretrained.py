@@ -6,9 +6,10 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 from skssl._compat import Constraints, HasMethods, Seed, Task, take_rows
+from skssl._meta._fitting import fit_as_task
 from skssl._meta._reading import Seen
-from skssl._meta._steps import last_step
 from skssl.base._modalities import MODALITIES
+from skssl.base._modality_of import readings
 from skssl.semi_supervised._base import BaseClassifier, BasePretrained, BaseRegressor
 from skssl.semi_supervised._ensemble import EnsembleClassifier, EnsembleRegressor, decision
 from skssl.semi_supervised._fine_tuned import FineTunedClassifier
@@ -122,18 +123,29 @@ class PretrainedClassifier(BaseClassifier):
     ) -> Seen:
         labelled_rows = super()._fit(every, few, others, labels, routed, task)
         self.fine_tuned_ = None
-        all_default = self.transformer is None and self.classifier is None
-        modality = last_step(self.transformer_)._reader.modality if all_default else None
-        enough = None if modality is None else MODALITIES[modality].labels_to_fine_tune
-        if enough is not None and len(labels) >= enough:
+        if self._fine_tunes(every[0], len(labels)):
             tuned = FineTunedClassifier(
                 FrozenEstimator(self.transformer_),
                 passthrough=False,
                 label_smoothing=0.1,
                 random_state=self.random_state,
             )
-            self.fine_tuned_ = tuned.fit(take_rows(every[0], few), labels)
+            X, subtask = take_rows(every[0], few), task.subcontext(task_name="fine-tune")
+            fit_as_task(self, tuned, subtask, X, labels, lambda: tuned.fit(X, labels))
+            self.fine_tuned_ = tuned
         return labelled_rows
+
+    def _fine_tunes(self, X: Any, n_labels: int) -> bool:
+        """Tell whether a fine-tuned encoder will be half of the predictions."""
+        if self.transformer is not None or self.classifier is not None:
+            return False
+        found = readings(X)
+        known = [name for name in (found.first, *found.others) if name]
+        enough = MODALITIES[known[0]].labels_to_fine_tune if known else None
+        return enough is not None and n_labels >= enough
+
+    def _n_stages(self, X: Any, labels: np.ndarray) -> int:
+        return 2 + self._fine_tunes(X, len(labels))
 
     def _apply_predictor(self, method: str, rows: Seen) -> Any:
         fine_tuned = getattr(self, "fine_tuned_", None)
