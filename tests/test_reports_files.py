@@ -273,6 +273,8 @@ FITS = {
     "stages": lambda: GradientBoostingClassifier(n_estimators=1, max_depth=1).fit(X_IRIS, Y_IRIS),
     "bins": lambda: HistGradientBoostingClassifier(max_iter=1, max_depth=1).fit(X_IRIS, Y_IRIS),
     "tree": lambda: DecisionTreeClassifier(max_depth=1).fit(X_IRIS, Y_IRIS),
+    "linear": lambda: LogisticRegression(max_iter=500).fit(X_IRIS, Y_IRIS),
+    "prototypes": lambda: PrototypeClassifier().fit(X_IRIS, Y_IRIS),
 }
 
 
@@ -296,6 +298,10 @@ FITS = {
         ("svr", set_to("n_features_in_", "SVR", 5)),
         ("stages", set_to("n_trees_per_iteration_", "GradientBoostingClassifier", 2)),
         ("stages", set_to("n_features_in_", "GradientBoostingClassifier", 3)),
+        ("linear", set_short("coef_", "LogisticRegression", axis=0)),
+        ("linear", set_short("coef_", "LogisticRegression", axis=1)),
+        ("prototypes", set_short("prototypes_", "PrototypeClassifier", axis=1)),
+        ("prototypes", set_short("classes_", "PrototypeClassifier")),
         ("bins", set_to("n_features_in_", "HistGradientBoostingClassifier", 3)),
         ("tree", set_to("max_depth", "Tree", 10**12)),
     ],
@@ -411,9 +417,9 @@ WEIGHTED = {
     "series": lambda: TS2Vec(**SHORT).fit(series()),
     "tokens": lambda: NextToken(**SHORT).fit(tokens()[:12]),
     "decoder": lambda: DenoisingAutoencoder(**SHORT).fit(X_IRIS),
-    "linear": lambda: LogisticRegression(max_iter=500).fit(X_IRIS, Y_IRIS),
+    "linear": FITS["linear"],
     "tuned": lambda: FineTunedClassifier(SCARF(**SHORT), max_epochs=1).fit(X_IRIS, Y_IRIS),
-    "prototypes": lambda: PrototypeClassifier().fit(X_IRIS, Y_IRIS),
+    "prototypes": FITS["prototypes"],
     "network": lambda: MLPClassifier(4, tol=1.0, n_iter_no_change=1).fit(X_IRIS, Y_IRIS),
     "tree": FITS["tree"],
     "bins": FITS["bins"],
@@ -475,7 +481,8 @@ def test_weights_that_do_not_fit_are_refused(name, path):
     """One row too few, flat, or another dtype: of each weight that transform reads."""
     save(WEIGHTED[name](), path)
     content, tensors, _ = parts(path)
-    found = [one for one in weights_of(content, tensors) if one.startswith("encoder_.")]
+    found = weights_of(content, tensors)
+    found = [one for one in found if one.startswith(("encoder_.", "_scaler."))]
     assert found
     for weight in found[:: max(1, len(found) // 8)]:
         for change in (lambda t: t[..., :-1], lambda t: t[:-1], lambda t: t.to(torch.int32)):
@@ -493,6 +500,14 @@ def test_weights_that_do_not_fit_are_refused(name, path):
                 continue
             row = {"images": images, "series": series, "tokens": tokens}.get(name, lambda: X_IRIS)()
             assert np.isfinite(model.transform(row)).all(), weight  # as the encoder does not use it
+
+
+def test_variances_that_are_negative_are_refused(path):
+    save(WEIGHTED["images"](), path)
+    content, tensors, _ = parts(path)
+    name = next(name for name in tensors if name.endswith("running_var"))
+    forge(path, content, {**tensors, name: -tensors[name]})
+    refused(path, "running_var of a .* is negative")
 
 
 def test_layers_that_do_not_fit_each_other_are_refused(path):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from skssl._data._bags import BagArray, Events, is_bags
 from skssl._data._columns import Columns
-from skssl._data._table import CategoricalFeatures, TableReader
+from skssl._data._table import CategoricalFeatures, TableReader, extreme_rows
 
 MAKE_BAGS = "Gather a long table of events with skssl.to_bags(df, id=..., time=...)."
 
@@ -77,8 +77,8 @@ class BagReader:
         return out
 
     def blank_rows(self) -> Iterator[torch.Tensor]:
-        """Yield a bag of two events of zeros, as ``read`` returns it."""
-        yield torch.zeros(1, 2, len(self.columns.cardinality), dtype=torch.float64)
+        """Yield a bag of events of the least and the greatest values, as ``read`` returns it."""
+        yield extreme_rows(self.columns)[None, :3]
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

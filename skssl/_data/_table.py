@@ -125,8 +125,8 @@ class TableReader:
         return torch.cat([first, second])
 
     def blank_rows(self) -> Iterator[torch.Tensor]:
-        """Yield one row of zeros, as ``read`` returns it."""
-        yield torch.zeros(1, len(self.levels), dtype=torch.float64)
+        """Yield rows of the least and the greatest codes and numbers, as ``read`` returns them."""
+        yield extreme_rows(self.columns)
 
     def _fill(self, table: Table) -> np.ndarray:
         narrow = all(
@@ -212,6 +212,15 @@ class TableReader:
         """Tell which numbers, or codes, of a column stand for a value."""
         levels = self.levels[i]
         return ~np.isnan(column) if levels is None else (column >= 0) & (column < len(levels))
+
+
+def extreme_rows(columns: Columns) -> torch.Tensor:
+    """Return rows of zeros, of small numbers, of great ones with unseen categories, and of NaN."""
+    greatest = torch.tensor([[n or 1e30 for n in columns.cardinality]], dtype=torch.float64)
+    is_number = torch.tensor([not n for n in columns.cardinality])
+    rows = greatest * torch.tensor([[0.0], [-1.0], [1.0], [torch.nan]], dtype=torch.float64)
+    rows[1, ~is_number] = 0.0  # the first category
+    return rows
 
 
 class _Codes(dict[Any, int]):

@@ -77,10 +77,10 @@ class TokenReader:
         check_n_samples(array.shape, ensure_min_samples)
         return self._encode(array)
 
-    @staticmethod
-    def blank_rows() -> Iterator[torch.Tensor]:
-        """Yield a row of unknown tokens of each of some lengths, as ``read`` returns it."""
-        yield from (torch.full((1, n), UNKNOWN) for n in (4, 64, 1))
+    def blank_rows(self) -> Iterator[torch.Tensor]:
+        """Yield a row of unknown and last tokens of some lengths, as ``read`` returns it."""
+        tokens = torch.tensor([[len(self.ids) + N_SPECIAL - 1, UNKNOWN]])
+        yield from (tokens.repeat(1, n) for n in (2, 32, 1))
 
     @staticmethod
     def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -160,7 +160,10 @@ class TextReader:
         return self.tokens.read(self.coder.transform(texts), ensure_min_samples)
 
     join = staticmethod(TokenReader.join)
-    blank_rows = staticmethod(TokenReader.blank_rows)
+
+    def blank_rows(self) -> Iterator[torch.Tensor]:
+        """Yield a row of unknown and last tokens of some lengths, as ``read`` returns it."""
+        return self.tokens.blank_rows()
 
     def read_masked(self, X: Any) -> torch.Tensor:
         """Read texts, with the mask token in place of "[MASK]"."""

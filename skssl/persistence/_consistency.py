@@ -15,6 +15,7 @@ from sklearn.neighbors import KernelDensity
 from sklearn.tree import DecisionTreeRegressor
 
 from skssl._compat import BaseHistGradientBoosting, Tree, is_forest
+from skssl.semi_supervised import PrototypeClassifier
 
 
 def check_estimator(made: object) -> None:
@@ -98,6 +99,24 @@ def _check_density(made: Any) -> None:
         raise ValueError("the rows of a KernelDensity do not have its features")
 
 
+def _check_prototypes(made: Any) -> None:
+    if np.shape(made.prototypes_) != (len(made.classes_), made.n_features_in_):
+        raise ValueError(f"the prototypes of a {type(made).__name__} are not one for each class")
+
+
+def _check_coefficients(made: Any) -> None:
+    """Raise ValueError if there is not one coefficient for each feature, and row for each class."""
+    if "coef_" not in vars(made):  # a property, computed from what is checked elsewhere
+        return
+    *rows, n_features = np.shape(made.coef_)
+    fits = n_features == made.n_features_in_
+    if rows and "classes_" in vars(made):
+        n_classes = len(made.classes_)
+        fits = fits and rows[0] in ((1, 2) if n_classes == 2 else (n_classes,))
+    if not fits:
+        raise ValueError(f"the coefficients of a {type(made).__name__} do not fit it")
+
+
 def _check_centers(made: Any) -> None:
     if made.cluster_centers_.ndim != 2 or made.cluster_centers_.shape[1] != made.n_features_in_:
         raise ValueError(f"the centers of a {type(made).__name__} do not have its features")
@@ -129,5 +148,7 @@ CHECKS: list[tuple[type | tuple[type, ...], str, Callable[[Any], None]]] = [
     (BaseEstimator, "_tree", _check_neighbours),
     (KernelDensity, "tree_", _check_density),
     (BaseEstimator, "cluster_centers_", _check_centers),
+    (PrototypeClassifier, "prototypes_", _check_prototypes),
+    (BaseEstimator, "coef_", _check_coefficients),
     (BaseEstimator, "support_vectors_", _check_support),
 ]

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase as BatchNorm
 from torch.nn.modules.conv import _ConvNd as Conv
 
+from skssl.encoders import QuantileScaler
+
 OURS = __name__.partition(".")[0]
 MAY_BE_INFINITE = {"knots", "thresholds"}  # of columns without a value, or with few
 # Arrays of fitted estimators that predictions are computed from, beside all of skssl's.
@@ -31,6 +33,9 @@ def check_module_weights(module: nn.Module) -> None:
     is_ours = type(module).__module__.partition(".")[0] == OURS
     ignored = MAY_BE_INFINITE if is_ours else set()
     check_weights({key: part for key, part in members.items() if key not in ignored}, name)
+    if isinstance(module, BatchNorm) and module.running_var is not None:
+        if (module.running_var < 0).any():
+            raise ValueError(f"the running_var of a {name} is negative, so that it would give NaN")
     for cls, shapes in SHAPES.items():
         if isinstance(module, cls):
             for key, shape in shapes(module).items():
@@ -80,6 +85,11 @@ def _of_norm(module: Any) -> dict[str, tuple[int, ...]]:
     return dict.fromkeys(names, each) | {"num_batches_tracked": ()}
 
 
+def _of_scaler(module: Any) -> dict[str, tuple[int, ...]]:
+    each = (len(module.numeric), *module.knots.shape[1:])
+    return dict.fromkeys(("knots", "values", "slopes"), each)
+
+
 # The shapes of the weights of modules, from the numbers that they were made with.
 SHAPES: dict[type, Callable[[Any], dict[str, tuple[int, ...]]]] = {
     nn.Linear: lambda m: {"weight": (m.out_features, m.in_features), "bias": (m.out_features,)},
@@ -88,6 +98,7 @@ SHAPES: dict[type, Callable[[Any], dict[str, tuple[int, ...]]]] = {
     nn.LayerNorm: lambda m: {"weight": m.normalized_shape, "bias": m.normalized_shape},
     nn.GroupNorm: lambda m: {"weight": (m.num_channels,), "bias": (m.num_channels,)},
     nn.PReLU: lambda m: {"weight": (m.num_parameters,)},
+    QuantileScaler: _of_scaler,
     BatchNorm: _of_norm,
     Conv: _of_convolution,
     nn.MultiheadAttention: _of_attention,
