@@ -14,6 +14,9 @@ number kind                              cousins looked for, and what was found
                                          searches, saved models; estimators without an ensemble.
 24     waiting without a word            choosing among models, fine-tuning, the fine-tuned half of
                                          predictions on images: callbacks saw one task, or nothing.
+                                         ``verbose`` of transformers told no length before the
+                                         first epoch was over, meta-estimators and detectors had
+                                         no ``verbose``.
 35     what the sdist holds              helpers and saved models of the tests, guides, changelog,
                                          docs, examples, ``py.typed``: all there since ``make dist``
                                          checks them. The project has no address yet, so none is
@@ -22,6 +25,7 @@ number kind                              cousins looked for, and what was found
 """
 
 import copy
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +35,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -42,7 +47,7 @@ from test_common import CHEAP, EVERY, X_IRIS, Y_IRIS, audio, bags, name_of, text
 import skssl
 from skssl import SCARF, CoLES, MembersDisplay
 from skssl._compat import CallbackSupportMixin, Interval
-from skssl._training import _loop
+from skssl._training import _epoch_end, _loop
 from skssl.callbacks import Checkpoint, EarlyStopping, TimeBudget
 from skssl.curation import kneighbors
 from skssl.inspection import members
@@ -367,3 +372,65 @@ def test_one_label_is_a_task_without_parts():
     model = skssl.PretrainedRegressor(SCARF(**CHEAP), random_state=0)
     model.set_callbacks(tasks).fit(X_IRIS, targets)
     assert tasks.parts("fit-regressor") == (0, 0)
+
+
+def lines_of(fit, capsys):
+    """Return what a fit prints, without its seconds."""
+    fit()
+    return [re.sub(r"[\d.]+ s\b", "N s", line) for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize("around", [False, True])
+def test_a_fit_says_early_how_long_it_takes(around, capsys, monkeypatch):
+    monkeypatch.setattr(_epoch_end, "SECONDS_TO_TIME", 0.0)
+    scarf = SCARF(**CHEAP | {"max_epochs": 3}, random_state=0, verbose=not around)
+    if around:
+        scarf = skssl.EmbeddingOutlierDetector(scarf, verbose=1)
+    lines = lines_of(lambda: scarf.fit(X_IRIS), capsys)
+    plan = "[SCARF] 75 rows (table, 4): 3 epochs, 6 steps, about N s"
+    if around:
+        start, told, stop = lines[:3]
+        assert (start, told) == ("[EmbeddingOutlierDetector] fitting SCARF", plan)
+        assert stop == f"{start}: N s"
+        assert lines[3:] == [
+            f"[EmbeddingOutlierDetector] scoring 75 rows{end}" for end in ("", ": N s")
+        ]
+        assert not vars(scarf.transformer_).keys() & {"_tells_plan", "_report"}
+    else:  # before the first epoch is over
+        assert lines[0] == plan and lines[1].startswith("[SCARF] epoch 1/3") and len(lines) == 4
+
+
+def test_meta_estimators_say_each_stage(capsys, monkeypatch):
+    monkeypatch.setattr(_ensemble, "N_TREES", 3)
+    few = np.where(np.arange(len(Y_IRIS)) % 5, -1, Y_IRIS)
+    model = skssl.PretrainedClassifier(SCARF(**CHEAP), random_state=0, verbose=1)
+    lines = lines_of(lambda: model.fit(X_IRIS, few), capsys)
+    said = [line.removeprefix("[PretrainedClassifier] ") for line in lines]
+    assert said[:3] == [
+        "fitting SCARF",
+        "[SCARF] 75 rows (table, 4): 2 epochs, 4 steps, about N s",
+        "fitting SCARF: N s",
+    ]
+    assert re.fullmatch(r"comparing \d\d models, about N s", said[4])
+    assert said[3::2] == ["fitting EnsembleClassifier to 15 labels", said[5]] and len(said) == 6
+    quiet = clone(model).set_params(verbose=0)
+    assert lines_of(lambda: quiet.fit(X_IRIS, few), capsys) == []
+    assert np.array_equal(model.predict(X_IRIS), quiet.predict(X_IRIS))
+    tuned = skssl.FineTunedClassifier(SCARF(**CHEAP), max_epochs=1, random_state=0, verbose=1)
+    lines = lines_of(lambda: tuned.fit(X_IRIS, Y_IRIS), capsys)
+    assert lines[-3:] == [
+        "[FineTunedClassifier] fine-tuning with 75 labels",
+        "[FineTunedClassifier] comparing 3 folds, about N s",
+        "[FineTunedClassifier] fine-tuning with 75 labels: N s",
+    ]
+
+
+def test_a_label_budget_report_says_what_it_fits(capsys):
+    model = skssl.PretrainedClassifier(SCARF(**CHEAP), LogisticRegression(max_iter=1000))
+    beside = {name: "drop" for name in ("raw columns", "PCA", "extra trees")}
+    given = {"transformers": {"SCARF": model}, "baselines": beside, "budgets": (6, 9), "cv": 2}
+    skssl.label_budget_report(X_IRIS, Y_IRIS, **given, n_draws=1, verbose=1, random_state=0)
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == (
+        "[label_budget_report] 2 methods on 2 splits, 8 fits: 1 draws of [6, 9] labels each"
+    )

@@ -1,5 +1,7 @@
 """Fitting the parts of a meta-estimator: seeds, callbacks, the cache."""
 
+import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -17,6 +19,7 @@ from skssl._compat import Task, refuse_unrouted
 from skssl._meta._cache import fit_key
 from skssl._meta._reading import Reading
 from skssl._meta._steps import last_step
+from skssl._training._epoch_end import SECONDS_TO_TIME
 from skssl.base._transformer import SSLTransformer, handing_over
 
 T = TypeVar("T")
@@ -110,6 +113,21 @@ def fit_as_task(
         task.call_on_fit_task_end(estimator=owner, X=X, y=y)
 
 
+def tell(owner: Any, what: str) -> None:
+    """Print a message of a meta-estimator, if it is verbose."""
+    if owner.verbose:
+        print(f"[{type(owner).__name__}] {what}")
+
+
+@contextlib.contextmanager
+def telling(owner: Any, what: str) -> Iterator[None]:
+    """Tell what the block does before it, and how long it took after it."""
+    tell(owner, what)
+    start = time.perf_counter()
+    yield
+    tell(owner, f"{what}: {time.perf_counter() - start:.1f} s")
+
+
 @dataclass
 class Stage:
     """A stage of a fit of ``owner`` that callbacks such as ProgressBar count by its parts."""
@@ -120,14 +138,20 @@ class Stage:
     X: Any
     y: Any
     task: Task | None = None
+    what: str = "parts"
 
     def each(self, items: Sequence[T]) -> Iterator[T]:
         """Yield the items; what is done with each is one subtask."""
         self.task = self._begin(self.parent, self.name, len(items))
-        for item in items:
+        start, has_told = time.perf_counter(), not self.owner.verbose
+        for n_done, item in enumerate(items, 1):
             part = self._begin(self.task, f"{self.name}-part", 0)
             yield item
             self._end(part)
+            seconds = time.perf_counter() - start
+            if not has_told and (seconds > SECONDS_TO_TIME or n_done == len(items)):
+                has_told, total = True, seconds / n_done * len(items)
+                tell(self.owner, f"comparing {len(items)} {self.what}, about {total:.0f} s")
 
     def end(self) -> None:
         """End the task; it has no parts if there was nothing to iterate over."""
@@ -176,7 +200,7 @@ def fit_transformer(
     read: list[torch.Tensor] = []
 
     def fit() -> Any:
-        with handing_over(last_step(transformer), read):
+        with handing_over(last_step(transformer), read, bool(owner.verbose)):
             fit_as_task(
                 owner,
                 transformer,

@@ -16,6 +16,7 @@ from skssl._training._checkpoint import CheckpointFile, check_moments, check_wei
 from skssl._training._collapse import ROWS, Look, look, warn_of_collapse
 from skssl._training._loop import Net, Patience, Place, Plan
 
+SECONDS_TO_TIME = 1.0  # of steps, before the length of the fit is told
 PARTS = ("decoder_", "scorer_")  # modules that a method may keep beside its encoder
 
 
@@ -54,6 +55,9 @@ class Report:
         self.unclaimed: list[Patience] = []  # of callbacks that have not asked since resuming
         self.untrained: Look | None = None
         self.start = time.perf_counter()
+        by_owner = estimator.__dict__.pop("_tells_plan", False)
+        self.has_told = plan.endless or not (estimator.verbose or by_owner)
+        self.times: list[float] = []  # when the first steps ended
 
     def look_untrained(self) -> None:
         """Look at the untrained embedding, unless this fit is part of a stream."""
@@ -79,6 +83,23 @@ class Report:
             return
         task = self.context.subcontext(task_name="epoch")
         self.task = task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+
+    def step(self) -> None:
+        """Tell what the fit does and how long it takes, once its first steps have been timed."""
+        if self.has_told:
+            return
+        self.times.append(time.perf_counter())
+        seconds, n_timed = self.times[-1] - self.times[0], len(self.times) - 1
+        if seconds < SECONDS_TO_TIME and n_timed < self.plan.n_steps - 1:
+            return
+        self.has_told = True
+        shape = " x ".join(map(str, self.sample.tensors[0].shape[1:]))
+        total = seconds / max(n_timed, 1) * self.plan.n_steps
+        print(
+            f"[{type(self.estimator).__name__}] {self.net.n_rows} rows "
+            f"({self.estimator._reader.modality}, {shape}): {self.n_epochs} epochs, "
+            f"{self.plan.n_steps} steps, about {total:.0f} s"
+        )
 
     @torch.random.fork_rng(devices=[])
     def __call__(self, curve: list[float]) -> bool:
@@ -107,6 +128,7 @@ class Report:
         return stop
 
     def _print(self, curve: list[float]) -> None:
+        self.has_told = True  # the line of an epoch tells what is left
         spent = time.perf_counter() - self.start
         left = spent / len(curve) * (self.n_epochs - len(curve))
         held_out = f", held out {self.patience.curve[-1]:.4f}" if self.patience else ""

@@ -233,6 +233,7 @@ def train(
     plan: Plan,
     on_epoch: Callable[[list[float]], bool],
     place: Place | None = None,
+    on_step: Callable[[], object] = lambda: None,
 ) -> list[float]:
     """Minimise ``loss(net, *batch)`` and return the mean loss of each epoch.
 
@@ -260,6 +261,7 @@ def train(
                 for group in optimizer.param_groups:
                     group["lr"] = group["peak"] * plan.rate(net.step if plan.endless else step)
                 total += _step(net, optimizer, batch, rows.scale, loss, autocast)
+                on_step()
             # .item() once per epoch: it waits for the device
             curve.append(_ranks.mean(total).item() / len(steps))
             _check_finite(curve[-1], f"The loss became {curve[-1]}", len(curve))

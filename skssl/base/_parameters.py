@@ -112,7 +112,8 @@ PARAMETER_DOCS = {
     "warm_start": """warm_start : bool, default=False
     Whether ``fit`` continues from the last ``fit`` instead of starting again.""",
     "verbose": """verbose : bool or int, default=False
-    Whether to print a line per epoch, with the remaining time.""",
+    Whether to print a line per epoch, with the remaining time. If the first epoch takes longer
+    than a second, a line before it tells how long the fit takes.""",
     "random_state": """random_state : int, RandomState instance or None, default=None
     Seeds weights, batches and views; global random states are neither read nor changed.""",
     "categorical_features": """categorical_features : "from_dtype", array-like or None, \

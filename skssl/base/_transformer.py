@@ -390,7 +390,9 @@ class SSLTransformer(
                 report.resume()
                 report.begin_epoch()
             with _ranks.together(), run_compiled(net.encoder, self.compile):
-                _loop.train(net, optimizer, trained, self._loss, plan, report, report.place)
+                _loop.train(
+                    net, optimizer, trained, self._loss, plan, report, report.place, report.step
+                )
         report.restore_best()
         self._keep(report, stream)
         self._finish(rows)
@@ -489,14 +491,16 @@ class Read:
 
 
 @contextlib.contextmanager
-def handing_over(transformer: Any, read: list[Tensor]) -> Iterator[None]:
-    """Let the next ``fit`` of a transformer put the tensor of its rows into a list."""
+def handing_over(transformer: Any, read: list[Tensor], tells_plan: bool = False) -> Iterator[None]:
+    """Let the next ``fit`` put the tensor of its rows into a list, and print what it plans."""
     if isinstance(transformer, SSLTransformer):
         transformer.__dict__["_read_by_fit"] = read
+        transformer.__dict__["_tells_plan"] = tells_plan
     try:
         yield
     finally:
         transformer.__dict__.pop("_read_by_fit", None)
+        transformer.__dict__.pop("_tells_plan", None)
 
 
 @torch.no_grad()

@@ -112,7 +112,8 @@ def label_budget_report(
     n_jobs : int, default=None
         Number of processes, as in joblib; each fits one split and method at a time.
     verbose : int, default=0
-        Progress messages of joblib.
+        Whether to print what will be fitted, and then joblib's progress messages, with the
+        remaining time.
     random_state : int, RandomState instance or None, default=None
         Seeds splits, draws, and all estimators whose own ``random_state`` is None.
 
@@ -180,6 +181,12 @@ def label_budget_report(
     budgets = _usable(
         budgets, [target[split.train[split.draws[0]]] for split in splits], is_classes
     )
+    if verbose:
+        n_fits = len(methods) * len(splits) * n_draws * len(budgets)
+        print(
+            f"[label_budget_report] {len(methods)} methods on {len(splits)} splits, {n_fits} fits: "
+            f"{n_draws} draws of {budgets} labels each"
+        )
     jobs = (
         delayed(_score)(method, X, target, number, split, budgets, scoring)
         for method in methods

@@ -20,11 +20,12 @@ from skssl._compat import (
     Interval,
     Seed,
     StrOptions,
+    count_rows,
     fit_context,
     plain_torch,
 )
 from skssl._data import note_columns
-from skssl._meta._fitting import RoutesFit, fit_transformer, make_part
+from skssl._meta._fitting import RoutesFit, fit_transformer, make_part, telling
 from skssl._meta._reading import Reading, Seen, embedding_and_raw, see
 from skssl._meta._steps import (
     check_columns,
@@ -47,6 +48,7 @@ _SHARED_CONSTRAINTS: Constraints = {
     "contamination": CONSTRAINTS["contamination"],
     "memory": [str, HasMethods(["cache"]), None],
     "random_state": ["random_state"],
+    "verbose": ["verbose"],
 }
 
 
@@ -88,6 +90,9 @@ class EmbeddingOutlierDetector(
         Where to keep fitted transformers, as in :class:`PretrainedClassifier`.
     random_state : int, RandomState instance or None, default=None
         Seeds the transformer, if its own ``random_state`` is None, and the mixture.
+    verbose : bool or int, default=False
+        Whether to print each stage of ``fit``: what it does, how long that takes as the first
+        second of it is timed, and how long it took.
 
     Attributes
     ----------
@@ -144,6 +149,7 @@ class EmbeddingOutlierDetector(
         contamination: float | Literal["auto"] = "auto",
         memory: Any = None,
         random_state: Seed = None,
+        verbose: bool | int = False,
     ):
         self.transformer = transformer
         self.scorer = scorer
@@ -153,6 +159,7 @@ class EmbeddingOutlierDetector(
         self.contamination = contamination
         self.memory = memory
         self.random_state = random_state
+        self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
     @plain_torch()
@@ -250,6 +257,9 @@ class ReconstructionOutlierDetector(
         Where to keep fitted transformers, as in :class:`PretrainedClassifier`.
     random_state : int, RandomState instance or None, default=None
         Seeds the transformer if its own ``random_state`` is None.
+    verbose : bool or int, default=False
+        Whether to print each stage of ``fit``: what it does, how long that takes as the first
+        second of it is timed, and how long it took.
 
     Attributes
     ----------
@@ -296,11 +306,13 @@ class ReconstructionOutlierDetector(
         contamination: float | Literal["auto"] = "auto",
         memory: Any = None,
         random_state: Seed = None,
+        verbose: bool | int = False,
     ):
         self.transformer = transformer
         self.contamination = contamination
         self.memory = memory
         self.random_state = random_state
+        self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
     @plain_torch()
@@ -388,8 +400,10 @@ def _fit_detector(
         random = check_random_state(owner.random_state)
         transformer = make_part(owner, owner.transformer, lambda: owner._default(X), random)
         subtask = task.subcontext(task_name="fit-transformer")
-        owner.transformer_, rows = fit_transformer(owner, transformer, (X,), metadata, subtask)
-        owner.offset_ = threshold(learn(rows, random), owner.contamination)
+        with telling(owner, f"fitting {type(last_step(transformer)).__name__}"):
+            owner.transformer_, rows = fit_transformer(owner, transformer, (X,), metadata, subtask)
+        with telling(owner, f"scoring {count_rows(X)} rows"):
+            owner.offset_ = threshold(learn(rows, random), owner.contamination)
         task.call_on_fit_task_end(estimator=owner, X=X, y=y, reconstruction_attributes={})
         return owner
 

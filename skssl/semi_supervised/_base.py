@@ -29,7 +29,14 @@ from skssl._compat import (
 )
 from skssl._data import note_columns
 from skssl._data._labels import separate_labelled
-from skssl._meta._fitting import RoutesFit, Stage, fit_as_task, fit_transformer, make_part
+from skssl._meta._fitting import (
+    RoutesFit,
+    Stage,
+    fit_as_task,
+    fit_transformer,
+    make_part,
+    telling,
+)
 from skssl._meta._reading import Seen, embedding_and_raw, see
 from skssl._meta._steps import (
     check_columns,
@@ -67,6 +74,7 @@ class BasePretrained(
         "passthrough": [StrOptions({"auto"}), "boolean"],
         "memory": [str, HasMethods(["cache"]), None],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     @abstractmethod
@@ -153,9 +161,10 @@ class BasePretrained(
             self, self.transformer, lambda: default_transformer(every[0]), random
         )
         subtask = task.subcontext(task_name="fit-transformer")
-        self.transformer_, rows = fit_transformer(
-            self, transformer, every, routed["transformer"], subtask
-        )
+        with telling(self, f"fitting {type(last_step(transformer)).__name__}"):
+            self.transformer_, rows = fit_transformer(
+                self, transformer, every, routed["transformer"], subtask
+            )
         self.raw_columns_ = rows.fit_raw_columns(self.passthrough)
         (labelled_rows,) = rows.take(few)
         Z = self._join(labelled_rows)
@@ -167,16 +176,24 @@ class BasePretrained(
         more = dict(routed[self._predictor])
         if given is None and len(others):
             more["X_unlabeled"] = np.vstack([self._join(part) for part in rows.take(others)])
-        name = f"fit-{self._predictor}"
-        if isinstance(predictor, Ensemble):
-            stage = Stage(self, task, name, Z, labels)
-            predictor.fit(Z, labels, each=stage.each, **more)
-            stage.end()
-        else:
-            shown, subtask = None if given is None else predictor, task.subcontext(task_name=name)
-            fit_as_task(self, shown, subtask, Z, labels, lambda: predictor.fit(Z, labels, **more))
+        with telling(self, f"fitting {type(predictor).__name__} to {len(labels)} labels"):
+            self._fit_predictor(predictor, Z, labels, more, task)
         setattr(self, f"{self._predictor}_", predictor)
         return labelled_rows
+
+    def _fit_predictor(
+        self, predictor: Any, Z: Any, labels: np.ndarray, more: dict[str, Any], task: Task
+    ) -> None:
+        """Fit the predictor to the embedding of the labelled rows, as one task."""
+        name = f"fit-{self._predictor}"
+        if isinstance(predictor, Ensemble):
+            stage = Stage(self, task, name, Z, labels, what="models")
+            predictor.fit(Z, labels, each=stage.each, **more)
+            stage.end()
+            return
+        subtask = task.subcontext(task_name=name)
+        shown = None if getattr(self, self._predictor) is None else predictor
+        fit_as_task(self, shown, subtask, Z, labels, lambda: predictor.fit(Z, labels, **more))
 
     def _n_stages(self, X: Any, labels: np.ndarray) -> int:
         """Return the number of stages of a fit, which callbacks count."""

@@ -30,7 +30,7 @@ from skssl._compat import (
 )
 from skssl._data._given import check_weight
 from skssl._data._rows import Rows, n_batches
-from skssl._meta._fitting import Stage
+from skssl._meta._fitting import Stage, telling
 from skssl._meta._reading import Seen
 from skssl._meta._steps import check_columns, last_step
 from skssl._training import _loop
@@ -129,8 +129,9 @@ class BaseFineTuned(BasePretrained):
         random = check_random_state(self.random_state)
         with local_seed(random.randint(2**31 - 1), self._device()):
             weight = np.ones(len(labels)) if weight is None else weight
-            stage = Stage(self, task, "fine-tune", rows.shown, labels)
-            self._fine_tune(rows, labels, weight, stage)
+            stage = Stage(self, task, "fine-tune", rows.shown, labels, what="folds")
+            with telling(self, f"fine-tuning with {len(labels)} labels"):
+                self._fine_tune(rows, labels, weight, stage)
             stage.end()
         return rows
 
@@ -322,6 +323,9 @@ class FineTunedClassifier(BaseFineTuned, BaseClassifier):
         Cache of pretrained transformers, as in :class:`PretrainedClassifier`.
     random_state : int, RandomState instance or None, default=None
         Seeds pretraining and training.
+    verbose : bool or int, default=False
+        Whether to print each stage of ``fit``: what it does, how long that takes as the first
+        second of it is timed, and how long it took.
 
     Attributes
     ----------
@@ -390,6 +394,7 @@ class FineTunedClassifier(BaseFineTuned, BaseClassifier):
         views: UsersViews | None = "auto",
         memory: Any = None,
         random_state: Seed = None,
+        verbose: bool | int = False,
     ):
         self.transformer = transformer
         self.passthrough = passthrough
@@ -403,6 +408,7 @@ class FineTunedClassifier(BaseFineTuned, BaseClassifier):
         self.views = views
         self.memory = memory
         self.random_state = random_state
+        self.verbose = verbose
 
     @plain_torch()
     def partial_fit(
@@ -493,6 +499,9 @@ class FineTunedRegressor(BaseFineTuned, BaseRegressor):
         Cache of pretrained transformers.
     random_state : int, RandomState instance or None, default=None
         Seeds pretraining and training.
+    verbose : bool or int, default=False
+        Whether to print each stage of ``fit``: what it does, how long that takes as the first
+        second of it is timed, and how long it took.
 
     Attributes
     ----------
@@ -547,6 +556,7 @@ class FineTunedRegressor(BaseFineTuned, BaseRegressor):
         views: UsersViews | None = "auto",
         memory: Any = None,
         random_state: Seed = None,
+        verbose: bool | int = False,
     ):
         self.transformer = transformer
         self.passthrough = passthrough
@@ -558,6 +568,7 @@ class FineTunedRegressor(BaseFineTuned, BaseRegressor):
         self.views = views
         self.memory = memory
         self.random_state = random_state
+        self.verbose = verbose
 
     def _default_predictor(self, n_embedding: int) -> Linear:
         return LinearRegressor()

@@ -46,6 +46,9 @@ class PretrainedClassifier(BaseClassifier):
         ``random_state`` is not a number, nothing is cached.
     random_state : int, RandomState instance or None, default=None
         Seeds the transformer and the classifier if their own ``random_state`` is None.
+    verbose : bool or int, default=False
+        Whether to print each stage of ``fit``: what it does, how long that takes as the first
+        second of it is timed, and how long it took.
 
     Attributes
     ----------
@@ -103,12 +106,14 @@ class PretrainedClassifier(BaseClassifier):
         passthrough: bool | Literal["auto"] = "auto",
         memory: Any = None,
         random_state: Seed = None,
+        verbose: bool | int = False,
     ):
         self.transformer = transformer
         self.classifier = classifier
         self.passthrough = passthrough
         self.memory = memory
         self.random_state = random_state
+        self.verbose = verbose
 
     _default_predictor = EnsembleClassifier
 
@@ -129,6 +134,7 @@ class PretrainedClassifier(BaseClassifier):
                 passthrough=False,
                 label_smoothing=0.1,
                 random_state=self.random_state,
+                verbose=self.verbose,
             )
             X, subtask = take_rows(every[0], few), task.subcontext(task_name="fine-tune")
             fit_as_task(self, tuned, subtask, X, labels, lambda: tuned.fit(X, labels))
@@ -185,6 +191,9 @@ class PretrainedRegressor(BaseRegressor):
         Cache of fitted transformers, as in :class:`PretrainedClassifier`.
     random_state : int, RandomState instance or None, default=None
         Seeds the transformer and the regressor if their own ``random_state`` is None.
+    verbose : bool or int, default=False
+        Whether to print each stage of ``fit``: what it does, how long that takes as the first
+        second of it is timed, and how long it took.
 
     Attributes
     ----------
@@ -229,11 +238,13 @@ class PretrainedRegressor(BaseRegressor):
         passthrough: bool | Literal["auto"] = "auto",
         memory: Any = None,
         random_state: Seed = None,
+        verbose: bool | int = False,
     ):
         self.transformer = transformer
         self.regressor = regressor
         self.passthrough = passthrough
         self.memory = memory
         self.random_state = random_state
+        self.verbose = verbose
 
     _default_predictor = EnsembleRegressor
