@@ -502,6 +502,26 @@ def test_weights_that_do_not_fit_are_refused(name, path):
             assert np.isfinite(model.transform(row)).all(), weight  # as the encoder does not use it
 
 
+def test_raw_columns_and_categories_fit_their_reader(path):
+    frame = pd.DataFrame({"a": np.arange(60.0), "s": ["u", "v"] * 30})
+    head = LogisticRegression(max_iter=500)
+    model = PretrainedClassifier(SCARF(**SHORT), head, passthrough=True)
+    save(model.fit(frame, np.arange(60) % 3), path)
+    content, tensors, _ = parts(path)
+    name = next(n for n in tensors if n.startswith("raw_columns_.module") and n.endswith(".scale"))
+    short = json.loads(json.dumps(content))
+    for entry in short["entries"]:
+        if entry.get("name") == name:
+            entry["shape"] = [2]
+    forge(path, short, {**tensors, name: torch.ones(2, dtype=tensors[name].dtype)})
+    refused(path, "RawColumns gives no embedding of 4 numbers")
+    for entry in content["entries"]:
+        if entry["is"] == "tuple" and entry["items"] == [0, 2]:
+            entry["items"] = [0, 3]
+    forge(path, content, tensors)
+    refused(path, "categories that it says")
+
+
 def test_variances_that_are_negative_are_refused(path):
     save(WEIGHTED["images"](), path)
     content, tensors, _ = parts(path)

@@ -126,6 +126,8 @@ class TableReader:
 
     def blank_rows(self) -> Iterator[torch.Tensor]:
         """Yield rows of the least and the greatest codes and numbers, as ``read`` returns them."""
+        if [len(levels or ()) for levels in self.levels] != [*self.columns.cardinality]:
+            raise ValueError("the columns of a table do not have the categories that it says")
         yield extreme_rows(self.columns)
 
     def _fill(self, table: Table) -> np.ndarray:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from skssl._meta._raw_columns import RawColumns
 from skssl.base._transformer import SSLTransformer
 
 MOST_OPERATIONS = 20_000
@@ -50,7 +51,7 @@ class _Bounded(TorchFunctionMode):
 
 
 def check_transforms(model: SSLTransformer, size: int) -> None:
-    """Raise ValueError if a fitted transformer cannot embed a row of zeros.
+    """Raise ValueError if a fitted transformer cannot embed rows that its reader makes up.
 
     Parameters
     ----------
@@ -59,27 +60,37 @@ def check_transforms(model: SSLTransformer, size: int) -> None:
     size : int
         Bytes of the file.
     """
-    if not hasattr(model, "encoder_"):
-        return
+    if hasattr(model, "encoder_"):
+        _try(model, model._reader, model._embedder(), model._n_features_out, size)
+
+
+def check_raw_columns(raw: RawColumns, size: int) -> None:
+    """Raise ValueError if fitted raw columns cannot encode such rows, likewise."""
+    if hasattr(raw, "module"):
+        _try(raw, raw.reader, raw.module, raw.n_outputs, size)
+
+
+def _try(model: object, reader: Any, module: Any, width: int, size: int) -> None:
+    """Raise ValueError if a module makes no rows of ``width`` numbers of what a reader makes up."""
     reason: Exception | None = None
-    for row in getattr(model._reader, "blank_rows", tuple)():  # a reader of the user's has none
+    for rows in getattr(reader, "blank_rows", tuple)():  # a reader of the user's has none
         try:
             with torch.inference_mode(), _Bounded(MOST_NUMBERS + size):
-                z = model._embedder()(row)
+                z = module(rows)
         except _Unaffordable:
             return
         except Exception as error:  # of whatever kind: the file may hold anything
             reason = error
         else:
-            width = model._n_features_out
             if not isinstance(z, Tensor) or z.shape[-1:] != (width,) or z.dtype != torch.float32:
                 raise ValueError(
                     f"its {type(model).__name__} gives no embedding of {width} numbers"
                 )
             return
-    raise ValueError(
-        f"the weights of its {type(model).__name__} do not fit each other: {reason}"
-    ) from reason
+    if reason is not None:
+        raise ValueError(
+            f"the weights of its {type(model).__name__} do not fit each other: {reason}"
+        ) from reason
 
 
 def _result_sizes(function: Callable[..., Any], args: Any, kwargs: Any) -> list[int]:

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from skssl._compat import make_byte_pairs
+from skssl._meta._raw_columns import RawColumns
 from skssl.base._transformer import SSLTransformer
 from skssl.persistence import _changes, _generators
 from skssl.persistence._attributes import check_module, check_state
@@ -23,7 +24,7 @@ from skssl.persistence._consistency import check_estimator
 from skssl.persistence._costs import check_keys, order
 from skssl.persistence._names import find_class, find_function, find_type, ids_of
 from skssl.persistence._pack import DICTS, SEQUENCES, Entry, Packed
-from skssl.persistence._trial import check_transforms
+from skssl.persistence._trial import check_raw_columns, check_transforms
 from skssl.persistence._weights import check_arrays, check_module_weights, check_weights
 
 T = TypeVar("T")
@@ -208,6 +209,8 @@ class Unpacker:
         check_arrays(made)
         if isinstance(made, SSLTransformer) and self.given["encoder"] is None:
             check_transforms(made, self.size)
+        elif isinstance(made, RawColumns):
+            check_raw_columns(made, self.size)
         return made
 
     def _state(self, entry: Entry, cls: type) -> dict[str, Any]:
