@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from skssl.in_context._net import FLOOR, SHARPNESS, InContextNet, Task, number_features
+from skssl.in_context._net import FLOOR, SHARPNESS, InContextNet, Tables, number_features
 
 
 def tables(n_labelled=12, n_unlabelled=6, n_new=5, n_columns=4, n_classes=3, n_tables=2):
@@ -17,7 +17,7 @@ def tables(n_labelled=12, n_unlabelled=6, n_new=5, n_columns=4, n_classes=3, n_t
     cardinality = torch.zeros(n_tables, n_columns, dtype=torch.int64)
     cardinality[:, 0] = 4
     y = torch.arange(n_labelled).expand(n_tables, -1) % n_classes
-    return Task(x, cardinality, y, n_unlabelled, n_classes, torch.tensor([False, True]))
+    return Tables(x, cardinality, y, n_unlabelled, n_classes, torch.tensor([False, True]))
 
 
 @pytest.fixture(params=["periodic", "rbf"])
@@ -44,7 +44,7 @@ def test_a_row_alone_equals_the_row_in_a_batch(net):
     task = tables()
     for row in range(5):
         kept = [*range(18), 18 + row]
-        alone = Task(task.x[:, kept], task.cardinality, task.y, 6, 3, task.is_ordered)
+        alone = Tables(task.x[:, kept], task.cardinality, task.y, 6, 3, task.is_ordered)
         assert torch.allclose(predict(net, alone)[:, 0], predict(net, task)[:, row], atol=1e-5)
 
 
@@ -53,7 +53,7 @@ def test_the_order_of_rows_in_the_context_does_not_matter(net):
     order = torch.randperm(12, generator=torch.Generator().manual_seed(2))
     others = torch.arange(12, 18).flip(0)
     rows = torch.cat([order, others, torch.arange(18, 23)])
-    mixed = Task(task.x[:, rows], task.cardinality, task.y[:, order], 6, 3, task.is_ordered)
+    mixed = Tables(task.x[:, rows], task.cardinality, task.y[:, order], 6, 3, task.is_ordered)
     assert torch.allclose(predict(net, mixed), predict(net, task), atol=1e-5)
 
 
@@ -65,7 +65,7 @@ def test_the_context_is_read(net, changed):
         y = y.flip(1)
     else:
         x[:, slice(12) if changed == "labelled rows" else slice(12, 18), 1] += 1
-    other = Task(x, task.cardinality, y, 6, 3, task.is_ordered)
+    other = Tables(x, task.cardinality, y, 6, 3, task.is_ordered)
     assert (predict(net, other) - predict(net, task)).abs().max() > 1e-3
 
 
@@ -77,7 +77,7 @@ def test_any_number_of_classes_and_columns(net):
 
 def test_a_class_without_rows_is_as_improbable_as_can_be(net):
     task = tables()
-    wider = Task(task.x, task.cardinality, task.y, 6, 5, torch.tensor([False, False]))
+    wider = Tables(task.x, task.cardinality, task.y, 6, 5, torch.tensor([False, False]))
     made = predict(net, wider)
     assert torch.allclose(made[..., 3:], torch.full((2, 5, 2), FLOOR).log(), atol=1e-3)
 
@@ -111,7 +111,7 @@ def test_with_random_weights_it_is_a_kernel_method_already():
 
     X, y = make_moons(300, noise=0.1, random_state=0)
     x = torch.from_numpy((X - X.mean(0)) / X.std(0)).float()[None]
-    task = Task(
+    task = Tables(
         x,
         torch.zeros(1, 2, dtype=torch.int64),
         torch.from_numpy(y[:100])[None],

@@ -630,15 +630,16 @@ HAS_CALLBACKS = CallbackSupportMixin.__module__ != "skssl._compat"
 
 # Classes of ours that no saved model has an instance of, and why.
 NOT_IN_FILES = {
-    "of user's rows": "Bag BagArray BagDtype Events Given Piece Source Table Survey _Spaced",
+    "of user's rows": "Bag BagArray BagDtype Events Given Piece Readings Source Table Survey _File "
+    "_Spaced",
     "of one fit": "CheckpointFile ChunkedRows Head Look Patience Place Plan Read Reading "
     "Report Rows RowsLike Seen Stage",
-    "of one call": "Packer Unpacker Uncacheable Graph Value Labels Method Split _Codes _Key",
+    "of one call": "Tables Packer Unpacker Uncacheable Graph Value Labels Method Split _Codes _Key",
     "of torch": "_Gathered _Normalised _BatchNorm1d _BatchNorm2d _Bounded",
     "of threads": "_State",
     "of ONNX": "Affine AudioInput ChannelsFirst ImageInput MeanAndDeviation MeanOverNodes Mixture "
     "Near NumericCodes PaddingLast Power Scaled SeriesInput Shares Single TableInput TokenInput "
-    "UnitLength",
+    "UnitLength WholeSamples",
     "figures": "EmbeddingDisplay LabelBudgetDisplay LossCurveDisplay MembersDisplay "
     "NextFrameDisplay ReconstructionDisplay ViewsDisplay",
     "callbacks": "Checkpoint EarlyStopping HandedDown ProbeMonitor TimeBudget",

@@ -22,10 +22,10 @@ number kind                                cousins
                                            structs, infinity, in pandas, polars, Arrow and Parquet,
                                            at fit and transform, with categories listed or not: all
                                            were named one column at a time.
-16     weights as memory and time bombs    survey weights, a single huge weight, totals beyond floats
-                                           and integers, ``sample_weight_unlabeled``, ``partial_fit``,
-                                           routed weights, tables, series, lists and texts: all were
-                                           found.
+16     weights as memory and time bombs    survey weights, a single huge weight, totals beyond
+                                           floats and integers, ``sample_weight_unlabeled``,
+                                           ``partial_fit``, routed weights, tables, series, lists
+                                           and texts: all were found.
 ====== =================================== ========================================================
 """
 

@@ -27,7 +27,7 @@ USERS_DATA = set(
 )
 ESTIMATORS = set(
     "estimator transformer transformers model classifier regressor clusterer student baselines "
-    "tokenizer memory cv scoring fitted_estimator owner".split()
+    "tokenizer memory cv scoring fitted_estimator owner made".split()
 )
 AT_MOST = {"data": 346, "estimators": 107, "returned": 126, "other": 205}
 

@@ -15,7 +15,7 @@ from skssl._data import TableReader
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
 from skssl.encoders import QuantileScaler
 from skssl.evaluation._baselines import TunedLogisticRegression
-from skssl.in_context._net import FLOOR, InContextNet, Task
+from skssl.in_context._net import FLOOR, InContextNet, Tables
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # before this folder, which has a tables.py, too
 from _data import default_cache
@@ -38,7 +38,7 @@ def predict_split(net: InContextNet, split: Split, n_unlabelled: int, n_times: i
         rows = [*labelled, *random.permutation(others)[:n_unlabelled]]
         columns = random.permutation(x.shape[1])[:60]
         given = torch.cat([scaler(x[rows]), x_test])[:, columns][None]
-        task = Task(
+        task = Tables(
             given,
             cardinality[:, columns],
             torch.from_numpy(y)[None],

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from skssl._training._checkpoint import CheckpointFile
 from skssl._training._loop import Plan, train
-from skssl.in_context._net import InContextNet, Task
+from skssl.in_context._net import InContextNet, Tables
 
 HERE = Path(__file__).parent
 N_TASKS = 64  # per shard: all of one size, so that they can be stacked
@@ -159,7 +159,7 @@ def predict(
     """Return log-probabilities and the classes that were to be found."""
     n_labelled, n_unlabelled = sizes.tolist()
     n_classes = int(y[:, :n_labelled].max()) + 1
-    task = Task(x, cardinality, y[:, :n_labelled], n_unlabelled, n_classes, is_ordered)
+    task = Tables(x, cardinality, y[:, :n_labelled], n_unlabelled, n_classes, is_ordered)
     return net(task, generator), y[:, n_labelled + n_unlabelled :]
 
 

@@ -14,7 +14,7 @@ FLOOR = 1e-6  # a probability
 
 
 @dataclass
-class Task:
+class Tables:
     """Tables of one size, in each of which one column is to be filled in.
 
     The rows are in this order: those with a label, those without one, and those to be predicted,
@@ -77,6 +77,8 @@ class InContextNet(nn.Module):
        arXiv:2602.11139, 2026.
     """
 
+    _saved_as = "InContextNet"
+
     def __init__(
         self,
         width: int = 96,
@@ -102,12 +104,12 @@ class InContextNet(nn.Module):
         self.mixture = nn.Parameter(torch.tensor(0.0))
         nn.init.zeros_(self.neighbours.weight)
 
-    def forward(self, task: Task, generator: torch.Generator | None = None) -> Tensor:
+    def forward(self, tables: Tables, generator: torch.Generator | None = None) -> Tensor:
         """Return the logarithms of the probabilities of the classes.
 
         Parameters
         ----------
-        task : Task
+        tables : Tables
             Tables.
         generator : torch.Generator, default=None
             What draws the vectors that stand for columns, categories and classes.
@@ -117,25 +119,25 @@ class InContextNet(nn.Module):
         log_probability : Tensor of shape (n_tables, n_predicted, n_classes)
             Of the rows after those of the context.
         """
-        tokens = self._cells(task, generator)
-        n_context = task.n_labelled + task.n_unlabelled
+        tokens = self._cells(tables, generator)
+        n_context = tables.n_labelled + tables.n_unlabelled
         n_thinking, width = self.thinking.shape
-        n_tables, _, n_columns = task.x.shape
+        n_tables, _, n_columns = tables.x.shape
         thinking = self.thinking[:, None].expand(n_tables, -1, n_columns, -1)
         tokens = torch.cat([thinking, tokens], 1)
-        labels = self._labels(task, generator)
+        labels = self._labels(tables, generator)
         for block in self.blocks:
             tokens = block(tokens, n_thinking + n_context, labels)
-        return self._vote(self.norm(tokens[:, n_thinking:].mean(2)), task)
+        return self._vote(self.norm(tokens[:, n_thinking:].mean(2)), tables)
 
-    def _cells(self, task: Task, generator: torch.Generator | None) -> Tensor:
+    def _cells(self, tables: Tables, generator: torch.Generator | None) -> Tensor:
         """Return a token for each cell: features of its value times a random vector."""
-        n_tables, _, n_columns = task.x.shape
-        shape, device = (n_tables, 1, n_columns, N_RANDOM), task.x.device
+        n_tables, _, n_columns = tables.x.shape
+        shape, device = (n_tables, 1, n_columns, N_RANDOM), tables.x.device
         frequency, phase = torch.rand(2, *shape, generator=generator, device=device) * 2 * torch.pi
-        known = ~task.x.isnan()
-        is_number = (task.cardinality == 0)[:, None]
-        value = task.x.nan_to_num()[..., None]
+        known = ~tables.x.isnan()
+        is_number = (tables.cardinality == 0)[:, None]
+        value = tables.x.nan_to_num()[..., None]
         category = (value * frequency + phase).cos() * (known & ~is_number)[..., None]
         number = number_features(value[..., 0] * is_number, self.numeric)
         number = number * (known & is_number)[..., None]
@@ -144,24 +146,24 @@ class InContextNet(nn.Module):
         identity = self.column(torch.randn(shape, generator=generator, device=device))
         return (self.cell(given) + self.neighbours(near)) * identity * SPREAD
 
-    def _labels(self, task: Task, generator: torch.Generator | None) -> Tensor:
+    def _labels(self, tables: Tables, generator: torch.Generator | None) -> Tensor:
         """Return what is added to the keys and values of the context, (n_tables, n, 1, width)."""
-        n_tables, n_classes = len(task.y), task.n_classes
+        n_tables, n_classes = len(tables.y), tables.n_classes
         names = torch.randn(
-            n_tables, n_classes, N_RANDOM, generator=generator, device=task.y.device
+            n_tables, n_classes, N_RANDOM, generator=generator, device=tables.y.device
         )
-        names = 4 * F.normalize(names, dim=-1) * ~task.is_ordered[:, None, None]
-        order = number_features(_centres(task), self.numeric) * task.is_ordered[:, None, None]
+        names = 4 * F.normalize(names, dim=-1) * ~tables.is_ordered[:, None, None]
+        order = number_features(_centres(tables), self.numeric) * tables.is_ordered[:, None, None]
         label = self.label(torch.cat([order, names], -1))
-        label = label.gather(1, task.y[..., None].expand(-1, -1, label.shape[-1]))
+        label = label.gather(1, tables.y[..., None].expand(-1, -1, label.shape[-1]))
         thinking = label.new_zeros(n_tables, len(self.thinking), label.shape[-1])
-        unlabelled = self.unlabelled.expand(n_tables, task.n_unlabelled, -1)
+        unlabelled = self.unlabelled.expand(n_tables, tables.n_unlabelled, -1)
         return torch.cat([thinking, label, unlabelled], 1)[:, :, None]
 
-    def _vote(self, rows: Tensor, task: Task) -> Tensor:
-        n_labelled = task.n_labelled
-        first = n_labelled + task.n_unlabelled
-        one_hot = F.one_hot(task.y, task.n_classes).to(rows.dtype)
+    def _vote(self, rows: Tensor, tables: Tables) -> Tensor:
+        n_labelled = tables.n_labelled
+        first = n_labelled + tables.n_unlabelled
+        one_hot = F.one_hot(tables.y, tables.n_classes).to(rows.dtype)
         voter = F.normalize(self.voter(rows), dim=-1)
         similarity = voter[:, first:] @ voter[:, :n_labelled].mT
         vote = (SHARPNESS * self.sharpness.exp() * similarity).softmax(-1) @ one_hot
@@ -174,11 +176,13 @@ class InContextNet(nn.Module):
         share = self.mixture.sigmoid()
         mixed = share * vote + (1 - share) * logit.softmax(-1)
         # what no labelled row has is as improbable as it can be
-        return ((1 - FLOOR * task.n_classes) * mixed + FLOOR).log()
+        return ((1 - FLOOR * tables.n_classes) * mixed + FLOOR).log()
 
 
 class Block(nn.Module):
     """Attention over the rows of each column, a multilayer perceptron, attention over columns."""
+
+    _saved_as = "InContextBlock"
 
     def __init__(self, width: int, n_heads: int):
         super().__init__()
@@ -203,6 +207,8 @@ class Block(nn.Module):
 
 class Attention(nn.Module):
     """Multi-head attention over the last but one dimension; it begins as zero."""
+
+    _saved_as = "InContextAttention"
 
     def __init__(self, width: int, n_heads: int):
         super().__init__()
@@ -233,8 +239,8 @@ def number_features(x: Tensor, how: Literal["periodic", "rbf"]) -> Tensor:
     return torch.stack([x, x.abs(), *waves], -1)
 
 
-def _centres(task: Task) -> Tensor:
+def _centres(tables: Tables) -> Tensor:
     """Return the middle of each class on the scale of a normal distribution, if it is ordered."""
-    count = F.one_hot(task.y, task.n_classes).sum(1).to(task.x.dtype)
-    share = (count.cumsum(1) - count / 2) / task.n_labelled
+    count = F.one_hot(tables.y, tables.n_classes).sum(1).to(tables.x.dtype)
+    share = (count.cumsum(1) - count / 2) / tables.n_labelled
     return torch.special.ndtri(share.clamp(0.005, 0.995))
