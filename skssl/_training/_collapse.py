@@ -16,6 +16,7 @@ ROWS = 128  # to look at
 AT_ONCE = 32
 LEFT_OF_SPREAD = 0.01
 ONE_DIRECTION = 1.25  # healthy fits end with 1.4 directions or more
+DEAD = 0.5  # share of components that are the same for all rows
 RANK_TO_LOSE = 3.0  # with fewer directions at the start, their loss may be chance
 
 
@@ -23,11 +24,14 @@ class Look(NamedTuple):
     """Statistics of the embedding of some rows.
 
     ``spread`` is the share of the embedding's squared norm in which rows differ, ``rank`` the
-    number of directions in which they differ (RankMe, centred).
+    number of directions in which they differ (RankMe, centred), ``n_dead`` the number of
+    components that are the same for all rows, of ``n``.
     """
 
     spread: float
     rank: float
+    n_dead: int
+    n: int
 
 
 def look(net: Net, rows: Rows) -> Look:
@@ -37,13 +41,15 @@ def look(net: Net, rows: Rows) -> Look:
     centred = z - z.mean(0)
     values = torch.linalg.svdvals(centred)
     spread = float(centred.square().sum() / z.square().sum().clamp(min=1e-300))
+    n = z.shape[1]
     if spread < 1e-12:  # only rounding errors
-        return Look(0.0, 0.0)
-    return Look(spread, float(torch.special.entr(values / values.sum()).sum().exp()))
+        return Look(0.0, 0.0, n, n)
+    rank = float(torch.special.entr(values / values.sum()).sum().exp())
+    return Look(spread, rank, int((centred.abs().amax(0) <= 1e-6 * z.abs().max()).sum()), n)
 
 
 def warn_of_collapse(estimator: Any, net: Net, rows: Rows, before: Look) -> None:
-    """Warn if training made the embeddings of different rows alike."""
+    """Warn if training made the embeddings of different rows, or most components, alike."""
     after = look(net, rows)
     x = rows.tensors[0]
     is_constant = after.rank == 0 and bool((x != x[:1]).any())
@@ -52,12 +58,26 @@ def warn_of_collapse(estimator: Any, net: Net, rows: Rows, before: Look) -> None
     elif before.rank >= RANK_TO_LOSE and after.rank < ONE_DIRECTION:
         found = f"rows differ in {after.rank:.1f} directions, untrained in {before.rank:.1f}"
     else:
+        _warn_of_dead_components(estimator, after)
         return
     warnings.warn(
         f"The embedding of {type(estimator).__name__} has collapsed: {found} (RankMe). "
         f"{_likely_cause(estimator, net)}",
         ConvergenceWarning,
         stacklevel=2,
+    )
+
+
+def _warn_of_dead_components(estimator: Any, after: Look) -> None:
+    """Warn if half of the components or more say nothing of any row."""
+    if not 0 < after.rank or after.n_dead < DEAD * after.n:
+        return
+    warnings.warn(
+        f"In the embedding of {type(estimator).__name__}, {after.n_dead} of {after.n} components "
+        "are the same for all rows: no row activates their units. Try a lower learning_rate or "
+        "fewer components; an encoder= of yours should not end with ReLU.",
+        ConvergenceWarning,
+        stacklevel=3,
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from skssl._compat import is_exporting
 from skssl._data._columns import Columns
 from skssl._data._vocabulary import PAD
-from skssl.encoders._mlp import MLP
+from skssl.encoders._mlp import MLP, NARROW
 from skssl.encoders._numbers import Numeric
 from skssl.encoders._series import steps_of
 from skssl.encoders._table import TableEncoder, TableFront
@@ -86,8 +86,9 @@ def table_encoder(
     Parameters
     ----------
     encoder : "auto", "ft_transformer", module or callable
-        ``"auto"`` is an :class:`MLP` with two hidden layers of 256 units, ``"ft_transformer"``
-        an :class:`FTTransformer`, which reads cells directly. A module is copied. A callable
+        ``"auto"`` is an :class:`MLP` with two hidden layers of 256 units, whose output is linear
+        if it has fewer than 8, ``"ft_transformer"`` an :class:`FTTransformer`, which reads cells
+        directly. A module is copied. A callable
         receives the table front's output for X, of shape (n, n_inputs), and returns a module.
     X : Tensor of shape (n, d)
         Scaled training rows.
@@ -108,8 +109,9 @@ def table_encoder(
         return FTTransformer(X, columns, n_components, numeric=numeric)
     front = TableFront(X, columns, numeric=numeric)
     if isinstance(encoder, str):
+        is_wide = n_components >= NARROW
         return TableEncoder(
-            front, MLP(front.n_features_out, 256, 256, n_components, activated=True)
+            front, MLP(front.n_features_out, 256, 256, n_components, activated=is_wide)
         )
     with torch.no_grad():
         return TableEncoder(front, user_module(encoder, front(X[:1024])))

@@ -5,6 +5,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+NARROW = 8  # components: fewer are not passed through ReLU, which makes many rows 0 in all of them
+
 
 class MLP(nn.Module):
     """Fully connected layers with batch normalisation and ReLU between them.

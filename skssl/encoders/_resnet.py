@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from skssl.encoders._mlp import NARROW
+
 
 class ResNet(nn.Module):
     """Residual net with a 3x3 stem, without max-pooling, for images of about 8 to 100 pixels.
@@ -25,7 +27,8 @@ class ResNet(nn.Module):
         0: then only the stem works at full resolution, which is cheap.
     n_components : int, default=None
         Width of the embedding. If the means of the last stage have another width, a 1x1
-        convolution is added before the mean. None keeps their width.
+        convolution is added before the mean, without ReLU if there are fewer than 8. None keeps
+        their width.
     stem_stride : int, default=1
         With 2 the stem halves height and width, too, which is several times cheaper.
     grid : int, default=1
@@ -75,7 +78,8 @@ class ResNet(nn.Module):
         rest = zip(itertools.pairwise(widths), n_blocks[1:], strict=True)
         stages += [_stage(n_in, n_out, n, stride=2) for (n_in, n_out), n in rest]
         if n_components not in (None, n_parts * widths[-1]):
-            stages.append(convolution(widths[-1], n_components // n_parts, 1))
+            is_wide = n_components >= NARROW
+            stages.append(convolution(widths[-1], n_components // n_parts, 1, activated=is_wide))
         self.stages = nn.ModuleList(stages)
         # channels-last weights give channels-last maps, on which convolutions are faster
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skssl._data._columns import Columns
-from skssl.encoders._mlp import dense
+from skssl.encoders._mlp import NARROW, dense
 from skssl.encoders._numbers import Numeric, numeric_embedding
 
 
@@ -180,7 +180,8 @@ class FTTransformer(nn.Module):
         self.tokenizer = Tokenizer(X, columns, width, numeric)
         self.blocks = nn.ModuleList(Block(width, n_heads) for _ in range(n_layers))
         self.norm = nn.LayerNorm(width)
-        self.pool = dense(X.shape[1] * width, n_components)
+        make = dense if n_components >= NARROW else nn.Linear
+        self.pool = make(X.shape[1] * width, n_components)
 
     def tokens(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
         """Return the cells of each row contextualised by each other.
