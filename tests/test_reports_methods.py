@@ -3,6 +3,12 @@
 ====== =================================== ========================================================
 number kind                                cousins
 ====== =================================== ========================================================
+6      predictions in the unit of y        the default ensemble, fine-tuning, distilled students
+                                           and the report's trees: all were found. A regressor of
+                                           the user's gets targets as they are.
+9      embeddings that are mostly zeros    encoders of tables, by name, and of images and clips:
+                                           found; of series, audio, bags and tokens: not. Dead
+                                           components of any encoder are warned of.
 17     a loss that is not its authors'     EMP-SSL and MMCR against the numbers of their authors'
                                            code, as functions and as methods; views of several
                                            numbers and shapes, on one rank and on two
@@ -17,19 +23,24 @@ number kind                                cousins
 ====== =================================== ========================================================
 """
 
+import functools
 import inspect
 import re
 from fractions import Fraction
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LinearRegression
 from torch import nn
 
 import skssl
 from skssl import EMPSSL, MMCR, SCARF, MaskedAutoencoder, MultiTask, SimCLR
 from skssl._training._collapse import _likely_cause
 from skssl.base import SSLTransformer
+from skssl.evaluation._baselines import default_baselines
 from skssl.losses import emp_ssl, mmcr, total_coding_rate
 from skssl.methods import _mae
 from skssl.views import Views, original, swap_cells
@@ -171,3 +182,101 @@ def test_the_hint_of_a_collapse_names_what_was_changed_only():
     assert "batch_size=8" in hint(SimCLR(batch_size=8))
     tasks = [("byol", skssl.BYOL(), 1.0), ("simsiam", skssl.SimSiam(), 1.0)]
     assert "no negatives" in hint(MultiTask(tasks))
+
+
+# ---------------------------------------------------------------- 9: embeddings of few components
+
+FEW = {
+    "table": (SimCLR, {}),
+    "ft_transformer": (SCARF, {"encoder": "ft_transformer"}),
+    "image": (SimCLR, {"modality": "image"}),
+    "resnet18": (SimCLR, {"modality": "image", "encoder": "resnet18"}),
+    "video": (SimCLR, {"modality": "video"}),
+    "series": (skssl.TS2Vec, {"modality": "series"}),
+}
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 3, 7])
+@pytest.mark.parametrize("kind", FEW)
+def test_few_components_tell_rows_apart(kind, n_components):
+    cls, given = FEW[kind]
+    shape = {"image": (8, 8), "resnet18": (8, 8), "video": (2, 8, 8), "series": (1, 12)}
+    X = draw(32, *shape.get(kind, (5,))).numpy()
+    max_epochs = 0 if kind == "resnet18" else 1
+    method = cls(**CHEAP | {"n_components": n_components, "max_epochs": max_epochs}, **given)
+    Z = method.set_params(random_state=0).fit_transform(X)
+    assert not (Z == 0).any()
+    assert (Z.std(0) > 0).all() and len(np.unique(Z, axis=0)) == 32
+
+
+def test_wide_embeddings_keep_their_relu():
+    assert (SCARF(**CHEAP | {"max_epochs": 0}).fit_transform(draw(32, 5).numpy()) == 0).any()
+
+
+def test_dead_components_are_said():
+    def encoder(x, n_dead):
+        linear = nn.Linear(x.shape[1], 8)
+        nn.init.constant_(linear.bias[:n_dead], -1e3)
+        return nn.Sequential(linear, nn.ReLU())
+
+    X = draw(32, 5).numpy()
+    given = CHEAP | {"random_state": 0}
+    with pytest.warns(ConvergenceWarning, match="SCARF, [456] of 8 components are the same"):
+        SCARF(encoder=lambda x: encoder(x, 4), **given).fit(X)
+    SCARF(encoder=lambda x: encoder(x, 1), **given).fit(X)  # nothing is said of a few
+
+
+# ---------------------------------------------------------------- 6: the unit of targets
+
+UNITS = [(1e-9, 0.0), (1.0, 1.7e9), (-1e200, 0.0)]
+
+
+@functools.cache
+def regression():
+    random = np.random.default_rng(0)
+    X = random.normal(size=(90, 4))
+    return X, np.round(X @ [3.0, -2, 1, 0] + np.sin(3 * X[:, 3]) + random.normal(size=90), 3)
+
+
+def pretrained(X, y, of):
+    scarf = SCARF(**CHEAP | {"random_state": 0})
+    return skssl.PretrainedRegressor(scarf, random_state=0).fit(X, y).predict(of)
+
+
+def fine_tuned(X, y, of):
+    scarf = SCARF(**CHEAP | {"random_state": 0})
+    return skssl.FineTunedRegressor(scarf, max_epochs=2, random_state=0).fit(X, y).predict(of)
+
+
+def distilled(X, y, of):
+    return skssl.distill(LinearRegression().fit(X, y), X, random_state=0).predict(of)
+
+
+def trees_of_the_report(X, y, of):
+    model = skssl.PretrainedRegressor(SCARF(), random_state=0)
+    trees = default_baselines(X, model, is_classes=False)["extra trees"]
+    return (
+        trees.set_params(regressor__regressor__n_estimators=10, random_state=0)
+        .fit(X, y)
+        .predict(of)
+    )
+
+
+@pytest.mark.parametrize("fit", [pretrained, fine_tuned, distilled, trees_of_the_report])
+def test_predictions_follow_the_unit_of_the_targets(fit):
+    X, y = regression()
+    expected = in_their_unit(fit, 1.0, 0.0)
+    assert 0.1 < np.std(expected) / np.std(y) < 1.5
+    units = UNITS[:2] if fit is distilled else UNITS  # a net learns other things of -y
+    for scale, shift in units:
+        np.testing.assert_allclose(
+            (in_their_unit(fit, scale, shift) - shift) / scale,
+            expected,
+            rtol=0,
+            atol=1e-6 * y.std(),
+        )
+
+
+def in_their_unit(fit, scale, shift):
+    X, y = regression()
+    return fit(X[:60], scale * y[:60] + shift, X[60:])

@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.decomposition import PCA
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression, RidgeCV
@@ -18,6 +19,7 @@ from skssl.base._transformer import SSLTransformer
 from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised._base import BasePretrained
 from skssl.semi_supervised._pretrained import PretrainedClassifier, PretrainedRegressor
+from skssl.semi_supervised._target_scaler import TargetScaler
 
 
 def default_baselines(X: Any, model: BasePretrained, is_classes: bool) -> dict[str, BaseEstimator]:
@@ -37,7 +39,9 @@ def default_baselines(X: Any, model: BasePretrained, is_classes: bool) -> dict[s
     columns = make_pipeline(*front, ColumnsAsNumbers(categories))
     around: type[BasePretrained] = PretrainedRegressor
     linear: BaseEstimator = RidgeCV(np.logspace(-3, 6, 28))
-    forest: BaseEstimator = ExtraTreesRegressor(300)
+    forest: BaseEstimator = TransformedTargetRegressor(
+        ExtraTreesRegressor(300), transformer=TargetScaler(), check_inverse=False
+    )
     if is_classes:
         around, linear = PretrainedClassifier, TunedLogisticRegression()
         forest = ExtraTreesClassifier(300)

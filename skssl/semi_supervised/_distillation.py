@@ -8,7 +8,6 @@ from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
@@ -18,6 +17,7 @@ from skssl._meta._fitting import seeded
 from skssl._meta._steps import steps_of
 from skssl.base._modalities import MODALITIES
 from skssl.base._modality_of import infer_modality
+from skssl.semi_supervised._target_scaler import TargetScaler
 
 LEAST = 0.01  # less probable classes are dropped, except in the row where each is most probable
 HIDDEN = (64,)
@@ -123,7 +123,7 @@ def _net(X: Any, has_classes: bool) -> Pipeline:
     if has_classes:
         return make_pipeline(ColumnsAsNumbers(), MLPClassifier(HIDDEN))
     net = TransformedTargetRegressor(
-        MLPRegressor(hidden_layer_sizes=HIDDEN), transformer=StandardScaler()
+        MLPRegressor(hidden_layer_sizes=HIDDEN), transformer=TargetScaler(), check_inverse=False
     )
     return make_pipeline(ColumnsAsNumbers(), net)
 

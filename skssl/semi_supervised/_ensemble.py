@@ -33,6 +33,7 @@ from skssl.semi_supervised._propagation import (
     PropagatedClassifier,
     PropagatedRegressor,
 )
+from skssl.semi_supervised._target_scaler import TargetScaler
 
 RAW_SHARES = (0.0, 0.1, 0.5, 0.9, 1.0)  # share of the variance; the rest is the embedding's
 JOINED = 0.5  # share of the members in the prior
@@ -276,9 +277,15 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
         -------
         self : object
         """
-        y = np.asarray(y, dtype=np.float64)
+        scaler = TargetScaler()
+        y = scaler.fit_transform(y)
         folds = KFold(min(N_FOLDS, len(y)), shuffle=True, random_state=0) if len(y) > 1 else None
-        return self._fit(X, y, list(folds.split(y)) if folds else [], X_unlabeled, each)
+        self._fit(X, y, list(folds.split(y)) if folds else [], X_unlabeled, each)
+        for _, member in self.members_:
+            predict_in_units(member.estimator, scaler)
+        spread = scaler.spread_
+        self.held_out_losses_ = [loss * spread * spread for loss in self.held_out_losses_]
+        return self
 
     def _linear(self, n_labels: int) -> list[tuple[BaseEstimator, bool]]:
         return ridges(n_labels)
@@ -303,6 +310,19 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
     def predict(self, X: Any) -> np.ndarray:
         """Return the predicted number of each row."""
         return self._mean(X, lambda model, Z: model.predict(Z))
+
+
+def predict_in_units(model: Any, scaler: TargetScaler) -> None:
+    """Let a member that learnt from standardised targets predict in the units of the targets."""
+    if isinstance(model, Ridge):
+        model.coef_ = scaler.spread_ * model.coef_
+        model.intercept_ = float(scaler.inverse_transform(model.intercept_))
+    elif isinstance(model, PropagatedRegressor):
+        model.mean_ = float(scaler.inverse_transform(model.mean_))
+        model.values_ = scaler.inverse_transform(model.values_)
+    else:
+        for tree in model.estimators_:
+            tree.tree_.value[...] = scaler.inverse_transform(tree.tree_.value)
 
 
 def ridges(n_labels: int) -> list[tuple[BaseEstimator, bool]]:

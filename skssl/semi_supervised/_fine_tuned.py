@@ -42,6 +42,7 @@ from skssl.base._transformer import ROWS_AT_ONCE, SSLTransformer
 from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised._base import BaseClassifier, BasePretrained, BaseRegressor
 from skssl.semi_supervised._linear import Linear, LinearClassifier, LinearRegressor
+from skssl.semi_supervised._target_scaler import on_grid
 from skssl.views import View, original
 
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 200, 3000
@@ -63,6 +64,8 @@ class Head(nn.Module):
         self.register_buffer("mean", torch.tensor(linear.mean_, dtype=torch.float32))
         self.register_buffer("scale", torch.tensor(linear.scale_, dtype=torch.float32))
         weight, bias = linear.coef_ / spread, (linear.intercept_ - center) / spread
+        if spread != 1.0:
+            bias = on_grid(bias)  # what is far from 0 has lost its last digits
         self.weight = nn.Parameter(torch.tensor(weight, dtype=torch.float32))
         self.bias = nn.Parameter(torch.tensor(bias, dtype=torch.float32))
 
@@ -586,7 +589,8 @@ class FineTunedRegressor(BaseFineTuned, BaseRegressor):
 
     def _targets(self, labels: np.ndarray) -> tuple[Tensor, Tensor]:
         center, spread = self.regressor_.target_scale_
-        target = torch.from_numpy((np.asarray(labels, dtype=np.float64) - center) / spread)
+        standard = (np.asarray(labels, dtype=np.float64) - center) / spread
+        target = torch.from_numpy(on_grid(standard))
         return target.float(), torch.ones(len(labels))
 
     def _losses(self, output: Tensor, target: Tensor) -> Tensor:

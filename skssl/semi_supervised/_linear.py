@@ -14,6 +14,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skssl.model_selection import FewLabelsKFold
+from skssl.semi_supervised._target_scaler import TargetScaler
 
 PENALTIES = np.logspace(-4, 3, 8)  # up to 1000 for labels that are mostly noise
 N_FOLDS = 5
@@ -141,14 +142,16 @@ class LinearRegressor(RegressorMixin, Linear):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit rows (n_samples, n_features), their targets and their weights (n_samples,)."""
-        y = np.asarray(y, dtype=np.float64)
-        self.target_scale_ = float(y.mean()), float(y.std()) or 1.0
+        scaler = TargetScaler()
+        y = scaler.fit_transform(y)
+        self.target_scale_ = center, spread = scaler.center_, scaler.spread_
         n_folds = 0 if self.penalty else min(N_FOLDS, len(y) // 2)
         folds = list(KFold(n_folds, shuffle=True, random_state=0).split(y)) if n_folds > 1 else []
         model = Ridge((self.penalty or 1.0) * len(y))
         how = folds, "neg_mean_squared_error", sample_weight
         model = self._fit_linear(X, y, model, {"alpha": PENALTIES * len(y)}, how)
-        self.coef_, self.intercept_ = model.coef_[None], np.array([model.intercept_])
+        self.coef_ = spread * model.coef_[None]
+        self.intercept_ = center + spread * np.array([model.intercept_])
         return self
 
     def predict(self, X: Any) -> np.ndarray:
