@@ -17,6 +17,8 @@ number kind                                cousins
                                            has a part that reads what is detached.
 23     a hint that cannot be right         every method: negatives, views, batches and parameters
                                            are named by those that have them only
+20     a loss that is not its authors'     LFR, SubTab: what differs, and what it costs, is in their
+                                           notes; no test
 22     a rate where the paper has a        SCARF's cells on tables of 1 to 13 columns, and in
        number                              MultiTask. VIME and SubTab draw for each cell, as their
                                            authors do; denoising and SwitchTab as before.
