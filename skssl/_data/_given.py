@@ -17,11 +17,9 @@ from skssl._data._sources import Source
 
 NO_CELL = -1.2345678901234567e300  # value of a missing cell in a hash
 
-
-BYTES_OF_AN_INDEX = 24  # of a row in a pass: index, share, and the order of a pass
-MOST_BYTES = 2**32  # that rows repeated by their weights may take, if that is
-MOST_TIMES = 4  # times what they take without weights; and the greatest mean weight,
-MANY_ROWS, MANY_TIMES = 2**20, 100  # where a pass has more rows than this
+BYTES_OF_AN_INDEX = 24  # of a row in a pass: its index, share and place
+MOST_BYTES, MOST_TIMES = 2**32, 4  # weights may make a pass that large, or this mean weight
+MANY_ROWS, MANY_TIMES = 2**20, 100  # likewise in rows: more of them take too long
 
 CELLS_AT_ONCE = 2**15  # hashed per chunk, which fits the cache
 
