@@ -26,6 +26,15 @@ number kind                                cousins
                                            floats and integers, ``sample_weight_unlabeled``,
                                            ``partial_fit``, routed weights, tables, series, lists
                                            and texts: all were found.
+14     containers                          ``impute`` of Sparse, Object, views of text, run-end
+                                           encoded; Decimal targets, also of classes and signalling
+                                           NaN; a Series, an Index or an Arrow column as a table in
+                                           every verb; labels of columns that are dates, periods,
+                                           bytes; series that are NaN throughout; texts as Arrow
+                                           arrays of each type; batches of Arrow; lazy frames in
+                                           every verb; Series and arrays of objects that are images;
+                                           images of PIL: a single one and palettes were misread
+                                           without a word. All were found.
 ====== =================================== ========================================================
 """
 
@@ -39,7 +48,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from PIL import Image
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, cross_val_score
 
@@ -54,7 +65,10 @@ from skssl import (
     SimCLR,
     TextContrast,
     TextTokenizer,
+    TS2Vec,
     UnlabeledKFold,
+    load,
+    save,
 )
 from skssl._data._labels import separate_labelled
 from skssl._data._sources import _open_array
@@ -74,7 +88,7 @@ def cells_of(X: Any) -> list[list[Any]]:
     elif isinstance(X, pl.DataFrame):
         columns = [column.to_list() for column in X.iter_columns()]
     else:
-        columns = pd.DataFrame(X).astype(object).T.to_numpy().tolist()
+        columns = [column.tolist() for _, column in pd.DataFrame(X).items()]
     return [[None if pd.isna(value) else value for value in column] for column in columns]
 
 
@@ -506,3 +520,162 @@ def test_weights_keep_their_totals():
     found = SimCLR(**CHEAP).fit(ROWS, sample_weight=times).transform(ROWS)
     np.testing.assert_array_equal(found, expected)
     SimCLR(**CHEAP).fit(ROWS, sample_weight=np.full(N, 1000.0))  # many, but few rows
+
+
+# ------------------------------------------------------------------------------ 14: containers
+
+HALF = [1.0, None, 2.0, 2.5] * 3
+
+
+def arrow_frame(column: Any) -> pd.DataFrame:
+    extension = pd.arrays.ArrowExtensionArray(pa.chunked_array([column]))
+    return pd.DataFrame({"a": NUMBERS, "s": pd.Series(extension)})
+
+
+VIEWS = pa.array(["u", None, "v", "u"] * 3).cast(pa.string_view())
+HELD = {
+    "sparse": pd.DataFrame({"a": NUMBERS, "s": pd.arrays.SparseArray([1.0, np.nan, 2.0] * 4)}),
+    "sparse with a fill": pd.DataFrame(
+        {"a": NUMBERS, "s": pd.arrays.SparseArray([0.0, np.nan, 2.0] * 4, fill_value=0.0)}
+    ),
+    "objects of polars": pl.DataFrame({"a": NUMBERS, "s": pl.Series(HALF, dtype=pl.Object)}),
+    "views": pa.table({"a": NUMBERS, "s": VIEWS}),
+    "views of pandas": arrow_frame(VIEWS),
+    "run ends": pa.table({"a": NUMBERS, "s": pc.run_end_encode(pa.array(HALF))}),
+    "batch": pa.RecordBatch.from_pydict({"a": NUMBERS, "s": HALF}),
+    "decimals": pa.table({"a": NUMBERS, "s": pa.array([Decimal(1), None, Decimal(2)] * 4)}),
+}
+
+
+@pytest.mark.parametrize("container", HELD)
+def test_impute_takes_every_container_that_fit_takes(container):
+    X = HELD[container]
+    filled = DenoisingAutoencoder(**CHEAP).fit(X).impute(X)
+    X = pa.Table.from_batches([X]) if isinstance(X, pa.RecordBatch) else X
+    assert type(filled) is type(X)
+    for old, new in zip(cells_of(X), cells_of(filled), strict=True):
+        assert None not in new
+        assert [b for a, b in zip(old, new, strict=True) if a is not None] == [
+            a for a in old if a is not None
+        ]
+
+
+@pytest.mark.parametrize("made", [list, as_objects, pd.Series, pa.array, pl.Series])
+def test_decimals_are_targets_and_labels(made):
+    y = [Decimal(i) / 4 for i in range(N - 1)]
+    mask, targets = separate_labelled(made([*y, None]), classes=False)
+    assert mask.tolist() == [True] * (N - 1) + [False] and targets.tolist() == list(map(float, y))
+    labels = separate_labelled(made([Decimal(0), Decimal(1), None, Decimal(-1)]))[1]
+    assert labels.tolist() == [0, 1] and labels.dtype.kind == "f"
+    assert not separate_labelled([Decimal("sNaN"), 1])[0][0]
+
+
+COLUMNS = {
+    "row": pd.DataFrame(ROWS).iloc[0],
+    "column": pd.DataFrame(ROWS)[0],
+    "polars": pl.Series(NUMBERS),
+    "Arrow": pa.array(NUMBERS),
+    "chunks": pa.chunked_array([NUMBERS]),
+    "index": pd.Index(NUMBERS),
+}
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_a_column_is_no_table(kind):
+    X, method = COLUMNS[kind], DenoisingAutoencoder(**CHEAP).fit(ROWS)
+    model = PretrainedClassifier(SimCLR(**CHEAP), LogisticRegression()).fit(ROWS, [0, 1] * 6)
+    calls = [method.transform, method.impute, model.predict]
+    calls += [SimCLR(**CHEAP).fit, lambda X: model.fit(X, np.arange(len(X)) % 2)]
+    for call in calls:
+        with pytest.raises(ValueError, match="Expected 2D array, got 1D array.*reshape") as caught:
+            call(X)
+        assert ("X.to_frame()" in str(caught.value)) == hasattr(X, "to_frame")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pd.date_range("2020", periods=3),
+        pd.period_range("2020", periods=3, freq="M"),
+        [b"a", b"b", b"c"],
+        pd.MultiIndex.from_product([["a"], pd.date_range("2020", periods=3)]),
+    ],
+    ids=["dates", "periods", "bytes", "tuples"],
+)
+def test_tables_whose_columns_have_odd_names_are_saved(names, tmp_path):
+    X = pd.DataFrame(ROWS, columns=names)
+    method = SimCLR(**CHEAP).fit(X)
+    save(method, tmp_path / "method.skssl")
+    found = load(tmp_path / "method.skssl").transform(X)
+    np.testing.assert_array_equal(found, method.transform(X))
+
+
+def test_series_without_a_value_are_refused():
+    for method in (SimCLR(**CHEAP), PretrainedClassifier(TS2Vec(**CHEAP))):
+        with pytest.raises(ValueError, match="All 12 series are NaN throughout"):
+            method.fit(np.full((N, 2, 8), np.nan), [0, 1] * 6)
+
+
+@pytest.mark.parametrize("kind", ["string", "large_string", "string_view", "dictionary"])
+def test_texts_are_read_from_arrow(kind):
+    texts = ["a b", "b c", None] * 4
+    column = pa.array(texts)
+    column = column.dictionary_encode() if kind == "dictionary" else column.cast(kind)
+    method = TextContrast(**CHEAP)
+    expected = method.fit(texts).transform(texts)
+    for X in (column, pa.chunked_array([column])):
+        np.testing.assert_array_equal(method.fit(X).transform(X), expected)
+        assert TextTokenizer().fit(X).transform(X).shape[0] == N
+
+
+def test_a_batch_of_arrow_is_a_table():
+    batch = HELD["batch"]
+    table = pa.Table.from_batches([batch])
+    method = DenoisingAutoencoder(**CHEAP).fit(batch, sample_weight=[1, 0] * 6)
+    assert method.feature_names_in_.tolist() == ["a", "s"]
+    np.testing.assert_array_equal(method.transform(batch), method.transform(table))
+
+
+def test_lazy_frames_say_how_to_read_them():
+    frame = pl.DataFrame({"a": NUMBERS, "b": NUMBERS})
+    lazy, y = frame.lazy(), [0, 1] * 6
+    method = DenoisingAutoencoder(**CHEAP).fit(frame)
+    model = PretrainedClassifier(SimCLR(**CHEAP), LogisticRegression())
+    detector = EmbeddingOutlierDetector(SimCLR(**CHEAP)).fit(frame)
+    calls = [method.fit, method.partial_fit, method.transform, method.impute, method.reconstruct]
+    calls += [model.fit(frame, y).predict, lambda X: model.fit(X, y), detector.fit]
+    calls += [detector.predict, TextContrast(**CHEAP).fit, SimCLR(image_shape=(1, 2)).fit]
+    for call in calls:
+        with pytest.raises(TypeError, match=r"got a polars LazyFrame. Pass X.collect\(\)"):
+            call(lazy)
+
+
+PIXELS = [RNG.integers(0, 255, (8, 8), dtype=np.uint8) for _ in range(N)]
+
+
+def test_images_in_a_series_or_an_array_of_objects():
+    array = np.empty(N, dtype=object)
+    array[:] = PIXELS
+    expected = SimCLR(**CHEAP).fit(np.stack(PIXELS)).transform(np.stack(PIXELS))
+    for X in (pd.Series(PIXELS), array, pd.Series([Image.fromarray(x) for x in PIXELS])):
+        method = SimCLR(**CHEAP).fit(X)
+        np.testing.assert_array_equal(method.transform(X), expected)
+        assert method._reader.modality == "image"
+
+
+def test_images_of_pil_that_make_no_array_say_why():
+    images = [Image.fromarray(x) for x in PIXELS]
+    bits = SimCLR(**CHEAP).fit([image.convert("1") for image in images])
+    assert bits._reader.modality == "image"
+    for X, message in [
+        (images[0], "got a single one"),
+        ([images[0].resize((4, 6)), *images], r"different sizes, \(4, 6\) and \(8, 8\).*resize"),
+        ([images[0].convert("RGB"), *images], "several modes, L, RGB.*convert"),
+        ([image.convert("P") for image in images], "palette.*convert"),
+        ([PIXELS[0][:4], *PIXELS], r"Images of different shapes: \(4, 8\) and \(8, 8\)"),
+    ]:
+        for method in (SimCLR(modality="image", **CHEAP), SimCLR(**CHEAP)):
+            if method.modality == "auto" and "shapes" in message:  # series of two lengths
+                continue
+            with pytest.raises(ValueError, match=message):
+                method.fit(X)

@@ -11,7 +11,7 @@ time)``, padded with NaN.
 from skssl._data._audio import MAKE_AUDIO, AudioReader, refuse_gaps
 from skssl._data._bags import is_bags
 from skssl._data._columns import Columns
-from skssl._data._containers import is_frame, note_columns
+from skssl._data._containers import is_frame, is_pictures, note_columns
 from skssl._data._events import MAKE_BAGS, BagReader, bags_of, check_time, event_columns
 from skssl._data._images import MAKE_CLIPS, MAKE_IMAGES, ImageReader, VideoReader
 from skssl._data._series import MAKE_SERIES, SeriesReader, is_list_of_arrays, is_ragged
@@ -56,6 +56,7 @@ __all__ = [
     "event_columns",
     "is_bags",
     "is_frame",
+    "is_pictures",
     "is_list_of_arrays",
     "is_ragged",
     "is_text",

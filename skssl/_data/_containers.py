@@ -13,9 +13,13 @@ import torch.nn.functional as F
 from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
+from skssl._compat import import_pyarrow
 from skssl._data._masked import is_masked, stack_masked, unmask
 
 VECTORIZER = "put skrub's TableVectorizer in front"
+
+
+READ_LAZY = {"polars": "collect()", "dask": "compute()", "duckdb": "df()", "pyspark": "toPandas()"}
 
 
 Names = list[Hashable]
@@ -60,14 +64,42 @@ def open_table(X: Any) -> Table:
             f"Expected a dense table, got a sparse {type(X).__name__}. Pass X.toarray(), or "
             "reduce it first, e.g. with TruncatedSVD."
         )
-    X = nw.to_native(X, pass_through=True)
+    X = as_native(X)
     if nw.dependencies.is_pandas_dataframe(X):
         return _open_pandas(X)
-    if nw.dependencies.is_polars_lazyframe(X):
-        raise TypeError("Expected a table in memory, got a polars LazyFrame. Pass X.collect().")
     if nw.dependencies.is_into_dataframe(X):
         return _open_frame(X)
-    return _open_array(as_given(X))
+    array = as_given(X)
+    if array.ndim != 2:
+        raise ValueError(wrong_dimension(array, X))
+    return _open_array(array)
+
+
+def as_native(X: Any) -> Any:
+    """Return X without a wrapper of narwhals, and an Arrow batch as a table; raise if X is lazy."""
+    X = nw.to_native(X, pass_through=True)
+    if type(X).__name__ == "RecordBatch":
+        return import_pyarrow().Table.from_batches([X])
+    if _is_lazy(X):
+        library = type(X).__module__.partition(".")[0]
+        raise TypeError(
+            f"Expected a table in memory, got a {library} {type(X).__name__}. Pass "
+            f"X.{READ_LAZY.get(library, 'to_pandas()')}."
+        )
+    return X
+
+
+def _is_lazy(X: Any) -> bool:
+    if nw.dependencies.is_into_dataframe(X):
+        return False
+    return isinstance(nw.from_native(X, pass_through=True), nw.LazyFrame)
+
+
+def as_column(X: Any) -> Any:
+    """Return a Series, an Index or an Arrow column as an array or a list, and others unchanged."""
+    if hasattr(X, "to_pylist") and hasattr(X, "type"):
+        return X.to_pylist()
+    return X.to_numpy() if hasattr(X, "to_numpy") else X
 
 
 def as_array(X: Any) -> np.ndarray:
@@ -77,19 +109,22 @@ def as_array(X: Any) -> np.ndarray:
 
 def as_given(X: Any) -> np.ndarray:
     """Convert X as :func:`as_array` does, but keep masks, and with them the dtype of the user."""
+    X = as_native(X)
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu()
         return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
-    if hasattr(X, "to_numpy"):
-        X = X.to_numpy()
+    X = as_column(X)
     if isinstance(X, np.ndarray):
         check_one_shape(X)
-        return X
+        if not holds_arrays(X):
+            return X
+    check_pictures(X)
+    X = list(X) if isinstance(X, np.ndarray) else X
     X = stack_masked(X) if is_masked(X) else X
     try:
         array = np.asanyarray(X)
     except ValueError as error:
-        check_one_shape(X)
+        check_one_shape(X, least=2)
         raise ValueError(
             "Expected a 2D table, got rows of different lengths (an inhomogeneous shape). Give "
             "every row one cell per column; None or NaN marks a missing one."
@@ -138,16 +173,58 @@ def _as_number_column(cells: Any) -> np.ndarray | None:
     return array.astype(np.float64) if array is not None and array.dtype == object else array
 
 
-def check_one_shape(X: Any) -> None:
-    """Raise ValueError if X, a list or an array of objects, is clips of different shapes."""
-    if getattr(X, "ndim", 1) != 1 or not len(X) or getattr(X[0], "ndim", 0) < 3:
+def check_one_shape(X: Any, least: int = 3) -> None:
+    """Raise ValueError if X, a list or an array of objects, is arrays of different shapes.
+
+    Those of fewer than ``least`` dimensions pass: with two, they may be series.
+    """
+    if getattr(X, "ndim", 1) != 1 or not len(X) or getattr(X[0], "ndim", 0) < least:
         return
     shapes = sorted({tuple(np.shape(x)) for x in X})
     if len(shapes) > 1:
+        what = "Clips, or images with channels," if len(shapes[0]) > 2 else "Images"
         raise ValueError(
-            f"Clips, or images with channels, of different shapes: {shapes[0]} and {shapes[-1]} "
-            "among them. All clips need the same number of frames and all frames one size: cut "
-            "clips to one length, resize or crop frames and images, and pass np.stack(clips)."
+            f"{what} of different shapes: {shapes[0]} and {shapes[-1]} among them. All clips need "
+            "the same number of frames and all frames one size: cut clips to one length, resize "
+            "or crop frames and images, and pass np.stack(clips)."
+        )
+
+
+def holds_arrays(X: np.ndarray) -> bool:
+    """Tell whether X is an array of objects that are arrays of one shape."""
+    if X.dtype != object or X.ndim != 1 or not len(X) or isinstance(X, np.ma.MaskedArray):
+        return False
+    is_array = (hasattr(x, "__array_interface__") or isinstance(x, list | tuple) for x in X)
+    try:
+        return all(is_array) and len({np.shape(x) for x in X}) == 1
+    except ValueError:  # a ragged list
+        return False
+
+
+def is_pictures(X: Any) -> bool:
+    """Tell whether X is a list or an array of images of PIL."""
+    if not isinstance(X, list | tuple) and getattr(X, "ndim", 0) != 1:
+        return False
+    return len(X) > 0 and all(hasattr(x, "getbands") for x in as_column(X))
+
+
+def check_pictures(X: Any) -> None:
+    """Raise ValueError if X is an image of PIL, or some that make no array."""
+    if hasattr(X, "getbands"):
+        raise ValueError("Expected many images, got a single one. Pass a list of them, [image].")
+    if not is_pictures(X):
+        return
+    modes, sizes = sorted({x.mode for x in X}), sorted({x.size for x in X})
+    if len(modes) > 1 or modes[0] == "P":
+        what = "colours of a palette" if modes == ["P"] else f"several modes, {', '.join(modes)}"
+        raise ValueError(
+            f"Images of {what}. Expected one mode of grey or colours: pass "
+            "[image.convert('RGB') for image in X]."
+        )
+    if len(sizes) > 1:
+        raise ValueError(
+            f"Images of different sizes, {sizes[0]} and {sizes[-1]} among them. Expected one size: "
+            f"resize or crop them, as in [image.resize({sizes[0]}) for image in X]."
         )
 
 
@@ -169,7 +246,7 @@ def join_padded(first: torch.Tensor, second: torch.Tensor, filler: float) -> tor
 
 def _open_array(X: np.ndarray, names: Names | None = None) -> Table:
     if X.ndim != 2:
-        raise ValueError(wrong_dimension(X))
+        raise ValueError(wrong_dimension(X, X))
     dtype, kind = X.dtype, X.dtype.kind
     X, shape = np.asarray(unmask(X)), X.shape  # a matrix keeps two dimensions in a column
     if kind in "fiub":
@@ -210,9 +287,8 @@ def is_frame(X: Any) -> bool:
     """Tell whether X is a dataframe or a sparse matrix, which hold tables."""
     if isinstance(X, np.ndarray):
         return False
-    frames = nw.dependencies
-    is_one = issparse(X) or frames.is_into_dataframe(nw.to_native(X, pass_through=True))
-    return is_one or frames.is_polars_lazyframe(X)
+    is_lazy = _is_lazy(nw.to_native(X, pass_through=True))  # it is an error when it is read
+    return is_lazy or issparse(X) or nw.dependencies.is_into_dataframe(as_native(X))
 
 
 def _pandas_kind(X: Any, i: int, dtype: Any) -> str:
@@ -292,7 +368,9 @@ def is_missing(value: object) -> bool:
     """Tell whether a cell is None, NaN, NaT, pandas' NA or masked."""
     if value is None or type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
         return True
-    return isinstance(value, Real | Decimal) and value != value
+    if isinstance(value, Decimal):
+        return value.is_nan()  # comparing a signalling one raises
+    return isinstance(value, Real) and value != value
 
 
 def label_of(names: Names | None, i: int) -> str:
@@ -309,13 +387,14 @@ def labels_of(names: Names | None, width: int) -> list[str]:
 
 def note_columns(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool = True) -> None:
     """Store the number and the names of the columns of X, or compare X with those stored."""
+    X = as_native(X)
     _check_unique(X)
     validate_data(estimator, X, y, reset=reset, skip_check_array=True)
 
 
 def _check_unique(X: Any) -> None:
     """Raise if a dataframe has two columns of the same name."""
-    X = nw.to_native(X, pass_through=True)
+    X = as_native(X)
     if not nw.dependencies.is_into_dataframe(X):
         return
     names = list(getattr(X, "column_names", None) or getattr(X, "columns", []))
@@ -327,16 +406,17 @@ def _check_unique(X: Any) -> None:
         )
 
 
-def wrong_dimension(X: np.ndarray) -> str:
-    """Return the message for an array that is not a table."""
+def wrong_dimension(X: np.ndarray, given: Any) -> str:
+    """Return the message for an array that is not a table, made of what was given."""
     if X.ndim > 2:
         return (
             f"Found array with dim {X.ndim}, while a table has dim 2. Flatten each sample to a "
             "row, or say what X is with modality=."
         )
-    got = "1D" if X.ndim else "scalar"
+    got, is_series = "1D" if X.ndim else "scalar", hasattr(given, "to_frame")
     return (
         f"Expected 2D array, got {got} array instead: shape {X.shape}, dtype {X.dtype}. Reshape "
         "your data either using array.reshape(-1, 1) if your data has a single feature or "
         "array.reshape(1, -1) if it contains a single sample."
+        + (" Of a Series, X.to_frame() is one feature, df.iloc[[0]] one sample." * is_series)
     )

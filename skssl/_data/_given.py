@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from skssl._compat import count_rows, take_rows
+from skssl._data._containers import as_native
 from skssl._data._labels import refuse_missing_groups_as_text
 from skssl._data._masked import unmask
 from skssl._data._rows import Rows
@@ -35,6 +36,7 @@ class Given:
     @classmethod
     def of(cls, X: Any, sample_weight: Any, groups: Any, suffix: str = "") -> Self:
         """Check the arguments; ``suffix`` is the end of their names, for messages."""
+        X = as_native(X)
         if sample_weight is None and groups is None:
             return cls(X)
         if isinstance(X, Source):

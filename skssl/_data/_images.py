@@ -7,7 +7,14 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 
-from skssl._data._containers import as_array, as_numbers, check_n_samples, is_frame, to_tensor
+from skssl._data._containers import (
+    as_array,
+    as_numbers,
+    check_n_samples,
+    check_one_shape,
+    is_frame,
+    to_tensor,
+)
 from skssl._data._restore_table import build
 
 MAKE_IMAGES = (
@@ -120,6 +127,7 @@ class ImageReader:
                     f"{math.prod(shape)}."
                 )
             array = array.reshape(len(array), *shape)
+        check_one_shape(array, least=2)
         if array.ndim not in (3, 4):
             raise ValueError(f"Expected images, got an array of shape {array.shape}. {MAKE_IMAGES}")
         if self.image_shape is not None and array.shape[1:] != self._image_shape():

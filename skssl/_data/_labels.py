@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
 
@@ -136,7 +137,7 @@ def _is_missing(values: np.ndarray, classes: bool) -> np.ndarray:
 def _is_missing_object(value: object, classes: bool) -> bool:
     if isinstance(value, bool | np.bool_ | str):
         return False
-    return is_missing(value) or (classes and isinstance(value, Real) and value == -1)
+    return is_missing(value) or (classes and isinstance(value, Real | Decimal) and value == -1)
 
 
 def _narrow(labels: np.ndarray) -> np.ndarray:
@@ -162,7 +163,7 @@ def _kind(label: object) -> str:
         return "bool"
     if isinstance(label, Integral):
         return "int"
-    return "float" if isinstance(label, Real) else "other"
+    return "float" if isinstance(label, Real | Decimal) else "other"
 
 
 def _refuse_look_alikes(labels: np.ndarray) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from skssl._data._containers import as_given, is_missing
+from skssl._compat import import_pyarrow
+from skssl._data._containers import as_given, as_native, is_missing
 
 
 def build(parts: list[np.ndarray], like: Any, where: Sequence[int], n: int) -> Any:
@@ -23,7 +24,7 @@ def build(parts: list[np.ndarray], like: Any, where: Sequence[int], n: int) -> A
     n : int
         Number of rows.
     """
-    like = nw.to_native(like, pass_through=True)
+    like = as_native(like)
     if not nw.dependencies.is_into_dataframe(like):
         return _build_masked(parts, as_given(like), n)
     schema = list(nw.from_native(like, eager_only=True).schema.values())
@@ -37,7 +38,7 @@ def build(parts: list[np.ndarray], like: Any, where: Sequence[int], n: int) -> A
 
 def merge(like: Any, new: Any, filled: np.ndarray) -> Any:
     """Copy the user's container, with the cells ``filled`` from ``new``."""
-    like = nw.to_native(like, pass_through=True)
+    like = as_native(like)
     if not nw.dependencies.is_into_dataframe(like):
         old = as_given(like)
         if isinstance(old, np.ma.MaskedArray):
@@ -46,32 +47,56 @@ def merge(like: Any, new: Any, filled: np.ndarray) -> Any:
         return np.where(filled, new, old) if filled.any() else old.copy()
     holes = np.flatnonzero(filled.any(0)).tolist()
     if nw.dependencies.is_polars_dataframe(like):
-        pl = nw.get_native_namespace(like)
-        columns = {i: like[:, i].cast(new.dtypes[i]) for i in holes}
-        return like.with_columns(
-            [new[:, i].zip_with(pl.Series(filled[:, i]), columns[i]) for i in holes]
-        )
+        merged = [_merge_polars(like[:, i], new[:, i], filled[:, i]) for i in holes]
+        return like.with_columns(merged)
     if nw.dependencies.is_pyarrow_table(like):
         return _merge_arrow(like, new, filled, holes)
     out = like.copy()
     for i in holes:
         rows = np.flatnonzero(filled[:, i])
-        column = like.iloc[:, i].astype(new.dtypes.iloc[i])
-        column.iloc[rows] = new.iloc[rows, i].array
-        out.isetitem(i, column)
+        dtype = new.dtypes.iloc[i]
+        settable = getattr(dtype, "subtype", dtype)  # cells of a sparse column cannot be set
+        column = like.iloc[:, i]
+        if "view" in str(column.dtype):  # pandas cannot convert views of text
+            column = nw.get_native_namespace(like).Series(column.tolist(), column.index, object)
+        column = column.astype(settable)
+        column.iloc[rows] = new.iloc[:, i].astype(settable).iloc[rows].array
+        out.isetitem(i, column.astype(dtype))
     return out
+
+
+def _merge_polars(old: Any, new: Any, filled: np.ndarray) -> Any:
+    pl = nw.get_native_namespace(old)
+    if old.dtype == pl.Object:
+        pairs = zip(filled.tolist(), old.to_list(), new.to_list(), strict=True)
+        return pl.Series(old.name, [b if is_new else a for is_new, a, b in pairs], pl.Object)
+    return new.zip_with(pl.Series(filled), old.cast(new.dtype))
 
 
 def _merge_arrow(like: Any, new: Any, filled: np.ndarray, holes: list[int]) -> Any:
     pa = nw.get_native_namespace(like)
     rows = np.arange(len(filled))
     for i in holes:
-        name, column = like.column_names[i], new.column(i)
-        chunks = [*like.column(i).cast(column.type).chunks, *column.chunks]
+        name, kind = like.column_names[i], like.schema.types[i]
+        old, column = _indexable(like.column(i)), _indexable(new.column(i))
+        chunks = [*old.cast(column.type).chunks, *column.chunks]
         both = pa.chunked_array(chunks, type=column.type).unify_dictionaries()
         which = np.where(filled[:, i], rows + len(rows), rows)
-        like = like.set_column(i, name, both.take(pa.array(which)))
+        merged = both.take(pa.array(which))
+        if pa.types.is_run_end_encoded(kind):
+            merged = import_pyarrow().compute.run_end_encode(merged)
+        elif "view" in str(kind):
+            merged = merged.cast(kind)
+        like = like.set_column(i, name, merged)
     return like
+
+
+def _indexable(column: Any) -> Any:
+    """Return an Arrow column in a type whose cells can be taken."""
+    pa = import_pyarrow()
+    if pa.types.is_run_end_encoded(column.type):
+        return pa.compute.run_end_decode(column)
+    return column.cast(pa.large_string()) if str(column.type) == "string_view" else column
 
 
 def _fit_dtype(part: np.ndarray, dtype: Any) -> np.ndarray:
@@ -112,7 +137,7 @@ def _build_pandas(parts: list[np.ndarray], like: Any, where: Sequence[int], n: i
             dtype = part.dtype if pd.isna(part).any() else dtype
         try:
             data[j] = pd.Series(part, index=index, dtype=dtype)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, NotImplementedError):
             data[j] = pd.Series(part, index=index)
     out = pd.DataFrame(data, index=index)
     out.columns = like.columns[list(where)]
@@ -124,6 +149,10 @@ def _build_polars(parts: list[np.ndarray], like: Any, where: Sequence[int]) -> A
     data = []
     for part, i in zip(parts, where, strict=True):
         values = part.tolist() if part.dtype == object else part
+        if like.dtypes[i] == pl.Object:
+            cells = [None if is_missing(value) else value for value in part.tolist()]
+            data.append(pl.Series(like.columns[i], cells, pl.Object))
+            continue
         series = pl.Series(like.columns[i], values, nan_to_null=True)
         cast = series.cast(like.dtypes[i], strict=False)
         data.append(cast if cast.null_count() == series.null_count() else series)

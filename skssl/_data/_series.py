@@ -6,7 +6,14 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from skssl._data._containers import as_array, as_numbers, check_n_samples, join_padded, to_tensor
+from skssl._data._containers import (
+    as_array,
+    as_column,
+    as_numbers,
+    check_n_samples,
+    join_padded,
+    to_tensor,
+)
 from skssl._data._masked import unmask
 
 MAKE_SERIES = (
@@ -31,7 +38,13 @@ class SeriesReader:
 
     def fit(self, X: Any, *more: Any) -> Self:
         """Learn the number of channels."""
-        self.n_channels = _as_series(X).shape[1]
+        array = _as_series(X)
+        if np.isnan(array).all() and all(np.isnan(_as_series(part)).all() for part in more):
+            raise ValueError(
+                f"All {len(array)} series are NaN throughout: there is nothing to learn "
+                "from. Check how they were read; NaN marks a missing value."
+            )
+        self.n_channels = array.shape[1]
         return self
 
     def read(self, X: Any, ensure_min_samples: int = 1) -> torch.Tensor:
@@ -57,6 +70,7 @@ class SeriesReader:
 
 def is_ragged(X: Any) -> bool:
     """Tell whether X is a list of numeric arrays of different lengths."""
+    X = as_column(X) if getattr(X, "ndim", 1) == 1 else X
     if not isinstance(X, list | tuple | np.ndarray) or getattr(X, "ndim", 1) != 1:
         return False
     parts = [x for x in X if isinstance(x, np.ndarray | torch.Tensor | list | tuple)]
@@ -77,7 +91,7 @@ def is_list_of_arrays(X: Any) -> bool:
 
 def _as_series(X: Any) -> np.ndarray:
     """Return X as a new float32 array (n, channels, time)."""
-    array = _stack(X) if is_ragged(X) else as_numbers(X)
+    array = _stack(as_column(X)) if is_ragged(X) else as_numbers(X)
     if array.ndim == 1 and array.dtype == object and len(array):
         array = _stack(list(array))
     if array.ndim == 2:

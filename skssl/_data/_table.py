@@ -2,7 +2,7 @@
 
 import datetime
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from numbers import Complex, Integral, Real
 from types import NoneType
@@ -83,7 +83,8 @@ class TableReader:
                 [i for i, (cardinality, _) in learnt.items() if not cardinality],
             )[1]
             raise one_error(errors)
-        self.names, self.levels = names, [levels for _, levels in learnt.values()]
+        self.names = None if names is None else [_plain_name(name) for name in names]
+        self.levels = [levels for _, levels in learnt.values()]
         self.columns = Columns(tuple(cardinality for cardinality, _ in learnt.values()))
         vars(self).pop("_codes", None)
         return self
@@ -390,6 +391,13 @@ def _encode_numbers(cells: np.ndarray, levels: list[Any], unseen: int) -> np.nda
         place = order[np.searchsorted(table, cells, sorter=order).clip(max=len(levels) - 1)]
         codes = np.where(table[place] == cells, place, codes)
     return np.where(np.isnan(cells), np.nan, codes)
+
+
+def _plain_name(name: Hashable) -> Hashable:
+    """Return the name of a column as it can be saved: numbers and text, and others as text."""
+    if isinstance(name, tuple):
+        return tuple(map(_plain_name, name))
+    return name if name is None or isinstance(name, str | int | float) else str(name)
 
 
 def _check_shape(shape: tuple[int, int], width: int, min_samples: int = 1) -> None:

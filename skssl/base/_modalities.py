@@ -30,6 +30,7 @@ from skssl._data import (
     is_bags,
     is_frame,
     is_list_of_arrays,
+    is_pictures,
     is_ragged,
     is_text,
 )
@@ -190,7 +191,8 @@ class Modality:
 
 
 def _two_dimensional(X: Any) -> Any:
-    return X if getattr(X, "ndim", 2) == 2 else None  # the reader raises for anything else
+    is_column = len(getattr(X, "shape", (0, 0))) != 2 or hasattr(X, "to_pylist") > is_frame(X)
+    return None if is_column else X  # the reader raises for anything else
 
 
 def _no_columns(X: Any) -> None:
@@ -286,7 +288,7 @@ _ROWS = (
         make=MAKE_IMAGES,
         read_by="SimCLR and the methods beside it read images.",
         tags=("three_d_array",),
-        is_container=lambda X, is_told: is_told and is_frame(X),
+        is_container=lambda X, is_told: (is_told and is_frame(X)) or is_pictures(X),
         is_array=_is_images,
         told_by="image_shape",
         also=VideoReader.modality,

@@ -101,11 +101,12 @@ def readings(X: Any, told: Sequence[str] = ()) -> Readings:
             return Readings(name, [row.also] if row.also else [])
     _check_rows(X)
     has_dtype = hasattr(getattr(X, "dtype", None), "kind") and hasattr(X, "shape")
-    array = X if has_dtype else as_given(X)
+    is_plain = has_dtype and not hasattr(X, "to_numpy") and X.dtype.kind != "O"
+    array = X if is_plain else as_given(X)
     first = next((name for name, row in rows if row.is_array(array, name in told)), "")
     if not first and len(array.shape) < 2:
         check_one_shape(array)
-        raise ValueError(wrong_dimension(array))
+        raise ValueError(wrong_dimension(array, X))
     others = [] if first in told else [name for name, row in rows if row.may_be(X, array)]
     also = [MODALITIES[first].also] if first and MODALITIES[first].also else []
     return Readings(first, [*also, *others], array.dtype, array.shape)
