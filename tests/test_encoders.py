@@ -515,7 +515,6 @@ class Pair(nn.Module):
         (lambda x: "a net", TypeError, "must return a torch.nn.Module; got str"),
         (lambda x: nn.Linear(7, 8), ValueError, r"cannot read the data.*shape \(2, 4\)"),
         (nn.Linear(7, 8), ValueError, "cannot read the data.*pass a callable to see their width"),
-        (nn.Linear(4, 8).double(), ValueError, "cannot read the data"),
         (nn.Unflatten(1, (2, 2)), ValueError, r"for 2 rows it returned \(2, 2, 2\)"),
         (nn.Flatten(0), ValueError, r"for 2 rows it returned \(8,\)"),
         (nn.Module(), ValueError, "cannot read the data"),

@@ -113,6 +113,8 @@ def _check_total(weight: np.ndarray, X: Any, name: str) -> None:
 def _bytes_of_a_row(X: Any) -> float:
     """Return about how many bytes a row takes once it is read."""
     shape = getattr(X, "shape", None)
+    if shape is None and hasattr(X, "__array__"):
+        shape = np.asarray(X).shape
     if shape is None:
         first = X[0] if len(X) else ()
         shape = (len(X), *(() if isinstance(first, str) else np.shape(first)))

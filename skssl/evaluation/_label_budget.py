@@ -305,7 +305,7 @@ def _usable(
     if not usable:
         raise ValueError(f"{reason} Pass others, or label more rows.")
     if len(usable) < len(np.unique(wanted)):
-        warnings.warn(f"{reason} The others are left out.", UserWarning, stacklevel=4)
+        warnings.warn(f"{reason} The others are left out.", UserWarning, stacklevel=5)
     return usable
 
 

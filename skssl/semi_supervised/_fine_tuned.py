@@ -201,6 +201,8 @@ class BaseFineTuned(BasePretrained):
     def _outputs(self, net: Net, x: Tensor, raw: Tensor, *labels: Tensor) -> Tensor:
         """Return the outputs of the head for rows, which are altered in training only."""
         x = self._view(x)(x) if net.training else x
+        if not self.encoder_lr_scale:
+            net.encoder.eval()  # an encoder that is not trained keeps the statistics of its norms
         return net.head(torch.cat([net.encoder(x).float(), raw], 1))
 
     def _loss(self, net: Net, x: Tensor, raw: Tensor, target: Tensor, weight: Tensor) -> Tensor:
