@@ -159,7 +159,6 @@ _ROOMS = {
     "datasets",
     "encoders",
     "evaluation",
-    "in_context",
     "inspection",
     "losses",
     "methods",
@@ -179,7 +178,6 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors, which 
     from skssl import datasets as datasets
     from skssl import encoders as encoders
     from skssl import evaluation as evaluation
-    from skssl import in_context as in_context
     from skssl import inspection as inspection
     from skssl import losses as losses
     from skssl import methods as methods

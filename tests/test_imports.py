@@ -22,7 +22,7 @@ FLOORS = (
     {"base"},
     {"methods"},
     {"_meta"},
-    {"in_context", "outliers", "curation", "preprocessing"},
+    {"_in_context", "outliers", "curation", "preprocessing"},
     {"semi_supervised"},
     {"evaluation", "inspection", "persistence"},
     {"metrics"},

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from skssl.in_context._net import FLOOR, SHARPNESS, InContextNet, Tables, number_features
+from skssl._in_context._net import FLOOR, SHARPNESS, InContextNet, Tables, number_features
 
 
 def tables(n_labelled=12, n_unlabelled=6, n_new=5, n_columns=4, n_classes=3, n_tables=2):

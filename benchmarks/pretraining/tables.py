@@ -26,9 +26,9 @@ from _prior import Drawn, draw, log_uniform
 from _real_tables import collect
 from torch import Tensor, nn
 
+from skssl._in_context._net import InContextNet, Tables
 from skssl._training._checkpoint import CheckpointFile
 from skssl._training._loop import Plan, train
-from skssl.in_context._net import InContextNet, Tables
 
 HERE = Path(__file__).parent
 N_TASKS = 64  # per shard: all of one size, so that they can be stacked

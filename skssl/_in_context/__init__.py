@@ -1,3 +1,1 @@
 """In-context learning: predict a column of a table from its other columns, in one forward pass."""
-
-__all__: list[str] = []
