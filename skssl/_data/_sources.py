@@ -283,7 +283,6 @@ def _check_schema(fragment: "Fragment", first: "Fragment") -> None:
 
 def _open_dataset(dataset: "Dataset") -> Source:
     """Open an Arrow dataset: by parts of row groups, or by fragments if it is not Parquet."""
-    pa = import_pyarrow()
     hidden = _index_columns(dataset.schema)
     columns = [name for name in dataset.schema.names if name not in hidden]
     n_rows = max(1, BLOCK // max(1, len(columns)))
@@ -296,21 +295,13 @@ def _open_dataset(dataset: "Dataset") -> Source:
             "__iter__ returns dataset.to_batches()."
         ) from error
     pieces, groups, start = [], [], 0
-    for fragment in fragments:
-        file = _File(getattr(fragment, "path", "X"))
-        with file.named():
-            is_parquet = isinstance(fragment, pa.dataset.ParquetFileFragment)
-            is_plain = is_parquet and fragment.physical_schema.equals(dataset.schema)
-            parts = fragment.split_by_row_group() if is_parquet else [fragment]
-        for group in parts:
-            scan = _row_group if is_plain else partial(_scan, dataset.schema)
-            read = partial(file.blocks, partial(scan, group, columns, n_rows))
-            n_blocks = ceil((n := _n_rows(group, file)) / n_rows)
-            step = max(1, ceil(n_blocks / PARTS)) if is_plain else n_blocks
-            for i in range(0, n_blocks, step):
-                pieces.append(Piece(start + i * n_rows, partial(_some_of, read, i, i + step)))
-            groups.append(read)
-            start += n
+    for n, is_plain, read in _groups(fragments, dataset.schema, columns, n_rows):
+        n_blocks = ceil(n / n_rows)
+        step = max(1, ceil(n_blocks / PARTS)) if is_plain else n_blocks
+        for i in range(0, n_blocks, step):
+            pieces.append(Piece(start + i * n_rows, partial(_some_of, read, i, i + step)))
+        groups.append(read)
+        start += n
     if not start:
         raise ValueError(
             f"X has no rows: {len(fragments)} files with {len(columns)} columns and 0 rows, while "
@@ -329,6 +320,26 @@ def _open_dataset(dataset: "Dataset") -> Source:
             raise
 
     return Source(pieces, start, whole, in_order)
+
+
+def _groups(
+    fragments: list["Fragment"], schema: "Schema", columns: list[str], n_rows: int
+) -> Iterator[tuple[int, bool, Callable[[], Iterator[Any]]]]:
+    """Yield each row group: its rows, whether parts of it can be read, and what reads its blocks.
+
+    A fragment that is not Parquet is one group.
+    """
+    pa = import_pyarrow()
+    for fragment in fragments:
+        file = _File(getattr(fragment, "path", "X"))
+        with file.named():
+            is_parquet = isinstance(fragment, pa.dataset.ParquetFileFragment)
+            is_plain = is_parquet and fragment.physical_schema.equals(schema)
+            parts = fragment.split_by_row_group() if is_parquet else [fragment]
+        for group in parts:
+            scan = _row_group if is_plain else partial(_scan, schema)
+            read = partial(file.blocks, partial(scan, group, columns, n_rows))
+            yield _n_rows(group, file), is_plain, read
 
 
 class _File:

@@ -264,15 +264,19 @@ def train(
                 on_step()
             # .item() once per epoch: it waits for the device
             curve.append(_ranks.mean(total).item() / len(steps))
-            _check_finite(curve[-1], f"The loss became {curve[-1]}", len(curve))
+            _check_finite(curve[-1], "The loss", len(curve))
             with _ranks.apart():
                 if on_epoch(curve):
                     break
     if curve:  # no loss tells of the last step
-        trained = [p for group in optimizer.param_groups for p in group["params"] if p.numel()]
+        trained = [p for p in _parameters(optimizer) if p.numel()]
         largest = torch.stack([p.detach().abs().max() for p in trained]).max().item()
-        _check_finite(largest, f"A weight became {largest}", len(curve))
+        _check_finite(largest, "A weight", len(curve))
     return curve
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def _step(
@@ -284,7 +288,7 @@ def _step(
     autocast: contextlib.AbstractContextManager[object],
 ) -> Tensor:
     """Take a gradient step on this rank's share of a batch and return its loss."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = _parameters(optimizer)
     device = parameters[0].device
     with autocast:
         value = _apply(loss, net, batch, scale, device)
@@ -320,7 +324,7 @@ def _apply(
 def _check_finite(value: float, what: str, n_epochs: int) -> None:
     if not math.isfinite(value):
         raise ValueError(
-            f"{what} in epoch {n_epochs}. Lower learning_rate, or try "
+            f"{what} became {value} in epoch {n_epochs}. Lower learning_rate, or try "
             "precision='float32'; if views= or encoder= is yours, look for a division by zero "
             "or a logarithm of zero there."
         )

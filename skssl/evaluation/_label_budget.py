@@ -182,11 +182,7 @@ def label_budget_report(
         budgets, [target[split.train[split.draws[0]]] for split in splits], is_classes
     )
     if verbose:
-        n_fits = len(methods) * len(splits) * n_draws * len(budgets)
-        print(
-            f"[label_budget_report] {len(methods)} methods on {len(splits)} splits, {n_fits} fits: "
-            f"{n_draws} draws of {budgets} labels each"
-        )
+        _announce(len(methods), len(splits), n_draws, budgets)
     jobs = (
         delayed(_score)(method, X, target, number, split, budgets, scoring)
         for method in methods
@@ -196,6 +192,14 @@ def label_budget_report(
     report = pd.DataFrame([row for part in scores for row in part], columns=COLUMNS)
     report.attrs["score_name"] = _name_of(scoring, is_classes)
     return report
+
+
+def _announce(n_methods: int, n_splits: int, n_draws: int, budgets: list[int]) -> None:
+    n_fits = n_methods * n_splits * n_draws * len(budgets)
+    print(
+        f"[label_budget_report] {n_methods} methods on {n_splits} splits, {n_fits} fits: "
+        f"{n_draws} draws of {budgets} labels each"
+    )
 
 
 @dataclass(frozen=True)
