@@ -93,7 +93,6 @@ __all__ = [
     "TreePredictor",
     "choose_device",
     "choose_dtype",
-    "run_compiled",
     "count_rows",
     "fit_context",
     "import_onnx",
@@ -108,6 +107,7 @@ __all__ = [
     "plain_torch",
     "refuse_unrouted",
     "rows_of",
+    "run_compiled",
     "take_metadata",
     "take_rows",
     "train_byte_pairs",
@@ -304,9 +304,7 @@ def make_byte_pairs(vocab: dict[str, int], merges: list[tuple[str, str]]) -> "To
     tokenizers = _tokenizers()
     try:
         model = tokenizers.models.BPE(vocab, merges) if vocab else tokenizers.models.BPE()
-    except (
-        BaseException
-    ) as error:  # tokenizers raises Exception itself, and what pyo3 calls a panic
+    except BaseException as error:  # tokenizers raises Exception itself, and pyo3's panics
         if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
             raise
         raise ValueError(f"a tokenizer cannot be made: {error}") from None

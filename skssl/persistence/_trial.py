@@ -1,4 +1,4 @@
-"""A trial of loaded encoders: one row of zeros, within bounds, so that weights fit each other."""
+"""A trial of loaded encoders on made-up rows, within bounds: whether weights fit each other."""
 
 from collections.abc import Callable
 from typing import Any
