@@ -41,9 +41,9 @@ class LFR(ReadsAll, SSLTransformer):
     The authors' code compares rows by cosines, their random networks have no batch normalisation,
     and predictors are trained in passes of their own. Here each row's outputs are centred first,
     because encoders that end in ReLU make all cosines positive, the random networks normalise by
-    the batch, and all is trained together. With 100, 30 and 24 labels of the digits, breast cancer
-    and wine, 280 steps and two seeds, logistic regressions reach 87.8, 91.3 and 91.6 % on this
-    embedding, and 87.1, 93.3 and 92.9 % with cosines and without statistics of the batch.
+    the batch, and all is trained together. On few labels of the digits, breast cancer and wine,
+    logistic regressions reach 87.8, 91.6 and 91.6 % on this embedding, and 87.0, 93.3 and 93.1 %
+    with cosines and without statistics of the batch (``benchmarks/variants.py``).
 
     Examples
     --------
