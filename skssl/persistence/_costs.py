@@ -61,7 +61,9 @@ def order(entries: list[Entry], tensors: dict[str, Tensor], size: int) -> list[i
 def references(entry: Entry) -> list[int]:
     """Return the numbers of the entries that an entry refers to; its keys must be hashable."""
     if not isinstance(entry, dict) or not isinstance(entry.get("is"), str):
-        raise ValueError(f"it has an entry of type {type(entry).__name__} that says not what it is")
+        raise ValueError(
+            f"it has an entry of type {type(entry).__name__} that does not say what it is"
+        )
     values = list(_values(entry))
     if any(isinstance(value, dict) for value in values):
         raise ValueError("it has an object that is no entry")
