@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyarrow.dataset import Dataset, Fragment
 
 IN_MEMORY = 2**26  # cells; smaller tables are read whole
+Read = Callable[[], Iterator[Any]]  # yields blocks of rows
 BLOCK = 2**18  # cells per read
 PARTS = 8  # per row group at most: to reach one, those before it are decoded
 SUFFIXES = (".parquet", ".parq", ".pq")
@@ -39,7 +40,7 @@ class Piece:
     """
 
     start: int
-    blocks: Callable[[], Iterator[Any]]
+    blocks: Read
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Source:
     pieces: list[Piece]
     n_rows: int | None = None
     whole: Callable[[], Any] | None = None
-    in_order: Callable[[], Iterator[Any]] | None = None
+    in_order: Read | None = None
     at: Callable[[slice], Any] | None = None
     is_once: bool = False
 
@@ -324,7 +325,7 @@ def _open_dataset(dataset: "Dataset") -> Source:
 
 def _groups(
     fragments: list["Fragment"], schema: "Schema", columns: list[str], n_rows: int
-) -> Iterator[tuple[int, bool, Callable[[], Iterator[Any]]]]:
+) -> Iterator[tuple[int, bool, Read]]:
     """Yield each row group: its rows, whether parts of it can be read, and what reads its blocks.
 
     A fragment that is not Parquet is one group.
@@ -355,7 +356,7 @@ class _File:
         self.path = path
         self.opened = self._stamp()
 
-    def blocks(self, read: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    def blocks(self, read: Read) -> Iterator[Any]:
         """Yield the blocks of a reader."""
         with self.named():
             yield from read()
@@ -396,7 +397,7 @@ def _n_rows(group: "Fragment", file: _File) -> int:
         return group.count_rows()
 
 
-def _some_of(read: Callable[[], Iterator[Any]], first: int, last: int) -> Iterator[Any]:
+def _some_of(read: Read, first: int, last: int) -> Iterator[Any]:
     return islice(read(), first, last)
 
 
