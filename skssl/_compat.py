@@ -366,22 +366,37 @@ def plain_torch() -> Iterator[None]:
         yield
 
 
-_dtype_lock = threading.Lock()  # torch's default dtype is that of all threads:
-_users_dtypes: list[torch.dtype] = []  # the first block changes it, and the last changes it back
+_dtype_lock = threading.Lock()  # torch's default dtype is that of all threads: the first block
+_users_dtypes: list[tuple[int, torch.dtype]] = []  # changes it, and the last changes it back
 
 
 @contextlib.contextmanager
 def _float32_by_default() -> Iterator[None]:
     with _dtype_lock:
-        _users_dtypes.append(_users_dtypes[0] if _users_dtypes else torch.get_default_dtype())
+        before = _users_dtypes[0][1] if _users_dtypes else torch.get_default_dtype()
+        _users_dtypes.append((threading.get_ident(), before))
         torch.set_default_dtype(torch.float32)
     try:
         yield
     finally:
         with _dtype_lock:
-            before = _users_dtypes.pop()
+            _, before = _users_dtypes.pop()
             if not _users_dtypes:
                 torch.set_default_dtype(before)
+
+
+def _forget_other_threads() -> None:
+    """Leave a forked process what its only thread set: neither locks nor blocks of others."""
+    global _dtype_lock
+    _dtype_lock = threading.Lock()
+    before = [dtype for _, dtype in _users_dtypes]
+    _users_dtypes[:] = [block for block in _users_dtypes if block[0] == threading.get_ident()]
+    if before and not _users_dtypes:
+        torch.set_default_dtype(before[0])
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_other_threads)
 
 
 def choose_device(device: str | torch.device) -> torch.device:

@@ -83,11 +83,19 @@ def agree(value: T) -> T:
     return values[0]
 
 
-def generator() -> torch.Generator | None:
-    """Return the generator of the order of rows, the same on all ranks; None is torch's own."""
+def one_order(own: torch.Generator) -> torch.Generator:
+    """Return the generator of the order of rows, the same on all ranks; that of one is its own."""
+    if _state.size == 1:
+        return own
+    seed = int(torch.randint(2**31 - 1, (), generator=own))
+    return torch.Generator().manual_seed(agree(seed))
+
+
+def own_seed(own: torch.Generator) -> int | None:
+    """Return the seed of this rank's views of its rows; None if there are no other ranks."""
     if _state.size == 1:
         return None
-    return torch.Generator().manual_seed(agree(int(torch.randint(2**31 - 1, ()))))
+    return int(torch.randint(2**31 - 1 - _state.size, (), generator=own)) + dist.get_rank()
 
 
 def index() -> int:
@@ -244,20 +252,16 @@ _SYNCHRONISED: dict[type, type] = {
 
 
 @contextlib.contextmanager
-def one_net(net: nn.Module, device: torch.device) -> Iterator[None]:
+def one_net(net: nn.Module) -> Iterator[None]:
     """Train one net on all ranks inside the block.
 
-    All ranks start with the weights of the first one, draw their own random numbers for views of
-    their rows, and use the rows of all ranks in batch normalisation.
+    All ranks start with the weights of the first one, and use the rows of all ranks in batch
+    normalisation.
     """
     if _state.size == 1:
         yield
         return
     _align(net)
-    own = int(torch.randint(2**31 - 1 - _state.size, ())) + dist.get_rank()
-    torch.default_generator.manual_seed(own)
-    if device.type != "cpu":
-        getattr(torch, device.type).manual_seed(own)
     norms = [module for module in net.modules() if type(module) in _SYNCHRONISED]
     for norm in norms:
         norm.__class__ = _SYNCHRONISED[type(norm)]

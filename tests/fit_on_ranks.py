@@ -41,6 +41,7 @@ from skssl import (
 )
 from skssl._compat import CallbackSupportMixin
 from skssl._data import _sources
+from skssl._data._draws import Draws
 from skssl._data._rows import Rows
 from skssl._training import _loop
 from skssl.callbacks import Checkpoint
@@ -88,7 +89,7 @@ def gradients(method):
     optimizer = _loop.make_optimizer(net, 1e-3, 0.0)
     x = method._scaler(torch.from_numpy(X)).double()
     with _ranks.together():
-        _loop.train(net, optimizer, Rows(x), method._loss, plan, lambda curve: False)
+        _loop.train(net, optimizer, Rows(x), method._loss, plan, Draws(0), lambda curve: False)
     found = [p.grad.flatten() for p in net.parameters() if p.grad is not None]
     found += [b.double().flatten() for name, b in net.named_buffers() if "queue.rows" not in name]
     return torch.cat(found).numpy()

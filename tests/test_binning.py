@@ -12,12 +12,11 @@ from sklearn.preprocessing import KBinsDiscretizer
 
 from skssl import VIME, BinningPretext, DenoisingAutoencoder, MultiTask
 from skssl._data._columns import Columns
-from skssl._training._loop import local_seed
+from skssl._data._draws import Draws
 from skssl.encoders import Bins
 from skssl.losses import cell_error
 
 NAN = float("nan")
-CPU = torch.device("cpu")
 X_IRIS = load_iris().data
 CHEAP = {
     "n_components": 8,
@@ -195,9 +194,9 @@ def test_the_loss_of_binning_equals_loop(loss):
 
 def test_binning_corrupts_what_the_encoder_sees_only():
     fitted, net, x = trained(BinningPretext(p=0.5, **CHEAP), frame())
-    with torch.no_grad(), local_seed(0, CPU):
+    with torch.no_grad(), Draws(0):
         value = fitted._loss(net, x)
-    with torch.no_grad(), local_seed(0, CPU):
+    with torch.no_grad(), Draws(0):
         (view,) = net.views(x)
         expected = cell_error(net.predict(net.encoder(view)), net.bins(x), net.bins.columns)
     torch.testing.assert_close(value, expected)
@@ -222,9 +221,9 @@ def test_gradients_are_finite_at_duplicates(classes, fill, dtype):
 )
 def test_bins_as_a_target_of_others(estimator):
     fitted, net, x = trained(estimator.set_params(**CHEAP), frame())
-    with torch.no_grad(), local_seed(0, CPU):
+    with torch.no_grad(), Draws(0):
         value = fitted._loss(net, x).item()
-    with torch.no_grad(), local_seed(0, CPU):
+    with torch.no_grad(), Draws(0):
         (view,) = net.views(x)
         z = net.encoder(view)
         expected = slow_loss(net.predict(z), net.target(x), net.columns)

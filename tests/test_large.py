@@ -28,6 +28,7 @@ import skssl
 from skssl import SCARF, VIME, SimCLR
 from skssl._data import TableReader, _chunked_rows, _sources, _survey, open_source, survey
 from skssl._data._chunked_rows import ChunkedRows
+from skssl._data._draws import Draws
 from skssl._data._rows import Rows
 from skssl._training import _epoch_end, _loop
 from skssl._training._loop import Place
@@ -335,22 +336,21 @@ def test_row_groups_are_cut_into_parts(tmp_path, monkeypatch):
 
 def test_training_goes_on_within_a_pass(tiny):
     rows = rows_of(Slices(NUMBERS))
-    device = torch.device("cpu")
+    draws = Draws(0)
 
     def drawn(place, n):
-        batches = place.batches(rows, 100, device)
-        return [(next(batches)[0].sum().item(), torch.rand(()).item()) for _ in range(n)]
+        batches = place.batches(rows, 100, draws)
+        with draws:
+            return [(next(batches)[0].sum().item(), torch.rand(()).item()) for _ in range(n)]
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        whole = drawn(Place(), 14)
-        torch.manual_seed(0)
-        place = Place()
-        assert drawn(place, 13) == whole[:13]
-        place.now = [torch.random.get_rng_state()]
-        torch.manual_seed(5)
-        resumed = Place(began=place.began, n_taken=place.n_taken, now=place.now)
-        assert drawn(resumed, 1) == whole[13:]
+    whole = drawn(Place(), 14)
+    draws.seed(0)
+    place = Place()
+    assert drawn(place, 13) == whole[:13]
+    place.now = draws.states()
+    draws.seed(5)
+    resumed = Place(began=place.began, n_taken=place.n_taken, now=place.now)
+    assert drawn(resumed, 1) == whole[13:]
 
 
 class Killed:

@@ -18,6 +18,11 @@ number kind                         cousins
 29     restored that must not be    found: what fits run, attributes in place of methods, every
                                     kind of hook, dtypes of torch and numpy; patterns and models
                                     of tokenizers
+30     seeds beside threads         test_draws.py. found: every function of torch that draws,
+                                    inside modules and views of users too; DataLoaders; draws of
+                                    callbacks; the default dtype of torch in a forked process.
+                                    not mended: draws that a module repeats in the backward pass
+                                    (torch.utils.checkpoint), which torch makes by itself
 32     ONNX and texts like "nan"    found: the same texts for Python, which reads those that fit
                                     did not see as missing, for embeddings and raw columns alike
 33     files during a fit           found: Parquet that is cut, emptied, removed, rewritten or

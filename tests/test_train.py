@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from skssl import SCARF, VIME, _compat
+from skssl._data._draws import Draws
 from skssl._data._rows import Rows
 from skssl._training import _loop
 from skssl._training._epoch_end import Report
@@ -28,7 +29,6 @@ from skssl._training._loop import (
     auto_steps,
     constant,
     held_out_loss,
-    local_seed,
     make_optimizer,
     make_plan,
     one_cycle,
@@ -178,7 +178,7 @@ def test_rows_are_scaled_when_the_loop_takes_them():
 
     rows, held_out = rows.split(4)
     plan = make_plan(rows, 4, 1, None)
-    train(net, make_optimizer(net, 1e-3, 0.0), rows, loss, plan, lambda curve: False)
+    train(net, make_optimizer(net, 1e-3, 0.0), rows, loss, plan, Draws(0), lambda curve: False)
     held_out_loss(net, held_out, loss, plan, 0)
     outputs(net, held_out, lambda *batch: loss(*batch)[None], 4)
     assert len(seen) == 4  # two steps, and two looks at the rows held out
@@ -636,24 +636,6 @@ def test_patience():
 # ---- seeds and threads -------------------------------------------------------------------
 
 
-def test_local_seed_restores_the_generator():
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    with local_seed(1, CPU):
-        inside = torch.rand(3)
-        with local_seed(2, CPU):  # as held-out losses do
-            torch.rand(7)
-        rest = torch.rand(3)
-    assert torch.equal(torch.rand(3), expected)
-    with local_seed(1, CPU):
-        assert torch.equal(torch.rand(6), torch.cat([inside, rest]))
-    torch.manual_seed(5)
-    with pytest.raises(KeyError), local_seed(1, CPU):
-        raise KeyError
-    assert torch.equal(torch.rand(3), expected)
-
-
 def test_threads_do_not_disturb_each_other():
     names = [(cls, seed) for cls in (SCARF, VIME) for seed in (0, 1)]
     params = {**CHEAP, "max_epochs": 8, "batch_size": 20}
@@ -725,7 +707,7 @@ def test_making_a_report_does_nothing():
     estimator = SCARF().set_callbacks(Failing())
     before, state = dict(vars(estimator)), torch.get_rng_state()
     plan = make_plan(rows, 5, 3, None)
-    report = Report(estimator, {}, Untouchable(), None, plan, rows, None, 0)
+    report = Report(estimator, {}, Untouchable(), None, plan, rows, None, 0, Draws(0))
     assert vars(estimator) == before and torch.equal(torch.get_rng_state(), state)
     assert report.n_epochs == 3 and not report.place.curve and report.untrained is None
 

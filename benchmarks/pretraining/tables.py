@@ -26,6 +26,7 @@ from _prior import Drawn, draw, log_uniform
 from _real_tables import collect
 from torch import Tensor, nn
 
+from skssl._data._draws import Draws
 from skssl._in_context._net import InContextNet, Tables
 from skssl._training._checkpoint import CheckpointFile
 from skssl._training._loop import Plan, train
@@ -256,8 +257,9 @@ class Run:
     def train(self) -> None:
         """Train for the hours given: of CPU time, whatever else runs on the machine."""
         plan = Plan(10**9, self.given.batch_size, self.rate, endless=True)
-        tasks = Tasks(self.given.folder / "shards", self.given.seed + 1000 * self.net.step)
-        train(self.net, self.optimizer, tasks, loss, plan, self._on_epoch)
+        seed = self.given.seed + 1000 * self.net.step
+        tasks = Tasks(self.given.folder / "shards", seed)
+        train(self.net, self.optimizer, tasks, loss, plan, Draws(seed), self._on_epoch)
 
     def _on_epoch(self, losses: list[float]) -> bool:
         weight = min(0.9, len(losses) / (len(losses) + 5))

@@ -18,6 +18,7 @@ from scipy.sparse import issparse
 
 from skssl._compat import import_pyarrow
 from skssl._data._containers import as_array, open_table
+from skssl._data._draws import Draws
 
 if TYPE_CHECKING:
     from pyarrow import Schema
@@ -190,7 +191,7 @@ def _open_array(X: Any) -> Source:
 
 def _batches_of(X: Iterable[Any]) -> Iterator[Any]:
     """Yield batches as dataframes or arrays; raise if there are none, or other objects."""
-    with torch.random.fork_rng(devices=[]):  # a DataLoader draws from the global generator
+    with Draws(0):  # a DataLoader draws from the global generator
         batches = iter(X)
         first = next(batches, None)
     if first is None:

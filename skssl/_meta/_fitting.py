@@ -16,6 +16,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_is_fitted, check_memory, has_fit_parameter
 
 from skssl._compat import Task, refuse_unrouted
+from skssl._data._draws import Draws
 from skssl._meta._cache import fit_key
 from skssl._meta._reading import Reading
 from skssl._meta._steps import last_step
@@ -158,14 +159,14 @@ class Stage:
         task = self._begin(self.parent, self.name, 0) if self.task is None else self.task
         self._end(task)
 
-    @torch.random.fork_rng(devices=[])  # callbacks may draw
     def _begin(self, parent: Task, name: str, n_parts: int) -> Task:
         task = parent.subcontext(task_name=name, max_subtasks=n_parts)
-        return task.call_on_fit_task_begin(estimator=self.owner, X=self.X, y=self.y)
+        with Draws(0):  # callbacks may draw
+            return task.call_on_fit_task_begin(estimator=self.owner, X=self.X, y=self.y)
 
-    @torch.random.fork_rng(devices=[])
     def _end(self, task: Task) -> None:
-        task.call_on_fit_task_end(estimator=self.owner, X=self.X, y=self.y)
+        with Draws(0):
+            task.call_on_fit_task_end(estimator=self.owner, X=self.X, y=self.y)
 
 
 def fit_transformer(

@@ -10,11 +10,11 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skssl._data import AudioReader, ImageReader, SeriesReader, TableReader, TokenReader, texts_of
+from skssl._data._draws import Draws
 from skssl._data._images import ChannelAxis
 from skssl._data._reader import Reader
 from skssl._data._table import CategoricalFeatures
 from skssl._data._vocabulary import N_SPECIAL
-from skssl._training._loop import local_seed
 from skssl.base._transformer import SSLTransformer, _apply
 from skssl.encoders import (
     LogMel,
@@ -118,7 +118,7 @@ class RawColumns(Raw):
         """Learn means, deviations and missing cells, and quantiles unless a scaler has them."""
         columns = self.reader.columns
         scaler = QuantileScaler(x, columns) if scaler is None else scaler
-        with local_seed(0, torch.device("cpu")):
+        with Draws(0):
             front = TableFront(scaler(x), columns, one_hot_limit=100)
         self.module = SideBySide(nn.Sequential(scaler, front), Standardizer(x, columns)).eval()
         self.n_outputs = front.n_features_out + len(columns.numeric)
@@ -202,7 +202,7 @@ class RawSeries(Raw):
     def learn(self, x: torch.Tensor, scaler: nn.Module | None) -> Self:
         """Learn thresholds, means and deviations."""
         scaler = SeriesScaler(x) if scaler is None else scaler
-        with local_seed(0, torch.device("cpu")):
+        with Draws(0):
             kernels = RandomKernels(scaler(x), n_features=N_KERNEL_FEATURES)
         self.module = nn.Sequential(scaler, kernels).eval()
         self.scaler = StandardScaler().fit(_apply(self.module, x).numpy())

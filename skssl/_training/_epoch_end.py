@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from skssl import _ranks
+from skssl._data._draws import Draws
 from skssl._data._rows import Rows, RowsLike
 from skssl._training import _loop
 from skssl._training._checkpoint import CheckpointFile, check_moments, check_weights
@@ -39,11 +40,12 @@ class Report:
         rows: RowsLike,
         held_out: Rows | None,
         seed: int,
+        draws: Draws,
     ):
         self.estimator, self.data = estimator, data  # data: the X and y of callbacks
         self.net, self.optimizer, self.plan = net, optimizer, plan
         self.rows, self.held_out, self.seed = rows, held_out, seed
-        self.place = Place()
+        self.draws, self.place = draws, Place()
         self.sample = Rows(rows.some(ROWS), scale=rows.scale)
         per_epoch = min(rows.n_batches(plan.batch_size), _loop.STEPS_PER_REPORT)
         self.n_epochs = math.ceil(plan.n_steps / per_epoch)
@@ -101,10 +103,13 @@ class Report:
             f"{self.plan.n_steps} steps, about {total:.0f} s"
         )
 
-    @torch.random.fork_rng(devices=[])
     def __call__(self, curve: list[float]) -> bool:
-        """End an epoch; random draws of callbacks do not affect training."""
-        self.place.now = _loop.generators(next(self.net.parameters()).device)
+        """End an epoch; random draws of callbacks affect neither training nor other draws."""
+        self.place.now = self.draws.states()
+        with self.draws.apart():
+            return self._end_epoch(curve)
+
+    def _end_epoch(self, curve: list[float]) -> bool:
         stop = False
         if self.patience is not None and self.held_out is not None:
             held_out = _loop.held_out_loss(

@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import math
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from skssl import _ranks
+from skssl._data._draws import Draws
 from skssl._data._rows import Rows, RowsLike, n_batches
 
 Loss = Callable[..., Tensor]
@@ -19,19 +19,6 @@ Loss = Callable[..., Tensor]
 STEPS_PER_REPORT = 2000  # greatest number of steps in an "epoch" of a large table
 NUMBERS_PER_STEP = 2**24  # at most: 256 grey images of 256 x 256 pixels
 PLACES = 10_000_000  # places that a default fit reads of sequences: minutes on two cores
-_generator_lock = threading.RLock()  # torch's generator is global: one seeded block at a time
-
-
-@contextlib.contextmanager
-def local_seed(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch inside the block and restore the generators it touched afterwards."""
-    devices = [] if device.type == "cpu" else [device]
-    kind = "cuda" if device.type == "cpu" else device.type
-    with _generator_lock, torch.random.fork_rng(devices=devices, device_type=kind):
-        torch.default_generator.manual_seed(seed)
-        if device.type != "cpu":
-            getattr(torch, device.type).manual_seed(seed)
-        yield
 
 
 class Net(nn.Module):
@@ -192,37 +179,22 @@ class Place:
     stopped: bool = False
 
     def batches(
-        self, rows: RowsLike, batch_size: int, device: torch.device
+        self, rows: RowsLike, batch_size: int, draws: Draws
     ) -> Iterator[tuple[Tensor, ...]]:
         """Yield this rank's share of the batches, pass after pass, from where training stopped."""
         n_skipped = self.n_taken
         if self.began is not None:
-            torch.set_rng_state(self.began)
+            draws.cpu.set_state(self.began)
         while True:
-            self.began = torch.get_rng_state()
-            passing = _ranks.shares(rows.batches(batch_size, _ranks.generator()))
+            self.began = draws.cpu.get_state()
+            passing = _ranks.shares(rows.batches(batch_size, _ranks.one_order(draws.cpu)))
             for self.n_taken, batch in enumerate(passing, 1):
                 if n_skipped:
                     n_skipped -= 1
                     if not n_skipped:
-                        set_generators(self.now, device)
+                        draws.restore(self.now)
                 else:
                     yield batch
-
-
-def generators(device: torch.device) -> list[Tensor]:
-    """Return the states of the generators that training uses."""
-    states = [torch.get_rng_state()]
-    if device.type != "cpu":
-        states.append(getattr(torch, device.type).get_rng_state(device))
-    return states
-
-
-def set_generators(states: list[Tensor], device: torch.device) -> None:
-    """Restore the states of the generators."""
-    torch.set_rng_state(states[0])
-    for state in states[1:]:
-        getattr(torch, device.type).set_rng_state(state, device)
 
 
 def train(
@@ -231,6 +203,7 @@ def train(
     rows: RowsLike,
     loss: Loss,
     plan: Plan,
+    draws: Draws,
     on_epoch: Callable[[list[float]], bool],
     place: Place | None = None,
     on_step: Callable[[], object] = lambda: None,
@@ -247,11 +220,13 @@ def train(
     device = next(net.parameters()).device
     rows = rows.place_on(device, plan.n_steps * plan.batch_size)
     per_epoch = min(rows.n_batches(plan.batch_size), STEPS_PER_REPORT)
-    batches, curve = place.batches(rows, plan.batch_size, device), place.curve
+    batches, curve = place.batches(rows, plan.batch_size, draws), place.curve
     end = 0 if place.stopped else plan.n_steps
     autocast = plan.autocast(device)
     _ranks.check_batch(plan.batch_size)
-    with _ranks.one_net(net, device):
+    with _ranks.one_net(net):
+        if (seed := _ranks.own_seed(draws.cpu)) is not None:
+            draws.seed(seed)
         for start in range(len(curve) * per_epoch, end, per_epoch):
             net.train()  # a callback may have looked at the encoder in evaluation mode
             steps = range(start, min(start + per_epoch, plan.n_steps))
@@ -260,7 +235,9 @@ def train(
                 net.progress = 0.0 if plan.endless else step / plan.n_steps
                 for group in optimizer.param_groups:
                     group["lr"] = group["peak"] * plan.rate(net.step if plan.endless else step)
-                total += _step(net, optimizer, batch, rows.scale, loss, autocast)
+                with autocast, draws:
+                    value = _apply(loss, net, batch, rows.scale, device)
+                total += _step(net, optimizer, value)
                 on_step()
             # .item() once per epoch: it waits for the device
             curve.append(_ranks.mean(total).item() / len(steps))
@@ -279,19 +256,9 @@ def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
     return [p for group in optimizer.param_groups for p in group["params"]]
 
 
-def _step(
-    net: Net,
-    optimizer: torch.optim.Optimizer,
-    batch: tuple[Tensor, ...],
-    scale: nn.Module | None,
-    loss: Loss,
-    autocast: contextlib.AbstractContextManager[object],
-) -> Tensor:
-    """Take a gradient step on this rank's share of a batch and return its loss."""
+def _step(net: Net, optimizer: torch.optim.Optimizer, value: Tensor) -> Tensor:
+    """Take a gradient step, given the loss of this rank's share of a batch, and return that."""
     parameters = _parameters(optimizer)
-    device = parameters[0].device
-    with autocast:
-        value = _apply(loss, net, batch, scale, device)
     optimizer.zero_grad(set_to_none=True)
     value.backward()
     trained = [p for p in parameters if p.grad is not None]
@@ -336,7 +303,7 @@ def held_out_loss(net: Net, rows: Rows, loss: Loss, plan: Plan, seed: int) -> fl
     device = next(net.parameters()).device
     net.eval()
     total, n_rows = 0.0, 0
-    with local_seed(seed, device), plan.autocast(device):
+    with Draws(seed, device), plan.autocast(device):
         for batch in rows.in_order(plan.batch_size):
             value = _apply(loss, net, batch, rows.scale, device)
             total += value.item() * len(batch[0])

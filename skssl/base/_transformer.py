@@ -28,11 +28,12 @@ from skssl._compat import (
 )
 from skssl._data import SAMPLE_ROWS, Source, note_columns, survey
 from skssl._data._chunked_rows import ChunkedRows
+from skssl._data._draws import Draws
 from skssl._data._given import Given, make_rows, refuse_to_join
 from skssl._data._rows import Rows, RowsLike, hold_out
 from skssl._training import _loop
 from skssl._training._epoch_end import PARTS, Report
-from skssl._training._loop import Net, Plan, local_seed
+from skssl._training._loop import Net, Plan
 from skssl.base import _modalities
 from skssl.base._modalities import MODALITIES, Modality, ModalityName, parameters_of
 from skssl.base._modality_of import (
@@ -370,7 +371,8 @@ class SSLTransformer(
         """Train on the rows; X and y are passed to callbacks."""
         device = choose_device(self.device)
         seed = _ranks.seed(self._generator, device)
-        with local_seed(seed, device):
+        draws = Draws(seed, device)
+        with draws:
             rows = self._scale(rows, reset=not again)
             net = self._make_net(rows, again)
             trained, held_out = rows, None
@@ -383,16 +385,16 @@ class SSLTransformer(
                 state = {"state": self._optimizer_state["state"]}
                 optimizer.load_state_dict(optimizer.state_dict() | state)
             data = {"X": X, "y": y}
-            report = Report(self, data, net, optimizer, plan, trained, held_out, seed)
-            with torch.random.fork_rng(devices=[]):  # callbacks may draw
-                report.look_untrained()
-                report.open()
-                report.resume()
-                report.begin_epoch()
-            with _ranks.together(), run_compiled(net.encoder, self.compile):
-                _loop.train(
-                    net, optimizer, trained, self._loss, plan, report, report.place, report.step
-                )
+            report = Report(self, data, net, optimizer, plan, trained, held_out, seed, draws)
+        with draws.apart():  # callbacks may draw
+            report.look_untrained()
+            report.open()
+            report.resume()
+            report.begin_epoch()
+        with _ranks.together(), run_compiled(net.encoder, self.compile):
+            _loop.train(
+                net, optimizer, trained, self._loss, plan, draws, report, report.place, report.step
+            )
         report.restore_best()
         self._keep(report, stream)
         self._finish(rows)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from skssl._compat import Seed, plain_torch
-from skssl._training._loop import local_seed
+from skssl._data._draws import Draws
 from skssl.base._modalities import MODALITIES, modalities_with, nouns, rows_per_step
 from skssl.inspection._drawing import check_channels, draw_rows, pick_channels, to_colors
 from skssl.inspection._fitted import column_names, draw_seed, spread, unwrap
@@ -144,7 +144,7 @@ class ViewsDisplay:
             )
         x = transformer._read(X)
         x = x[spread(len(x), rows_per_step(transformer, x))]
-        with torch.no_grad(), local_seed(draw_seed(random_state), torch.device("cpu")):
+        with torch.no_grad(), Draws(draw_seed(random_state)):
             x, views = transformer._views_of(x)
         if not views:
             raise ValueError(f"{method} compares no altered copies: it has no views to draw.")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from skssl._compat import Interval, StrOptions, count_rows, plain_torch, take_rows, validate_params
-from skssl._training._loop import local_seed
+from skssl._data._draws import Draws
 from skssl.base._modalities import rows_per_step
 from skssl.base._transformer import SSLTransformer, _apply
 from skssl.inspection._fitted import spread, unwrap
@@ -137,7 +137,7 @@ def embed_views(transformer: SSLTransformer, X: Any, n_views: int, seed: int) ->
     encoder = transformer.encoder_[1]
     x = transformer._read(X)
     embedded = []
-    with torch.no_grad(), local_seed(seed, torch.device("cpu")):
+    with torch.no_grad(), Draws(seed):
         # Views are drawn batch by batch, as in training, except for a last ragged batch.
         for batch in x.tensor_split(-(-len(x) // rows_per_step(transformer, x))):
             altered = _alter(transformer, batch, n_views)

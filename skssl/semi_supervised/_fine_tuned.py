@@ -28,6 +28,7 @@ from skssl._compat import (
     fit_context,
     plain_torch,
 )
+from skssl._data._draws import Draws
 from skssl._data._given import check_weight
 from skssl._data._rows import Rows, n_batches
 from skssl._meta._fitting import Stage, telling
@@ -35,7 +36,7 @@ from skssl._meta._reading import Seen
 from skssl._meta._steps import check_columns, last_step
 from skssl._training import _loop
 from skssl._training._epoch_end import PARTS
-from skssl._training._loop import Net, local_seed
+from skssl._training._loop import Net
 from skssl.base._modalities import MODALITIES
 from skssl.base._parameters import UsersViews
 from skssl.base._transformer import ROWS_AT_ONCE, SSLTransformer
@@ -130,12 +131,12 @@ class BaseFineTuned(BasePretrained):
             self.transformer_ = self.transformer_.estimator
         self.transformer_ = deepcopy(self.transformer_)  # its weights change now
         random = check_random_state(self.random_state)
-        with local_seed(random.randint(2**31 - 1), self._device()):
-            weight = np.ones(len(labels)) if weight is None else weight
-            stage = Stage(self, task, "fine-tune", rows.shown, labels, what="folds")
-            with telling(self, f"fine-tuning with {len(labels)} labels"):
-                self._fine_tune(rows, labels, weight, stage)
-            stage.end()
+        draws = Draws(random.randint(2**31 - 1), self._device())
+        weight = np.ones(len(labels)) if weight is None else weight
+        stage = Stage(self, task, "fine-tune", rows.shown, labels, what="folds")
+        with telling(self, f"fine-tuning with {len(labels)} labels"):
+            self._fine_tune(rows, labels, weight, stage, draws)
+        stage.end()
         return rows
 
     def _device(self) -> torch.device:
@@ -144,7 +145,9 @@ class BaseFineTuned(BasePretrained):
     def _n_stages(self, X: Any, labels: np.ndarray) -> int:
         return 3
 
-    def _fine_tune(self, few: Seen, labels: np.ndarray, weight: np.ndarray, stage: Stage) -> None:
+    def _fine_tune(
+        self, few: Seen, labels: np.ndarray, weight: np.ndarray, stage: Stage, draws: Draws
+    ) -> None:
         """Choose the number of epochs by cross-validation, and train for it."""
         linear = getattr(self, f"{self._predictor}_")
         rows, Z = self._make_rows(few, labels, weight), self._join(few)
@@ -154,7 +157,7 @@ class BaseFineTuned(BasePretrained):
             frozen = refit(linear, linear.penalty_, *part)
             start = refit(linear, linear.greater_penalty_, *part)
             fold = rows.select(torch.from_numpy(train)), rows.select(torch.from_numpy(test))
-            outputs.append(self._held_out_outputs(frozen, start, *fold, n_epochs))
+            outputs.append(self._held_out_outputs(frozen, start, *fold, n_epochs, draws))
         self.n_iter_, self.validation_loss_curve_, self.loss_curve_ = 0, [], []
         if folds:
             held_out = np.concatenate([test for _, test in folds])
@@ -167,9 +170,9 @@ class BaseFineTuned(BasePretrained):
             self.validation_loss_curve_ = losses.mean(1).tolist()
             self.n_iter_ = clearly_best(losses)
         if self.n_iter_:
-            net = self._make_net(refit(linear, linear.greater_penalty_, Z, labels, weight))
+            net = self._make_net(refit(linear, linear.greater_penalty_, Z, labels, weight), draws)
             # the rate falls to 0 by the last epoch
-            self.loss_curve_ = self._run_epochs(net, rows, self.n_iter_)
+            self.loss_curve_ = self._run_epochs(net, rows, self.n_iter_, draws)
             self._keep(net)
 
     def _make_rows(self, few: Seen, labels: np.ndarray, weight: np.ndarray) -> Rows:
@@ -183,10 +186,11 @@ class BaseFineTuned(BasePretrained):
         counts = counts * torch.from_numpy(weight).float()
         return Rows(rows.tensors[0], raw, target, counts, scale=rows.scale)
 
-    def _make_net(self, linear: Linear) -> Net:
+    def _make_net(self, linear: Linear, draws: Draws) -> Net:
         """Build the namespace of the trained modules, with a copy of the encoder."""
         net, method = Net(), last_step(self.transformer_)
-        net.encoder, net.head = deepcopy(method.encoder_[1]), self._head(linear)
+        with draws:
+            net.encoder, net.head = deepcopy(method.encoder_[1]), self._head(linear)
         net.lr_scale = {"encoder": self.encoder_lr_scale}
         return net.to(self._device())
 
@@ -210,20 +214,26 @@ class BaseFineTuned(BasePretrained):
         return (weight * losses).sum() / weight.sum().clamp(min=1e-12)
 
     def _held_out_outputs(
-        self, frozen: Linear, start: Linear, rows: Rows, held_out: Rows, n_epochs: int
+        self,
+        frozen: Linear,
+        start: Linear,
+        rows: Rows,
+        held_out: Rows,
+        n_epochs: int,
+        draws: Draws,
     ) -> list[Tensor]:
         """Return the outputs of held-out rows before training and after each epoch."""
 
         def look(net: Net) -> Tensor:
             return _loop.outputs(net, held_out, self._outputs, ROWS_AT_ONCE)
 
-        outputs, net = [look(self._make_net(frozen))], self._make_net(start)
+        outputs, net = [look(self._make_net(frozen, draws))], self._make_net(start, draws)
 
         def on_epoch(losses: list[float]) -> bool:
             outputs.append(look(net))
             return False
 
-        self._run_epochs(net, rows, n_epochs, on_epoch)
+        self._run_epochs(net, rows, n_epochs, draws, on_epoch)
         return outputs
 
     def _n_epochs(self, n_labels: int) -> int:
@@ -237,13 +247,14 @@ class BaseFineTuned(BasePretrained):
         net: Net,
         rows: Rows,
         n_epochs: int,
+        draws: Draws,
         on_epoch: Callable[[list[float]], bool] = lambda losses: False,
     ) -> list[float]:
         """Train for some epochs and return the loss of each."""
         dtype = choose_dtype(last_step(self.transformer_).precision, self._device())
         plan = _loop.make_plan(rows, self.batch_size, n_epochs, dtype)
         optimizer = _loop.make_optimizer(net, self.learning_rate, self.weight_decay)
-        return _loop.train(net, optimizer, rows, self._loss, plan, on_epoch)
+        return _loop.train(net, optimizer, rows, self._loss, plan, draws, on_epoch)
 
     def _keep(self, net: Net) -> None:
         """Copy the trained weights to the fitted attributes."""
@@ -278,11 +289,11 @@ class BaseFineTuned(BasePretrained):
             self.transformer_ = deepcopy(self.transformer_)
             linear = deepcopy(getattr(self, f"{self._predictor}_"))
             random = check_random_state(self.random_state)
-            with local_seed(random.randint(2**31 - 1), self._device()):
-                net = self._make_net(linear)
-                rows = self._make_rows(self._see(few), labels, np.ones(len(labels)))
-                self.loss_curve_ = self.loss_curve_ + self._run_epochs(net, rows, 1)
-                self.n_iter_ = len(self.loss_curve_)
+            draws = Draws(random.randint(2**31 - 1), self._device())
+            net = self._make_net(linear, draws)
+            rows = self._make_rows(self._see(few), labels, np.ones(len(labels)))
+            self.loss_curve_ = self.loss_curve_ + self._run_epochs(net, rows, 1, draws)
+            self.n_iter_ = len(self.loss_curve_)
             setattr(self, f"{self._predictor}_", linear)
             self._keep(net)
             return self
