@@ -12,14 +12,13 @@ from sklearn.datasets import load_iris
 
 from skssl import SCARF, VIME, BinningPretext, DenoisingAutoencoder, MaskedTable, MultiTask
 from skssl._data._columns import Columns
-from skssl._training._loop import local_seed
+from skssl._data._draws import Draws
 from skssl.encoders import MLP, FTTransformer, table_encoder, width_of
 from skssl.encoders._transformer import Block, Tokenizer
 from skssl.losses import cell_error
 from skssl.views import altered, mask_cells
 
 NAN = float("nan")
-CPU = torch.device("cpu")
 X_IRIS = load_iris().data
 MIXED = Columns((3, 0, 0, 2))
 CHEAP = {
@@ -89,7 +88,7 @@ def test_tokens_of_columns_of_one_kind(cardinality):
 
 def test_a_masked_cell_shows_nothing_of_itself():
     x = mixed()
-    with local_seed(0, CPU):
+    with Draws(0):
         encoder = FTTransformer(x, MIXED, 8).eval()
     hidden = torch.zeros(4).bool()
     for j in range(4):
@@ -196,7 +195,7 @@ def test_it_takes_numeric(numeric):
 def test_mask_cells():
     x = mixed(1000)
     before = x.clone()
-    with local_seed(0, CPU):
+    with Draws(0):
         view = mask_cells(x, 0.4)
     known = ~x.isnan()
     assert view.isnan()[known].float().mean().item() == pytest.approx(0.4, abs=0.03)
@@ -220,9 +219,9 @@ def trained(estimator, X):
 @pytest.mark.parametrize("target", ["values", "bins"])
 def test_the_loss_is_of_masked_known_cells(target):
     fitted, net, x = trained(MaskedTable(target=target, **CHEAP), frame())
-    with torch.no_grad(), local_seed(0, CPU):
+    with torch.no_grad(), Draws(0):
         value = fitted._loss(net, x).item()
-    with torch.no_grad(), local_seed(0, CPU):
+    with torch.no_grad(), Draws(0):
         (view,) = net.views(x)
         output = net.predict(net.encoder(view))
     wanted = net.target(x)
