@@ -354,7 +354,7 @@ def test_hidden_units_teach_words(seed, margin):
 def test_denoising_teaches_words_to_be_heard_in_noise(seed, margin):
     X = recordings(360, 1)[0]
     method = DenoisingAudio(n_components=64, sampling_rate=RATE, learning_rate=3e-3)
-    method.set_params(precision="float32", random_state=seed)
+    method.set_params(precision="float32", batch_size=16, random_state=seed)
     scores = []
     for max_epochs in (16, 0):
         model = clone(method).set_params(max_epochs=max_epochs).fit(recordings()[0])
@@ -362,8 +362,8 @@ def test_denoising_teaches_words_to_be_heard_in_noise(seed, margin):
             torch.manual_seed(0)
             noisy = model.views_(torch.from_numpy(X).float())[0].numpy()
         scores.append(probe(model, noisy))
-    # Half of the mean measured over 6 seeds, 0.145; the lowest was 0.122.
-    margin(scores[0] - scores[1], 0.07)
+    # Half of the mean measured over 5 seeds, 0.235; the lowest was 0.2.
+    margin(scores[0] - scores[1], 0.11)
 
 
 @pytest.mark.parametrize(("method", "is_once"), [(HiddenUnit, True), (DenoisingAudio, False)])

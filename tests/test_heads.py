@@ -215,9 +215,12 @@ def ensemble(seed=0):
 
 
 def test_rows_without_labels_help_where_classes_are_clusters(seed, margin):
-    X, y, few, _, test = digits(30, seed)
-    without = EnsembleClassifier(64, random_state=seed).fit(X[few], y[few])
-    margin(ensemble(seed).score(X[test], y[test]) - without.score(X[test], y[test]), 0.02)
+    gains = []
+    for split in (2 * seed, 2 * seed + 1):
+        X, y, few, _, test = digits(30, split)
+        without = EnsembleClassifier(64, random_state=split).fit(X[few], y[few])
+        gains.append(ensemble(split).score(X[test], y[test]) - without.score(X[test], y[test]))
+    margin(np.mean(gains), 0.02)
 
 
 def test_members_weigh_one_and_only_their_features_are_kept(tmp_path):
@@ -259,11 +262,11 @@ def test_probabilities_decisions_and_predictions_agree():
 def test_noise_gives_no_confidence(seed, margin):
     rng, sure = np.random.default_rng(seed), []
     for _ in range(3):
-        X, y = rng.normal(size=(60, 20)), np.arange(60) % 3
+        X, y = rng.normal(size=(90, 20)), np.arange(90) % 3
         model = EnsembleClassifier(10, random_state=seed).fit(X, y, rng.normal(size=(200, 20)))
         sure.append(model.predict_proba(rng.normal(size=(300, 20))).max(1))
-    margin(-np.mean(sure), -0.55, "on average")
-    margin(-np.quantile(sure, 0.95), -0.65, "in hardly any row")
+    margin(-np.mean(sure), -0.47, "on average")
+    margin(-np.quantile(sure, 0.95), -0.56, "in hardly any row")
 
 
 @pytest.mark.parametrize("n_labels", [1, 2, 4, 60])

@@ -353,7 +353,7 @@ LEARNING = {"encoder": small, "batch_size": 128, "learning_rate": 3e-3, "precisi
 # Epochs, and by how much each beats untrained encoders: about half of what was measured, and three
 # standard deviations over seeds less.
 LEARNS = {
-    "RotationPrediction": (8, 0.045),
+    "RotationPrediction": (6, 0.045),
     "Jigsaw": (12, 0.1),
     "Colorization": (12, 0.06),
     "Inpainting": (12, 0.15),
@@ -365,6 +365,8 @@ def learnt(name, seed, trained=True):
     """Fit on the digits or, for colours, on patches of which the photograph is to be told."""
     epochs = LEARNS[name][0] if trained else 0
     estimator = clone(METHODS[name]).set_params(**LEARNING, max_epochs=epochs, random_state=seed)
+    if name == "RotationPrediction":  # which more steps make the same for all seeds
+        estimator.set_params(batch_size=64)
     fitted, net, x = trained_net(estimator.set_params(modality="image"), rows_of(name)[0])
     return fitted, net, x[:500]
 
