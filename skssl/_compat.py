@@ -353,7 +353,7 @@ def plain_torch() -> Iterator[None]:
     These are float32 and the CPU for new tensors, gradients, no inference mode and no autocast.
     Each public function or method that computes with torch begins with it.
     """
-    accelerator = torch.accelerator.current_accelerator()
+    accelerator = find_accelerator()
     kinds = {"cpu"} if accelerator is None else {"cpu", accelerator.type}
     with contextlib.ExitStack() as stack:
         stack.enter_context(_float32_by_default())
@@ -399,12 +399,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_other_threads)
 
 
+def find_accelerator() -> torch.device | None:
+    """Return the accelerator, if there is one; torch 2.6 raises where there is none."""
+    is_there = torch.accelerator.is_available()
+    return torch.accelerator.current_accelerator() if is_there else None
+
+
 def choose_device(device: str | torch.device) -> torch.device:
     """Return the torch device to train on; ``"auto"`` takes an accelerator if there is one."""
     if isinstance(device, str) and device == "auto":
-        has_one = torch.accelerator.is_available()
-        found = torch.accelerator.current_accelerator() if has_one else None
-        return torch.device("cpu") if found is None else found
+        return find_accelerator() or torch.device("cpu")
     try:
         chosen = torch.device(device)
         torch.zeros(1, device=chosen).item()  # a device such as "meta" holds no numbers

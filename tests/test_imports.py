@@ -258,3 +258,10 @@ def test_names_that_are_not_there_are_said():
 @pytest.mark.parametrize("name", skssl.__all__)
 def test_public_names_can_be_pickled(name):
     assert pickle.loads(pickle.dumps(getattr(skssl, name))) is getattr(skssl, name)
+
+
+def test_a_method_is_a_file_of_at_most_120_lines():
+    files = [path for path in (ROOT / "methods").glob("*.py") if path.name != "__init__.py"]
+    lengths = {path.name: len(path.read_text().splitlines()) for path in files}
+    assert len(files) > 40
+    assert {name: n for name, n in lengths.items() if n > 120} == {}

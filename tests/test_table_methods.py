@@ -13,9 +13,9 @@ from test_methods import CHEAP, small, table, trained_net, with_holes
 from torch import nn
 
 from skssl import LFR, VIME, MultiTask, SubTab, SwitchTab
+from skssl.encoders._subsets import MeanOverSubsets, column_subsets
 from skssl.losses import barlow_twins, cell_error, info_nce
-from skssl.methods._lfr import most_diverse
-from skssl.methods._subtab import MeanOverSubsets, column_subsets
+from skssl.methods._random_nets import most_diverse
 from skssl.views import swap_cells
 
 X_IRIS, _ = load_iris(return_X_y=True)

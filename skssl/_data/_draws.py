@@ -12,7 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+Function = Callable[..., Any]  # of torch
+Args = tuple[object, ...]
 Kwargs = dict[str, Any]
+Test = Callable[[Args, Kwargs], bool]
 
 
 class Draws(TorchFunctionMode):
@@ -64,7 +67,7 @@ class Draws(TorchFunctionMode):
         copied.restore(self.states())
         return copied
 
-    def of(self, args: tuple[Any, ...], kwargs: Kwargs) -> torch.Generator:
+    def of(self, args: Args, kwargs: Kwargs) -> torch.Generator:
         """Return the generator of the device that a call with these arguments draws on."""
         device = kwargs.get("device")
         if device is None:
@@ -73,8 +76,8 @@ class Draws(TorchFunctionMode):
         return self.generators.get(torch.device(device).type, self.cpu)
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
+        self, func: Function, types: object, args: Args = (), kwargs: Kwargs | None = None
+    ) -> object:
         kwargs = kwargs or {}
         draw = RULES.get(func)
         return func(*args, **kwargs) if draw is None else draw(self, func, args, kwargs)
@@ -83,16 +86,17 @@ class Draws(TorchFunctionMode):
 # -------------------------------------------------- how each function of torch that draws does it
 
 
-def _give(draws: Draws, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Kwargs) -> Any:
+def _give(draws: Draws, func: Function, args: Args, kwargs: Kwargs) -> object:
     """Draw by a function that takes a generator."""
     if kwargs.get("generator") is None:
         kwargs = kwargs | {"generator": draws.of(args, kwargs)}
     return func(*args, **kwargs)
 
 
-def _fill(draws: Draws, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Kwargs) -> Tensor:
+def _fill(draws: Draws, func: Function, args: Args, kwargs: Kwargs) -> Tensor:
     """Draw a tensor like another; before torch 2.9 these take no generator."""
     like, *limits = args or (kwargs["input"],)
+    assert isinstance(like, Tensor)
     limits += [kwargs[name] for name in ("low", "high") if name in kwargs]
     own = ("input", "low", "high", "generator")
     made = torch.empty_like(like, **{k: v for k, v in kwargs.items() if k not in own})
@@ -100,7 +104,7 @@ def _fill(draws: Draws, func: Callable[..., Any], args: tuple[Any, ...], kwargs:
     return getattr(made, FILLS[func])(*limits, generator=generator)
 
 
-def _drop(draws: Draws, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Kwargs) -> Tensor:
+def _drop(draws: Draws, func: Function, args: Args, kwargs: Kwargs) -> Tensor:
     """Drop out cells or channels."""
     given = _bound(func, args, kwargs)
     x, p = given["input"], given["p"]
@@ -116,9 +120,7 @@ def _drop(draws: Draws, func: Callable[..., Any], args: tuple[Any, ...], kwargs:
     return x.mul_(noise) if given["inplace"] else x * noise
 
 
-def _look_inside(
-    draws: Draws, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Kwargs
-) -> Any:
+def _look_inside(draws: Draws, func: Function, args: Args, kwargs: Kwargs) -> object:
     """Call a function that draws without taking a generator: what it calls takes one."""
     if not MAY_DRAW[func](args, kwargs):
         return func(*args, **kwargs)
@@ -126,14 +128,18 @@ def _look_inside(
         return func(*args, **kwargs)
 
 
-def _inner_mode(draws: Draws) -> contextlib.AbstractContextManager[Any]:
+def _inner_mode(draws: Draws) -> contextlib.AbstractContextManager[object]:
     """Return a mode of torch's dispatcher; it loads torch's compiler, hence only where needed."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Inner(TorchDispatchMode):
         def __torch_dispatch__(
-            self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-        ) -> Any:
+            self,
+            func: torch._ops.OpOverload,
+            types: object,
+            args: Args = (),
+            kwargs: Kwargs | None = None,
+        ) -> object:
             kwargs = kwargs or {}
             if torch.Tag.nondeterministic_seeded not in func.tags:
                 return func(*args, **kwargs)
@@ -147,7 +153,7 @@ def _inner_mode(draws: Draws) -> contextlib.AbstractContextManager[Any]:
     return Inner()
 
 
-def _takes_generator(func: Any) -> bool:
+def _takes_generator(func: torch._ops.OpOverload) -> bool:
     return any(argument.name == "generator" for argument in func._schema.arguments)
 
 
@@ -181,16 +187,16 @@ def _lend(draws: Draws, own: torch.Generator) -> Iterator[None]:
             place.set_rng_state(before, *where)
 
 
-def _bound(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Kwargs) -> Kwargs:
+def _bound(func: Function, args: Args, kwargs: Kwargs) -> Kwargs:
     given = inspect.signature(func).bind(*args, **kwargs)
     given.apply_defaults()
     return given.arguments
 
 
-def _in_training(func: Callable[..., Any]) -> Callable[[tuple[Any, ...], Kwargs], bool]:
+def _in_training(func: Function) -> Test:
     """Return the rule of functions that draw in training, if a dropout among them is not 0."""
 
-    def draws(args: tuple[Any, ...], kwargs: Kwargs) -> bool:
+    def draws(args: Args, kwargs: Kwargs) -> bool:
         given = _bound(func, args, kwargs)
         p = given.get("dropout_p", given.get("p", 1.0))
         return bool(given.get("training", True) and p)
@@ -198,21 +204,21 @@ def _in_training(func: Callable[..., Any]) -> Callable[[tuple[Any, ...], Kwargs]
     return draws
 
 
-def _in_attention(args: tuple[Any, ...], kwargs: Kwargs) -> bool:
+def _in_attention(args: Args, kwargs: Kwargs) -> bool:
     return bool(kwargs.get("dropout_p", args[4] if len(args) > 4 else 0.0))
 
 
-def _between_layers(args: tuple[Any, ...], kwargs: Kwargs) -> bool:
+def _between_layers(args: Args, kwargs: Kwargs) -> bool:
     """Tell whether a recurrent net has dropout; packed sequences come with their batch sizes."""
     p = args[-3] if isinstance(args[2], Tensor) else args[-4]
     return not (isinstance(p, int | float) and p == 0)
 
 
-def _always(args: tuple[Any, ...], kwargs: Kwargs) -> bool:
+def _always(args: Args, kwargs: Kwargs) -> bool:
     return True
 
 
-GIVEN: set[Any] = {torch.rand, torch.randn, torch.randint, torch.randperm, torch.normal}
+GIVEN: set[object] = {torch.rand, torch.randn, torch.randint, torch.randperm, torch.normal}
 GIVEN |= {torch.bernoulli, torch.multinomial, torch.poisson, torch.binomial}
 GIVEN |= {torch._standard_gamma, torch._sample_dirichlet}
 GIVEN |= {Tensor.bernoulli, Tensor.bernoulli_, Tensor.cauchy_, Tensor.exponential_}
@@ -222,8 +228,8 @@ GIVEN |= {nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_, nn.init.k
 GIVEN |= {nn.init.trunc_normal_, nn.init.xavier_uniform_, nn.init.xavier_normal_}
 GIVEN |= {nn.init.orthogonal_}
 FILLS = {torch.rand_like: "uniform_", torch.randn_like: "normal_", torch.randint_like: "random_"}
-CHANNELS: dict[Any, int] = {F.dropout1d: 3, F.dropout2d: 4, F.dropout3d: 5}
-MAY_DRAW: dict[Any, Callable[[tuple[Any, ...], Kwargs], bool]] = {
+CHANNELS: dict[object, int] = {F.dropout1d: 3, F.dropout2d: 4, F.dropout3d: 5}
+MAY_DRAW: dict[object, Test] = {
     func: _in_training(func)
     for func in (
         F.multi_head_attention_forward,
@@ -258,6 +264,6 @@ MAY_DRAW |= dict.fromkeys(
     ],
     _always,
 )
-RULES: dict[Any, Callable[..., Any]] = dict.fromkeys(GIVEN, _give)
+RULES: dict[object, Function] = dict.fromkeys(GIVEN, _give)
 RULES |= dict.fromkeys(FILLS, _fill) | dict.fromkeys([F.dropout, *CHANNELS], _drop)
 RULES |= dict.fromkeys(MAY_DRAW, _look_inside)

@@ -2,15 +2,12 @@
 
 import copy
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skssl._compat import plain_torch
-from skssl._data import refuse_gaps
 from skssl.base import Net, ReadsAudio, SSLTransformer, StrOptions
+from skssl.base._clean_audio import CleansAudio
 from skssl.base._modalities import Modality
 from skssl.base._parameters import ViewsFunction
 from skssl.base._transformer import _apply
@@ -19,7 +16,7 @@ from skssl.encoders._audio import correct_bands
 from skssl.views import Compose, View, add_hiss, clip_peaks, lose_band, reverberate
 
 
-class DenoisingAudio(ReadsAudio, SSLTransformer):
+class DenoisingAudio(CleansAudio, ReadsAudio, SSLTransformer):
     """Predict the spectrogram of a clean waveform from a distorted copy.
 
     At random, copies are clipped, lose a band, and get noise and echoes. The net predicts a
@@ -92,50 +89,3 @@ class DenoisingAudio(ReadsAudio, SSLTransformer):
         made = [correct_bands(net.student, net.decoder, net.spectrogram(view)) for view in views]
         errors = [(z.float() - clean).masked_fill(behind, 0.0).square().sum() for z in made]
         return sum(errors) / n_cells / len(views)
-
-    @plain_torch()
-    def reconstruct(self, X: Any) -> np.ndarray:
-        """Predict the log-mel spectrograms of the clean waveforms.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, time)
-            Waveforms, as in ``fit``.
-
-        Returns
-        -------
-        mel : ndarray of shape (n_samples, n_mels, n_frames)
-            Logarithm of power, as returned by :func:`skssl.preprocessing.log_mel`.
-        """
-        check_is_fitted(self)
-        return self._scaler.inverse(_apply(self._predict, self._read(X))).numpy()
-
-    @plain_torch()
-    def enhance(self, X: Any) -> np.ndarray:
-        """Attenuate each band of the waveforms to its predicted clean level.
-
-        Lost parts, such as a whole band, are not restored: ``reconstruct`` predicts them.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, time)
-            Waveforms, as in ``fit``.
-
-        Returns
-        -------
-        waveforms : ndarray of shape (n_samples, time)
-            In the units and the dtype of X; for a ragged list float32, padded with NaN.
-
-        Raises
-        ------
-        ValueError
-            If samples are missing between others. NaN behind the last sample is padding, and stays.
-        """
-        check_is_fitted(self)
-        waveforms = self._read(X)
-        refuse_gaps(waveforms.numpy())
-        cleaned = _apply(lambda x: self._scaler.amplify(x, self._predict(x)), waveforms)
-        return self._reader.restore(cleaned.numpy(), X)
-
-    def _predict(self, x: Tensor) -> Tensor:
-        return correct_bands(self.encoder_[1], self.decoder_, self._scaler(x))

@@ -1,16 +1,15 @@
 """LFR."""
 
-import copy
 from numbers import Integral, Real
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skssl import _ranks
 from skssl.base import Interval, Net, ReadsAll, SSLTransformer
 from skssl.encoders import encode, width_of
 from skssl.losses import barlow_twins
+from skssl.methods._random_nets import most_diverse, outlook, random_copy
 from skssl.views import View, original
 
 POOL = 10  # random networks drawn for each one that is kept
@@ -71,9 +70,9 @@ class LFR(ReadsAll, SSLTransformer):
     def _build(self, net: Net, X: Tensor) -> None:
         rows = X[torch.randperm(len(X))[:256]]
         seeds = torch.randint(2**31, (POOL * self.n_projectors,)).tolist()
-        outlooks = torch.stack([_outlook(_random_copy(net.encoder, seed)(rows)) for seed in seeds])
+        outlooks = torch.stack([outlook(random_copy(net.encoder, seed)(rows)) for seed in seeds])
         chosen = most_diverse(outlooks @ outlooks.T, self.n_projectors)
-        net.projectors = nn.ModuleList(_random_copy(net.encoder, seeds[i]) for i in chosen)
+        net.projectors = nn.ModuleList(random_copy(net.encoder, seeds[i]) for i in chosen)
         width = width_of(net.encoder, X)
         net.predictors = nn.ModuleList(nn.Linear(width, width) for _ in chosen)
 
@@ -88,37 +87,3 @@ class LFR(ReadsAll, SSLTransformer):
                 with _ranks.apart():  # the features here are the rows of this rank only
                     loss = loss + barlow_twins(predicted, target, self.lambd)
         return loss / (len(embeddings) * len(targets) * len(x))
-
-
-def _random_copy(encoder: nn.Module, seed: int) -> nn.Module:
-    """Return a frozen copy of the encoder with the entries of every weight shuffled.
-
-    Shuffled random weights are random weights of the same scale, for any module.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    twin = copy.deepcopy(encoder).requires_grad_(False)
-    for weight in twin.parameters():
-        order = torch.randperm(weight.numel(), generator=generator)
-        weight.copy_(weight.flatten()[order].view_as(weight))
-    return twin
-
-
-def _outlook(z: Tensor) -> Tensor:
-    """Return the similarities of all pairs of rows in a network's output, as a unit vector."""
-    z = F.normalize(z.double(), dim=1)
-    return F.normalize((z @ z.T).flatten(), dim=0)
-
-
-def most_diverse(kernel: Tensor, k: int) -> list[int]:
-    """Choose k items whose similarity matrix has a large determinant, greedily.
-
-    The result is close to the most likely set of size k of a determinantal point process.
-    """
-    chosen: list[int] = []
-    for _ in range(k):
-        new = int(kernel.diagonal().argmax())
-        chosen.append(new)
-        column = kernel[:, new]
-        kernel = kernel - torch.outer(column, column) / column[new].clamp(min=1e-12)
-        kernel[chosen, chosen] = -torch.inf
-    return chosen

@@ -115,8 +115,6 @@ class NextFrame(ReadsVideo, SSLTransformer):
                 f"one; got clips of {x.shape[1]} frames and n_frames={n_frames}."
             )
         scaler, encoder = self.encoder_
-
-        def predict(part: Tensor) -> Tensor:
-            return scaler.inverse(go_on(encoder, self.decoder_, scaler(part), n_frames))
-
-        return self._reader.restore(_apply(predict, x[:, -self.context :]).numpy(), X)
+        x = x[:, -self.context :]
+        ahead = _apply(lambda part: go_on(encoder, self.decoder_, scaler(part), n_frames), x)
+        return self._reader.restore(scaler.inverse(ahead).numpy(), X)
