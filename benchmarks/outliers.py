@@ -12,6 +12,7 @@ all training rows, rare ones among them (`--training all`), or on the normal one
     python benchmarks/outliers.py --report                    # compare, write results/outliers.md
 """
 
+import math
 import os
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -32,6 +33,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 MEMORY = os.environ.get("SKSSL_MEMORY")  # keeps encoders; seconds are then those of the first fit
+STEPS = 150  # at least, and whole epochs, of the variants of NeuTraL; its default is 1 500
 Scores = tuple[float, float]
 
 
@@ -130,12 +132,35 @@ def reconstruction(split: Split) -> Scores:
     return scores(split, -detector.fit(split.X).score_samples(split.X_test))
 
 
-def own_loss(split: Split, method: str) -> Scores:
+def own_loss(split: Split, method: str, **params: Any) -> Scores:
     """A method whose own loss is the score."""
     import skssl
 
-    fitted = getattr(skssl, method)(random_state=split.seed).fit(split.X)
+    fitted = getattr(skssl, method)(random_state=split.seed, **params).fit(split.X)
     return scores(split, -fitted.score_samples(split.X_test))
+
+
+def neutral(split: Split, transformation: str, encoder: str, steps: int) -> Scores:
+    """NeuTraL with few steps, and an encoder of one of three kinds."""
+    per_epoch = max(1, len(split.X) // 64)
+    epochs = math.ceil(steps / per_epoch)
+    make = partial(neutral_encoder, kind=encoder)
+    chosen = {"transformation": transformation, "encoder": make, "max_epochs": epochs}
+    return own_loss(split, "NeuTraL", **chosen)
+
+
+def neutral_encoder(x: Any, kind: str) -> Any:
+    """The encoder of other methods, the same without biases and with a linear output, or bare."""
+    from torch import nn
+
+    from skssl.encoders import MLP
+
+    if kind != "bare":
+        biases = kind == "biases"
+        return MLP(x.shape[1], 256, 256, 256, activated=biases, bias=biases)
+    pairs = (x.shape[1], 256), (256, 256), (256, 256)
+    first, second, last = (nn.Linear(*pair, bias=False) for pair in pairs)
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), last)
 
 
 METHODS: dict[str, Method] = {
@@ -153,6 +178,14 @@ METHODS: dict[str, Method] = {
     "reconstruction": reconstruction,
     "icl": partial(own_loss, method="ICL"),
     "neutral": partial(own_loss, method="NeuTraL"),
+    **{
+        f"{name}, {encoder}{'' if steps else ', untrained'}": partial(
+            neutral, transformation=name, encoder=encoder, steps=steps
+        )
+        for name in ("residual", "multiplicative")
+        for encoder in ("no biases", "biases", "bare")
+        for steps in (STEPS, 0)
+    },
 }
 
 RESULTS = Path(__file__).parent / "results"

@@ -12,6 +12,10 @@ number kind                                cousins
 17     a loss that is not its authors'     EMP-SSL and MMCR against the numbers of their authors'
                                            code, as functions and as methods; views of several
                                            numbers and shapes, on one rank and on two
+18     a variant that the authors use      NeuTraL: residual and multiplicative transformations
+                                           against a slow loop, also after load; its encoder has no
+                                           biases and a linear output, after partial_fit as well.
+                                           ICL, the other loss within a row: as its authors have it
 19     what is only shown counts           MaskedAutoencoder's pixels: clipping, ``loss_curve_`` and
                                            held-out loss, alone and in MultiTask. No other method
                                            has a part that reads what is detached.
@@ -19,6 +23,9 @@ number kind                                cousins
                                            are named by those that have them only
 20     a loss that is not its authors'     LFR, SubTab: what differs, and what it costs, is in their
                                            notes; no test
+21     the other of two encoders           DINO, I-JEPA, BYOL and MoCo, all that have a teacher: the
+                                           student is kept, after fit, partial_fit and a warm start;
+                                           which is better is measured by a command
 22     a rate where the paper has a        SCARF's cells on tables of 1 to 13 columns, and in
        number                              MultiTask. VIME and SubTab draw for each cell, as their
                                            authors do; denoising and SwitchTab as before.
@@ -27,6 +34,7 @@ number kind                                cousins
 
 import functools
 import inspect
+import math
 import re
 from fractions import Fraction
 from types import SimpleNamespace
@@ -39,7 +47,7 @@ from sklearn.linear_model import LinearRegression
 from torch import nn
 
 import skssl
-from skssl import EMPSSL, MMCR, SCARF, MaskedAutoencoder, MultiTask, SimCLR
+from skssl import EMPSSL, MMCR, SCARF, MaskedAutoencoder, MultiTask, NeuTraL, SimCLR
 from skssl._training._collapse import _likely_cause
 from skssl.base import SSLTransformer
 from skssl.evaluation._baselines import default_baselines
@@ -122,6 +130,25 @@ def test_scarf_as_a_task_draws_the_number_too():
     tasks = [("scarf", SCARF(corruption=0.6), 1.0)]
     views = MultiTask(tasks, **CHEAP | {"max_epochs": 0}).fit(x.numpy()).views_(x)
     assert ((views[1] != x).sum(1) == 2).all()
+
+
+# ---------------------------------------------------------------- 21: student or teacher
+
+
+@pytest.mark.parametrize("cls", [skssl.BYOL, skssl.DINO, skssl.IJEPA, skssl.MoCo])
+def test_what_embeds_is_the_student_that_was_measured_to_be_better(cls):
+    X = (100 * draw(32, 8, 8)).abs().byte().numpy()
+    method = cls(modality="image", warm_start=True, **CHEAP | {"n_components": 16})
+    for again in (method.fit, method.fit, method.partial_fit):
+        again(X)
+        net, kept = method._net, method.encoder_[1].state_dict()
+        student, teacher = (
+            part.state_dict() if cls is skssl.IJEPA else part[0].state_dict()
+            for part in (net.student, net.teacher)
+        )
+        assert kept.keys() == student.keys() == teacher.keys()
+        assert all(torch.equal(value, student[name]) for name, value in kept.items())
+        assert any(not torch.equal(value, teacher[name]) for name, value in kept.items())
 
 
 # ---------------------------------------------------------------- 19: pixels that are only shown
@@ -282,3 +309,62 @@ def test_predictions_follow_the_unit_of_the_targets(fit):
 def in_their_unit(fit, scale, shift):
     X, y = regression()
     return fit(X[:60], scale * y[:60] + shift, X[60:])
+
+
+# ---------------------------------------------------------------- 18: NeuTraL as its authors'
+
+
+def slow_neutral_loss(row, scorer, change, t):
+    """Loss of one row, one transformation and one similarity at a time."""
+    copies = [row]
+    for inner, outer in zip(scorer.masks.inner, scorer.masks.outer, strict=True):
+        copies.append(change(row, outer.T @ (inner.T @ row).clamp(min=0)))
+    z = []
+    for copy in copies:
+        *hidden, last = scorer.body.stack
+        for linear, norm, _ in hidden:
+            copy = (linear.weight @ copy - norm.running_mean) / (norm.running_var + norm.eps).sqrt()
+            copy = copy.clamp(min=0)
+        z.append(last.weight @ copy)
+    s = [[float(a @ b / (a.norm() * b.norm())) / t for b in z] for a in z]
+    loss, indices = 0.0, range(1, len(z))
+    for i in indices:
+        others = sum(math.exp(s[i][j]) for j in indices if j != i)
+        loss -= math.log(math.exp(s[i][0]) / (math.exp(s[i][0]) + others))
+    return loss
+
+
+CHANGES = {"residual": lambda x, m: x + m, "multiplicative": lambda x, m: x * m.sigmoid()}
+
+
+@pytest.mark.parametrize("transformation", CHANGES)
+def test_the_score_of_neutral_is_minus_the_loss_of_a_loop(transformation, tmp_path):
+    X = draw(40, 3).numpy()
+    method = NeuTraL(transformation=transformation, n_transformations=4, **CHEAP, random_state=0)
+    method.fit(X)
+    x, change = method.encoder_[0](torch.from_numpy(X)).detach(), CHANGES[transformation]
+    with torch.no_grad():
+        expected = [-slow_neutral_loss(row, method.scorer_, change, 0.1) for row in x]
+    np.testing.assert_allclose(method.score_samples(X), expected, rtol=1e-4, atol=1e-4)
+    skssl.save(method, tmp_path / "neutral")
+    again = skssl.load(tmp_path / "neutral")
+    assert again.transformation == transformation
+    np.testing.assert_array_equal(again.score_samples(X), method.score_samples(X))
+
+
+@pytest.mark.parametrize("n_components", [4, 16])
+def test_the_encoder_of_neutral_has_no_constant_solution(n_components):
+    """Neither biases nor scales and shifts of norms, and no output is cut off at 0."""
+    X = draw(40, 3).numpy()
+    method = NeuTraL(**CHEAP | {"n_components": n_components}, random_state=0).fit(X)
+    for fitted in (method, method.partial_fit(X)):
+        body = fitted.encoder_[1].body
+        assert [p.ndim for p in body.parameters()] == [2, 2, 2]
+        Z = fitted.transform(X)
+        assert Z.shape == (40, n_components) and (Z < 0).any() and not (Z == 0).any()
+    given = NeuTraL(encoder=nn.Linear(3, 5), **CHEAP).fit(X)
+    assert given.encoder_[1].body.bias is not None
+    tasks = MultiTask([("own", NeuTraL(), 1.0), ("scarf", SCARF(), 1.0)], **CHEAP).fit(X)
+    assert any(p.ndim == 1 for p in tasks.encoder_.parameters())  # the encoder is MultiTask's
+    with pytest.raises(ValueError, match="transformation"):
+        NeuTraL(transformation="additive", **CHEAP).fit(X)

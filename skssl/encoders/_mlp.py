@@ -18,6 +18,9 @@ class MLP(nn.Module):
     activated : bool, default=False
         Whether the output is normalised and passed through ReLU, too. Encoders do so: small
         classifiers work better on such embeddings than on a linear output.
+    bias : bool, default=True
+        False leaves out all biases, and the scales and shifts of batch normalisation: such a net
+        cannot learn to map all rows to the same point.
 
     Shape
     -----
@@ -31,12 +34,13 @@ class MLP(nn.Module):
     torch.Size([5, 8])
     """
 
-    def __init__(self, *widths: int, activated: bool = False):
+    def __init__(self, *widths: int, activated: bool = False, bias: bool = True):
         super().__init__()
         pairs = list(itertools.pairwise(widths))
         hidden = pairs if activated else pairs[:-1]
-        layers = [dense(i, o) for i, o in hidden]
-        self.stack = nn.ModuleList(layers if activated else [*layers, nn.Linear(*pairs[-1])])
+        layers = [dense(i, o, bias) for i, o in hidden]
+        last = [] if activated else [nn.Linear(*pairs[-1], bias=bias)]
+        self.stack = nn.ModuleList([*layers, *last])
 
     def layers(self, x: Tensor) -> list[Tensor]:
         """Return the output of every layer; the last one is the net's output."""
@@ -52,9 +56,10 @@ class MLP(nn.Module):
         return x
 
 
-def dense(n_in: int, n_out: int) -> nn.Sequential:
-    """Make a linear layer with batch normalisation and ReLU."""
-    return nn.Sequential(nn.Linear(n_in, n_out, bias=False), nn.BatchNorm1d(n_out), nn.ReLU())
+def dense(n_in: int, n_out: int, bias: bool = True) -> nn.Sequential:
+    """Make a linear layer with batch normalisation, whose shift is the bias, and ReLU."""
+    norm = nn.BatchNorm1d(n_out, affine=bias)
+    return nn.Sequential(nn.Linear(n_in, n_out, bias=False), norm, nn.ReLU())
 
 
 class AllLayers(nn.Module):
