@@ -14,8 +14,8 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from skssl._compat import GroupsConsumerMixin, Seed, take_rows
-from skssl._data._labels import refuse_missing_groups_as_text, separate_labelled
-from skssl._data._masked import unmask
+from skssl._data._containers import as_native
+from skssl._data._labels import read_groups, refuse_unordered, separate_labelled
 
 
 class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
@@ -87,18 +87,18 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
         test : ndarray
             Indices of the test rows; all are labelled.
         """
-        X, groups = indexable(X, unmask(groups))
+        (X,) = indexable(as_native(X))
         rows, others, few = self._labelled_rows(X, y, groups)
         _refuse_objects(y, few[1])
         splitter = self._splitter(few[1])
-        group_of = None if groups is None else np.asarray(groups)
-        if group_of is not None:
-            refuse_missing_groups_as_text(group_of, "groups")
+        group_of = (
+            None if groups is None else read_groups(groups, len(rows) + len(others), "groups")
+        )
         for train, test in splitter.split(*few):
             joining = others
             if group_of is not None:
-                tested = np.array(list(set(group_of[rows[test]].tolist())), dtype=group_of.dtype)
-                joining = others[~np.isin(group_of[others], tested)]
+                tested = {*group_of[rows[test]]} - {None}
+                joining = others[[group_of[row] not in tested for row in others]]
             yield np.concatenate([rows[train], joining]), rows[test]
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
@@ -123,7 +123,7 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
         if y is None:
             return self._splitter(None).get_n_splits(X, y, groups)
         X = np.zeros(len(y)) if X is None else X
-        *_, few = self._labelled_rows(X, y, unmask(groups))
+        *_, few = self._labelled_rows(X, y, groups)
         return self._splitter(few[1]).get_n_splits(*few)
 
     def _labelled_rows(
@@ -137,7 +137,9 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
         rows, others = np.flatnonzero(mask), np.flatnonzero(~mask)
         if not len(rows):
             raise ValueError("No row of y is labelled: there is nothing to test on.")
-        few_groups = None if groups is None else take_rows(groups, rows)
+        few_groups = None
+        if groups is not None:
+            few_groups = _sortable(read_groups(groups, len(mask), "groups")[rows])
         return rows, others, (take_rows(X, rows), labels, few_groups)
 
     def _splitter(self, labels: np.ndarray | None) -> BaseCrossValidator:
@@ -163,6 +165,18 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
         if np.unique(labels, return_counts=True)[1].min() < n_splits:
             return FewLabelsKFold(n_splits, **how, test_singles=True)
         return StratifiedKFold(n_splits, **how)
+
+
+def _sortable(groups: np.ndarray) -> np.ndarray:
+    """Return the groups of labelled rows; raise unless a splitter can sort them."""
+    n_missing = sum(group is None for group in groups)
+    if n_missing:
+        raise ValueError(
+            f"groups is missing in {n_missing} labelled rows, which belong to no side of a split. "
+            "Give each a group, one of its own for example, or leave those rows unlabelled."
+        )
+    refuse_unordered(groups, "groups")
+    return groups
 
 
 def _refuse_objects(y: Any, labels: np.ndarray) -> None:

@@ -1,4 +1,18 @@
-"""Whatever is given: an embedding that is finite and right, or an error of ours."""
+"""Whatever is given: an embedding that is finite and right, or an error of ours.
+
+====== ============================ ================================================================
+report kind                         cousins looked for, and what was found
+====== ============================ ================================================================
+34     a storm of bad inputs        Every public estimator, method and function that takes rows, in
+                                    every modality; rows, targets, weights and groups of 60 kinds of
+                                    cells in 80 containers. Found: dictionaries, sets, buffers;
+                                    sparse, nested, quantized, meta, conjugated and float8 tensors;
+                                    Int128; records; nested, unhashable and unordered groups and
+                                    labels; whole numbers beyond 64 bits; weights that are no
+                                    numbers in every ``score``; metrics of text and of huge numbers;
+                                    waveforms of huge samples; ICL of a single column.
+====== ============================ ================================================================
+"""
 
 import copy
 import traceback
@@ -11,9 +25,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
-from test_common import EVERY, modalities_of, told
+from storm import case, fault, functions, subjects, verbs
+from test_common import EVERY, SAMPLES, modalities_of, public_estimators, told
 
-from skssl import to_bags
+from skssl import ICL, to_bags
 from skssl._data import is_bags
 from skssl.base._transformer import SSLTransformer
 
@@ -195,3 +210,85 @@ def test_anything(modality):
 @pytest.mark.parametrize("modality", DATA)
 def test_ten_thousand_of_anything(modality):
     examples(modality, MANY)
+
+
+# ---------------------------------------------------- bad inputs of every method and function
+
+INPUTS, STORM, PORTION = 120, 20_000, 1000
+
+
+def weather(seeds):
+    """Return what is wrong with the cases of some seeds, and how many inputs were taken."""
+    found = {}
+    n_taken = 0
+    for seed in seeds:
+        one = case(seed)
+        is_taken, wrong = one.verdict()
+        n_taken += is_taken
+        if wrong is not None:
+            found[seed] = f"{one.what}: {wrong}"
+    return found, n_taken
+
+
+def test_bad_inputs_get_an_error_of_ours_or_a_right_answer():
+    wrong, n_taken = weather(range(INPUTS))
+    assert not wrong
+    assert 0.1 * INPUTS < n_taken < 0.6 * INPUTS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(INPUTS, STORM, PORTION))
+def test_twenty_thousand_bad_inputs(first):
+    assert not weather(range(first, min(first + PORTION, STORM)))[0]
+
+
+def test_the_storm_reaches_every_estimator_method_and_function():
+    assert {type(e) for e, _ in subjects()} == set(public_estimators())
+    for cls in public_estimators():
+        assert {"fit"} < set(verbs(cls)), cls
+    names = {function.__name__ for function, _ in functions()}
+    assert names >= {"split", "to_bags", "select_to_label", "rankme", "log_mel", "from_estimator"}
+    assert case(7).what == case(7).what
+
+
+def raise_inside_numpy():
+    np.zeros(2).reshape(3)
+
+
+def raise_inside_pandas():
+    pd.DataFrame({"a": [1]})["b"]
+
+
+def raise_a_word():
+    clone(EVERY[0]).set_params(n_components=0).fit(np.eye(4))
+
+
+@pytest.mark.parametrize(
+    ("modality", "method"),
+    [("image", "SimSiam"), ("tokens", "MaskedLanguageModel"), ("text", "TextContrast")],
+)
+def test_one_component_embeds_or_says_why_not(modality, method):
+    estimator = next(e for e in EVERY if type(e).__name__ == method)
+    try:
+        encoder = "vit" if modality == "image" else "auto"
+        few = {"n_components": 1, "max_epochs": 0, "encoder": encoder}
+        Z = clone(estimator).set_params(**few).fit_transform(SAMPLES[modality](12))
+    except ValueError as error:
+        assert "n_components=2 or more" in str(error)
+    else:
+        assert np.ptp(Z) > 0
+
+
+def test_one_column_is_too_few_for_icl():
+    with pytest.raises(ValueError, match="n_features = 1.*2 columns or more"):
+        ICL(max_epochs=0).fit(np.arange(6.0)[:, None])
+
+
+@pytest.mark.parametrize("call", [raise_inside_numpy, raise_inside_pandas])
+def test_the_storm_tells_errors_of_others(call):
+    with pytest.raises((ValueError, KeyError)) as caught:
+        call()
+    assert fault(caught.value)
+    with pytest.raises(ValueError) as caught:
+        raise_a_word()
+    assert fault(caught.value) is None

@@ -42,6 +42,7 @@ import re
 import tracemalloc
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -401,7 +402,12 @@ def test_named_scorers_take_labels_that_are_numbers(labels):
     for odd in (as_objects(y), pd.Series(y, dtype=object)):
         with pytest.raises(ValueError, match="array of objects.*Pass y.tolist()"):
             cross_val_score(model, X, odd, **how)
-    assert np.isfinite(cross_val_score(model, X, as_objects(y).tolist(), **how)).all()
+    scores = cross_val_score(model, X, as_objects(y).tolist(), **how)
+    coded = [-1 if label is None or label is pd.NA else int(label) for label in y]
+    np.testing.assert_array_equal(scores, cross_val_score(model, X, coded, **how))
+    assert "pass `y.tolist()`" in (Path(__file__).parents[1] / "README.md").read_text(
+        encoding="utf8"
+    )
 
 
 def test_texts_and_fractions_may_be_objects():

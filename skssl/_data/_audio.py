@@ -6,7 +6,14 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from skssl._data._containers import as_array, as_numbers, check_n_samples, join_padded, to_tensor
+from skssl._data._containers import (
+    as_array,
+    as_floats,
+    as_numbers,
+    check_n_samples,
+    join_padded,
+    to_tensor,
+)
 from skssl._data._series import is_ragged, stack
 
 MAKE_AUDIO = (
@@ -14,6 +21,7 @@ MAKE_AUDIO = (
     "or 32 bits, or as a list of arrays of different lengths, and their sampling_rate; for other "
     "data leave sampling_rate out, or say what it is with modality=."
 )
+LOUDEST = 1e12  # sample: its power over a frame is finite in float32
 FULL_SCALES = tuple(2.0 ** (bits - 1) - 1 for bits in (16, 24, 32))
 
 
@@ -142,12 +150,13 @@ def _as_waveforms(X: Any) -> tuple[np.ndarray, np.dtype]:
         array = array[:, 0]
     if array.ndim != 2 or not array.shape[1] or dtype.kind not in "fi":
         raise ValueError(f"Expected waveforms, got {dtype} of shape {array.shape}. {MAKE_AUDIO}")
-    out = np.array(array, dtype=np.float32)
-    silent = np.isinf(out).any(1) | np.isnan(out).all(1)
+    out = as_floats(array, "Waveforms", MAKE_AUDIO)
+    silent = (np.abs(out) > LOUDEST).any(1) | np.isnan(out).all(1)
     if silent.any():
         raise ValueError(
-            f"Input X contains infinity, or waveforms without a sample: {silent.sum()} of "
-            f"{len(out)}, the first in row {np.flatnonzero(silent)[0]}. Leave them out."
+            f"Input X contains infinity, samples beyond {LOUDEST:.0g}, or waveforms without a "
+            f"sample: {silent.sum()} of {len(out)}, the first in row {np.flatnonzero(silent)[0]}. "
+            "Leave them out."
         )
     return out, dtype
 

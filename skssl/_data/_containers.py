@@ -1,6 +1,6 @@
 """Tables in any container, read by column."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from numbers import Real
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.sparse import issparse
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from skssl._compat import import_pyarrow
@@ -76,8 +77,15 @@ def open_table(X: Any) -> Table:
 
 
 def as_native(X: Any) -> Any:
-    """Return X without a wrapper of narwhals, and an Arrow batch as a table; raise if X is lazy."""
+    """Return X without a wrapper of narwhals, and an Arrow batch as a table.
+
+    Raises
+    ------
+    TypeError
+        If X is lazy, or a container that no reader reads.
+    """
     X = nw.to_native(X, pass_through=True)
+    refuse_container(X)
     if type(X).__name__ == "RecordBatch":
         return import_pyarrow().Table.from_batches([X])
     if _is_lazy(X):
@@ -87,6 +95,42 @@ def as_native(X: Any) -> Any:
             f"X.{READ_LAZY.get(library, 'to_pandas()')}."
         )
     return X
+
+
+def refuse_container(X: Any) -> None:
+    """Raise TypeError if X is a container that no reader reads."""
+    if issparse(X):
+        if X.ndim != 2:
+            raise TypeError(
+                f"Expected a dense table, got a sparse array of shape {X.shape}. Pass X.toarray()."
+            )
+        return
+    if isinstance(X, Mapping):
+        raise TypeError(
+            f"Expected an array, a list or a dataframe, got a {type(X).__name__}. Pass "
+            "pd.DataFrame(X) if it holds columns, or list(X.values()) if it holds rows."
+        )
+    if isinstance(X, Set):
+        raise TypeError(
+            f"Expected an array, a list or a dataframe, got a {type(X).__name__}, which has no "
+            "order. Pass a list."
+        )
+    if isinstance(X, memoryview | bytes | bytearray):
+        raise TypeError(
+            f"Expected an array, a list or a dataframe, got a {type(X).__name__}. Pass an array of "
+            "numpy, as numpy.frombuffer and numpy.asarray make."
+        )
+    if not isinstance(X, torch.Tensor):
+        return
+    odd = [
+        (X.is_nested, "a nested tensor", "a list of its parts, list(X.unbind())"),
+        (X.device.type == "meta", "a tensor of the device 'meta', which has no numbers", "numbers"),
+        (X.is_quantized, "a quantized tensor", "X.dequantize()"),
+        (X.layout != torch.strided, f"a tensor of the layout {X.layout}", "X.to_dense()"),
+    ]
+    for is_so, what, remedy in odd:
+        if is_so:
+            raise TypeError(f"Expected a dense tensor of numbers, got {what}. Pass {remedy}.")
 
 
 def _is_lazy(X: Any) -> bool:
@@ -99,20 +143,24 @@ def as_column(X: Any) -> Any:
     """Return a Series, an Index or an Arrow column as an array or a list, and others unchanged."""
     if hasattr(X, "to_pylist") and hasattr(X, "type"):
         return X.to_pylist()
-    return X.to_numpy() if hasattr(X, "to_numpy") else X
+    if not hasattr(X, "to_numpy"):
+        return X
+    try:
+        return X.to_numpy()
+    except Exception as error:  # of a dtype that numpy does not have
+        raise _unreadable(X, error) from error
 
 
 def as_array(X: Any) -> np.ndarray:
     """Convert X, which is not a dataframe, to an array without a mask; mixed lists are objects."""
-    return unmask(as_given(X))
+    return np.asarray(unmask(as_given(X)))
 
 
 def as_given(X: Any) -> np.ndarray:
     """Convert X as :func:`as_array` does, but keep masks, and with them the dtype of the user."""
     X = as_native(X)
     if isinstance(X, torch.Tensor):
-        X = X.detach().cpu()
-        return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+        return _from_tensor(X)
     X = as_column(X)
     if isinstance(X, np.ndarray):
         check_one_shape(X)
@@ -123,8 +171,10 @@ def as_given(X: Any) -> np.ndarray:
     X = stack_masked(X) if is_masked(X) else X
     try:
         array = np.asanyarray(X)
-    except ValueError as error:
+    except Exception as error:  # objects of the user and of other libraries raise anything
         check_one_shape(X, least=2)
+        if not isinstance(X, list | tuple):
+            raise _unreadable(X, error) from error
         raise ValueError(
             "Expected a 2D table, got rows of different lengths (an inhomogeneous shape). Give "
             "every row one cell per column; None or NaN marks a missing one."
@@ -132,6 +182,58 @@ def as_given(X: Any) -> np.ndarray:
     if array.dtype.kind in "US" and not hasattr(X, "dtype"):
         return np.array(X, dtype=object)  # numpy turned the numbers into strings
     return array
+
+
+def _unreadable(X: object, error: Exception) -> TypeError:
+    return TypeError(
+        f"Expected an array, a list or a dataframe, got a {type(X).__name__} that numpy does not "
+        f"read: {first_line(error)} Convert it to an array of numpy."
+    )
+
+
+def _from_tensor(X: torch.Tensor) -> np.ndarray:
+    X = X.detach().cpu().resolve_conj().resolve_neg()
+    try:
+        return X.numpy()
+    except TypeError:  # numpy has no bfloat16, nor eight bits
+        return X.float().numpy()
+
+
+def as_floats(
+    X: object, noun: str, make: str, dtype: np.typing.DTypeLike = np.float32
+) -> np.ndarray:
+    """Return X as a new array of floats; raise in our words unless each cell is a number."""
+    try:
+        with np.errstate(over="ignore"):  # infinity, which readers refuse
+            array = np.asarray(X)
+            if array.dtype.kind in "cmMV":
+                raise TypeError(f"{array.dtype} is no real number.")
+            return np.array(array, dtype=dtype)
+    except Exception as error:  # what numpy, or an object that it converts, raises
+        cells = X if isinstance(X, list | tuple) else np.ravel(np.asarray(X, dtype=object)).tolist()
+        odd = [cell for cell in cells if not (is_missing(cell) or isinstance(cell, Real))]
+        got = f"a {type(odd[0]).__name__}" if odd else "one that floats do not hold"
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{noun} must be numbers, got {got}: {first_line(error)} {make}") from error
+
+
+def as_matrix(X: object, name: str = "X", **checks: bool | int) -> np.ndarray:
+    """Return numbers in any container as a finite array of float64.
+
+    ``checks`` are further arguments of :func:`sklearn.utils.check_array`.
+    """
+    array = as_numbers(X)
+    if array.dtype.kind in "OSUTVmM":
+        make = "Expected finite numbers only; convert or drop the others."
+        array = as_floats(array, name, make, np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # it adds all numbers up
+        return check_array(array, dtype=np.float64, input_name=name, **checks)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, as a sentence."""
+    line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return f"{line[:200]}."
 
 
 def to_tensor(array: np.ndarray) -> torch.Tensor:

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from skssl._compat import count_rows, take_rows
-from skssl._data._containers import as_native
-from skssl._data._labels import refuse_missing_groups_as_text
-from skssl._data._masked import unmask
+from skssl._data._containers import as_floats, as_native
+from skssl._data._labels import read_column, read_groups
 from skssl._data._rows import Rows
 from skssl._data._sources import Source
 
@@ -49,7 +48,8 @@ class Given:
         weight = check_weight(sample_weight, n, f"sample_weight{suffix}")
         if weight is not None:
             _check_total(weight, X, f"sample_weight{suffix}")
-        groups = _check_groups(groups, n, f"groups{suffix}")
+        if groups is not None:
+            groups = read_groups(groups, n, f"groups{suffix}")
         if weight is None or weight.all():
             return cls(X, weight, groups)
         kept = np.flatnonzero(weight)
@@ -77,10 +77,11 @@ def check_weight(weight: Any, n: int, name: str) -> np.ndarray | None:
     """Return weights as (n,) float64."""
     if weight is None:
         return None
-    try:
-        array = np.asarray(unmask(weight), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be numbers, one for each row, got {weight!r}.") from error
+    known, present = read_column(weight, name)
+    array = np.full(len(present), np.nan)
+    array[present] = as_floats(
+        known, name, "Expected one number for each row; 0 leaves a row out.", np.float64
+    )
     if array.shape != (n,):
         raise ValueError(
             f"{name} must be of shape ({n},), one weight for each row, got {array.shape}."
@@ -119,17 +120,6 @@ def _bytes_of_a_row(X: Any) -> float:
         first = X[0] if len(X) else ()
         shape = (len(X), *(() if isinstance(first, str) else np.shape(first)))
     return 8.0 * math.prod(shape[1:])
-
-
-def _check_groups(groups: Any, n: int, name: str) -> np.ndarray | None:
-    """Return groups as an array (n,) of objects."""
-    if groups is None:
-        return None
-    array = np.asarray(unmask(groups), dtype=object)
-    if array.shape != (n,):
-        raise ValueError(f"{name} must be of shape ({n},), one for each row, got {array.shape}.")
-    refuse_missing_groups_as_text(array, name)
-    return array
 
 
 def make_rows(x: Tensor, parts: list[Given]) -> Rows:

@@ -9,6 +9,7 @@ import torch
 
 from skssl._data._containers import (
     as_array,
+    as_floats,
     as_numbers,
     check_n_samples,
     check_one_shape,
@@ -238,7 +239,7 @@ def _numbers(array: np.ndarray, noun: str, make: str) -> np.ndarray:
         raise ValueError("Complex data not supported. Pass magnitude and phase as two channels.")
     if kind not in "fiuO":
         raise TypeError(f"Expected numbers in images, got dtype {array.dtype}. {make}")
-    out = np.array(array, dtype=np.float32)
+    out = as_floats(array, noun.capitalize(), make)
     with np.errstate(invalid="ignore"):  # infinity minus infinity
         is_finite = np.isfinite(out.sum(dtype=np.float64))
     if not is_finite:

@@ -2,20 +2,23 @@
 
 import math
 import warnings
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from narwhals.stable.v2.typing import IntoSeriesT
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils import column_or_1d
 
-from skssl._data._containers import is_missing
+from skssl._data._containers import as_array, first_line, is_missing
 from skssl._data._masked import unmask
 
 # Texts that files and libraries write for a missing value, beside those that float reads as NaN.
 MISSING_TEXTS = {"", "none", "null", "na", "n/a", "#n/a", "<na>", "nat", "--"}
+
+BY_ENTRY = (nw.Object, nw.Unknown, nw.Int128, nw.UInt128)  # dtypes that numpy does not have
 
 # Python types, and the numpy type that holds all of them; the first that fits is used.
 NARROWER: list[tuple[set[str], type]] = [
@@ -52,12 +55,13 @@ def separate_labelled(y: Any, *, classes: bool = True) -> tuple[np.ndarray, np.n
     >>> labels
     array([2, 0])
     """
-    y, present = _column(y)
+    y, present = read_column(y)
     mask = present.copy()
     mask[present] = ~_is_missing(y, classes)
     labels = _narrow(y[mask[present]])
     if classes:
         _refuse_look_alikes(labels)
+        refuse_unordered(labels, "y")
     elif labels.dtype.kind == "c":
         raise ValueError("Complex data not supported, got y of complex numbers.")
     elif labels.dtype.kind not in "biuf":
@@ -65,50 +69,105 @@ def separate_labelled(y: Any, *, classes: bool = True) -> tuple[np.ndarray, np.n
             f"Targets of a regression must be numbers, got y of dtype {labels.dtype}. Mark "
             "unlabelled rows with NaN or None."
         )
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise ValueError("Input y contains infinity. Mark unlabelled rows with NaN or None.")
+    _refuse_infinity(labels)
     return mask, labels
 
 
-def _column(y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the values of y that are not null in its container, and their mask."""
-    column = nw.from_native(y, allow_series=True, pass_through=True)
+def _refuse_infinity(labels: np.ndarray) -> None:
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise ValueError("Input y contains infinity. Mark unlabelled rows with NaN or None.")
+
+
+def read_labels(y: object) -> np.ndarray:
+    """Return labels of which none is missing, with the type of the known ones; -1 is a label."""
+    values, present = read_column(y)
+    missing = ~present
+    missing[present] = _is_missing(values, classes=False)
+    if missing.any():
+        raise ValueError(
+            f"Input y contains NaN: {missing.sum()} of {len(missing)} labels are missing, the "
+            f"first in row {np.flatnonzero(missing)[0]}. Leave rows without a label out."
+        )
+    labels = _narrow(values)
+    _refuse_infinity(labels)
+    refuse_unordered(labels, "y")
+    return labels
+
+
+def read_column(values: object, name: str = "y") -> tuple[np.ndarray, np.ndarray]:
+    """Return the entries of a column that are not null in its container, and their mask."""
+    column = nw.from_native(values, allow_series=True, pass_through=True)
     if isinstance(column, nw.DataFrame) and column.shape[1] == 1:
         _warn_column_vector()
         column = column[:, 0]
     if isinstance(column, nw.Series):
-        present = ~column.is_null()
-        kept = column.filter(present)
-        if kept.dtype.is_decimal():
-            kept = kept.cast(nw.Float64)
-        return np.asarray(kept.to_numpy()), present.to_numpy().astype(bool)
-    if isinstance(y, np.ma.MaskedArray):
-        present = ~column_or_1d(np.ma.getmaskarray(y), warn=True)
-        return column_or_1d(np.ma.getdata(y))[present], present
-    values = _array(y)
-    if values.ndim == 2 and values.shape[1] == 1:
+        return _read_series(column, name)
+    if isinstance(values, np.ma.MaskedArray):
+        present = ~_one_dimension(np.ma.getmaskarray(values), name)
+        return _one_dimension(np.ma.getdata(values), name)[present], present
+    array = _one_dimension(_array(values, name), name)
+    return array, np.ones(len(array), dtype=bool)
+
+
+def _read_series(column: nw.Series[IntoSeriesT], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read a column of narwhals, entry by entry where its library does not know its dtype."""
+    if column.dtype.is_nested() or column.dtype in BY_ENTRY:
+        array = as_objects(column.to_list())
+        return array, np.ones(len(array), dtype=bool)
+    present = ~column.is_null()
+    kept = column.filter(present)
+    if kept.dtype.is_decimal():
+        kept = kept.cast(nw.Float64)
+    return _one_dimension(np.asarray(kept.to_numpy()), name), present.to_numpy().astype(bool)
+
+
+def _one_dimension(array: np.ndarray, name: str) -> np.ndarray:
+    if array.dtype.kind == "V":
+        raise TypeError(
+            f"{name} is an array of records, {array.dtype}; expected one number, text or None for "
+            "each row. Pass one of its fields."
+        )
+    if array.ndim == 2 and array.shape[1] == 1:
         _warn_column_vector()
-        values = values[:, 0]
-    if values.ndim != 1:
-        values = column_or_1d(values)  # raises
-    return values, np.ones(len(values), dtype=bool)
+        return array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(
+            f"{name} should be a 1d array, one entry for each row, got an array of shape "
+            f"{array.shape} instead."
+        )
+    return array
 
 
-def _array(y: Any) -> np.ndarray:
-    """Convert y to an array that keeps None, -1 and text distinct, and integers integers."""
-    if hasattr(y, "to_pylist"):  # Arrow
-        y = y.to_pylist()
-    elif hasattr(y, "isna") and hasattr(y, "tolist"):  # a pandas index or extension array
-        y = y.tolist()
-    y = unmask(y)
-    if isinstance(y, (list, tuple)) and not any(
-        isinstance(v, (list, tuple, np.ndarray)) for v in y
-    ):
-        values = np.empty(len(y), dtype=object)
-        values[:] = y
-        return values
-    values = np.asarray(y)
-    return values.astype(object) if values.dtype.kind == "T" else values
+def _array(values: object, name: str) -> np.ndarray:
+    """Convert a column to an array that keeps None, -1 and text distinct, and integers integers."""
+    if hasattr(values, "isna") and hasattr(values, "tolist"):  # a pandas index or array
+        values = values.tolist()
+    if isinstance(values, list | tuple):
+        cells: list[object] = list(unmask(values))
+        nested = [v for v in cells if isinstance(v, list | tuple | np.ndarray)]
+        if not nested:
+            return as_objects(cells)
+        if len(nested) < len(cells) or not all(map(_is_single, nested)):
+            raise ValueError(
+                f"{name} should be a 1d array, one entry for each row, got a list that holds a "
+                f"{type(nested[0]).__name__}. Pass one number, text or None for each row."
+            )
+    array = as_array(values)
+    return array.astype(object) if array.dtype.kind == "T" else array
+
+
+def as_objects(values: Iterable[object]) -> np.ndarray:
+    """Return values as an array of objects of one dimension, whatever they are."""
+    values = list(values)
+    out = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        out[i] = value
+    return out
+
+
+def _is_single(value: Sequence[object] | np.ndarray) -> bool:
+    """Tell whether a row of a column vector is one entry."""
+    return np.asarray(value, dtype=object).shape == (1,) and not np.iterable(value[0])
 
 
 def _warn_column_vector() -> None:
@@ -152,8 +211,34 @@ def _narrow(labels: np.ndarray) -> np.ndarray:
         )
     for accepted, dtype in NARROWER:
         if kinds and kinds <= accepted:
-            return labels.astype(dtype)
+            return _as_numbers(labels, dtype)
     return labels
+
+
+def _as_numbers(labels: np.ndarray, dtype: type) -> np.ndarray:
+    try:
+        return labels.astype(dtype)
+    except (OverflowError, TypeError, ValueError) as error:
+        greatest = max(labels, key=abs)
+        raise ValueError(
+            f"y holds {str(greatest)[:40]}, which is no number of 64 bits. Pass smaller numbers, "
+            "or classes as text."
+        ) from error
+
+
+def refuse_unordered(labels: np.ndarray, name: str) -> None:
+    """Raise TypeError unless entries can be sorted, as scikit-learn sorts classes and groups."""
+    if labels.dtype.kind not in "OV":
+        return
+    try:
+        np.unique(labels)
+    except Exception as error:  # comparing objects of the user raises anything
+        kinds = sorted({type(label).__name__ for label in labels.tolist()})
+        raise TypeError(
+            f"{name} holds entries that cannot be sorted, of the types {', '.join(kinds)}: "
+            f"{first_line(error)} Make all of them text, or all numbers, and None where one is "
+            "missing."
+        ) from error
 
 
 def _kind(label: object) -> str:
@@ -161,6 +246,8 @@ def _kind(label: object) -> str:
         return "text"
     if isinstance(label, (bool, np.bool_)):
         return "bool"
+    if isinstance(label, np.timedelta64):  # numpy counts it among the whole numbers
+        return "other"
     if isinstance(label, Integral):
         return "int"
     return "float" if isinstance(label, Real | Decimal) else "other"
@@ -179,7 +266,35 @@ def _refuse_look_alikes(labels: np.ndarray) -> None:
         )
 
 
-def refuse_missing_groups_as_text(groups: np.ndarray, name: str) -> None:
+def read_groups(groups: object, n: int, name: str) -> np.ndarray:
+    """Return the groups of n rows as an array of objects, None in rows without one."""
+    known, present = read_column(groups, name)
+    if len(present) != n:
+        raise ValueError(f"{name} must be of shape ({n},), one for each row, got {present.shape}.")
+    out = np.full(n, None, dtype=object)
+    out[present] = as_objects(known.tolist() if known.dtype.kind in "biufSU" else known)
+    for row, group in enumerate(out):
+        if is_missing(group):
+            out[row] = None
+    _refuse_missing_as_text(out, name)
+    odd = next((group for group in out if not _has_hash(group)), None)
+    if odd is not None:
+        raise TypeError(
+            f"{name} holds a {type(odd).__name__}, which cannot be compared with other groups. "
+            "Pass a number or a text for each group, and None in rows without one."
+        )
+    return out
+
+
+def _has_hash(value: object) -> bool:
+    try:
+        hash(value)
+    except Exception:  # of a tuple that holds a list, too
+        return False
+    return True
+
+
+def _refuse_missing_as_text(groups: np.ndarray, name: str) -> None:
     """Raise if a text stands for a missing group: all its rows would be of one group."""
     texts = {str(group) for group in groups.tolist() if isinstance(group, str)}
     found = sorted(filter(looks_missing, texts))

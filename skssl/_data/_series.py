@@ -9,8 +9,10 @@ import torch
 from skssl._data._containers import (
     as_array,
     as_column,
+    as_floats,
     as_numbers,
     check_n_samples,
+    is_frame,
     join_padded,
     to_tensor,
 )
@@ -70,6 +72,8 @@ class SeriesReader:
 
 def is_ragged(X: Any) -> bool:
     """Tell whether X is a list of numeric arrays of different lengths."""
+    if is_frame(X):
+        return False
     X = as_column(X) if getattr(X, "ndim", 1) == 1 else X
     if not isinstance(X, list | tuple | np.ndarray) or getattr(X, "ndim", 1) != 1:
         return False
@@ -100,7 +104,7 @@ def _as_series(X: Any) -> np.ndarray:
         raise ValueError(f"Expected series, got an array of shape {array.shape}. {MAKE_SERIES}")
     if array.dtype.kind not in "fiubO":
         raise TypeError(f"Expected numbers in series, got dtype {array.dtype}. {MAKE_SERIES}")
-    out = np.array(array, dtype=np.float32)
+    out = as_floats(array, "Series", MAKE_SERIES)
     if np.isinf(out).any():
         bad = np.flatnonzero(np.isinf(out).any((1, 2)))
         raise ValueError(
@@ -112,7 +116,7 @@ def _as_series(X: Any) -> np.ndarray:
 
 def _stack(X: Any) -> np.ndarray:
     """Stack arrays of different lengths in one; they must have the same number of channels."""
-    parts = [np.atleast_2d(np.asarray(as_array(x), dtype=np.float32)) for x in X]
+    parts = [np.atleast_2d(as_floats(as_array(x), "Series", MAKE_SERIES)) for x in X]
     channels = {part.shape[0] for part in parts}
     if len(channels) > 1 or any(part.ndim != 2 for part in parts):
         raise ValueError(

@@ -17,7 +17,7 @@ import torch
 from scipy.sparse import issparse
 
 from skssl._compat import import_pyarrow
-from skssl._data._containers import as_array, open_table
+from skssl._data._containers import as_array, open_table, refuse_container
 from skssl._data._draws import Draws
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ class Source:
 
 def lies_outside(X: Any) -> bool:
     """Tell whether X is a path, a dataset, an array outside memory, or batches."""
+    refuse_container(X)
     if isinstance(X, str | os.PathLike | np.memmap) or _is_dataset(X):
         return True
     return _is_array_elsewhere(X) or _is_batches(X)

@@ -105,7 +105,8 @@ class TokenReader:
 
     def _array(self, X: Any) -> np.ndarray:
         array = as_given(X)
-        if isinstance(array, np.ma.MaskedArray) and self.pad_token is not None:
+        is_masked = isinstance(array, np.ma.MaskedArray) and array.dtype.kind in "iu"
+        if is_masked and self.pad_token is not None:
             array = np.ma.filled(array.astype(np.int64), self.pad_token)
         array = as_array(array)
         if array.ndim != 2 or array.dtype.kind not in "iu" or not array.shape[1]:

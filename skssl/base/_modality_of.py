@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from skssl._data import Source, lies_outside, open_source
-from skssl._data._containers import as_given, check_one_shape, wrong_dimension
+from skssl._data._containers import (
+    as_given,
+    as_native,
+    check_one_shape,
+    refuse_container,
+    wrong_dimension,
+)
 from skssl.base._modalities import MODALITIES, modalities_with, nouns
 
 
@@ -95,6 +101,7 @@ class Readings:
 
 def readings(X: Any, told: Sequence[str] = ()) -> Readings:
     """Return what X may be; parameters of an estimator speak for the modalities ``told``."""
+    refuse_container(X)
     rows = sorted(MODALITIES.items(), key=lambda item: item[0] not in told)
     for name, row in rows:
         if row.is_container(X, name in told):
@@ -183,6 +190,7 @@ def open_if_outside(X: Any, estimator: Any, read_before: str = "") -> Any:
 
     ``read_before`` is the modality of earlier rows, which decides.
     """
+    X = as_native(X)
     read = getattr(estimator, "_modalities", ())
     tables = [modality for modality in read if MODALITIES[modality].is_table]
     if not tables or not lies_outside(X):

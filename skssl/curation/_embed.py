@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skssl._compat import HasMethods
-from skssl._data._masked import unmask
+from skssl._data._containers import as_matrix
 
 EMBEDDING: list[Any] = [HasMethods("fit"), "array-like", None]  # for validate_params
 
@@ -57,6 +56,6 @@ def _transformed(transformer: Any, X: Any) -> np.ndarray:
 
 def _matrix(Z: Any, hint: str) -> np.ndarray:
     try:
-        return check_array(unmask(Z), dtype=np.float64)
+        return as_matrix(Z)
     except (TypeError, ValueError) as error:
         raise ValueError(f"An embedding is a matrix of finite numbers: {error} {hint}") from error

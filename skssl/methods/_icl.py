@@ -64,6 +64,11 @@ class ICL(ScoresRows, ReadsTables, SSLTransformer):
     }
 
     def _build(self, net: Net, X: Tensor) -> None:
+        if X.shape[1] < 2:
+            raise ValueError(
+                f"ICL learns each window of columns from the others, and X has n_features = "
+                f"{X.shape[1]}. Pass 2 columns or more, or take another method such as SCARF."
+            )
         front, body = front_and_body(net.encoder)
         width = self._width(front.n_features_out)
         net.encoder = MeanOverRests(front, body, width, self.n_windows)

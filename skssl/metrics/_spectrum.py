@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 from scipy.special import entr
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length
 
-from skssl._data._masked import unmask
+from skssl._data._containers import as_matrix
+
+GREATEST = 1e60  # its fourth powers are finite
 
 
 def rankme(Z: Any) -> float:
@@ -221,9 +222,12 @@ def seed_stability(A: Any, B: Any) -> float:
 
 def check_embedding(Z: Any) -> np.ndarray:
     """Return an embedding as float64, or raise an error that says what is wrong with it."""
-    Z = check_array(
-        unmask(Z), dtype=np.float64, allow_nd=True, ensure_min_samples=2, input_name="Z"
-    )
+    Z = as_matrix(Z, "Z", allow_nd=True, ensure_min_samples=2)
+    if np.abs(Z).max(initial=0) > GREATEST:
+        raise ValueError(
+            f"Z holds numbers up to {np.abs(Z).max():.3g}, whose products are infinite. Divide it "
+            "by its greatest number."
+        )
     if Z.ndim != 2:
         raise ValueError(
             f"Expected an embedding of shape (n_samples, n_components), got {Z.shape}. A "

@@ -8,6 +8,7 @@ from scipy.special import logsumexp
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
+from skssl._data._containers import as_array
 from skssl.metrics._spectrum import check_embedding, effective_rank
 
 ROWS_AT_ONCE = 1024  # per chunk of the distances to all rows
@@ -203,10 +204,11 @@ def _neighbours(Z: np.ndarray, k: int, seed: int) -> np.ndarray:
 
 def check_views(Z: Any) -> np.ndarray:
     """Return embeddings of several views as float64, or raise a clear error."""
-    shapes = [np.shape(view) for view in Z]
+    views = Z if isinstance(Z, list | tuple) else [*np.atleast_1d(as_array(Z))]
+    shapes = [as_array(view).shape for view in views]
     if len(shapes) < 2 or len(set(shapes)) > 1 or len(shapes[0]) != 2:
         raise ValueError(
             "Expected embeddings of altered copies of the same rows, stacked: (n_views, "
             f"n_samples, n_components) with two views or more; got views of shapes {shapes[:4]}."
         )
-    return np.stack([check_embedding(view) for view in Z])
+    return np.stack([check_embedding(view) for view in views])

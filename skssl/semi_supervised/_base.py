@@ -28,6 +28,8 @@ from skssl._compat import (
     take_rows,
 )
 from skssl._data import note_columns
+from skssl._data._containers import as_native
+from skssl._data._given import check_weight
 from skssl._data._labels import separate_labelled
 from skssl._meta._fitting import (
     RoutesFit,
@@ -119,7 +121,7 @@ class BasePretrained(
         """
         with restore_on_failure(self):
             note_columns(self, X, y)
-            (X,) = indexable(X)
+            (X,) = indexable(as_native(X))
             mask, labels = self._read(y)
             routed = self._route(params)
             check_consistent_length(X, mask, routed[self._predictor].get("sample_weight"))
@@ -222,14 +224,14 @@ class BasePretrained(
 
     def _labelled_part(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, Any]:
         """Return the labelled rows to score."""
-        (X,) = indexable(X)
+        (X,) = indexable(as_native(X))
         mask, labels = self._read(y)
-        check_consistent_length(X, mask, sample_weight)
+        check_consistent_length(X, mask)
+        weight = check_weight(sample_weight, len(mask), "sample_weight")
         if not len(labels):
             raise ValueError("No row of y is labelled: there is nothing to score.")
         rows = np.flatnonzero(mask)
-        weight = None if sample_weight is None else take_rows(sample_weight, rows)
-        return take_rows(X, rows), labels, weight
+        return take_rows(X, rows), labels, None if weight is None else weight[rows]
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the label of each row.

@@ -43,7 +43,7 @@ from skssl.base._transformer import ROWS_AT_ONCE, SSLTransformer
 from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised._base import BaseClassifier, BasePretrained, BaseRegressor
 from skssl.semi_supervised._linear import Linear, LinearClassifier, LinearRegressor
-from skssl.semi_supervised._target_scaler import on_grid
+from skssl.semi_supervised._target_scaler import on_grid, standardise
 from skssl.views import View, original
 
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 200, 3000
@@ -602,8 +602,7 @@ class FineTunedRegressor(BaseFineTuned, BaseRegressor):
 
     def _targets(self, labels: np.ndarray) -> tuple[Tensor, Tensor]:
         center, spread = self.regressor_.target_scale_
-        standard = (np.asarray(labels, dtype=np.float64) - center) / spread
-        target = torch.from_numpy(on_grid(standard))
+        target = torch.from_numpy(standardise(labels, center, spread))
         return target.float(), torch.ones(len(labels))
 
     def _losses(self, output: Tensor, target: Tensor) -> Tensor:

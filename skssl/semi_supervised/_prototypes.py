@@ -4,15 +4,18 @@ from numbers import Real
 from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.preprocessing import normalize
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skssl._compat import Estimator, Interval, StrOptions, fit_context
-from skssl._data._masked import unmask
+from skssl._data._containers import as_matrix, note_columns
+from skssl._data._given import check_weight
+from skssl._data._labels import read_labels
 
 # Factor of the mean distance between prototypes, to which a temperature must be proportional.
 DEFAULT_TEMPERATURE = 0.5
@@ -93,10 +96,13 @@ class PrototypeClassifier(ClassifierMixin, Estimator):
         self : object
             The fitted classifier.
         """
-        X, y = validate_data(self, unmask(X), unmask(y), dtype=np.float64)
-        check_classification_targets(y)
-        self.classes_, code = np.unique(y, return_inverse=True)
-        X = self._scaled(X)
+        matrix = as_matrix(X)
+        note_columns(self, X, y)
+        labels = read_labels(y)
+        check_consistent_length(matrix, labels)
+        check_classification_targets(labels)
+        self.classes_, code = np.unique(labels, return_inverse=True)
+        X = self._scaled(matrix)
         member = np.arange(len(self.classes_))[:, None] == code
         self.prototypes_ = member @ X / member.sum(1, keepdims=True)
         self.temperature_ = self._choose_temperature(X, code, member.sum(1))
@@ -150,10 +156,32 @@ class PrototypeClassifier(ClassifierMixin, Estimator):
         nearest = self._scores(X).argmax(1)
         return self.classes_[nearest]
 
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to classify.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            The share of rows whose label is predicted.
+        """
+        labels = read_labels(y)
+        weight = check_weight(sample_weight, len(labels), "sample_weight")
+        return float(super().score(X, labels, weight))
+
     def _scores(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        X = self._scaled(validate_data(self, unmask(X), dtype=np.float64, reset=False))
-        return -self._distances(X, self.prototypes_) / self.temperature_
+        matrix = as_matrix(X)
+        note_columns(self, X, reset=False)
+        return -self._distances(self._scaled(matrix), self.prototypes_) / self.temperature_
 
     def _scaled(self, X: np.ndarray) -> np.ndarray:
         return normalize(X) if self.metric == "cosine" else X

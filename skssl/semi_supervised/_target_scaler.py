@@ -6,11 +6,25 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 GRID = 2.0**-24
+FURTHEST = 1e15  # whose squares are far within float32
 
 
 def on_grid(standard: np.ndarray) -> np.ndarray:
     """Round standardised numbers to multiples of ``GRID``."""
     return np.round(standard / GRID) * GRID
+
+
+def standardise(y: Any, center: float, spread: float) -> np.ndarray:
+    """Return targets in units of the spread, from the mean; raise if one is out of all bounds."""
+    with np.errstate(over="ignore"):
+        standard = (np.asarray(y, dtype=np.float64) - center) / spread
+    if not (np.abs(standard) < FURTHEST).all():
+        raise ValueError(
+            f"y holds {np.ravel(y)[np.abs(standard).argmax()]:.3g}, which is more than "
+            f"{FURTHEST:.0g} standard deviations, of {spread:.3g}, from the mean of the targets "
+            f"seen before, {center:.3g}. Check its unit, or fit to all targets at once."
+        )
+    return on_grid(standard)
 
 
 class TargetScaler(TransformerMixin, BaseEstimator):
@@ -43,7 +57,7 @@ class TargetScaler(TransformerMixin, BaseEstimator):
 
     def transform(self, y: Any) -> np.ndarray:
         """Return targets in units of the spread, from the mean."""
-        return on_grid((np.asarray(y, dtype=np.float64) - self.center_) / self.spread_)
+        return standardise(y, self.center_, self.spread_)
 
     def inverse_transform(self, standard: Any) -> np.ndarray:
         """Return targets in their own units."""
