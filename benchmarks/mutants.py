@@ -62,6 +62,7 @@ LOADED_BEFORE = (
 MEMORY = 8 * 2**30  # that a changed program may take beyond what it has
 # These start threads of polars as they are imported, for which their forks would wait in vain.
 THREADED = ("tests/test_bags.py", "tests/test_inputs.py")
+DOCUMENTED = "tests/test_docstrings.py"
 SOURCE = {f.relative_to(ROOT).as_posix(): f.read_text() for f in sorted(PACKAGE.rglob("*.py"))}
 REASONS = RESULTS / "mutants_reasons.csv"
 HEAD = """\
@@ -196,8 +197,9 @@ class Map:
         if mutant.is_in_function:
             numbers = range(mutant.line, mutant.last_line + 1)
             found = {test for n in numbers for test in lines.get(n, [])}
-        else:  # read by whatever reads the module
+        else:  # read by whatever reads the module, and defaults by the tests of docstrings
             found = {test for tests in lines.values() for test in tests}
+            found |= {test for test in self.seconds if test.startswith(DOCUMENTED)}
         ordered = sorted(found & self.seconds.keys(), key=lambda t: (self.seconds[t], t))
         total = 0.0
         for i, test in enumerate(ordered):

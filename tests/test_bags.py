@@ -279,6 +279,16 @@ def test_slices_are_runs_of_events(low, high):
     assert starts.min() <= 2 and (starts + size[total == 40]).max() >= 38  # anywhere
 
 
+def test_length_and_place_of_a_slice_are_independent():
+    torch.manual_seed(0)
+    view = random_slice(torch.arange(100.0).repeat(2000, 1)[..., None], 0.25, 0.75)[..., 0]
+    size = (~view.isnan()).sum(1)
+    place = view[:, 0] / (100 - size)
+    assert (size.min(), size.max()) == (25, 75) and (place.min(), place.max()) == (0, 1)
+    assert place.mean().item() == pytest.approx(0.5, abs=0.03)
+    assert abs(np.corrcoef(size, place)[0, 1]) < 0.1
+
+
 def test_padding_is_not_read():
     torch.manual_seed(0)
     gru = MeanState(3, 4)

@@ -1,7 +1,10 @@
 """scikit-learn's callbacks, on transformers and on what they stand in; and `verbose`."""
 
+import itertools
 import pickle
 import re
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skssl import SCARF, VIME, DenoisingAutoencoder, MultiTask, PretrainedClassifier
+from skssl._data._rows import Rows
 from skssl._training import _loop
+from skssl._training._epoch_end import Report
 
 try:
     from sklearn.callback import ProgressBar, ScoringMonitor
@@ -429,6 +434,44 @@ def test_verbose_tells_the_held_out_loss(capsys):
     lines = capsys.readouterr().out.splitlines()
     for line, value in zip(lines, fitted.validation_loss_curve_, strict=True):
         assert f"held out {value:.4f}" in line
+
+
+def report(**attributes):
+    """What lines are printed from."""
+    estimator = clone(METHODS[0])
+    estimator._reader = SimpleNamespace(modality="series")
+    sample, net = Rows(torch.zeros(4, 1, 7)), SimpleNamespace(n_rows=99)
+    given = {"estimator": estimator, "sample": sample, "net": net, "n_epochs": 5, "times": []}
+    return SimpleNamespace(has_told=False, patience=None, start=4.0, **given | attributes)
+
+
+def test_verbose_tells_the_time_that_is_left(capsys, monkeypatch):
+    monkeypatch.setattr(time, "perf_counter", lambda: 10.0)
+    told = report()
+    Report._print(told, [0.5, 0.25])
+    end = "] epoch 2/5, loss 0.2500, 6.0 s, about 9 s left\n"
+    assert capsys.readouterr().out.endswith(end) and told.has_told
+
+
+@pytest.mark.parametrize(
+    ("n_steps", "between", "n_timed", "seconds"),
+    [(100, 0.4, 3, 40), (100, 2.0, 1, 200), (4, 0.3, 3, 1), (1, 0.3, 0, 0)],
+)
+def test_the_time_of_a_fit_is_told_once_steps_are_timed(
+    n_steps, between, n_timed, seconds, capsys, monkeypatch
+):
+    """After a second of steps, or at the last one."""
+    now = itertools.count(50.0, between)
+    monkeypatch.setattr(time, "perf_counter", lambda: next(now))
+    told = report(plan=SimpleNamespace(n_steps=n_steps))
+    for _ in range(n_timed):
+        Report.step(told)
+    assert capsys.readouterr().out == ""
+    Report.step(told)
+    end = f"99 rows (series, 1 x 7): 5 epochs, {n_steps} steps, about {seconds} s\n"
+    assert capsys.readouterr().out.endswith(end)
+    Report.step(told)
+    assert capsys.readouterr().out == ""
 
 
 # ---- meta-estimators ---------------------------------------------------------------------

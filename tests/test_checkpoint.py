@@ -20,7 +20,7 @@ from test_callbacks import Stop
 
 from skssl import BYOL, DINO, SCARF, DenoisingAutoencoder, MultiTask, SwAV
 from skssl._training import _loop
-from skssl._training._checkpoint import DIGEST, digest
+from skssl._training._checkpoint import DIGEST, CheckpointFile, digest
 from skssl.callbacks import Checkpoint, EarlyStopping, ProbeMonitor
 
 X, Y = load_iris(return_X_y=True)
@@ -116,10 +116,22 @@ def test_it_is_written_now_and_then(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"0.pt", "1000000.0.pt"}
 
 
+def test_it_is_due_when_the_time_has_passed(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    file, written = CheckpointFile(tmp_path / "kept.pt", "key", every=60.0), []
+    for now[0] in (100.0, 159.0, 160.0, 219.0, 230.0, 289.0, 290.0):
+        file.write(lambda: written.append(now[0]) or {}, now=False)
+    assert written == [160.0, 230.0, 290.0]
+    file.write(lambda: written.append("last") or {}, now=True)
+    assert written[3:] == ["last"]
+
+
 def test_the_embedding_is_the_one_without_checkpoints(tmp_path):
     plain = SCARF(max_epochs=4, **CHEAP).fit(X)
     kept = SCARF(max_epochs=4, **CHEAP).set_callbacks(Checkpoint(tmp_path / "a.pt", every=0))
     assert_same(kept.fit(X), plain)
+    assert not hasattr(plain, "probe_curves_")  # that is of monitors
 
 
 def test_a_folder_has_room_for_a_search(tmp_path, monkeypatch):
@@ -216,8 +228,9 @@ def test_a_full_disk_stops_no_training(tmp_path, monkeypatch):
 def test_another_number_of_threads_is_said(tmp_path):
     path, scarf = kept_file(tmp_path)
     write(path, {**read(path), "n_threads": 64})
-    with pytest.warns(RuntimeWarning, match="written with 64 threads"):
+    with pytest.warns(RuntimeWarning, match="written with 64 threads") as told:
         scarf.fit(X)
+    assert told[0].filename.endswith("_epoch_end.py")  # where the file is read
 
 
 def test_what_cannot_be_known_again_is_said(tmp_path):

@@ -692,6 +692,8 @@ def test_factorisations_ignore_autocast(loss):
     """Rounded products are no longer positive definite."""
     views = [draw(200, 32).float() + 5, draw(200, 32, seed=1).float() + 5]
     expected = seeded(0, loss, views)
+    precise = seeded(0, loss, [view.double() for view in views])
+    assert expected.item() == pytest.approx(precise.item(), rel=1e-4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(seeded(0, loss, views), expected)
 

@@ -36,6 +36,7 @@ import functools
 import inspect
 import math
 import re
+import warnings
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -47,7 +48,9 @@ from sklearn.linear_model import LinearRegression
 from torch import nn
 
 import skssl
-from skssl import EMPSSL, MMCR, SCARF, MaskedAutoencoder, MultiTask, NeuTraL, SimCLR
+from skssl import EMPSSL, MMCR, SCARF, VIME, MaskedAutoencoder, MultiTask, NeuTraL, SimCLR
+from skssl._data._rows import Rows
+from skssl._training import _collapse, _loop
 from skssl._training._collapse import _likely_cause
 from skssl.base import SSLTransformer
 from skssl.evaluation._baselines import default_baselines
@@ -211,6 +214,89 @@ def test_the_hint_of_a_collapse_names_what_was_changed_only():
     assert "batch_size=8" in hint(SimCLR(batch_size=8))
     tasks = [("byol", skssl.BYOL(), 1.0), ("simsiam", skssl.SimSiam(), 1.0)]
     assert "no negatives" in hint(MultiTask(tasks))
+
+
+@pytest.mark.parametrize(
+    ("name", "usual", "suspicious", "remedy"),
+    [
+        ("learning_rate", 0.005, 0.0051, ": try 0.001 or less."),
+        ("weight_decay", 1, 1.1, ": try 0.0001."),
+        ("temperature", 2, 2.1, ": try one between 0.1 and 1."),
+        ("batch_size", 32, 31, ": too few rows to compare, or to take statistics of. Try 128 or"),
+    ],
+)
+def test_the_hint_of_a_collapse_names_a_parameter_out_of_range(name, usual, suspicious, remedy):
+    found = hint(SimCLR(**{name: suspicious}))
+    assert found.startswith(f"{name}={suspicious} is the likely cause{remedy}")
+    assert "likely cause" not in hint(SimCLR(**{name: usual}))
+
+
+def test_the_hint_of_a_collapse_is_a_sentence():
+    assert hint(SimCLR()) == (
+        "Other rows are its negatives, which keep rows apart: the steps were too large, or the "
+        "views= hide what tells them apart. Try weaker views= or a lower learning_rate."
+    )
+    assert hint(skssl.BYOL(), original) == (
+        "Its loss has no negatives, which would keep rows apart. Try a lower learning_rate or a "
+        "method whose loss keeps rows apart, such as SimCLR or VICReg."
+    )
+    assert hint(VIME(alpha=9.0), original) == (
+        "Nothing in the loss may keep rows apart. Try a lower learning_rate or alpha as by default."
+    )
+
+
+class Table(nn.Module):
+    """An encoder that looks embeddings up, by the number of the row."""
+
+    def __init__(self, z):
+        super().__init__()
+        self.z = nn.Parameter(z)
+
+    def forward(self, x):
+        return self.z[x[:, 0].long()]
+
+
+def test_what_is_seen_of_an_embedding():
+    def seen(z):
+        net = _loop.Net()
+        net.encoder = Table(z)
+        return _collapse.look(net, Rows(torch.arange(float(len(z)))[:, None]))
+
+    apart = torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 4.0], [0.0, -4.0]])
+    p = torch.tensor([18.0, 32.0]).sqrt() / (18**0.5 + 32**0.5)  # shares of the singular values
+    assert seen(apart) == pytest.approx((1.0, (-(p * p.log()).sum()).exp().item(), 0, 2))
+    beside = torch.cat([apart, torch.full((4, 3), 5.0)], 1)  # 3 components are the same
+    spread, rank, n_dead, n = seen(beside)
+    assert (spread, rank) == pytest.approx((50 / (50 + 300), rank)) and (n_dead, n) == (3, 5)
+    rounded = 4096 + torch.tensor([0.0, 0.0, 0.0, 5e-4])[:, None]  # next to a component of 4096
+    assert seen(torch.cat([apart, rounded], 1)).n_dead == 1
+    line = torch.arange(100.0)[:, None] * torch.tensor([1.0, -2.0, 0.5])
+    assert seen(line).rank == pytest.approx(1.0)
+    for same in (torch.ones(40, 3), torch.zeros(40, 3)):
+        assert seen(same) == (0.0, 0.0, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("spread", "rank", "n_dead", "found"),
+    [
+        (0.5, 1.3, 3, None),
+        (0.5, 1.24, 0, "has collapsed: rows differ in 1.2 directions, untrained in 3.0"),
+        (0.0051, 2.0, 0, None),
+        (0.0049, 2.0, 0, "has collapsed: rows hardly differ in it"),
+        (0.0, 0.0, 8, "has collapsed: rows hardly differ in it"),
+        (0.5, 1.3, 4, "In the embedding of SimCLR, 4 of 8 components are the same for all rows"),
+    ],
+)
+def test_thresholds_of_a_collapse(spread, rank, n_dead, found, monkeypatch):
+    after = _collapse.Look(spread, rank, n_dead, 8)
+    monkeypatch.setattr(_collapse, "look", lambda net, rows: after)
+    net, rows = SimpleNamespace(views=torch.neg, modules=list), Rows(draw(9, 2))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        _collapse.warn_of_collapse(SimCLR(), net, rows, _collapse.Look(0.5, 3.0, 0, 8))
+    assert bool(told) == (found is not None)
+    if found:
+        assert found in str(told[0].message) and told[0].filename == __file__
 
 
 # ---------------------------------------------------------------- 9: embeddings of few components

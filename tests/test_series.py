@@ -242,6 +242,29 @@ def test_segments_are_moved_whole():
     assert len({tuple(row.tolist()) for row in view[:, 0]}) > 3
 
 
+@pytest.mark.parametrize(("length", "share"), [(20, 0.3), (10, 1.0), (9, 0.0)])
+def test_one_stretch_is_masked_anywhere(length, share):
+    torch.manual_seed(0)
+    hidden = mask_time(torch.ones(300, 2, length), share).isnan()
+    n_hidden = round(share * length)
+    assert (hidden.sum(2) == n_hidden).all() and torch.equal(hidden[:, 0], hidden[:, 1])
+    first = hidden[:, 0].int().argmax(1).tolist() if n_hidden else []
+    assert all(row[i : i + n_hidden].all() for row, i in zip(hidden[:, 0], first, strict=False))
+    assert not n_hidden or set(first) == set(range(length - n_hidden + 1))
+
+
+def test_strengths_of_views():
+    torch.manual_seed(0)
+    x = torch.full((100, 20, 50), 3.0)
+    assert (jitter(x, 0.2) - x).std().item() == pytest.approx(0.2, rel=0.02)
+    factor = (rescale(x, 0.3) / x).log()
+    assert factor.std(2).max() < 1e-5 and factor[..., 0].std().item() == pytest.approx(0.3, rel=0.1)
+    assert (
+        repr(series_views("strong")) == "Compose(crop_time, rescale, jitter, mask_time(share=0.2))"
+    )
+    assert repr(series_views("weak")) == "Compose(rescale, jitter)"
+
+
 def test_a_band_of_frequencies_goes():
     torch.manual_seed(0)
     x = torch.randn(8, 1, 64)

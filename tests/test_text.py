@@ -258,6 +258,16 @@ def test_chunks_are_runs_of_the_row():
     assert seeded(random_chunk, x, 1.0, 1.0, 5).shape == (200, 5)
 
 
+def test_length_and_place_of_a_chunk_are_independent():
+    x = torch.arange(3, 103).repeat(2000, 1)
+    view = seeded(random_chunk, x, 0.25, 0.75)
+    size = (view != PAD).sum(1)
+    place = (view[:, 0] - 3) / (100 - size)
+    assert (size.min(), size.max()) == (25, 75) and (place.min(), place.max()) == (0, 1)
+    assert place.mean().item() == pytest.approx(0.5, abs=0.03)
+    assert abs(np.corrcoef(size, place)[0, 1]) < 0.1
+
+
 def test_dropped_tokens_are_padding():
     x = torch.full((100, 100), 7)
     view = seeded(drop_tokens, x, 0.3)

@@ -243,6 +243,7 @@ def test_the_budget_is_one_of_steps():
     assert 1500 <= steps[0] and steps[-1] == 6000
     passes = [s / _loop.n_batches(n, min(n, 256)) for s, n in zip(steps, sizes, strict=True)]
     assert passes == sorted(passes, reverse=True)
+    assert auto_steps(20_000, 256) == 20 * 78 and auto_steps(60_000, 256) == 10 * 234
     assert all(p == int(p) for p in passes[:4])  # whole ones, but for the largest tables
 
 
@@ -301,6 +302,24 @@ def test_one_cycle(n_steps):
         assert rates[0] < 0.1 and rates[-1] < 0.01
         gaps = np.diff(rates[: top // 2])
         np.testing.assert_allclose(gaps, gaps[0], rtol=0.05)  # the warm-up is a line
+
+
+def test_rates_are_those_of_the_formula():
+    """Warm-up over a tenth of the steps, 500 at most; half a cosine from the first to the last."""
+
+    def decay(share):
+        return (1 + math.cos(math.pi * share)) / 2
+
+    assert [one_cycle(19)(step) for step in (0, 1, 9)] == pytest.approx(
+        [1, decay(1 / 19), decay(9 / 19)]
+    )
+    assert [one_cycle(100)(step) for step in (0, 4, 9, 50)] == pytest.approx(
+        [0.1, 0.5 * decay(0.04), decay(0.09), 0.5]
+    )
+    assert [one_cycle(8000)(step) for step in (0, 249, 499, 6000)] == pytest.approx(
+        [1 / 500, 0.5 * decay(249 / 8000), decay(499 / 8000), decay(0.75)]
+    )
+    assert constant()(49) == 0.5
 
 
 def test_constant_rate_of_a_stream():
@@ -424,6 +443,67 @@ def test_loss_curve_is_the_mean_of_the_steps():
     spy = Spy(max_epochs=2, **CHEAP).fit(X_IRIS)
     expected = np.mean(np.reshape(seen, (2, 3)), 1)
     np.testing.assert_allclose(spy.loss_curve_, expected, rtol=1e-5)
+
+
+class Noted(Rows):
+    """Notes what the loop asks for."""
+
+    def place_on(self, device, n_taken):
+        self.asked = device, n_taken
+        return super().place_on(device, n_taken)
+
+
+def trained(net, loss, n_steps, rate):
+    """Train with plain gradient descent, and return the rows."""
+    rows = Noted(torch.zeros(4, 1))
+    groups = [{"params": list(net.parameters()), "peak": rate}]
+    plan = make_plan(rows, 4, n_steps, None)
+    optimizer = torch.optim.SGD(groups, lr=rate)
+    train(net, optimizer, rows, loss, plan, Draws(0, CPU), lambda curve: False)
+    return rows
+
+
+def test_steps_are_those_of_a_slow_loop():
+    """A gradient is of one batch, and at most of length 1; the rate is that of the plan."""
+    targets = torch.tensor([[3.0, 0.0], [0.0, 0.2], [0.0, -5.0], [0.1, 0.1]])
+    net = Net()
+    net.weight = nn.Parameter(torch.zeros(2))
+    rows = trained(net, lambda net, x: (net.weight - targets[net.step]).square().sum(), 4, 0.1)
+    expected = torch.zeros(2)
+    for step, target in enumerate(targets):
+        gradient = 2 * (expected - target)
+        rate = 0.1 * (1 + math.cos(math.pi * step / 4)) / 2
+        expected = expected - rate * gradient / max(1, gradient.norm())
+    torch.testing.assert_close(net.weight.detach(), expected, rtol=1e-4, atol=1e-6)
+    assert net.step == 4 and rows.asked == (CPU, 4 * 4)
+
+
+def test_what_only_shows_has_a_gradient_of_its_own():
+    def loss(net, x):
+        net.display_loss = 1e3 * net.shown.sum()
+        return 0.5 * net.weight.sum()
+
+    net = Net()
+    net.weight, net.shown = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2))
+    trained(net, loss, 1, 1.0)
+    assert net.weight.tolist() == [-0.5, -0.5]  # shorter than 1
+    assert net.shown.tolist() == pytest.approx([-(0.5**0.5)] * 2, rel=1e-4)  # clipped to 1
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor that can be told from its copy on the CPU."""
+
+    def cpu(self):
+        return "on the CPU"
+
+
+def test_every_tensor_of_a_state_comes_to_the_cpu():
+    there = torch.zeros(2).as_subclass(Elsewhere)
+    state = {"state": {0: {"step": there, "eps": 1e-8}}, "groups": [{"params": [0]}, there]}
+    assert _loop.on_cpu(state) == {
+        "state": {0: {"step": "on the CPU", "eps": 1e-8}},
+        "groups": [{"params": [0]}, "on the CPU"],
+    }
 
 
 class Spike(Toy):

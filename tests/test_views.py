@@ -10,7 +10,17 @@ from sklearn.datasets import load_iris
 from torch import nn
 
 from skssl import SCARF, VIME, DenoisingAutoencoder, MultiTask
-from skssl.views import UserViews, Views, altered, original, swap_cells
+from skssl.views import (
+    UserViews,
+    Views,
+    altered,
+    drop_tokens,
+    mask_cells,
+    mask_tokens,
+    original,
+    solarize,
+    swap_cells,
+)
 from skssl.views._lists import make_views
 
 NAN = float("nan")
@@ -105,8 +115,27 @@ def test_swap_cells_extremes():
     assert torch.equal(swap_cells(x[:1], 1.0), x[:1])  # a row alone has no other donor
     assert not torch.equal(swap_cells(x, 1.0), x)
     assert torch.equal(original(x), x)
+    pair = rows_as_cells(2, 50)
+    assert torch.equal(swap_cells(pair, 1.0, exact=True), pair.flip(0))  # the only other row
     wide = torch.randn(5, 3, dtype=torch.float64)
     assert swap_cells(wide).dtype == torch.float64
+
+
+ROWS, TOKENS, IMAGES = torch.ones(4, 6), torch.full((4, 6), 7), torch.ones(4, 1, 2, 2)
+AT_ZERO = {
+    "swap_cells": lambda: (ROWS, swap_cells(ROWS, 0.0)),
+    "mask_cells": lambda: (ROWS, mask_cells(ROWS, 0.0)),
+    "drop_tokens": lambda: (TOKENS, drop_tokens(TOKENS, 0.0)),
+    "mask_tokens": lambda: (TOKENS, mask_tokens(TOKENS, 9, 0.0)[0]),
+    "solarize": lambda: (IMAGES, solarize(IMAGES, 0.0)),
+}
+
+
+@pytest.mark.parametrize("name", AT_ZERO)
+def test_a_probability_of_0_alters_nothing_whatever_is_drawn(name, monkeypatch):
+    """The least of the numbers in [0, 1) is 0."""
+    monkeypatch.setattr(torch, "rand", lambda *shape, **given: torch.zeros(*shape))
+    assert torch.equal(*AT_ZERO[name]())
 
 
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
@@ -168,6 +197,12 @@ def test_a_callable_that_returns_a_list_is_called_once(kind):
         UserViews(lambda x: x[:, :1], 1)(torch.zeros(4, 2))
     with pytest.raises(ValueError, match="got .*float64"):
         UserViews(torch.Tensor.double, 1)(torch.zeros(4, 2))
+
+
+def test_views_may_change_the_size_of_images_and_the_length_of_texts():
+    images, tokens = torch.zeros(4, 3, 5, 5), torch.ones(4, 6, dtype=torch.int64)
+    for x in (images, tokens):
+        assert UserViews(lambda x: x[:, :2], 1)(x)[0].shape == (4, 2, *x.shape[2:])
 
 
 @pytest.mark.parametrize(

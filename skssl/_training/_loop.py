@@ -106,7 +106,7 @@ def one_cycle(n_steps: int) -> Callable[[int], float]:
     warmup = max(1, min(n_steps // 10, 500))
 
     def rate(step: int) -> float:
-        decay = 0.5 * (1 + math.cos(math.pi * min(1.0, step / n_steps)))
+        decay = 0.5 * (1 + math.cos(math.pi * (step / n_steps)))
         return min(1.0, (step + 1) / warmup) * decay
 
     return rate
@@ -308,7 +308,6 @@ def held_out_loss(net: Net, rows: Rows, loss: Loss, plan: Plan, seed: int) -> fl
             value = _apply(loss, net, batch, rows.scale, device)
             total += value.item() * len(batch[0])
             n_rows += len(batch[0])
-    net.train()
     return total / n_rows
 
 

@@ -86,7 +86,7 @@ def emp_ssl(views: Sequence[Tensor], invariance: float = 200.0, epsilon: float =
     _several(views, "emp_ssl")
     unit = torch.stack([_unit(view) for view in views])
     # Rows next to zero are short here: without a floor, their slope would be one over the square.
-    centre = F.normalize(unit.mean(0), dim=-1, eps=1e-3)
+    centre = F.normalize(unit.mean(0), eps=1e-3)
     agreement = (unit * centre).sum(-1).mean()
     rate = torch.stack([total_coding_rate(view, epsilon) for view in views]).mean()
     return -invariance * agreement - rate

@@ -41,16 +41,16 @@ def per_image(values: Tensor) -> Tensor:
     return values[:, None, None, None]
 
 
-def along_axes(x: Tensor, rows: Tensor | None, columns: Tensor | None) -> Tensor:
-    """Multiply each image from both sides: ``rows @ image @ columns.T``, None for no change.
+def along_axes(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Multiply each image from both sides: ``rows @ image @ columns.T``.
 
     Parameters
     ----------
     x : Tensor of shape (n, channels, height, width)
         A batch of images.
-    rows : Tensor of shape (n, new_height, height) or None
+    rows : Tensor of shape (n, new_height, height)
         Weights of the old rows in each new row.
-    columns : Tensor of shape (n, new_width, width) or None
+    columns : Tensor of shape (n, new_width, width)
         Weights of the old columns in each new column.
 
     Returns
@@ -60,11 +60,9 @@ def along_axes(x: Tensor, rows: Tensor | None, columns: Tensor | None) -> Tensor
     """
     out = x.to(wide(x))
     n, channels, height, _ = x.shape
-    if columns is not None:
-        out = product(out.flatten(1, 2), columns.mT).view(n, channels, height, -1)
-    if rows is not None:  # channels side by side: one matrix per image, without a copy
-        beside = out.transpose(1, 2).flatten(2)
-        out = product(rows, beside).view(n, rows.shape[1], channels, -1).transpose(1, 2)
+    out = product(out.flatten(1, 2), columns.mT).view(n, channels, height, -1)
+    beside = out.transpose(1, 2).flatten(2)  # channels: one matrix per image, without a copy
+    out = product(rows, beside).view(n, rows.shape[1], channels, -1).transpose(1, 2)
     return out.to(x.dtype)
 
 

@@ -30,7 +30,7 @@ def random_slice(x: Tensor, low: float = 0.25, high: float = 0.75) -> Tensor:
     total = (~x[..., -1].isnan()).sum(1)
     draw = torch.rand(2, len(x), device=x.device)
     size = ((low + (high - low) * draw[0]) * total).round().long().clamp(min=1).minimum(total)
-    start = (draw[1] * (total - size + 1)).long().minimum(total - size)
+    start = (draw[1] * (total - size + 1)).long()
     step = torch.arange(int(total.max()), device=x.device)
     source = (start[:, None] + step).clamp(max=x.shape[1] - 1)
     runs = x.gather(1, source[..., None].expand(-1, -1, x.shape[2]))

@@ -73,7 +73,7 @@ def crop_time(x: Tensor, low: float = 0.5, high: float = 1.0) -> Tensor:
     share = low + (high - low) * torch.rand(n, 1, device=x.device)
     start = (1 - share) * torch.rand(n, 1, device=x.device)
     at = (start + share * torch.linspace(0, 1, last + 1, device=x.device)) * last
-    left = at.floor().long().clamp_(max=max(0, last - 1))
+    left = at.floor().long()
     right = (left + 1).clamp_(max=last)
     weight = (at - left).to(x.dtype)[:, None]
 

@@ -45,7 +45,7 @@ def random_chunk(
     draw = torch.rand(2, len(x), device=x.device)
     size = ((low + (high - low) * draw[0]) * total).round().long().clamp(1, longest)
     size = size.minimum(total)
-    start = begin + (draw[1] * (total - size + 1)).long().minimum(total - size)
+    start = begin + (draw[1] * (total - size + 1)).long()
     step = torch.arange(max(1, int(size.max())), device=x.device)
     runs = x.gather(1, (start[:, None] + step).clamp(max=x.shape[1] - 1))
     return runs.masked_fill(step >= size[:, None], PAD)
