@@ -16,7 +16,12 @@ number kind                              cousins looked for, and what was found
                                          predictions on images: callbacks saw one task, or nothing.
                                          ``verbose`` of transformers told no length before the
                                          first epoch was over, meta-estimators and detectors had
-                                         no ``verbose``.
+                                         no ``verbose``. Then it told the length of pretraining
+                                         alone; that of the choice later, from its first models,
+                                         of which the last take longest: a fifth of the truth. Now
+                                         one line has all stages, with frozen, cached, foreign
+                                         transformers, Pipelines, searches, one label, images;
+                                         reports of label budgets, too.
 35     what the sdist holds              helpers and saved models of the tests, guides, changelog,
                                          docs, examples, ``py.typed``: all there since ``make dist``
                                          checks them. The project has no address yet, so none is
@@ -36,24 +41,29 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.exceptions import NotFittedError
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from test_common import CHEAP, EVERY, X_IRIS, Y_IRIS, audio, bags, name_of, texts
 
 import skssl
 from skssl import SCARF, CoLES, MembersDisplay
 from skssl._compat import CallbackSupportMixin, Interval
+from skssl._meta import _fitting, _forecast
 from skssl._training import _epoch_end, _loop
 from skssl.callbacks import Checkpoint, EarlyStopping, TimeBudget
 from skssl.curation import kneighbors
+from skssl.evaluation import _work
 from skssl.inspection import members
 from skssl.model_selection import FewLabelsKFold
-from skssl.semi_supervised import _ensemble
+from skssl.semi_supervised import _base, _ensemble, _linear
 from skssl.semi_supervised._ensemble import Ensemble
+from skssl.semi_supervised._propagation import NeighborGraph
 
 INTEGERS = [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
 REALS = [np.float16, np.float32, np.float64, np.longdouble]
@@ -380,57 +390,313 @@ def lines_of(fit, capsys):
     return [re.sub(r"[\d.]+ s\b", "N s", line) for line in capsys.readouterr().out.splitlines()]
 
 
-@pytest.mark.parametrize("around", [False, True])
-def test_a_fit_says_early_how_long_it_takes(around, capsys, monkeypatch):
+def test_a_fit_says_early_how_long_it_takes(capsys, monkeypatch):
     monkeypatch.setattr(_epoch_end, "SECONDS_TO_TIME", 0.0)
-    scarf = SCARF(**CHEAP | {"max_epochs": 3}, random_state=0, verbose=not around)
-    if around:
-        scarf = skssl.EmbeddingOutlierDetector(scarf, verbose=1)
+    scarf = SCARF(**CHEAP | {"max_epochs": 3}, random_state=0, verbose=1)
     lines = lines_of(lambda: scarf.fit(X_IRIS), capsys)
-    plan = "[SCARF] 75 rows (table, 4): 3 epochs, 6 steps, about N s"
-    if around:
-        start, told, stop = lines[:3]
-        assert (start, told) == ("[EmbeddingOutlierDetector] fitting SCARF", plan)
-        assert stop == f"{start}: N s"
-        assert lines[3:] == [
-            f"[EmbeddingOutlierDetector] scoring 75 rows{end}" for end in ("", ": N s")
-        ]
-        assert not vars(scarf.transformer_).keys() & {"_tells_plan", "_report"}
-    else:  # before the first epoch is over
-        assert lines[0] == plan and lines[1].startswith("[SCARF] epoch 1/3") and len(lines) == 4
+    # before the first epoch is over
+    assert lines[0] == "[SCARF] 75 rows (table, 4): 3 epochs, 6 steps, about N s"
+    assert lines[1].startswith("[SCARF] epoch 1/3") and len(lines) == 4
 
 
-def test_meta_estimators_say_each_stage(capsys, monkeypatch):
+VERBOSE = [e for e in EVERY if "verbose" in e.get_params()]
+OWNERS = [e for e in VERBOSE if "transformer" in e.get_params()]
+LABELS = np.where(np.arange(len(Y_IRIS)) % 5, -1, Y_IRIS)  # 15 of 75
+SCARF_PLAN = "[SCARF] 75 rows (table, 4): 2 epochs, 4 steps, about N s"
+CHOICE = "choosing among 38 models, about N s"
+
+
+def labels_for(estimator):
+    """Return few labels, for regressors with NaN."""
+    is_of_numbers = hasattr(estimator, "regressor")
+    return np.where(LABELS < 0, np.nan, LABELS) if is_of_numbers else LABELS
+
+
+def test_every_transformer_and_every_owner_of_one_is_verbose():
+    slow = [e for e in EVERY if {"max_epochs", "transformer"} & set(e.get_params())]
+    quick = {"PhenotypeTransformer"}  # clusters parts, which nothing is trained to embed
+    assert set(map(name_of, slow)) - quick == set(map(name_of, VERBOSE))
+    assert len(OWNERS) >= 6
+
+
+@pytest.mark.parametrize("owner", OWNERS, ids=name_of)
+def test_one_line_says_all_that_a_fit_will_do(owner, capsys, monkeypatch):
+    """Its stages are those that then have a line before and after; nothing else changes."""
+    y, X, name = labels_for(owner), X_IRIS.astype(np.float32), name_of(owner)
+    seen = {}
+    for verbose in (1, 0):
+        np.random.seed(0)  # noqa: NPY002
+        torch.manual_seed(0)
+        fitted = clone(owner).set_params(verbose=verbose)
+        lines = lines_of(lambda fitted=fitted: fitted.fit(X, y), capsys)
+        if not verbose:
+            assert lines == []
+        else:
+            said = lines
+        draws = np.random.random(), torch.rand(1).item()  # noqa: NPY002
+        seen[verbose] = fitted.predict(X), fitted.transformer_.transform(X), draws
+    for loud, quiet in zip(seen[1], seen[0], strict=True):
+        assert np.array_equal(loud, quiet)
+    start, plan, stop, *others = said
+    assert start.startswith(f"[{name}] fitting ") and stop == f"{start}: N s"
+    _, *ahead = plan.split("; then ")
+    assert ahead == [f"{line.removeprefix(f'[{name}] ')}, about N s" for line in others[::2]]
+    assert others[1::2] == [f"{line}: N s" for line in others[::2]]
+
+
+@pytest.fixture
+def few_trees(monkeypatch):
     monkeypatch.setattr(_ensemble, "N_TREES", 3)
-    few = np.where(np.arange(len(Y_IRIS)) % 5, -1, Y_IRIS)
-    model = skssl.PretrainedClassifier(SCARF(**CHEAP), random_state=0, verbose=1)
-    lines = lines_of(lambda: model.fit(X_IRIS, few), capsys)
-    said = [line.removeprefix("[PretrainedClassifier] ") for line in lines]
-    assert said[:3] == [
-        "fitting SCARF",
-        "[SCARF] 75 rows (table, 4): 2 epochs, 4 steps, about N s",
-        "fitting SCARF: N s",
-    ]
-    assert re.fullmatch(r"comparing \d\d models, about N s", said[4])
-    assert said[3::2] == ["fitting EnsembleClassifier to 15 labels", said[5]] and len(said) == 6
-    quiet = clone(model).set_params(verbose=0)
-    assert lines_of(lambda: quiet.fit(X_IRIS, few), capsys) == []
-    assert np.array_equal(model.predict(X_IRIS), quiet.predict(X_IRIS))
-    tuned = skssl.FineTunedClassifier(SCARF(**CHEAP), max_epochs=1, random_state=0, verbose=1)
-    lines = lines_of(lambda: tuned.fit(X_IRIS, Y_IRIS), capsys)
-    assert lines[-3:] == [
-        "[FineTunedClassifier] fine-tuning with 75 labels",
-        "[FineTunedClassifier] comparing 3 folds, about N s",
-        "[FineTunedClassifier] fine-tuning with 75 labels: N s",
+
+
+def ahead_of(how, tmp_path):
+    """Return a model, and what it says before its own stages."""
+    scarf = SCARF(**CHEAP, random_state=0)
+    kept, model = scarf.fit(X_IRIS), skssl.PretrainedClassifier(random_state=0, verbose=1)
+    choice, says = f"[PretrainedClassifier] {CHOICE}", "[PretrainedClassifier] fitting"
+    plan = [f"{says} SCARF", f"{SCARF_PLAN}; then {CHOICE}", f"{says} SCARF: N s"]
+    if how == "frozen":
+        return model.set_params(transformer=FrozenEstimator(kept)), [choice]
+    if how == "untrained":
+        untrained = clone(scarf).set_params(max_epochs=0)
+        return model.set_params(transformer=untrained), [plan[0], plan[2], choice]
+    if how == "memory":
+        model.set_params(transformer=scarf, memory=str(tmp_path))
+        clone(model).set_params(verbose=0, classifier=LogisticRegression()).fit(X_IRIS, LABELS)
+        return model, ["[PretrainedClassifier] SCARF is fitted, in memory", choice]
+    if how == "foreign":
+        lines = [f"{says} StandardScaler", f"{says} StandardScaler: N s", choice]
+        return model.set_params(transformer=StandardScaler()), lines
+    if how == "verbose":
+        plan[2:] = ["[SCARF] epoch 1/2, loss", "[SCARF] epoch 2/2, loss", plan[2]]
+        monkey = clone(scarf).set_params(verbose=1)
+        return model.set_params(transformer=monkey), plan
+    pipeline = make_pipeline(StandardScaler(), make_pipeline(FunctionTransformer(), scarf))
+    return model.set_params(transformer=pipeline), plan
+
+
+@pytest.mark.parametrize("how", ["frozen", "untrained", "memory", "foreign", "verbose", "pipeline"])
+def test_what_is_ahead_is_said_of_any_transformer(how, tmp_path, capsys, monkeypatch, few_trees):
+    monkeypatch.setattr(_epoch_end, "SECONDS_TO_TIME", 0.0)
+    model, first = ahead_of(how, tmp_path)
+    capsys.readouterr()
+    lines = lines_of(lambda: model.fit(X_IRIS, LABELS), capsys)
+    lines = [re.sub("(loss).*", r"\1", line) for line in lines]
+    stage = "[PretrainedClassifier] fitting EnsembleClassifier to 15 labels"
+    assert lines == [*first, stage, f"{stage}: N s"]
+
+
+def test_with_one_label_there_is_no_choice(capsys, few_trees):
+    targets = np.full(len(X_IRIS), np.nan)
+    targets[0] = 1.0
+    model = skssl.PretrainedRegressor(SCARF(**CHEAP), random_state=0, verbose=1)
+    lines = lines_of(lambda: model.fit(X_IRIS, targets), capsys)
+    assert lines[1] == f"{SCARF_PLAN}; then fitting 3 models, about N s"
+
+
+def test_a_predictor_that_cannot_be_timed_fails_in_its_own_fit(capsys):
+    class Picky(LogisticRegression):
+        def fit(self, X, y, sample_weight=None):
+            if len(y) < 60:
+                raise RuntimeError("few")
+            return super().fit(X, y)
+
+    model = skssl.PretrainedClassifier(SCARF(**CHEAP), Picky(), random_state=0, verbose=1)
+    with pytest.raises(RuntimeError, match="few"):
+        model.fit(X_IRIS, LABELS)
+    assert "; then fitting Picky to 15 labels\n" in capsys.readouterr().out
+
+
+@needs_callbacks
+def test_measuring_is_nothing_that_callbacks_see():
+    tasks, head = Tasks(), LogisticRegression()
+    head._skl_callbacks = [tasks]
+    assert not hasattr(_forecast.unwatched(head), "_skl_callbacks")
+    counts = []
+    for verbose in (0, 1):
+        tasks, model = Tasks(), skssl.FineTunedClassifier(SCARF(**CHEAP), random_state=0)
+        model.set_params(max_epochs=1, verbose=verbose).set_callbacks(tasks).fit(X_IRIS, Y_IRIS)
+        counts.append(tasks.ended)
+    assert counts[0] == counts[1]
+
+
+def test_images_with_many_labels_are_fine_tuned_in_the_line(capsys, monkeypatch, few_trees):
+    images = np.random.default_rng(0).integers(0, 255, (320, 8, 8), dtype=np.uint8)
+    monkeypatch.setattr(_loop, "auto_steps", lambda *sizes: 1)
+    monkeypatch.setattr(skssl.FineTunedClassifier, "_n_epochs", lambda self, n_labels: 1)
+    monkeypatch.setattr(_linear, "PENALTIES", np.array([1e2, 1e3]))
+    library = Ensemble._library
+    prior = lambda *args: (member for member in library(*args) if member.in_prior)  # noqa: E731
+    monkeypatch.setattr(Ensemble, "_library", prior)
+    model = skssl.PretrainedClassifier(random_state=0, verbose=1)
+    lines = lines_of(lambda: model.fit(images, np.arange(320) % 2), capsys)
+    own = "fitting LinearClassifier to 320 labels", "fine-tuning with 320 labels"
+    ahead = "; then ".join(f"{what}, about N s" for what in ("choosing among 3 models", *own))
+    assert lines[1].endswith(f"about N s; then {ahead}")
+    assert [line.removeprefix("[FineTunedClassifier] ") for line in lines[-4:]] == [
+        own[0],
+        f"{own[0]}: N s",
+        own[1],
+        f"{own[1]}: N s",
     ]
 
 
-def test_a_label_budget_report_says_what_it_fits(capsys):
+@pytest.mark.parametrize("halving", [False, True])
+def test_each_fit_of_a_search_says_what_it_does(halving, capsys):
+    model = skssl.PretrainedClassifier(SCARF(**CHEAP), LogisticRegression(max_iter=1000), verbose=1)
+    grid = {"classifier__C": [1.0, 2.0]}
+    search = (HalvingGridSearchCV if halving else GridSearchCV)(
+        make_pipeline(StandardScaler(), model),
+        {f"pretrainedclassifier__{k}": grid[k] for k in grid},
+    ).set_params(cv=2)
+    lines = lines_of(lambda: search.fit(X_IRIS, Y_IRIS), capsys)
+    plans = [line for line in lines if line.startswith("[SCARF]")]
+    assert len(plans) == 2 * sum(getattr(search, "n_candidates_", [2])) + 1
+    assert all("; then fitting LogisticRegression to " in line for line in plans)
+
+
+class Clock:
+    """Seconds that pass by what is computed, so that no other process disturbs them."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    def costs(self, cls, method, seconds, monkeypatch):
+        """Let a method take some seconds, computed from the object and its first argument."""
+        original = getattr(cls, method)
+
+        def slow(this, X, *args, **kwargs):
+            self.now += seconds(this, X)
+            return original(this, X, *args, **kwargs)
+
+        monkeypatch.setattr(cls, method, slow)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    for module in (_epoch_end, _fitting, _forecast, _base):
+        monkeypatch.setattr(module, "time", clock)
+    step = _loop._step
+
+    def slow(*args):
+        clock.now += 0.5
+        return step(*args)
+
+    monkeypatch.setattr(_loop, "_step", slow)
+    return clock
+
+
+def told_and_true(fit, capsys):
+    """Return the seconds of each stage, as said ahead and as they were."""
+    fit()
+    lines = capsys.readouterr().out.splitlines()
+    (plan,) = [line for line in lines if "; then " in line]
+    told = [int(number) for number in re.findall(r"about (\d+) s", plan)]
+    return told, [float(line.split()[-2]) for line in lines if re.search(r": [\d.]+ s$", line)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_labels"), [("classifier", 20), ("classifier", 600), ("regressor", 75)]
+)
+def test_the_forecast_of_the_choice_is_about_right(kind, n_labels, clock, capsys, monkeypatch):
+    """Trees, which come last, take nine tenths of it."""
+    linear = LogisticRegression if kind == "classifier" else Ridge
+    trees = ExtraTreesClassifier if kind == "classifier" else ExtraTreesRegressor
+    clock.costs(linear, "fit", lambda model, X: 1e-3 * len(X), monkeypatch)
+    clock.costs(trees, "fit", lambda model, X: 1e-3 * model.n_estimators * len(X), monkeypatch)
+    clock.costs(NeighborGraph, "fit", lambda model, X: 1e-6 * len(X) ** 2, monkeypatch)
+    monkeypatch.setattr(_ensemble, "N_TREES", 25)
+    monkeypatch.setattr(_ensemble, "RAW_SHARES", (0.5, 1.0))
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(640, 4)), rng.integers(0, 2, 640).astype(float)
+    y[n_labels:] = np.nan
+    model = getattr(skssl, f"Pretrained{kind.title()}")(SCARF(**CHEAP), random_state=0, verbose=1)
+    told, true = told_and_true(lambda: model.fit(X, y), capsys)
+    assert told[0] == 0.5 * 2 * 20 < true[0]  # measuring what follows takes some time, too
+    assert 2 / 3 < told[1] / true[1] < 3 / 2
+
+
+def test_the_forecast_of_fine_tuning_is_about_right(clock, capsys):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 4)), rng.integers(0, 2, 300)
+    model = skssl.FineTunedClassifier(SCARF(**CHEAP), max_epochs=6, random_state=0, verbose=1)
+    (_, _, told), (_, _, true) = told_and_true(lambda: model.fit(X, y), capsys)
+    assert 2 / 3 < told / true < 3 / 2
+
+
+def test_seconds_are_extrapolated_from_fits_to_fewer_rows(clock, monkeypatch):
+    sizes = []
+
+    def fit(power):
+        def fit(k):
+            sizes.append(k)
+            clock.now += 1e-6 * k**power
+
+        return fit
+
+    for n, power in ((10, 1.0), (100_000, 1.0), (20_000, 1.5)):
+        sizes.clear()
+        seconds = _forecast.seconds_for(fit(power), n, power=power)
+        assert seconds == pytest.approx(1e-6 * n**power)
+        assert sum(sizes) <= max(4 * n, 100) and max(sizes) <= n
+
+
+def test_a_label_budget_report_says_what_it_fits_and_how_long(capsys, monkeypatch):
     model = skssl.PretrainedClassifier(SCARF(**CHEAP), LogisticRegression(max_iter=1000))
     beside = {name: "drop" for name in ("raw columns", "PCA", "extra trees")}
     given = {"transformers": {"SCARF": model}, "baselines": beside, "budgets": (6, 9), "cv": 2}
-    skssl.label_budget_report(X_IRIS, Y_IRIS, **given, n_draws=1, verbose=1, random_state=0)
-    first = capsys.readouterr().out.splitlines()[0]
-    assert first == (
-        "[label_budget_report] 2 methods on 2 splits, 8 fits: 1 draws of [6, 9] labels each"
-    )
+    given |= {"n_draws": 1, "random_state": 0}
+
+    def report(verbose):
+        return skssl.label_budget_report(X_IRIS, Y_IRIS, **given, verbose=verbose)
+
+    lines = lines_of(lambda: report(1), capsys)
+    assert lines == [
+        "[label_budget_report] 2 methods on 2 splits, 8 fits: 1 draws of [6, 9] labels each, "
+        "about N s",
+        *(
+            f"[label_budget_report] {name}, split {split} of 2: done N s after the start"
+            for name in ("SCARF", "untrained encoder")
+            for split in (1, 2)
+        ),
+    ]
+    scores = [report(verbose)["score"] for verbose in (0, 1)]
+    assert scores[0].equals(scores[1])
+    assert capsys.readouterr().out.count("\n") == len(lines)
+
+
+def test_a_label_budget_report_does_not_wait_to_say_it():
+    """The forecast stops pretraining after its first second."""
+    steps = []
+
+    class Slow(SCARF):
+        def _loss(self, net, x):
+            steps.append(1)
+            return super()._loss(net, x)
+
+    slow = Slow(**CHEAP | {"max_epochs": 10**6})
+    seconds, fitted, _ = _fitting.time_of_fit(make_pipeline(StandardScaler(), slow), X_IRIS)
+    assert seconds > 100 and len(steps) < 10**4
+    assert fitted.transform(X_IRIS).shape == (75, 8)
+
+
+def test_work_is_forecast_for_every_method_of_a_report(monkeypatch):
+    rng = np.random.RandomState(0)
+    train, test = np.arange(0, 75, 2), np.arange(1, 75, 2)
+    split = _work.Split(train, test, [rng.permutation(len(train))], 0)
+    monkeypatch.setattr(_ensemble, "N_TREES", 3)
+    scarf = SCARF(**CHEAP)
+    for estimator in (
+        skssl.PretrainedClassifier(scarf),
+        skssl.PretrainedClassifier(FrozenEstimator(clone(scarf).fit(X_IRIS))),
+        skssl.FineTunedClassifier(scarf, max_epochs=1),
+        skssl.PretrainedClassifier(StandardScaler(), LogisticRegression(max_iter=1000)),
+        LogisticRegression(max_iter=1000),
+    ):
+        method = _work.Method("", "", estimator)
+        work = _work.Work(method, 0, split, X_IRIS, Y_IRIS, [20, 30], None)
+        assert 0 < work.forecast() < 600

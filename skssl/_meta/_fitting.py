@@ -10,7 +10,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted, check_memory, has_fit_parameter
@@ -18,9 +18,9 @@ from sklearn.utils.validation import check_is_fitted, check_memory, has_fit_para
 from skssl._compat import Task, refuse_unrouted
 from skssl._data._draws import Draws
 from skssl._meta._cache import fit_key
+from skssl._meta._forecast import Forecast, as_fitted, in_words, unwatched
 from skssl._meta._reading import Reading
 from skssl._meta._steps import last_step
-from skssl._training._epoch_end import SECONDS_TO_TIME
 from skssl.base._transformer import SSLTransformer, handing_over
 
 T = TypeVar("T")
@@ -139,20 +139,14 @@ class Stage:
     X: Any
     y: Any
     task: Task | None = None
-    what: str = "parts"
 
     def each(self, items: Sequence[T]) -> Iterator[T]:
         """Yield the items; what is done with each is one subtask."""
         self.task = self._begin(self.parent, self.name, len(items))
-        start, has_told = time.perf_counter(), not self.owner.verbose
-        for n_done, item in enumerate(items, 1):
+        for item in items:
             part = self._begin(self.task, f"{self.name}-part", 0)
             yield item
             self._end(part)
-            seconds = time.perf_counter() - start
-            if not has_told and (seconds > SECONDS_TO_TIME or n_done == len(items)):
-                has_told, total = True, seconds / n_done * len(items)
-                tell(self.owner, f"comparing {len(items)} {self.what}, about {total:.0f} s")
 
     def end(self) -> None:
         """End the task; it has no parts if there was nothing to iterate over."""
@@ -169,10 +163,21 @@ class Stage:
             task.call_on_fit_task_end(estimator=self.owner, X=self.X, y=self.y)
 
 
+Ahead = Callable[[BaseEstimator, list[torch.Tensor]], list[Forecast]]
+
+
 def fit_transformer(
-    owner: Any, transformer: Any, every: tuple[Any, ...], metadata: dict[str, Any], task: Task
+    owner: Any,
+    transformer: Any,
+    every: tuple[Any, ...],
+    metadata: dict[str, Any],
+    task: Task,
+    ahead: Ahead,
 ) -> tuple[Any, Reading]:
     """Fit a transformer to all rows, once per key of the cache.
+
+    A verbose owner tells what is ahead: the transformer does so once it has timed its first steps,
+    or else the owner when the transformer is fitted.
 
     Parameters
     ----------
@@ -186,6 +191,9 @@ def fit_transformer(
         Further arguments of the transformer's ``fit``.
     task : sklearn.callback.CallbackContext
         The task of this fit.
+    ahead : callable
+        Returns the forecasts of what follows, from the transformer as it is by then and, in a
+        list, the tensor of all rows if it has read them.
 
     Returns
     -------
@@ -194,14 +202,17 @@ def fit_transformer(
     rows : Reading
         The rows, with what a self-supervised transformer has read of them in its fit.
     """
-    if isinstance(transformer, FrozenEstimator):
-        fit_as_task(owner, transformer, task, every[0], None, lambda: check_is_fitted(transformer))
-        return transformer, Reading(transformer, every)
-
     read: list[torch.Tensor] = []
+    told: list[float] = []
+
+    def follow(attributes: dict[str, object], seconds: float) -> str:
+        told.append(seconds)
+        return f"; then {in_words(ahead(as_fitted(transformer, attributes), read))}"
 
     def fit() -> Any:
-        with handing_over(last_step(transformer), read, bool(owner.verbose)):
+        last = last_step(transformer)
+        telling_plan = handing_over(last, read, follow if owner.verbose else None)
+        with telling(owner, f"fitting {type(last).__name__}"), telling_plan:
             fit_as_task(
                 owner,
                 transformer,
@@ -212,16 +223,64 @@ def fit_transformer(
             )
         return transformer
 
+    fitted = _fit_once(owner, transformer, every, metadata, task, fit)
+    if owner.verbose and not told:
+        tell(owner, in_words(ahead(fitted, read)))
+    return fitted, Reading(fitted, every, *read)
+
+
+class _TimedError(Exception):
+    """Ends a fit whose first steps have been timed."""
+
+    def __init__(self, seconds: float, fitted: BaseEstimator):
+        super().__init__(seconds)
+        self.seconds, self.fitted = seconds, fitted
+
+
+def time_of_fit(
+    transformer: BaseEstimator, X: object
+) -> tuple[float, BaseEstimator, list[torch.Tensor]]:
+    """Return about the seconds of a fit, a fitted transformer, and what it has read of X, if so.
+
+    A fit of ours ends when its first steps have been timed.
+    """
+    transformer, read = unwatched(transformer), list[torch.Tensor]()
+
+    def follow(attributes: dict[str, object], seconds: float) -> str:
+        raise _TimedError(seconds, as_fitted(transformer, attributes))
+
+    start = time.perf_counter()
+    try:
+        with handing_over(last_step(transformer), read, follow):
+            transformer.fit(X)
+    except _TimedError as timed:
+        return timed.seconds, timed.fitted, read
+    return time.perf_counter() - start, transformer, read
+
+
+def _fit_once(
+    owner: BaseEstimator,
+    transformer: BaseEstimator,
+    every: tuple[object, ...],
+    metadata: dict[str, object],
+    task: Task,
+    fit: Callable[[], BaseEstimator],
+) -> BaseEstimator:
+    """Return the fitted transformer: as it is if it is frozen, from the cache, or by ``fit``."""
+    if isinstance(transformer, FrozenEstimator):
+        fit_as_task(owner, transformer, task, every[0], None, lambda: check_is_fitted(transformer))
+        return transformer
     memory = check_memory(owner.memory)
     is_caching = getattr(memory, "location", "somewhere") is not None
     can_keep = is_caching and _only_watched(owner, transformer)
     key = fit_key(transformer, *every, **metadata) if can_keep else None
     if key is None:
-        return fit(), Reading(transformer, every, *read)
+        return fit()
     fitted = memory.cache(_call, ignore=["fit"])(key, fit)
     if fitted is not transformer:  # found in the cache: the task ends at once
+        tell(owner, f"{type(last_step(transformer)).__name__} is fitted, in memory")
         fit_as_task(owner, None, task, every[0], None, lambda: None)
-    return fitted, Reading(fitted, every, *read)
+    return fitted
 
 
 def _call(key: str, fit: Callable[[], Any]) -> Any:

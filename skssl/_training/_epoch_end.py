@@ -57,8 +57,8 @@ class Report:
         self.unclaimed: list[Patience] = []  # of callbacks that have not asked since resuming
         self.untrained: Look | None = None
         self.start = time.perf_counter()
-        by_owner = estimator.__dict__.pop("_tells_plan", False)
-        self.has_told = plan.endless or not (estimator.verbose or by_owner)
+        self.follow = estimator.__dict__.pop("_follow", None)  # of a meta-estimator that tells
+        self.has_told = plan.endless or not (estimator.verbose or self.follow)
         self.times: list[float] = []  # when the first steps ended
 
     def look_untrained(self) -> None:
@@ -97,10 +97,12 @@ class Report:
         self.has_told = True
         shape = " x ".join(map(str, self.sample.tensors[0].shape[1:]))
         total = seconds / max(n_timed, 1) * self.plan.n_steps
+        follows = "" if self.follow is None else self.follow(self.attributes(), total)
+        self.start += time.perf_counter() - self.times[-1]  # training has waited
         print(
             f"[{type(self.estimator).__name__}] {self.net.n_rows} rows "
             f"({self.estimator._reader.modality}, {shape}): {self.n_epochs} epochs, "
-            f"{self.plan.n_steps} steps, about {total:.0f} s"
+            f"{self.plan.n_steps} steps, about {total:.0f} s{follows}"
         )
 
     def __call__(self, curve: list[float]) -> bool:
@@ -133,7 +135,7 @@ class Report:
         return stop
 
     def _print(self, curve: list[float]) -> None:
-        self.has_told = True  # the line of an epoch tells what is left
+        self.has_told |= self.follow is None  # the line of an epoch tells what is left
         spent = time.perf_counter() - self.start
         left = spent / len(curve) * (self.n_epochs - len(curve))
         held_out = f", held out {self.patience.curve[-1]:.4f}" if self.patience else ""

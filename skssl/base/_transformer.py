@@ -492,17 +492,25 @@ class Read:
     x: Tensor
 
 
+Follow = Callable[[dict[str, Any], float], str]  # from fitted attributes, and seconds of the fit
+
+
 @contextlib.contextmanager
-def handing_over(transformer: Any, read: list[Tensor], tells_plan: bool = False) -> Iterator[None]:
-    """Let the next ``fit`` put the tensor of its rows into a list, and print what it plans."""
+def handing_over(
+    transformer: Any, read: list[Tensor], follow: Follow | None = None
+) -> Iterator[None]:
+    """Let the next ``fit`` put the tensor of its rows into a list, and print what it plans.
+
+    ``follow`` is called once it has timed its first steps; its text ends the line.
+    """
     if isinstance(transformer, SSLTransformer):
         transformer.__dict__["_read_by_fit"] = read
-        transformer.__dict__["_tells_plan"] = tells_plan
+        transformer.__dict__["_follow"] = follow
     try:
         yield
     finally:
         transformer.__dict__.pop("_read_by_fit", None)
-        transformer.__dict__.pop("_tells_plan", None)
+        transformer.__dict__.pop("_follow", None)
 
 
 @torch.no_grad()

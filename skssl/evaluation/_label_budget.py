@@ -3,26 +3,23 @@
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
-from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import check_scoring
+from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state, indexable
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
-from skssl._compat import HasMethods, Interval, Seed, StrOptions, take_rows, validate_params
+from skssl._compat import HasMethods, Interval, Seed, StrOptions, validate_params
 from skssl._data._labels import separate_labelled
-from skssl._meta._fitting import seeded
+from skssl._meta._forecast import Forecast, attempted
 from skssl._meta._steps import default_transformer
 from skssl.evaluation._baselines import default_baselines
+from skssl.evaluation._work import Method, Row, Split, Work, keeping
 from skssl.model_selection import UnlabeledKFold
 from skssl.semi_supervised._base import BasePretrained
 from skssl.semi_supervised._pretrained import PretrainedClassifier, PretrainedRegressor
@@ -112,8 +109,8 @@ def label_budget_report(
     n_jobs : int, default=None
         Number of processes, as in joblib; each fits one split and method at a time.
     verbose : int, default=0
-        Whether to print what will be fitted, and then joblib's progress messages, with the
-        remaining time.
+        Whether to print what will be fitted and, from some steps of each method, about how long
+        that takes; then a line for each method and split that is done.
     random_state : int, RandomState instance or None, default=None
         Seeds splits, draws, and all estimators whose own ``random_state`` is None.
 
@@ -176,49 +173,54 @@ def label_budget_report(
     target[mask] = labels
     methods = _methods(X, transformers, baselines, is_classes)
     random = check_random_state(random_state)
-    folds = _splitter(cv, is_classes, random).split(X, _keeping(target, mask).tolist(), groups)
+    folds = _splitter(cv, is_classes, random).split(X, keeping(target, mask).tolist(), groups)
     splits = [_split(*fold, mask, target, n_draws, is_classes, random) for fold in folds]
     budgets = _usable(
         budgets, [target[split.train[split.draws[0]]] for split in splits], is_classes
     )
-    if verbose:
-        _announce(len(methods), len(splits), n_draws, budgets)
-    jobs = (
-        delayed(_score)(method, X, target, number, split, budgets, scoring)
+    works = [
+        Work(method, number, split, X, target, budgets, scoring)
         for method in methods
         for number, split in enumerate(splits)
-    )
-    scores = Parallel(n_jobs=n_jobs, verbose=verbose)(jobs)
-    report = pd.DataFrame([row for part in scores for row in part], columns=COLUMNS)
+    ]
+    if verbose:
+        _announce(works, len(splits), min(effective_n_jobs(n_jobs), len(works)))
+    start = time.perf_counter()
+    rows: list[Row] = []
+    done = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(work.do)() for work in works)
+    for work, part in zip(works, done, strict=True):
+        rows += part
+        if verbose:
+            _tell(
+                f"{work.method.name}, split {work.number + 1} of {len(splits)}: "
+                f"done {time.perf_counter() - start:.1f} s after the start"
+            )
+    report = pd.DataFrame(rows, columns=COLUMNS)
     report.attrs["score_name"] = _name_of(scoring, is_classes)
     return report
 
 
-def _announce(n_methods: int, n_splits: int, n_draws: int, budgets: list[int]) -> None:
-    n_fits = n_methods * n_splits * n_draws * len(budgets)
-    print(
-        f"[label_budget_report] {n_methods} methods on {n_splits} splits, {n_fits} fits: "
+def _announce(works: list[Work], n_splits: int, n_workers: int) -> None:
+    """Tell what will be fitted, and about how long that takes."""
+    budgets, n_draws, n_methods = (
+        works[0].budgets,
+        len(works[0].split.draws),
+        len(works) // n_splits,
+    )
+    what = (
+        f"{n_methods} methods on {n_splits} splits, {len(works) * n_draws * len(budgets)} fits: "
         f"{n_draws} draws of {budgets} labels each"
     )
 
+    def forecast() -> list[Forecast]:
+        seconds = sum(work.forecast() for work in works[::n_splits]) * n_splits / n_workers
+        return [Forecast(what, seconds)]
 
-@dataclass(frozen=True)
-class Split:
-    """Training rows, test rows, and the order of labels in each draw."""
-
-    train: np.ndarray
-    test: np.ndarray
-    draws: list[np.ndarray]
-    seed: int
+    _tell(str(*attempted(what, forecast)))
 
 
-@dataclass(frozen=True)
-class Method:
-    """An estimator to score."""
-
-    name: str
-    role: str
-    estimator: Any
+def _tell(what: str) -> None:
+    print(f"[label_budget_report] {what}")
 
 
 def _read(y: Any, task: Task) -> tuple[bool, np.ndarray, np.ndarray]:
@@ -240,13 +242,6 @@ def _read(y: Any, task: Task) -> tuple[bool, np.ndarray, np.ndarray]:
             "classes, or a quantity? Pass task='classification' or task='regression'."
         )
     return True, mask, labels
-
-
-def _keeping(target: np.ndarray, labelled_rows: np.ndarray) -> np.ndarray:
-    """Keep the labels of the given rows (mask or positions); others become None."""
-    partly = np.full(len(target), None, dtype=object)
-    partly[labelled_rows] = target[labelled_rows]
-    return partly
 
 
 def _splitter(cv: Any, is_classes: bool, random: np.random.RandomState) -> UnlabeledKFold:
@@ -334,50 +329,6 @@ def _methods(X: Any, transformers: Any, baselines: Any, is_classes: bool) -> lis
             raise ValueError(f"Baseline {name!r} must be an estimator or 'drop', got {one!r}.")
         methods.append(Method(name, "baseline", one))
     return methods
-
-
-def _score(
-    method: Method,
-    X: Any,
-    target: np.ndarray,
-    number: int,
-    split: Split,
-    budgets: list[int],
-    scoring: Any,
-) -> list[tuple[Any, ...]]:
-    """Return the rows of the report for one method and split."""
-    X_train, X_test = take_rows(X, split.train), take_rows(X, split.test)
-    y_train, y_test = target[split.train], target[split.test]
-    model = clone(method.estimator)
-    sees_all = isinstance(model, BasePretrained)
-    if sees_all and model.transformer is None:
-        model.set_params(transformer=default_transformer(X))
-    model = seeded(model, np.random.RandomState(split.seed))
-    start = time.perf_counter()
-    if sees_all and not isinstance(model.transformer, FrozenEstimator):
-        model.set_params(transformer=FrozenEstimator(model.transformer.fit(X_train)))
-    before = time.perf_counter() - start
-    scorer = check_scoring(model, scoring)
-    rows = []
-    for draw, order in enumerate(split.draws):
-        for budget in budgets:
-            few = order[:budget]
-            start = time.perf_counter()
-            if sees_all:
-                fitted = _fit(clone(model), X_train, _keeping(y_train, few))
-            else:
-                fitted = _fit(clone(model), take_rows(X_train, few), y_train[few])
-            seconds = before + time.perf_counter() - start
-            score = float(scorer(fitted, X_test, y_test))
-            rows.append((method.name, method.role, budget, number, draw, score, seconds))
-    return rows
-
-
-def _fit(model: Any, X: Any, y: np.ndarray) -> Any:
-    with warnings.catch_warnings():
-        # With few labels, as many classes as labels do not indicate a regression.
-        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
-        return model.fit(X, y)
 
 
 def _name_of(scoring: Any, is_classes: bool) -> str:

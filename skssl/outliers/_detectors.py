@@ -1,13 +1,13 @@
 """Outlier detectors on embeddings and on reconstruction errors."""
 
-from collections.abc import Callable
-from copy import deepcopy
+from copy import copy, deepcopy
 from numbers import Integral, Real
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
+import torch
 from scipy import sparse
-from sklearn.base import MetaEstimatorMixin
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.utils import Tags, check_random_state, get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
 
@@ -26,6 +26,14 @@ from skssl._compat import (
 )
 from skssl._data import note_columns
 from skssl._meta._fitting import RoutesFit, fit_transformer, make_part, telling
+from skssl._meta._forecast import (
+    Forecast,
+    attempted,
+    evenly,
+    rehearsing,
+    seconds_for,
+    some_rows,
+)
 from skssl._meta._reading import Reading, Seen, embedding_and_raw, see
 from skssl._meta._steps import (
     check_columns,
@@ -91,8 +99,8 @@ class EmbeddingOutlierDetector(
     random_state : int, RandomState instance or None, default=None
         Seeds the transformer, if its own ``random_state`` is None, and the mixture.
     verbose : bool or int, default=False
-        Whether to print each stage of ``fit``: what it does, how long that takes as the first
-        second of it is timed, and how long it took.
+        Whether to print what ``fit`` does and about how long each stage takes, once its first
+        second and short fits to some of the rows have been timed; then each stage.
 
     Attributes
     ----------
@@ -180,19 +188,19 @@ class EmbeddingOutlierDetector(
         self : object
             The fitted detector.
         """
+        return _fit_detector(self, X, y, params)
 
-        def learn(rows: Reading, random: np.random.RandomState) -> np.ndarray:
-            self.raw_columns_ = rows.fit_raw_columns(self.passthrough)
-            parts = self._parts(rows.all_of_X())
-            seed = random.randint(2**31 - 1)
-            fraction = self.support_fraction
-            self._densities = [
-                Density(self.scorer, self.n_neighbors, shrinkage, seed, fraction).fit(Z)
-                for shrinkage, Z in zip((SHRINKAGE, RAW_SHRINKAGE), parts, strict=False)
-            ]
-            return self._score(parts)
-
-        return _fit_detector(self, X, y, params, learn)
+    def _learn(self, rows: Reading, random: np.random.RandomState) -> np.ndarray:
+        """Fit the densities, and return the scores of the rows."""
+        self.raw_columns_ = rows.fit_raw_columns(self.passthrough)
+        parts = self._parts(rows.all_of_X())
+        seed = random.randint(2**31 - 1)
+        fraction = self.support_fraction
+        self._densities = [
+            Density(self.scorer, self.n_neighbors, shrinkage, seed, fraction).fit(Z)
+            for shrinkage, Z in zip((SHRINKAGE, RAW_SHRINKAGE), parts, strict=False)
+        ]
+        return self._score(parts)
 
     @plain_torch()
     def score_samples(self, X: Any) -> np.ndarray:
@@ -258,8 +266,8 @@ class ReconstructionOutlierDetector(
     random_state : int, RandomState instance or None, default=None
         Seeds the transformer if its own ``random_state`` is None.
     verbose : bool or int, default=False
-        Whether to print each stage of ``fit``: what it does, how long that takes as the first
-        second of it is timed, and how long it took.
+        Whether to print what ``fit`` does and about how long each stage takes, once its first
+        second and short fits to some of the rows have been timed; then each stage.
 
     Attributes
     ----------
@@ -338,15 +346,15 @@ class ReconstructionOutlierDetector(
         ValueError
             If the transformer does not reconstruct, or if X is neither a table nor images.
         """
-
-        def learn(rows: Reading, random: np.random.RandomState) -> np.ndarray:
-            errors = last_step(self.transformer_)._errors(rows.all_of_X().shown)
-            self.scale_ = _usual(errors)
-            return self._score(errors)
-
         if self.transformer is not None:
             check_reconstructs(last_step(self.transformer))
-        return _fit_detector(self, X, y, params, learn)
+        return _fit_detector(self, X, y, params)
+
+    def _learn(self, rows: Reading, random: np.random.RandomState) -> np.ndarray:
+        """Learn the usual errors, and return the scores of the rows."""
+        errors = last_step(self.transformer_)._errors(rows.all_of_X().shown)
+        self.scale_ = _usual(errors)
+        return self._score(errors)
 
     @plain_torch()
     def score_samples(self, X: Any) -> np.ndarray:
@@ -383,14 +391,8 @@ class ReconstructionOutlierDetector(
         return _with_input_tags_of(super().__sklearn_tags__(), self.transformer)
 
 
-def _fit_detector(
-    owner: Any,
-    X: Any,
-    y: Any,
-    params: dict[str, Any],
-    learn: Callable[[Reading, np.random.RandomState], np.ndarray],
-) -> Any:
-    """Fit the transformer, then what ``learn`` does, which returns the scores of the rows."""
+def _fit_detector(owner: Any, X: Any, y: Any, params: dict[str, Any]) -> Any:
+    """Fit the transformer, then what ``_learn`` does, which returns the scores of the rows."""
     with restore_on_failure(owner):
         note_columns(owner, X)
         (X,) = indexable(X)
@@ -399,13 +401,39 @@ def _fit_detector(
         task.call_on_fit_task_begin(estimator=owner, X=X, y=y)
         random = check_random_state(owner.random_state)
         transformer = make_part(owner, owner.transformer, lambda: owner._default(X), random)
-        subtask = task.subcontext(task_name="fit-transformer")
-        with telling(owner, f"fitting {type(last_step(transformer)).__name__}"):
-            owner.transformer_, rows = fit_transformer(owner, transformer, (X,), metadata, subtask)
-        with telling(owner, f"scoring {count_rows(X)} rows"):
-            owner.offset_ = threshold(learn(rows, random), owner.contamination)
+        subtask, what = (
+            task.subcontext(task_name="fit-transformer"),
+            f"scoring {count_rows(X)} rows",
+        )
+
+        def ahead(shown: BaseEstimator, read: list[torch.Tensor]) -> list[Forecast]:
+            return attempted(what, lambda: [_forecast_learning(owner, shown, X, read, what)])
+
+        owner.transformer_, rows = fit_transformer(
+            owner, transformer, (X,), metadata, subtask, ahead
+        )
+        with telling(owner, what):
+            owner.offset_ = threshold(owner._learn(rows, random), owner.contamination)
         task.call_on_fit_task_end(estimator=owner, X=X, y=y, reconstruction_attributes={})
         return owner
+
+
+def _forecast_learning(
+    owner: BaseEstimator,
+    transformer: BaseEstimator,
+    X: object,
+    read: list[torch.Tensor],
+    what: str,
+) -> Forecast:
+    """Time what follows the fit of the transformer on some of the rows."""
+    n, trial = count_rows(X), copy(owner)
+    trial.transformer_ = transformer
+
+    def learn(k: int) -> None:
+        trial._learn(some_rows(transformer, X, read, n, evenly(n, k)), np.random.RandomState(0))
+
+    with rehearsing():
+        return Forecast(what, seconds_for(learn, n, power=1.5))
 
 
 def _usual(errors: np.ndarray) -> np.ndarray:

@@ -1,13 +1,15 @@
 """Base classes of the meta-estimators: fit a transformer, then a predictor on its embedding."""
 
+import time
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import Any, Self
 
 import numpy as np
+import torch
 from scipy import sparse
-from sklearn.base import ClassifierMixin, MetaEstimatorMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin
 from sklearn.utils import Tags, check_random_state, get_tags, indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
@@ -39,7 +41,18 @@ from skssl._meta._fitting import (
     make_part,
     telling,
 )
-from skssl._meta._reading import Seen, embedding_and_raw, see
+from skssl._meta._forecast import (
+    ROWS,
+    Forecast,
+    attempted,
+    evenly,
+    evenly_by_label,
+    rehearsing,
+    seconds_for,
+    some_rows,
+    unwatched,
+)
+from skssl._meta._reading import Reading, Seen, embedding_and_raw, see
 from skssl._meta._steps import (
     check_columns,
     default_transformer,
@@ -48,6 +61,7 @@ from skssl._meta._steps import (
 from skssl.base._modalities import method_for_tables
 from skssl.base._transformer import SSLTransformer
 from skssl.semi_supervised._ensemble import Ensemble
+from skssl.semi_supervised._ensemble_time import forecast_choice
 
 MAX_UNLABELLED = 10_000  # unlabelled rows that the default ensemble gets
 
@@ -140,7 +154,7 @@ class BasePretrained(
             rows = np.flatnonzero(mask)
             few = X if mask.all() else take_rows(X, rows)
             routed[self._predictor] = take_metadata(X, routed[self._predictor], rows)
-            self._fit(every, rows, _pick_unlabelled(every, mask), labels, routed, task)
+            self._fit(every, rows, pick_unlabelled(every, mask), labels, routed, task)
             task.call_on_fit_task_end(estimator=self, X=few, y=labels, reconstruction_attributes={})
             return self
 
@@ -162,26 +176,97 @@ class BasePretrained(
         transformer = make_part(
             self, self.transformer, lambda: default_transformer(every[0]), random
         )
+
+        what = f"fitting {self._name_of_predictor()} to {len(labels)} labels"
+
+        def ahead(shown: BaseEstimator, read: list[torch.Tensor]) -> list[Forecast]:
+            given = shown, every, read, few, others, labels
+            return attempted(what, lambda: self._forecast(*given))
+
         subtask = task.subcontext(task_name="fit-transformer")
-        with telling(self, f"fitting {type(last_step(transformer)).__name__}"):
-            self.transformer_, rows = fit_transformer(
-                self, transformer, every, routed["transformer"], subtask
-            )
-        self.raw_columns_ = rows.fit_raw_columns(self.passthrough)
+        self.transformer_, rows = fit_transformer(
+            self, transformer, every, routed["transformer"], subtask, ahead
+        )
+        with telling(self, what):
+            self.raw_columns_ = rows.fit_raw_columns(self.passthrough)
+            labelled_rows, Z, predictor, more = self._prepare(rows, few, others, random)
+            self._fit_predictor(predictor, Z, labels, routed[self._predictor] | more, task)
+        setattr(self, f"{self._predictor}_", predictor)
+        return labelled_rows
+
+    def _name_of_predictor(self) -> str:
+        given = getattr(self, self._predictor)
+        return type(self._default_predictor(1) if given is None else given).__name__
+
+    def _prepare(
+        self, rows: Reading, few: np.ndarray, others: np.ndarray, random: np.random.RandomState
+    ) -> tuple[Seen, np.ndarray, BaseEstimator, dict[str, np.ndarray]]:
+        """Return the labelled rows, their columns, the predictor, and its unlabelled rows."""
         (labelled_rows,) = rows.take(few)
         Z = self._join(labelled_rows)
-
         given = getattr(self, self._predictor)
         n_raw = 0 if self.raw_columns_ is None else self.raw_columns_.n_outputs
         n_embedding = Z.shape[1] - n_raw
         predictor = make_part(self, given, lambda: self._default_predictor(n_embedding), random)
-        more = dict(routed[self._predictor])
+        more = {}
         if given is None and len(others):
             more["X_unlabeled"] = np.vstack([self._join(part) for part in rows.take(others)])
-        with telling(self, f"fitting {type(predictor).__name__} to {len(labels)} labels"):
-            self._fit_predictor(predictor, Z, labels, more, task)
-        setattr(self, f"{self._predictor}_", predictor)
-        return labelled_rows
+        return labelled_rows, Z, predictor, more
+
+    @plain_torch()
+    def _forecast(
+        self,
+        transformer: BaseEstimator,
+        every: tuple[object, ...],
+        read: list[torch.Tensor],
+        few: np.ndarray,
+        others: np.ndarray,
+        labels: np.ndarray,
+    ) -> list[Forecast]:
+        """Return what follows the fit of the transformer, timed on some of the rows.
+
+        ``transformer`` is fitted, or may be in its first steps; the rest is as for ``_fit``.
+        """
+        chosen = evenly_by_label(labels, ROWS)
+        of_X = others[others < count_rows(every[0])]
+        few_chosen, more_chosen = few[chosen], of_X[evenly(len(of_X), ROWS)]
+        rows = np.union1d(few_chosen, more_chosen)
+        n_rows, n_used = sum(map(count_rows, every)), len(few) + len(others)
+        trial = copy(self)
+        trial.transformer_ = transformer
+        with rehearsing():
+            some = some_rows(transformer, every[0], read, n_rows, rows)
+            start = time.perf_counter()
+            trial.raw_columns_ = some.fit_raw_columns(self.passthrough)
+            now = time.perf_counter()
+            seconds = (now - start) * n_rows / len(rows)
+            places = np.searchsorted(rows, few_chosen), np.searchsorted(rows, more_chosen)
+            made = trial._prepare(some, *places, np.random.RandomState(0))
+            seconds += (time.perf_counter() - now) * n_used / len(rows)
+            first, *later = trial._stages(*made, labels, chosen, len(others))
+        return [first._replace(seconds=first.seconds + seconds), *later]
+
+    def _stages(
+        self,
+        rows: Seen,
+        Z: np.ndarray,
+        predictor: BaseEstimator,
+        more: dict[str, np.ndarray],
+        labels: np.ndarray,
+        chosen: np.ndarray,
+        n_others: int,
+    ) -> list[Forecast]:
+        """Return the forecasts of what follows, from the ``chosen`` labels and their rows."""
+        if isinstance(predictor, Ensemble):
+            n_every = len(labels) + n_others
+            return [forecast_choice(predictor, Z, labels, chosen, n_every, **more)]
+
+        def fit(k: int) -> object:
+            some = evenly_by_label(labels[chosen], k)
+            return unwatched(predictor).fit(Z[some], labels[chosen][some])
+
+        what = f"fitting {self._name_of_predictor()} to {len(labels)} labels"
+        return [Forecast(what, seconds_for(fit, len(labels), len(chosen)))]
 
     def _fit_predictor(
         self, predictor: Any, Z: Any, labels: np.ndarray, more: dict[str, Any], task: Task
@@ -189,7 +274,7 @@ class BasePretrained(
         """Fit the predictor to the embedding of the labelled rows, as one task."""
         name = f"fit-{self._predictor}"
         if isinstance(predictor, Ensemble):
-            stage = Stage(self, task, name, Z, labels, what="models")
+            stage = Stage(self, task, name, Z, labels)
             predictor.fit(Z, labels, each=stage.each, **more)
             stage.end()
             return
@@ -392,7 +477,7 @@ class BaseRegressor(RegressorMixin, BasePretrained):
         return super().score(*self._labelled_part(X, y, sample_weight))
 
 
-def _pick_unlabelled(every: tuple[Any, ...], mask: np.ndarray) -> np.ndarray:
+def pick_unlabelled(every: tuple[Any, ...], mask: np.ndarray) -> np.ndarray:
     """Return the indices of at most ``MAX_UNLABELLED`` unlabelled rows, the same at each call."""
     n = sum(map(count_rows, every[1:]))
     row = np.flatnonzero(np.concatenate([~mask, np.ones(n, dtype=bool)]))

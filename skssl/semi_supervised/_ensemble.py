@@ -205,14 +205,17 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):
         -------
         self : object
         """
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        folds = list(FewLabelsKFold(N_FOLDS).split(codes, codes))
+        codes, folds = self._targets(y)
         with warnings.catch_warnings():
             # Stopping early regularises and is part of the cross-validation: no reason to warn.
             warnings.simplefilter("ignore", ConvergenceWarning)
             # With few labels, as many classes as labels do not indicate a regression.
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             return self._fit(X, codes, folds, X_unlabeled, each)
+
+    def _targets(self, y: np.ndarray) -> tuple[np.ndarray, list[Fold]]:
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        return codes, list(FewLabelsKFold(N_FOLDS).split(codes, codes))
 
     def _linear(self, n_labels: int) -> list[tuple[BaseEstimator, bool]]:
         Cs = np.logspace(-2, 4, 5)
@@ -278,14 +281,16 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
         self : object
         """
         scaler = TargetScaler()
-        y = scaler.fit_transform(y)
-        folds = KFold(min(N_FOLDS, len(y)), shuffle=True, random_state=0) if len(y) > 1 else None
-        self._fit(X, y, list(folds.split(y)) if folds else [], X_unlabeled, each)
+        self._fit(X, *self._targets(scaler.fit_transform(y)), X_unlabeled, each)
         for _, member in self.members_:
             predict_in_units(member.estimator, scaler)
         spread = scaler.spread_
         self.held_out_losses_ = [loss * spread * spread for loss in self.held_out_losses_]
         return self
+
+    def _targets(self, y: np.ndarray) -> tuple[np.ndarray, list[Fold]]:
+        folds = KFold(min(N_FOLDS, len(y)), shuffle=True, random_state=0) if len(y) > 1 else None
+        return y, list(folds.split(y)) if folds else []
 
     def _linear(self, n_labels: int) -> list[tuple[BaseEstimator, bool]]:
         return ridges(n_labels)

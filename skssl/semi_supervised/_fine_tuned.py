@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn import get_config
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import KFold, ShuffleSplit
 from sklearn.utils import check_random_state
@@ -32,6 +32,7 @@ from skssl._data._draws import Draws
 from skssl._data._given import check_weight
 from skssl._data._rows import Rows, n_batches
 from skssl._meta._fitting import Stage, telling
+from skssl._meta._forecast import Forecast, evenly_by_label, seconds_of
 from skssl._meta._reading import Seen
 from skssl._meta._steps import check_columns, last_step
 from skssl._training import _loop
@@ -47,6 +48,7 @@ from skssl.semi_supervised._target_scaler import on_grid, standardise
 from skssl.views import View, original
 
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 200, 3000
+N_LINEAR_FITS = 5 * 8 + 1  # folds, penalties, and one to all labels
 ENOUGH = 300  # labels held out, in all folds together
 N_FOLDS = 3
 TEMPERATURES = np.geomspace(0.2, 5, 15).tolist()
@@ -133,11 +135,54 @@ class BaseFineTuned(BasePretrained):
         random = check_random_state(self.random_state)
         draws = Draws(random.randint(2**31 - 1), self._device())
         weight = np.ones(len(labels)) if weight is None else weight
-        stage = Stage(self, task, "fine-tune", rows.shown, labels, what="folds")
+        stage = Stage(self, task, "fine-tune", rows.shown, labels)
         with telling(self, f"fine-tuning with {len(labels)} labels"):
             self._fine_tune(rows, labels, weight, stage, draws)
         stage.end()
         return rows
+
+    def _stages(
+        self,
+        rows: Seen,
+        Z: np.ndarray,
+        predictor: BaseEstimator,
+        more: dict[str, np.ndarray],
+        labels: np.ndarray,
+        chosen: np.ndarray,
+        n_others: int,
+    ) -> list[Forecast]:
+        linear = clone(predictor).set_params(penalty=1.0)  # one fit of the search for the penalty
+        (first,) = super()._stages(rows, Z, linear, more, labels, chosen, n_others)
+        assert first.seconds is not None
+        first = first._replace(seconds=first.seconds * N_LINEAR_FITS)
+        setattr(self, f"{self._predictor}_", linear.fit(Z, labels[chosen]))
+        what = f"fine-tuning with {len(labels)} labels"
+        return [first, Forecast(what, self._time_of_tuning(rows, Z, labels, chosen))]
+
+    def _time_of_tuning(
+        self, few: Seen, Z: np.ndarray, labels: np.ndarray, chosen: np.ndarray
+    ) -> float:
+        """Return about the seconds of fine-tuning with all labels, from a few steps."""
+        folds, n_epochs = self._folds(labels), self._n_epochs(len(labels))
+        if not folds or not n_epochs:
+            return 0.0
+        linear = getattr(self, f"{self._predictor}_")
+        rows = self._make_rows(few, labels[chosen], np.ones(len(chosen)))
+        part = evenly_by_label(labels[chosen], 10 * self.batch_size)
+        n_train, n_test = map(len, folds[0])
+        test = part[: max(1, len(part) * n_test // n_train)]
+        both = [rows.select(torch.from_numpy(some)) for some in (part, test)]
+        n_timed = max(2, 20 // n_batches(len(part), self.batch_size))
+        draws = Draws(0, self._device())
+
+        def time_of(n_epochs: int) -> float:
+            given = linear, linear, *both, n_epochs, draws
+            return seconds_of(lambda: self._held_out_outputs(*given))
+
+        time_of(1)
+        seconds = (time_of(1 + n_timed) - time_of(1)) / n_timed  # of an epoch
+        n_runs = len(folds) + 0.5  # the last one is as long as the folds choose
+        return max(seconds, 0.0) * n_train / len(part) * n_epochs * n_runs
 
     def _device(self) -> torch.device:
         return choose_device(last_step(self.transformer_).device)
@@ -340,8 +385,8 @@ class FineTunedClassifier(BaseFineTuned, BaseClassifier):
     random_state : int, RandomState instance or None, default=None
         Seeds pretraining and training.
     verbose : bool or int, default=False
-        Whether to print each stage of ``fit``: what it does, how long that takes as the first
-        second of it is timed, and how long it took.
+        Whether to print what ``fit`` does and about how long each stage takes, once its first
+        second and short fits to some of the rows have been timed; then each stage.
 
     Attributes
     ----------
@@ -516,8 +561,8 @@ class FineTunedRegressor(BaseFineTuned, BaseRegressor):
     random_state : int, RandomState instance or None, default=None
         Seeds pretraining and training.
     verbose : bool or int, default=False
-        Whether to print each stage of ``fit``: what it does, how long that takes as the first
-        second of it is timed, and how long it took.
+        Whether to print what ``fit`` does and about how long each stage takes, once its first
+        second and short fits to some of the rows have been timed; then each stage.
 
     Attributes
     ----------

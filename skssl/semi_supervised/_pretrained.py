@@ -3,10 +3,13 @@
 from typing import Any, Literal
 
 import numpy as np
+import torch
+from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
 from skssl._compat import Constraints, HasMethods, Seed, Task, take_rows
 from skssl._meta._fitting import fit_as_task
+from skssl._meta._forecast import Forecast
 from skssl._meta._reading import Seen
 from skssl.base._modalities import MODALITIES
 from skssl.base._modality_of import readings
@@ -47,8 +50,8 @@ class PretrainedClassifier(BaseClassifier):
     random_state : int, RandomState instance or None, default=None
         Seeds the transformer and the classifier if their own ``random_state`` is None.
     verbose : bool or int, default=False
-        Whether to print each stage of ``fit``: what it does, how long that takes as the first
-        second of it is timed, and how long it took.
+        Whether to print what ``fit`` does and about how long each stage takes, once its first
+        second and short fits to some of the rows have been timed; then each stage.
 
     Attributes
     ----------
@@ -129,17 +132,35 @@ class PretrainedClassifier(BaseClassifier):
         labelled_rows = super()._fit(every, few, others, labels, routed, task)
         self.fine_tuned_ = None
         if self._fine_tunes(every[0], len(labels)):
-            tuned = FineTunedClassifier(
-                FrozenEstimator(self.transformer_),
-                passthrough=False,
-                label_smoothing=0.1,
-                random_state=self.random_state,
-                verbose=self.verbose,
-            )
+            tuned = self._make_tuned(self.transformer_)
             X, subtask = take_rows(every[0], few), task.subcontext(task_name="fine-tune")
             fit_as_task(self, tuned, subtask, X, labels, lambda: tuned.fit(X, labels))
             self.fine_tuned_ = tuned
         return labelled_rows
+
+    def _make_tuned(self, transformer: BaseEstimator) -> FineTunedClassifier:
+        return FineTunedClassifier(
+            FrozenEstimator(transformer),
+            passthrough=False,
+            label_smoothing=0.1,
+            random_state=self.random_state,
+            verbose=self.verbose,
+        )
+
+    def _forecast(
+        self,
+        transformer: BaseEstimator,
+        every: tuple[object, ...],
+        read: list[torch.Tensor],
+        few: np.ndarray,
+        others: np.ndarray,
+        labels: np.ndarray,
+    ) -> list[Forecast]:
+        stages = super()._forecast(transformer, every, read, few, others, labels)
+        if self._fine_tunes(every[0], len(labels)):
+            tuned = self._make_tuned(transformer)
+            stages += tuned._forecast(transformer, every, read, few, others[:0], labels)
+        return stages
 
     def _fine_tunes(self, X: Any, n_labels: int) -> bool:
         """Tell whether a fine-tuned encoder will be half of the predictions."""
@@ -192,8 +213,8 @@ class PretrainedRegressor(BaseRegressor):
     random_state : int, RandomState instance or None, default=None
         Seeds the transformer and the regressor if their own ``random_state`` is None.
     verbose : bool or int, default=False
-        Whether to print each stage of ``fit``: what it does, how long that takes as the first
-        second of it is timed, and how long it took.
+        Whether to print what ``fit`` does and about how long each stage takes, once its first
+        second and short fits to some of the rows have been timed; then each stage.
 
     Attributes
     ----------
