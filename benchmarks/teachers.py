@@ -2,7 +2,7 @@
 
     python benchmarks/tables.py --fetch                          # once: brings MNIST's digits
     python benchmarks/teachers.py --data cifar10.npz             # -> results/teachers.csv
-    python benchmarks/teachers.py --data cifar10.npz --steps 450
+    python benchmarks/teachers.py --data cifar10.npz --steps 300
     python benchmarks/teachers.py --report                       # -> results/teachers.md
 
 One fit gives both figures: the accuracy of logistic regression on 100 labels, drawn ten times, on

@@ -38,6 +38,12 @@ class MoCo(ReadsAll, SSLTransformer):
     .. [2] Chen, Fan, Girshick and He, "Improved Baselines with Momentum Contrastive
        Learning", 2020. https://arxiv.org/abs/2003.04297
 
+    Notes
+    -----
+    The embedding is the student's, as in the papers. In fits of 300 steps on three sets of small
+    images, linear probes on the teacher's were 0.1 to 2.6 points worse, 1.5 in the mean
+    (``benchmarks/teachers.py``).
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits
