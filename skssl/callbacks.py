@@ -16,10 +16,9 @@ import numpy as np
 from sklearn.base import MetaEstimatorMixin
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.utils.multiclass import type_of_target
 
 from skssl._compat import BaseComposition, Interval, StrOptions, Task, validate_params
-from skssl._data._labels import separate_labelled
+from skssl._data._labels import separate_labelled, target_type
 from skssl._meta._cache import fit_key
 from skssl._training._checkpoint import CheckpointFile
 from skssl.base._transformer import SSLTransformer
@@ -363,7 +362,7 @@ def neighbours_score(estimator: Any, X: Any, y: Any) -> float:
     """Return the cross-validated score of the 5 nearest neighbours on the labelled rows."""
     Z = estimator.transform(X)
     mask, labels = separate_labelled(y)
-    is_numbers = labels.dtype.kind == "f" and type_of_target(labels) == "continuous"
+    is_numbers = labels.dtype.kind == "f" and target_type(labels) == "continuous"
     model = KNeighborsRegressor() if is_numbers else KNeighborsClassifier()
     return float(cross_val_score(model, np.asarray(Z)[mask], labels, cv=3).mean())
 

@@ -10,12 +10,11 @@ from sklearn.base import is_regressor
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import BaseCrossValidator, KFold, StratifiedKFold
 from sklearn.utils import check_random_state, indexable
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from skssl._compat import GroupsConsumerMixin, Seed, take_rows
 from skssl._data._containers import as_native
-from skssl._data._labels import read_groups, refuse_unordered, separate_labelled
+from skssl._data._labels import read_groups, refuse_unordered, separate_labelled, target_type
 
 
 class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
@@ -158,7 +157,7 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
         # StackingClassifier sets random_state on any cv, whether it shuffles or not.
         random_state = self.random_state if self.shuffle else None
         how: dict[str, Any] = {"shuffle": self.shuffle, "random_state": random_state}
-        if labels is None or type_of_target(labels) == "continuous":
+        if labels is None or target_type(labels) == "continuous":
             return KFold(n_splits, **how)
         if len(labels) < n_splits:
             raise ValueError(f"cv={n_splits} folds need as many labelled rows, got {len(labels)}.")
@@ -182,7 +181,7 @@ def _sortable(groups: np.ndarray) -> np.ndarray:
 def _refuse_objects(y: Any, labels: np.ndarray) -> None:
     """Raise if y holds classes that are numbers as objects: scorers get slices of y as it is."""
     if str(getattr(y, "dtype", "")).lower() == "object" and labels.dtype.kind in "biuf":
-        if type_of_target(labels) == "continuous":
+        if target_type(labels) == "continuous":
             return
         raise ValueError(
             "y is an array of objects that holds numbers or booleans, of which scikit-learn's "
@@ -194,7 +193,7 @@ def _refuse_objects(y: Any, labels: np.ndarray) -> None:
 def _read(y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Read a y of classes or numbers: -1 is a number only among fractions."""
     mask, labels = separate_labelled(y)
-    if labels.dtype.kind == "f" and type_of_target(labels) == "continuous":
+    if labels.dtype.kind == "f" and target_type(labels) == "continuous":
         return separate_labelled(y, classes=False)
     return mask, labels
 

@@ -21,16 +21,20 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from storm import case, fault, functions, subjects, verbs
 from test_common import EVERY, SAMPLES, modalities_of, public_estimators, told
 
-from skssl import ICL, to_bags
+from skssl import ICL, SCARF, MuLaw, PrototypeClassifier, TextTokenizer, to_bags
 from skssl._data import is_bags
 from skssl.base._transformer import SSLTransformer
+from skssl.metrics import rankme
+from skssl.semi_supervised._target_scaler import TargetScaler
 
 FEW, MANY = 40, 1500  # examples of each modality; ten thousand in all
 # Of choices below, the plainest stands first: it is drawn the most often.
@@ -249,6 +253,59 @@ def test_the_storm_reaches_every_estimator_method_and_function():
     names = {function.__name__ for function, _ in functions()}
     assert names >= {"split", "to_bags", "select_to_label", "rankme", "log_mel", "from_estimator"}
     assert case(7).what == case(7).what
+
+
+X4, Y4 = np.random.default_rng(0).normal(size=(12, 4)), [0, 1] * 6
+FOUND = {  # what is called, and the remedy that the message names
+    "groups of lists": (lambda: SCARF().fit(X4, groups=[[1, 2]] * 12), "one entry for each"),
+    "unhashable groups": (lambda: SCARF().fit(X4, groups=[{}] * 12), "a number or a text"),
+    "a dictionary": (lambda: SCARF().fit({"a": [1.0, 2.0]}), r"pd.DataFrame\(X\)"),
+    "a set": (lambda: TextTokenizer().fit({"a", "b"}), "Pass a list"),
+    "a sparse tensor": (lambda: MuLaw().fit(torch.eye(4).to_sparse()), "to_dense"),
+    "a nested tensor": (
+        lambda: SCARF().fit(torch.nested.nested_tensor([torch.ones(2)], layout=torch.jagged)),
+        "unbind",
+    ),
+    "a lazy frame": (lambda: TextTokenizer().fit(pl.LazyFrame({"a": ["b"]})), "collect"),
+    "an empty list": (lambda: PrototypeClassifier().fit(X4, Y4).predict([]), "0 sample|1D array"),
+    "a missing label": (lambda: PrototypeClassifier().fit(X4[:2], ["a", None]), "without a label"),
+    "a large label": (lambda: PrototypeClassifier().fit(X4[:2], [0, 2**70]), "classes as text"),
+    "labels without order": (
+        lambda: PrototypeClassifier().fit(X4[:2], [(1, 2), 3j]),
+        "Pass one number, text or None",
+    ),
+    "objects as labels": (
+        lambda: PrototypeClassifier().fit(X4[:2], [len, max]),
+        "Make all",
+    ),
+    "weights of a score": (
+        lambda: PrototypeClassifier().fit(X4, Y4).score(X4, Y4, ["a"] * 12),
+        "0 leaves a row out",
+    ),
+    "a column twice": (
+        lambda: SCARF().fit(pd.DataFrame(X4, columns=["a"] * 4)),
+        "rename or drop the repeated",
+    ),
+    "text as an embedding": (lambda: rankme([["a", "b"]] * 3), "convert or drop"),
+    "huge targets": (lambda: TargetScaler().fit([1e308, -1e308]), "a greater unit"),
+    "loud waveforms": (lambda: MuLaw().fit([[0.5, 1e20]]), "Leave them out"),
+}
+
+
+@pytest.mark.parametrize("found", FOUND.values(), ids=FOUND)
+def test_errors_name_the_remedy(found):
+    call, remedy = found
+    with pytest.raises((TypeError, ValueError), match=remedy) as caught:
+        call()
+    assert fault(caught.value) is None
+
+
+def test_columns_without_a_dtype_of_numpy_are_read():
+    y = pl.Series([0, 1] * 6, dtype=pl.Int128)
+    np.testing.assert_array_equal(PrototypeClassifier().fit(X4, y).classes_, [0, 1])
+    eight = torch.from_numpy(X4).to(torch.float8_e5m2)
+    assert np.isfinite(rankme(eight))
+    assert rankme(pl.DataFrame(np.rint(9 * X4)).cast(pl.Int128)) == rankme(np.rint(9 * X4))
 
 
 def raise_inside_numpy():

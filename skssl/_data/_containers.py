@@ -491,6 +491,8 @@ def note_columns(estimator: Any, X: Any, y: Any = "no_validation", *, reset: boo
     """Store the number and the names of the columns of X, or compare X with those stored."""
     X = as_native(X)
     _check_unique(X)
+    if isinstance(X, list | tuple) and not X:
+        check_n_samples((0,), 1)
     validate_data(estimator, X, y, reset=reset, skip_check_array=True)
 
 

@@ -11,6 +11,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from narwhals.stable.v2.typing import IntoSeriesT
 from sklearn.exceptions import DataConversionWarning
+from sklearn.utils.multiclass import type_of_target
 
 from skssl._data._containers import as_array, first_line, is_missing
 from skssl._data._masked import unmask
@@ -317,3 +318,9 @@ def _as_number(text: str) -> float:
         return float(text)
     except ValueError:
         return 0.0
+
+
+def target_type(labels: np.ndarray) -> str:
+    """Return scikit-learn's type of target, without a warning about numbers beyond 64 bits."""
+    with np.errstate(invalid="ignore"):
+        return str(type_of_target(labels, input_name="y"))

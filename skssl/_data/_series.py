@@ -130,6 +130,7 @@ def stack(parts: list[np.ndarray]) -> np.ndarray:
     """Stack arrays (channels, time) in one float32 array, padded with NaN."""
     length = max(part.shape[1] for part in parts)
     out = np.full((len(parts), len(parts[0]), length), np.nan, np.float32)
-    for row, part in zip(out, parts, strict=True):
-        row[:, : part.shape[1]] = part
+    with np.errstate(over="ignore"):  # infinity, which readers refuse
+        for row, part in zip(out, parts, strict=True):
+            row[:, : part.shape[1]] = part
     return out

@@ -299,7 +299,9 @@ class RawWords(Raw):
         counted = self.tfidf.fit_transform(self.words(x))
         self.n_outputs = min(N_TOPICS, *counted.shape)
         self.svd = TruncatedSVD(self.n_outputs, random_state=0)
-        self.scale = float(np.sqrt(self.svd.fit_transform(counted).var(0).mean())) or 1.0
+        with np.errstate(invalid="ignore"):  # shares of the variance of equal rows, never read
+            topics = self.svd.fit_transform(counted)
+        self.scale = float(np.sqrt(topics.var(0).mean())) or 1.0
         return self
 
     def encode(self, x: Any) -> np.ndarray:

@@ -11,11 +11,10 @@ import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state, indexable
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from skssl._compat import HasMethods, Interval, Seed, StrOptions, validate_params
-from skssl._data._labels import separate_labelled
+from skssl._data._labels import separate_labelled, target_type
 from skssl._meta._forecast import Forecast, attempted
 from skssl._meta._steps import default_transformer
 from skssl.evaluation._baselines import default_baselines
@@ -228,7 +227,7 @@ def _read(y: Any, task: Task) -> tuple[bool, np.ndarray, np.ndarray]:
     if task == "regression":
         return False, *separate_labelled(y, classes=False)
     mask, labels = separate_labelled(y)
-    if task == "auto" and labels.dtype.kind == "f" and type_of_target(labels) == "continuous":
+    if task == "auto" and labels.dtype.kind == "f" and target_type(labels) == "continuous":
         return False, *separate_labelled(y, classes=False)
     n_different = len(np.unique(labels))
     if n_different < 2:

@@ -12,7 +12,6 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin
 from sklearn.utils import Tags, check_random_state, get_tags, indexable
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skssl._atomic import restore_on_failure
@@ -32,7 +31,7 @@ from skssl._compat import (
 from skssl._data import note_columns
 from skssl._data._containers import as_native
 from skssl._data._given import check_weight
-from skssl._data._labels import separate_labelled
+from skssl._data._labels import separate_labelled, target_type
 from skssl._meta._fitting import (
     RoutesFit,
     Stage,
@@ -363,10 +362,10 @@ class BaseClassifier(ClassifierMixin, BasePretrained):
         routed: dict[str, dict[str, Any]],
         task: Task,
     ) -> Seen:
-        target_type = type_of_target(labels, input_name="y")
-        if target_type not in {"binary", "multiclass"}:
+        kind = target_type(labels)
+        if kind not in {"binary", "multiclass"}:
             raise ValueError(
-                f"Unknown label type: {target_type}. Classes must be text, whole numbers or "
+                f"Unknown label type: {kind}. Classes must be text, whole numbers or "
                 "booleans; PretrainedRegressor learns from other numbers."
             )
         if len(np.unique(labels)) < 2:

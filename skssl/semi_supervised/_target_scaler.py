@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 GRID = 2.0**-24
+GREATEST = 1e300
 FURTHEST = 1e15  # whose squares are far within float32
 
 
@@ -45,6 +46,11 @@ class TargetScaler(TransformerMixin, BaseEstimator):
     def fit(self, y: Any, _: Any = None) -> Self:
         """Learn the mean and the standard deviation of targets (n_samples, ...)."""
         y = np.asarray(y, dtype=np.float64)
+        if np.abs(y).max(initial=0) > GREATEST:
+            raise ValueError(
+                f"y holds {np.ravel(y)[np.abs(y).argmax()]:.3g}; expected numbers up to "
+                f"{GREATEST:.0g}, whose sums are finite. Pass targets in a greater unit."
+            )
         self.center_ = float(y.mean())
         self.center_ += float((y - self.center_).mean())  # of great numbers the rest counts
         centred = y - self.center_
