@@ -22,6 +22,7 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.svm import LinearSVC
 
 from skssl import SCARF, PretrainedClassifier, PretrainedRegressor, distill
+from skssl._meta._columns_as_numbers import ColumnsAsNumbers
 from skssl.semi_supervised._distillation import _worth_saying
 
 SHORT = {"n_components": 64, "max_epochs": 20, "precision": "float32"}
@@ -191,3 +192,23 @@ def test_semi_supervised_models_at_the_end_of_one_pipeline():
     for model in (SelfTrainingClassifier(LogisticRegression()), LabelSpreading("knn")):
         model = make_pipeline(StandardScaler(), SCARF(**CHEAP), model).fit(X, few)
         assert model.score(X_test, y_test) > 0.8
+
+
+# ---- columns for linear models and forests -----------------------------------------------
+
+
+def test_columns_as_numbers():
+    """Missing numbers become the median, with an indicator; new categories become zeros."""
+    nan = np.nan
+    frame = pd.DataFrame({"number": [0.0, 1, 2, 100, nan], "word": ["a", "b", "a", "b", None]})
+    numbers = np.array([[0, 1, 2, 100, 1.5], [0, 0, 0, 0, 1]]).T
+    words = [[1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    columns = ColumnsAsNumbers().fit(frame)
+    made = columns.transform(frame)
+    assert isinstance(made, np.ndarray) and made.shape == (5, 5)
+    np.testing.assert_allclose(made[:, :2], StandardScaler().fit_transform(numbers))
+    assert made[:, 2:].tolist() == words
+    new = columns.transform(pd.DataFrame({"number": [1.0], "word": ["z"]}))
+    assert (new[0, 2:] == 0).all()
+    many = pd.DataFrame({"number": nan, "code": pd.Categorical(np.arange(150) % 120)})
+    assert ColumnsAsNumbers().fit_transform(many).shape == (150, 1 + 1 + 100)

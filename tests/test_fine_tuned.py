@@ -32,7 +32,13 @@ from skssl.base._modalities import MODALITIES
 from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised import _fine_tuned
 from skssl.semi_supervised._fine_tuned import ENOUGH, Head, clearly_best
-from skssl.semi_supervised._linear import N_FOLDS, PENALTIES, LinearClassifier, LinearRegressor
+from skssl.semi_supervised._linear import (
+    N_FOLDS,
+    PENALTIES,
+    LinearClassifier,
+    LinearRegressor,
+    log_likelihood,
+)
 
 X, Y = load_digits(return_X_y=True)
 ORDER = np.random.default_rng(0).permutation(len(X))
@@ -75,6 +81,26 @@ def test_the_linear_classifier_is_a_logistic_regression(classes):
     decision = ours.decision_function(test)
     assert decision.shape == ((len(test),) if classes == 2 else (len(test), 10))
     assert len(ours.coef_) == classes
+
+
+def test_linear_models_compute_in_double_precision():
+    few, rows = X[:60].astype(np.float32), X[60:90].astype(np.float32)
+    single, double = (
+        LinearClassifier(penalty=1.0).fit(Z, Y[:60]).decision(rows)
+        for Z in (few, few.astype(float))
+    )
+    np.testing.assert_array_equal(single, double)
+
+
+def test_log_likelihood_is_that_of_the_true_classes():
+    expected = np.log([0.8, 0.7, 0.4])
+    codes, proba = np.array([0, 1, 1]), np.array([0.2, 0.7, 0.4])
+    assert log_likelihood(codes, proba) == pytest.approx(expected.mean())
+    both = np.stack([1 - proba, proba, 0 * proba], 1)
+    assert log_likelihood(codes, both) == pytest.approx(expected.mean())
+    weighted = log_likelihood(codes, both, np.array([1, 2, 0]))
+    assert weighted == pytest.approx((expected[0] + 2 * expected[1]) / 3)
+    assert log_likelihood(np.array([0]), np.array([[0.0, 1.0]])) == pytest.approx(np.log(1e-15))
 
 
 def test_the_penalty_is_chosen_by_held_out_loss():

@@ -8,6 +8,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, load_iris, make_moons
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.semi_supervised import LabelSpreading
+from sklearn.tree import DecisionTreeClassifier
 
 from skssl import load, save
 from skssl.semi_supervised._block_scaler import BlockScaler, Span
@@ -15,6 +16,7 @@ from skssl.semi_supervised._ensemble import (
     EnsembleClassifier,
     EnsembleRegressor,
     LeastSquares,
+    Member,
     Sharpened,
     select,
 )
@@ -23,6 +25,7 @@ from skssl.semi_supervised._propagation import (
     PropagatedClassifier,
     PropagatedRegressor,
 )
+from skssl.semi_supervised._target_scaler import TargetScaler
 
 RNG = np.random.default_rng(0)
 
@@ -94,6 +97,30 @@ def test_spread_is_symmetric_and_normalised():
     np.testing.assert_allclose(np.linalg.eigvalsh(S).max(), 1)  # of D^-1/2 W D^-1/2
 
 
+def test_edges_against_a_slow_loop():
+    random = np.random.default_rng(0)
+    X = random.normal(size=(15, 3))
+    graph = NeighborGraph(n_neighbors=4).fit(X)
+    assert graph.neighbors_._fit_X.dtype == np.float32 and graph.spread_.dtype == np.float64
+    apart = [[np.inf if i == j else np.linalg.norm(a - b) for j, b in enumerate(X)]
+             for i, a in enumerate(X)]  # fmt: skip
+    width = np.mean([sorted(row)[3] for row in apart])
+    edges = np.zeros((15, 15))
+    for i, row in enumerate(apart):
+        for j in np.argsort(row)[:4]:
+            edges[i, j] = edges[j, i] = np.exp(-((row[j] / width) ** 2))
+    degree = edges.sum(1)
+    np.testing.assert_allclose(
+        graph.spread_.toarray(), edges / np.sqrt(np.outer(degree, degree)), rtol=1e-5
+    )
+    at, beside = X[0] + [5e-4 * width, 0, 0], X[0] + [0.01 * width, 0, 0]
+    assert graph.transform(at[None]).toarray()[0, 0] == 1  # as good as the node itself
+    weight = np.array([np.exp(-((np.linalg.norm(beside - b) / width) ** 2)) for b in X])
+    weight[np.argsort(weight)[:-4]] = 0
+    found = graph.transform(beside[None]).toarray()[0]
+    np.testing.assert_allclose(found, weight / weight.sum(), rtol=1e-4)
+
+
 def test_places_of_rows_among_the_nodes():
     X = RNG.normal(size=(30, 2))
     graph = NeighborGraph(n_neighbors=4).fit(X)
@@ -142,6 +169,38 @@ def test_labels_follow_the_moons_as_scikit_learns_do():
     theirs = LabelSpreading(kernel="knn", n_neighbors=10, alpha=0.98, max_iter=1000)
     assert (found == y).mean() > 0.85
     assert (found == y).mean() > (theirs.fit(X, labels).transduction_ == y).mean() - 0.05
+
+
+# ---- targets -----------------------------------------------------------------------------
+
+
+def test_targets_are_standardised_and_rounded():
+    y = 150 + 70 * np.random.default_rng(0).normal(size=50)
+    scaler = TargetScaler().fit(y)
+    assert (scaler.center_, scaler.spread_) == pytest.approx((y.mean(), y.std()), rel=1e-14)
+    standard = scaler.transform(y)
+    np.testing.assert_allclose(standard, (y - y.mean()) / y.std(), rtol=0, atol=2.0**-25)
+    steps = standard * 2.0**24
+    assert (steps == np.round(steps)).all() and (steps % 2).any()
+    np.testing.assert_allclose(scaler.inverse_transform(standard), y, rtol=1e-6)
+    assert scaler.inverse_transform([0, 1]) == pytest.approx([y.mean(), y.mean() + y.std()])
+    with pytest.raises(ValueError, match=r"y holds 1e\+30, which is more than 1e\+15 standard"):
+        scaler.transform([150.0, 1e30])
+
+
+@pytest.mark.parametrize("value", [0.1, -7.7, 1e200])
+@pytest.mark.parametrize("n", [3, 7, 49])
+def test_equal_targets_have_their_value_as_mean(n, value):
+    scaler = TargetScaler().fit(np.full(n, value))  # whose mean is rounded, for some of these
+    assert (scaler.center_, scaler.spread_) == (value, 1.0)
+
+
+def test_targets_that_differ_by_rounding_are_equal():
+    eps = np.finfo(float).eps
+    assert TargetScaler().fit([1, 1 + 16 * eps]).spread_ == 1.0
+    assert TargetScaler().fit([1, 1 + 17 * eps]).spread_ < 1e-14
+    for huge in (1e200, 1e-200):
+        assert TargetScaler().fit([huge, 3 * huge]).spread_ == pytest.approx(huge)
 
 
 # ---- selection ---------------------------------------------------------------------------
@@ -195,6 +254,100 @@ def test_sharpening_keeps_the_order_and_gains_confidence(power):
     raised = plain**power
     np.testing.assert_allclose(sharp, raised / raised.sum(1, keepdims=True), atol=1e-6)
     assert sharp.max(1).mean() > plain.max(1).mean()
+
+
+def test_sharpened_probabilities_are_never_0():
+    X, y = load_iris(return_X_y=True)
+    proba = Sharpened(DecisionTreeClassifier()).fit(X, y).predict_proba(X)
+    assert proba.min() == pytest.approx(1e-9) and proba.sum(1) == pytest.approx(1)
+
+
+# ---- the library -------------------------------------------------------------------------
+
+SHARES = (0.0, 0.1, 0.5, 0.9, 1.0)
+PENALTIES = (1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0)
+CS = (0.01, 0.316228, 10.0, 316.227766, 10_000.0)
+
+
+def told(model, n_labels):
+    """Return what a member is, in words and numbers."""
+    if isinstance(model, Sharpened):
+        return *told(model.classifier, n_labels), model.power
+    if isinstance(model, LeastSquares):
+        return told(model.regression, n_labels)
+    if isinstance(model, LogisticRegression):
+        return "logistic", round(model.C, 6)
+    if isinstance(model, Ridge):
+        return "ridge", round(model.alpha / n_labels, 6)
+    if isinstance(model, PropagatedClassifier | PropagatedRegressor):
+        return "propagated", model.alpha
+    return "trees", model.n_estimators, model.max_features
+
+
+def library(cls, n_embedding, n_labels):
+    """Return the members of an ensemble over 5 columns, and whether each is in the prior."""
+    X = np.random.default_rng(0).normal(size=(30, 5))
+    ensemble = cls(n_embedding)
+    ensemble.n_features_in_ = 5
+    features = ensemble._fit_features(X, X)
+    members = ensemble._library(features, n_labels, np.random.RandomState(0))
+    return {(*m.features, *told(m.estimator, n_labels)): m.in_prior for m in members}
+
+
+def linear(kind, values, middle):
+    return {("spanned", s, kind, v): (s, v) == (0.5, middle) for s in SHARES for v in values}
+
+
+def smooth(*power):
+    """Graphs, and forests of 100 trees."""
+    return {
+        ("placed", share, "propagated", alpha, *power): (share, alpha) == (0.5, 0.9)
+        for share in (0.0, 0.5, 1.0)
+        for alpha in (0.5, 0.9, 0.98)
+    } | {
+        ("scaled", 0.5, "trees", 100, "sqrt", *power): True,
+        ("scaled", 0.5, "trees", 100, 0.3, *power): False,
+        ("scaled", 1.0, "trees", 100, "sqrt", *power): False,
+        ("scaled", 1.0, "trees", 100, 1.0, *power): False,
+    }
+
+
+def test_members_to_choose_from():
+    """One of each kind is in the prior: the middle one, of half embedding and half raw columns."""
+    of_classes = linear("logistic", CS, 10.0) | smooth(2)
+    assert library(EnsembleClassifier, 2, 3) == of_classes
+    assert library(EnsembleRegressor, 2, 2) == linear("ridge", PENALTIES, 0.01) | smooth()
+    many = {  # 3 raw columns for 2 labels
+        ("spanned", share, "ridge", alpha, power): (share, alpha, power) == (1.0, 0.01, 4)
+        for share in (0.5, 0.9, 1.0)
+        for alpha in PENALTIES
+        for power in (2, 4)
+    }
+    assert library(EnsembleClassifier, 2, 2) == of_classes | many
+    alone = {("spanned", 0.0, "logistic", C): C == 10 for C in CS}
+    alone |= {("placed", 0.0, "propagated", a, 2): a == 0.9 for a in (0.5, 0.9, 0.98)}
+    alone |= {("scaled", 0.0, "trees", 100, m, 2): m == "sqrt" for m in ("sqrt", 0.3)}
+    assert library(EnsembleClassifier, 5, 2) == alone
+
+
+def test_weights_are_shrunk_to_the_prior_of_20_labels():
+    class Known(EnsembleRegressor):
+        def _out_of_fold(self, member, read, y, folds):
+            return member.estimator
+
+    y = np.arange(4.0)
+    members = [Member(("a", 0.0), y + error, error > 0) for error in (0.0, 1.0, 2.0)]
+    folds = [(None, [0, 1]), (None, [2, 3])]
+    weights, losses = Known(2)._weigh(members, {}, y, folds, iter)
+    assert weights == pytest.approx(np.array([4, 10, 10]) / 24) and losses.tolist() == [0, 1, 4]
+    weights, losses = Known(2)._weigh(members, {}, y, [], iter)
+    assert weights.tolist() == [0, 0.5, 0.5] and np.isnan(losses).all()
+
+
+def test_the_loss_of_classes_is_the_mean_log_loss():
+    loss = EnsembleClassifier(2)._loss_of(np.array([0, 1]))
+    found = loss(np.array([[0.5, 0.25], [0.0, 1.0]]))  # of the true classes
+    assert found == pytest.approx([1.5 * np.log(2), 3 * np.log(10)])
 
 
 # ---- ensembles ---------------------------------------------------------------------------
