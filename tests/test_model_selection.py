@@ -228,6 +228,21 @@ def test_classes_with_fewer_labels_than_folds(shuffle):
         assert len(test)
 
 
+def test_few_labels_folds_take_rows_in_turn():
+    y = [0, 1, 0, 2, 1, 0]  # by label: rows 0, 2 and 5; 1 and 4; 3
+
+    def folds(n_splits, test_singles):
+        cv = FewLabelsKFold(n_splits, shuffle=False, test_singles=test_singles)
+        found = [test.tolist() for _, test in cv.split(y, y)]
+        assert len(found) == cv.get_n_splits(y, y)
+        return found
+
+    assert folds(2, False) == [[0, 4, 5], [1, 2]]
+    assert folds(2, True) == [[0, 4, 5], [1, 2, 3]]
+    assert folds(9, False) == [[0], [2], [5], [1], [4]]
+    assert folds(9, True) == [[0], [2], [5], [1], [4], [3]]
+
+
 def test_few_labels_folds_hold_every_class():
     y = np.repeat(list("abcdef"), [1, 1, 2, 3, 4, 7])
     cv = FewLabelsKFold(3)

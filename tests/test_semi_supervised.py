@@ -39,6 +39,7 @@ from torch import nn
 
 from skssl import SCARF, MultiTask, TS2Vec
 from skssl._meta import _cache
+from skssl._meta._fitting import seeded
 from skssl.base._modalities import MODALITIES
 from skssl.model_selection import UnlabeledKFold
 from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor, _ensemble
@@ -438,6 +439,7 @@ def test_seeds_are_handed_down_where_none_is_set(iris):
     assert pipe[0].random_state is pipe[1].random_state is None
     model = PretrainedClassifier(OneOfMany(), passthrough=False).fit(X, y)
     assert model.transformer_.random_state is None
+    assert seeded(PCA(3), np.random.RandomState(0)).random_state == 209652396  # of every version
 
 
 class OneOfMany(Recorder):
@@ -739,6 +741,16 @@ def make_net(X):
     return Net(WIDTH)
 
 
+class Maker:
+    """Makes encoders of a width."""
+
+    def __init__(self, width):
+        self.width = width
+
+    def make(self, X):
+        return Net(self.width)
+
+
 def test_keys_of_parameters(monkeypatch):
     X = np.zeros((3, 4))
 
@@ -764,7 +776,12 @@ def test_keys_of_parameters(monkeypatch):
     def closed(width):
         return lambda X: Net(width)
 
+    def calling(function):
+        return lambda X: function(X)
+
     assert key(closed(3)) == key(closed(3)) != key(closed(4))
+    assert key(calling(closed(3))) == key(calling(closed(3))) != key(calling(closed(4)))
+    assert key(Maker(3).make) == key(Maker(3).make) != key(Maker(4).make)
     assert key(eval("lambda X: None")) is None  # noqa: S307 - no source to read
     seeded = MultiTask([("scarf", SCARF(), 1.0)], random_state=0)
     assert _cache.fit_key(seeded, X) is not None
@@ -786,6 +803,8 @@ def test_keys_of_parameters(monkeypatch):
         lambda v: np.array([v, None, 3], dtype=object),
         lambda v: sparse.csr_array([[len(v), 0, 1.0]]),
         lambda v: torch.full((3, 2), len(v), dtype=torch.bfloat16),
+        lambda v: np.ma.masked_array([len(v), 2.0], [False, True]),
+        lambda v: np.ma.masked_array([1.0, 2.0], [len(v) == 4, False]),
         lambda v: np.asfortranarray([[len(v), 2], [3, 4]]),
         lambda v: np.empty((0, len(v))),
     ],
@@ -802,10 +821,13 @@ def test_data_of_one_content_in_several_containers_have_their_own_keys():
     X = np.arange(6.0).reshape(2, 3)
     kinds = [X, X.T, X.ravel(), X.astype(np.float32), X.tolist(), pd.DataFrame(X), X > 2, X == X]
     keys = {_cache.fit_key(StandardScaler(), kind) for kind in kinds}
+    kinds += [np.arange(6.0).reshape(3, 2).T, pd.DataFrame(X, columns=["a", "b", "c"])]
+    keys |= {_cache.fit_key(StandardScaler(), kind) for kind in kinds[-2:]}
+    keys |= {_cache.fit_key(StandardScaler(), X, **{name: X[:, 0]}) for name in ("a", "b")}
     keys.add(_cache.fit_key(StandardScaler(), X, X))
     keys.add(_cache.fit_key(StandardScaler(with_mean=False), X))
     keys.add(_cache.fit_key(StandardScaler().set_output(transform="pandas"), X))
-    assert len(keys) == len(kinds) + 3
+    assert len(keys) == len(kinds) + 5 and {len(key) for key in keys} == {40}
 
 
 # Callbacks

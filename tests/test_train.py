@@ -18,8 +18,9 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from skssl import SCARF, VIME, _compat
+from skssl._data import _rows
 from skssl._data._draws import Draws
-from skssl._data._rows import Rows
+from skssl._data._rows import Rows, _n_dealt, hold_out
 from skssl._training import _loop
 from skssl._training._epoch_end import Report
 from skssl._training._loop import (
@@ -230,6 +231,51 @@ def test_rows_in_order():
     assert [len(a) for a, _ in batches] == [10, 10, 3]
     assert torch.equal(torch.cat([a for a, _ in batches]), torch.arange(23))
     assert all(torch.equal(a, -b) for a, b in batches)
+
+
+def test_some_rows_are_evenly_spaced():
+    rows = Rows(torch.arange(10))
+    assert rows.some(3).tolist() == [0, 4, 8] and rows.some(5).tolist() == [0, 2, 4, 6, 8]
+    assert len(rows.some(10)) == len(rows.some(99)) == len(rows.some()) == 10
+
+
+def test_a_number_of_rows_is_not_rounded_down():
+    """Sums of shares of 0.1 are next to whole numbers, on either side."""
+    for n in range(10, 400, 10):
+        share = torch.full((n,), 0.1, dtype=torch.float64)
+        assert len(Rows(torch.zeros(n), share=share)) == n // 10
+        assert _n_dealt(share, 1) == n // 10
+
+
+def test_batches_without_two_rows_of_a_group_against_a_slow_loop():
+    random = np.random.default_rng(0)
+    for _ in range(60):
+        sizes, batch_size = random.integers(1, 9, random.integers(2, 7)), random.integers(1, 7)
+        n = 1  # batches, of which each takes a row from a group at most
+        while (
+            n < sizes.sum() // batch_size and np.minimum(sizes, n + 1).sum() >= (n + 1) * batch_size
+        ):
+            n += 1
+        assert _n_dealt(torch.from_numpy(sizes), int(batch_size)) == n
+
+
+def test_small_data_moves_to_the_device_at_once(monkeypatch):
+    rows, elsewhere = Rows(torch.zeros(10, 2), torch.zeros(10)), torch.device("meta")
+    assert rows.place_on(CPU, 0) is rows
+    monkeypatch.setattr(_rows, "BYTES_TO_MOVE", 10 * 3 * 4)
+    assert {t.device for t in rows.place_on(elsewhere, 0).tensors} == {elsewhere}
+    monkeypatch.setattr(_rows, "BYTES_TO_MOVE", 10 * 3 * 4 - 1)
+    assert rows.place_on(elsewhere, 0) is rows
+
+
+def test_two_rows_are_held_out_and_two_are_left():
+    rest, held_out = hold_out(Rows(torch.arange(4)), 0.1)
+    assert sorted([*rest.some().tolist(), *held_out.some().tolist()]) == [0, 1, 2, 3]
+    assert len(rest) == len(held_out) == 2 and len(hold_out(Rows(torch.zeros(100)), 0.2)[1]) == 20
+    with pytest.raises(ValueError, match="holds 2 rows out, which leaves 1 of n_samples = 3"):
+        hold_out(Rows(torch.arange(3)), 0.1)
+    with pytest.raises(ValueError, match="holds 2 groups out, which leaves 1 of n_groups = 3"):
+        hold_out(Rows(torch.arange(6), group=torch.arange(6) // 2), 0.1)
 
 
 # ---- budgets and rates -------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """`sample_weight` and `groups`: rows that count more often, and rows never compared."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,7 +33,7 @@ from skssl import (
     UnlabeledKFold,
 )
 from skssl._compat import take_rows
-from skssl._data._given import Given, hashes, make_rows
+from skssl._data._given import Given, _check_total, hashes, make_rows
 from skssl._data._rows import Rows
 
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)
@@ -131,6 +133,32 @@ def test_warm_start_takes_weights():
     one.fit(X_IRIS, sample_weight=np.full(150, 2))
     other.fit(np.vstack([X_IRIS, X_IRIS]))
     np.testing.assert_array_equal(one.transform(X_IRIS), other.transform(X_IRIS))
+
+
+# ---- totals ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("weight", "width", "is_too_much"),
+    [
+        (np.full(10, 4.0), 2**27, False),  # rows of a GiB, but four times as many at most
+        (np.full(10, 4.5), 2**27, True),
+        (np.array([0.0, *[9.0] * 9]), 2**27, True),
+        (np.full(10, 1e308), 1, True),
+        (np.full(20_000, 100.0), 2, False),  # small rows: a hundred times as many, ...
+        (np.full(20_000, 101.0), 2, True),
+        (np.full(2**13, 2.0**7), 2, False),  # ... or a million of them
+        (np.full(1_400_000, 100.0), 1, True),  # 4 GiB, together with their indices
+        (np.full(1_200_000, 100.0), 1, False),
+    ],
+)
+def test_weights_that_make_too_many_rows_are_said(weight, width, is_too_much):
+    X = SimpleNamespace(shape=(len(weight), width))
+    if not is_too_much:
+        _check_total(weight, X, "sample_weight")
+        return
+    with pytest.raises(ValueError, match=f"for {len(weight)} rows of X.*so that a pass has"):
+        _check_total(weight, X, "sample_weight")
 
 
 # ---- hashes and fractions ----------------------------------------------------------------
