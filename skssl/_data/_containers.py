@@ -282,7 +282,7 @@ def check_one_shape(X: Any, least: int = 3) -> None:
     """
     if getattr(X, "ndim", 1) != 1 or not len(X) or getattr(X[0], "ndim", 0) < least:
         return
-    shapes = sorted({tuple(np.shape(x)) for x in X})
+    shapes = sorted({_shape(x) for x in X})
     if len(shapes) > 1:
         what = "Clips, or images with channels," if len(shapes[0]) > 2 else "Images"
         raise ValueError(
@@ -290,6 +290,13 @@ def check_one_shape(X: Any, least: int = 3) -> None:
             "the same number of frames and all frames one size: cut clips to one length, resize "
             "or crop frames and images, and pass np.stack(clips)."
         )
+
+
+def _shape(x: object) -> tuple[int, ...]:
+    try:
+        return tuple(np.shape(x))  # type: ignore[call-overload]
+    except ValueError:  # a ragged list
+        return ()
 
 
 def holds_arrays(X: np.ndarray) -> bool:
