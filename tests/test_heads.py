@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, load_iris, make_moons
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.semi_supervised import LabelSpreading
 from sklearn.tree import DecisionTreeClassifier
@@ -18,6 +19,7 @@ from skssl.semi_supervised._ensemble import (
     LeastSquares,
     Member,
     Sharpened,
+    predict_in_units,
     select,
 )
 from skssl.semi_supervised._propagation import (
@@ -328,6 +330,20 @@ def test_members_to_choose_from():
     alone |= {("placed", 0.0, "propagated", a, 2): a == 0.9 for a in (0.5, 0.9, 0.98)}
     alone |= {("scaled", 0.0, "trees", 100, m, 2): m == "sqrt" for m in ("sqrt", 0.3)}
     assert library(EnsembleClassifier, 5, 2) == alone
+
+
+@pytest.mark.parametrize("kind", ["ridge", "propagated", "trees"])
+def test_members_predict_in_the_units_of_the_targets(kind):
+    X, y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) * 70.0 + 5
+    scaler = TargetScaler()
+    model = Ridge() if kind == "ridge" else ExtraTreesRegressor(3, random_state=0)
+    if kind == "propagated":
+        graph = NeighborGraph().fit(X)
+        model, X = PropagatedRegressor(graph.spread_), graph.transform(X)
+    before = model.fit(X, scaler.fit_transform(y)).predict(X)
+    predict_in_units(model, scaler)
+    np.testing.assert_allclose(model.predict(X), y.mean() + y.std() * before)
+    assert kind != "propagated" or model.mean_ == pytest.approx(y.mean())
 
 
 def test_weights_are_shrunk_to_the_prior_of_20_labels():

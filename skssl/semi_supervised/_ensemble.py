@@ -323,6 +323,7 @@ def predict_in_units(model: Any, scaler: TargetScaler) -> None:
         model.coef_ = scaler.spread_ * model.coef_
         model.intercept_ = float(scaler.inverse_transform(model.intercept_))
     elif isinstance(model, PropagatedRegressor):
+        model.mean_ = float(scaler.inverse_transform(model.mean_))
         model.values_ = scaler.inverse_transform(model.values_)
     else:
         for tree in model.estimators_:

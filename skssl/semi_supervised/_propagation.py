@@ -124,10 +124,10 @@ class PropagatedRegressor(RegressorMixin, BaseEstimator):
 
     def fit(self, X: sparse.csr_array, y: np.ndarray) -> Self:
         """Propagate the targets y of rows with node weights X, and their number."""
-        mean = y.mean()
-        both = np.stack([y - mean, np.ones(len(y))], 1)
+        self.mean_ = y.mean()
+        both = np.stack([y - self.mean_, np.ones(len(y))], 1)
         value, mass = _spread(self.spread, X.T @ both, self.alpha).T
-        self.values_ = mean + value / (mass + FLOOR * mass.mean())
+        self.values_ = self.mean_ + value / (mass + FLOOR * mass.mean())
         return self
 
     def predict(self, X: sparse.csr_array) -> np.ndarray:
