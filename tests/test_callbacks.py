@@ -442,7 +442,8 @@ def report(**attributes):
     estimator._reader = SimpleNamespace(modality="series")
     sample, net = Rows(torch.zeros(4, 1, 7)), SimpleNamespace(n_rows=99)
     given = {"estimator": estimator, "sample": sample, "net": net, "n_epochs": 5, "times": []}
-    return SimpleNamespace(has_told=False, patience=None, start=4.0, **given | attributes)
+    given |= {"has_told": False, "patience": None, "start": 4.0, "follow": None}
+    return SimpleNamespace(**given | attributes)
 
 
 def test_verbose_tells_the_time_that_is_left(capsys, monkeypatch):
@@ -463,13 +464,15 @@ def test_the_time_of_a_fit_is_told_once_steps_are_timed(
     """After a second of steps, or at the last one."""
     now = itertools.count(50.0, between)
     monkeypatch.setattr(time, "perf_counter", lambda: next(now))
-    told = report(plan=SimpleNamespace(n_steps=n_steps))
+    told = report(plan=SimpleNamespace(n_steps=n_steps), attributes=dict)
+    told.follow = lambda attributes, total: f", then {2 * total:.0f} s"  # of a meta-estimator
     for _ in range(n_timed):
         Report.step(told)
     assert capsys.readouterr().out == ""
     Report.step(told)
-    end = f"99 rows (series, 1 x 7): 5 epochs, {n_steps} steps, about {seconds} s\n"
-    assert capsys.readouterr().out.endswith(end)
+    end = f"5 epochs, {n_steps} steps, about {seconds} s, then {2 * seconds} s\n"
+    assert capsys.readouterr().out.endswith(f"99 rows (series, 1 x 7): {end}")
+    assert told.start == pytest.approx(4 + between)  # what follows is asked in between
     Report.step(told)
     assert capsys.readouterr().out == ""
 

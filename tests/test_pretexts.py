@@ -156,14 +156,15 @@ def test_permutations_are_far_apart():
     random = [np.random.default_rng(i).permutation(9) for i in range(30)]
     by_chance = [(a != b).sum() for a, b in itertools.combinations(random, 2)]
     assert min(apart) >= 7 > min(by_chance) and np.mean(apart) > np.mean(by_chance)
-    for k in (2, 5, 40):  # each is the farthest from those before it
-        every = np.array(list(itertools.permutations(range(5))))
-        chosen = distant_permutations(5, k).numpy()
-        apart = (every[:, None] != chosen[: k - 1]).sum(2)
+    every = np.array(list(itertools.permutations(range(5))))
+    chosen = distant_permutations(5, 40).numpy()
+    for k in range(1, 40):  # each is the farthest from those before it
+        apart = (every[:, None] != chosen[:k]).sum(2)
         farthest = apart[apart.min(1) == apart.min(1).max()]
-        added = (chosen[k - 1] != chosen[: k - 1]).sum(1)
+        added = (chosen[k] != chosen[:k]).sum(1)
         assert added.min() == farthest.min(1)[0] and added.sum() == farthest.sum(1).max()
     assert chosen[0].tolist() == [0, 1, 2, 3, 4]
+    assert np.array_equal(distant_permutations(5, 7), chosen[:7])
 
 
 def test_jigsaw_s_loss_equals_loop():

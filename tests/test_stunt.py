@@ -68,6 +68,7 @@ def test_prototypical_gradients_are_finite_at_duplicates(fill, dtype):
     [
         (10, 0.2, 0.5, {2, 3, 4}),
         (2, 0.2, 0.5, {1}),
+        (2, 1.0, 1.0, {1}),
         (5, 0.0, 0.0, {1}),
         (5, 1.0, 1.0, {4}),
         (1, 0.2, 0.5, {1}),
