@@ -194,9 +194,9 @@ def test_the_loss_of_binning_equals_loop(loss):
 
 def test_binning_corrupts_what_the_encoder_sees_only():
     fitted, net, x = trained(BinningPretext(p=0.5, **CHEAP), frame())
-    with torch.no_grad(), Draws(0):
+    with torch.no_grad(), Draws(0).here(everywhere=True):
         value = fitted._loss(net, x)
-    with torch.no_grad(), Draws(0):
+    with torch.no_grad(), Draws(0).here(everywhere=True):
         (view,) = net.views(x)
         expected = cell_error(net.predict(net.encoder(view)), net.bins(x), net.bins.columns)
     torch.testing.assert_close(value, expected)
@@ -221,9 +221,9 @@ def test_gradients_are_finite_at_duplicates(classes, fill, dtype):
 )
 def test_bins_as_a_target_of_others(estimator):
     fitted, net, x = trained(estimator.set_params(**CHEAP), frame())
-    with torch.no_grad(), Draws(0):
+    with torch.no_grad(), Draws(0).here(everywhere=True):
         value = fitted._loss(net, x).item()
-    with torch.no_grad(), Draws(0):
+    with torch.no_grad(), Draws(0).here(everywhere=True):
         (view,) = net.views(x)
         z = net.encoder(view)
         expected = slow_loss(net.predict(z), net.target(x), net.columns)

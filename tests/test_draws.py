@@ -14,11 +14,10 @@ import torch.nn.functional as F
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from torch import nn
-from torch.overrides import get_overridable_functions, resolve_name
 
 import skssl
 from skssl import SCARF, MaskedTable
-from skssl._data._draws import RULES, Draws
+from skssl._data._draws import Draws, _with_generator, rand, random_source
 
 X = load_iris().data
 CHEAP = {"n_components": 8, "batch_size": 50, "precision": "float32", "max_epochs": 2}
@@ -31,7 +30,7 @@ SEQUENCES = nn.utils.rnn.pack_padded_sequence(ROWS, [3, 2, 2, 1], batch_first=Tr
 
 def layers():
     """Return nets with dropout inside, the same at each call."""
-    with Draws(0):
+    with Draws(0).here(everywhere=True):
         return {
             "LSTM": nn.LSTM(8, 8, 2, dropout=0.5, batch_first=True),
             "GRU": nn.GRU(8, 8, 2, dropout=0.5, batch_first=True),
@@ -126,63 +125,59 @@ def test_torch_draws_what_it_does_after_manual_seed(name):
         torch.manual_seed(3)
         expected = [CALLS[name](), CALLS[name]()]
     before = torch.get_rng_state()
-    with Draws(3):
+    with Draws(3).here(everywhere=True):
         found = [CALLS[name](), CALLS[name]()]
     assert all(map(torch.equal, found, expected))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_every_function_of_torch_that_draws_is_known():
-    """Torch marks its operators that draw; those not marked are named here."""
-    marked = {
-        name.rstrip("_")
-        for name in dir(torch.ops.aten)
-        for overload in getattr(getattr(torch.ops.aten, name), "overloads", list)()
-        if torch.Tag.nondeterministic_seeded
-        in getattr(getattr(torch.ops.aten, name), overload).tags
-    }
-    marked |= {"random", "rrelu", "gumbel_softmax", "feature_dropout", "feature_alpha_dropout"}
-    marked |= {"binomial", "dropout1d", "dropout2d", "dropout3d", "multi_head_attention_forward"}
-    found = {function for several in get_overridable_functions().values() for function in several}
-    found |= {getattr(torch, name) for name in ("rand", "randn", "randint", "randperm", "normal")}
-    by_name = {resolve_name(function) or str(function): function for function in found}
-    drawing = {
-        name: function
-        for name, function in by_name.items()
-        if name.rpartition(".")[2].rstrip("_") in marked or "fractional" in name
-    }
-    assert len(drawing) > 40
-    # miopen_rnn is what torch.lstm calls on GPUs of AMD
-    assert {name for name, f in drawing.items() if f not in RULES} <= {"torch.miopen_rnn"}
+# Kernels that torch marks as drawing and that know no generator but the global one, which is lent.
+# The first line is of what has been taken apart before it arrives there.
+LENT = {"alpha_dropout", "dropout", "gru", "lstm", "rnn_relu", "rnn_tanh"} | {
+    "native_dropout",  # of dense tensors on a GPU
+    "_cudnn_rnn",
+    "miopen_rnn",
+    "_efficient_attention_forward",
+    "_flash_attention_forward",
+    "_flash_attention_forward_no_dropout_inplace",
+    "_scaled_dot_product_attention_math_for_mps",
+    "_scaled_dot_product_cudnn_attention",
+    "_scaled_dot_product_cudnn_attention_backward",
+    "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_efficient_attention_backward",
+    "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_flash_attention_for_cpu",  # which has no dropout
+    "_scaled_dot_product_fused_attention_overrideable",
+}
 
 
-def test_functions_that_may_draw_are_left_alone_when_they_do_not():
-    draws = Draws(0)
-    with draws:
-        F.dropout(ROWS, 0.0), F.dropout(ROWS, 0.5, False), F.dropout2d(IMAGES, 0.5, False)
-        F.scaled_dot_product_attention(ROWS, ROWS, ROWS)
-        nn.MultiheadAttention.forward(NETS["attention"].eval(), ROWS, ROWS, ROWS)
-        NETS["GRU"].eval()(ROWS), NETS["GRU"](SEQUENCES)
-    NETS["GRU"].train(), NETS["attention"].train()
-    assert torch.equal(draws.cpu.get_state(), Draws(0).cpu.get_state())
+def test_operators_that_take_no_generator_are_known():
+    drawing = set()
+    for name in dir(torch.ops.aten):
+        packet = getattr(torch.ops.aten, name)
+        several = {o: getattr(packet, o) for o in getattr(packet, "overloads", list)()}
+        marked = any(torch.Tag.nondeterministic_seeded in op.tags for op in several.values())
+        if marked and not any(map(_with_generator, several.values())):
+            drawing.add(name)
+    assert drawing and drawing <= LENT | {"rand_like", "randn_like", "randint_like"}
 
 
 def test_generators_go_on_stop_and_are_copied():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    with Draws(1):
+    with Draws(1).here(everywhere=True):
         inside = torch.rand(3)
-        with Draws(2):  # as held-out losses do
+        with Draws(2).here(everywhere=True):  # as held-out losses do
             torch.rand(7)
         rest = torch.rand(3)
     assert torch.equal(torch.rand(3), expected)
     draws = Draws(1)
-    with draws:
+    with draws.here(everywhere=True):
         assert torch.equal(torch.rand(3), inside)
-        with draws.apart():
+        with draws.apart().here(everywhere=True):
             assert torch.equal(torch.rand(3), rest)
-        with pytest.raises(KeyError), draws:
+        with pytest.raises(KeyError), draws.here(everywhere=True):
             raise KeyError
         state = draws.states()
         assert torch.equal(torch.rand(3), rest)
@@ -190,6 +185,25 @@ def test_generators_go_on_stop_and_are_copied():
         assert torch.equal(torch.rand(3), rest)
         own = torch.Generator().manual_seed(5)
         assert torch.equal(torch.rand(3, generator=own), expected)
+
+
+def test_the_package_draws_from_its_source():
+    """Without the mode of torch's dispatcher, which costs time in every step."""
+    assert random_source() is None
+    torch.manual_seed(1)
+    expected = rand(3)
+    draws = Draws(1)
+    with draws.here():
+        assert random_source() is draws.cpu
+        assert torch.equal(rand(3), expected)
+        with Draws(2).here():
+            rand(3)
+        before = draws.cpu.get_state()
+        torch.rand(3)  # of the user
+        assert torch.equal(draws.cpu.get_state(), before)
+    assert random_source() is None
+    with Draws(1, for_others=True).here():
+        assert torch.equal(torch.rand(3), expected)
 
 
 def test_only_one_file_touches_global_generators():
@@ -235,7 +249,7 @@ def noise():
 
 
 def noisy():
-    with Draws(0):
+    with Draws(0).here(everywhere=True):
         return Noisy()
 
 
@@ -312,3 +326,10 @@ def test_a_fork_while_other_threads_fit():
     """Its child has no lock that a thread of its parent held, and the user's default dtype."""
     ran = subprocess.run([sys.executable, "-c", FORK], timeout=120, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_rows_held_out_dealt_and_drawn_by_weight_leave_global_generators_alone():
+    given = {"sample_weight": np.linspace(0.1, 1.5, 150), "groups": np.arange(150) % 60}
+    before = torch.get_rng_state()
+    SCARF(**CHEAP, random_state=0, n_iter_no_change=1).fit(X, **given)
+    assert torch.equal(torch.get_rng_state(), before)

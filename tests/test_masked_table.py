@@ -88,7 +88,7 @@ def test_tokens_of_columns_of_one_kind(cardinality):
 
 def test_a_masked_cell_shows_nothing_of_itself():
     x = mixed()
-    with Draws(0):
+    with Draws(0).here(everywhere=True):
         encoder = FTTransformer(x, MIXED, 8).eval()
     hidden = torch.zeros(4).bool()
     for j in range(4):
@@ -195,7 +195,7 @@ def test_it_takes_numeric(numeric):
 def test_mask_cells():
     x = mixed(1000)
     before = x.clone()
-    with Draws(0):
+    with Draws(0).here(everywhere=True):
         view = mask_cells(x, 0.4)
     known = ~x.isnan()
     assert view.isnan()[known].float().mean().item() == pytest.approx(0.4, abs=0.03)
@@ -219,9 +219,9 @@ def trained(estimator, X):
 @pytest.mark.parametrize("target", ["values", "bins"])
 def test_the_loss_is_of_masked_known_cells(target):
     fitted, net, x = trained(MaskedTable(target=target, **CHEAP), frame())
-    with torch.no_grad(), Draws(0):
+    with torch.no_grad(), Draws(0).here(everywhere=True):
         value = fitted._loss(net, x).item()
-    with torch.no_grad(), Draws(0):
+    with torch.no_grad(), Draws(0).here(everywhere=True):
         (view,) = net.views(x)
         output = net.predict(net.encoder(view))
     wanted = net.target(x)

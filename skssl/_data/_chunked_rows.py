@@ -11,6 +11,7 @@ from torch import Tensor
 
 from skssl._compat import take_rows
 from skssl._data import Source
+from skssl._data._draws import random_source, randperm
 from skssl._data._rows import Rows, n_batches
 
 WINDOW = 2**26  # cells shuffled together: 256 MB
@@ -84,7 +85,7 @@ class ChunkedRows:
 
     def split(self, n: int) -> tuple["ChunkedRows", Rows]:
         """Hold out ``n`` sampled rows; return (the rest, the held-out)."""
-        chosen = torch.randperm(len(self.sample))[:n].sort().values
+        chosen = randperm(len(self.sample))[:n].sort().values
         left_out = np.union1d(self.left_out, self.numbers[chosen.numpy()])
         return replace(self, left_out=left_out), Rows(self.sample[chosen])
 
@@ -95,6 +96,7 @@ class ChunkedRows:
 
         Rows are shuffled within a window of many pieces, drawn from all parts of the data.
         """
+        generator = generator or random_source()
         seed = int(torch.randint(2**62, (), generator=generator))  # training draws in between
         own = torch.Generator().manual_seed(seed)
         left, (size, share) = self.n_batches(batch_size), self._window(batch_size)

@@ -1,28 +1,25 @@
 """Random numbers of our own: inside a block, torch draws from generators that belong to a fit."""
 
 import contextlib
-import inspect
+import functools
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 Function = Callable[..., Any]  # of torch
 Args = tuple[object, ...]
 Kwargs = dict[str, Any]
-Test = Callable[[Args, Kwargs], bool]
 
 
-class Draws(TorchFunctionMode):
-    """Generators of random numbers, from which torch draws in this thread, inside the block.
+class Draws:
+    """Generators of random numbers, from which a thread draws inside the block.
 
-    Views, losses and modules, the user's as well as ours, call torch's functions as ever. The
-    global generators stay as they are: they belong to the user, and to all threads.
+    The global generators of torch stay as they are: they belong to the user, and to all threads.
 
     Parameters
     ----------
@@ -30,10 +27,14 @@ class Draws(TorchFunctionMode):
         With it, numbers are those of ``torch.manual_seed``.
     device : torch.device, default="cpu"
         There is a generator for it, besides that of the CPU.
+    for_others : bool, default=False
+        Whether code runs inside the block that is not the package's: modules, views and methods
+        of the user. Then every function of torch draws from the generators. The package's own code
+        asks for its ``random_source`` instead, which costs nothing.
     """
 
-    def __init__(self, seed: int, device: torch.device | str = "cpu"):
-        super().__init__()
+    def __init__(self, seed: int, device: torch.device | str = "cpu", *, for_others: bool = False):
+        self.for_others = for_others
         self.cpu = torch.Generator()
         self.generators = {"cpu": self.cpu}
         if (device := torch.device(device)).type != "cpu":
@@ -67,102 +68,110 @@ class Draws(TorchFunctionMode):
         copied.restore(self.states())
         return copied
 
+    def on(self, device: torch.device | str) -> torch.Generator:
+        """Return the generator of a device."""
+        return self.generators.get(torch.device(device).type, self.cpu)
+
     def of(self, args: Args, kwargs: Kwargs) -> torch.Generator:
         """Return the generator of the device that a call with these arguments draws on."""
         device = kwargs.get("device")
         if device is None:
             tensors = (value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
             device = next((tensor.device for tensor in tensors), "cpu")
-        return self.generators.get(torch.device(device).type, self.cpu)
+        return self.on(device)
 
-    def __torch_function__(
-        self, func: Function, types: object, args: Args = (), kwargs: Kwargs | None = None
+    @contextlib.contextmanager
+    def here(self, *, everywhere: bool = False) -> Iterator[None]:
+        """Draw from the generators in this thread, inside the block.
+
+        ``everywhere`` lets all functions of torch do so, as modules need it when they are made.
+        """
+        outer, _here.draws = _here.draws, self
+        try:
+            is_everywhere = everywhere or self.for_others
+            with _Everywhere(self) if is_everywhere else contextlib.nullcontext():
+                yield
+        finally:
+            _here.draws = outer
+
+
+class _Here(threading.local):
+    """What is different in each thread."""
+
+    draws: Draws | None = None  # those of the innermost block
+
+
+_here = _Here()
+
+
+def random_source(device: torch.device | str = "cpu") -> torch.Generator | None:
+    """Return the generator of the fit that runs in this thread; None, torch's own, outside."""
+    return None if _here.draws is None else _here.draws.on(device)
+
+
+def _from_source(function: Function) -> Callable[..., Tensor]:
+    @functools.wraps(function)
+    def draw(*size: object, device: torch.device | None = None, **kwargs: object) -> Tensor:
+        source = None
+        if (draws := _here.draws) is not None:
+            source = draws.cpu if device is None else draws.generators.get(device.type, draws.cpu)
+        return cast(Tensor, function(*size, device=device, generator=source, **kwargs))
+
+    return draw
+
+
+# These are torch's; the package draws by them wherever it does not make modules.
+rand, randn = _from_source(torch.rand), _from_source(torch.randn)
+randint, randperm = _from_source(torch.randint), _from_source(torch.randperm)
+
+
+class _Everywhere(TorchDispatchMode):
+    """Makes every operator of torch draw from given generators."""
+
+    def __init__(self, draws: Draws):
+        super().__init__()
+        self.draws = draws
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # or torch would load its compiler
+
+    def __torch_dispatch__(
+        self,
+        func: torch._ops.OpOverload,
+        types: object,
+        args: Args = (),
+        kwargs: Kwargs | None = None,
     ) -> object:
         kwargs = kwargs or {}
-        draw = RULES.get(func)
-        return func(*args, **kwargs) if draw is None else draw(self, func, args, kwargs)
+        giving = _with_generator(func)
+        if giving is not None:
+            given = kwargs.get("generator") or self.draws.of(args, kwargs)
+            return giving(*args, **(kwargs | {"generator": given}))
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **kwargs)
+        with _lend(self.draws.of(args, kwargs)):
+            return func(*args, **kwargs)
 
 
-# -------------------------------------------------- how each function of torch that draws does it
+@functools.cache
+def _with_generator(func: torch._ops.OpOverload) -> torch._ops.OpOverload | None:
+    """Return the operator, or its overload that takes a generator, too; None if neither does."""
+    packet = func.overloadpacket
+    asked = {(a.name, str(a.type)) for a in func._schema.arguments} | {GENERATOR}
+    for op in (func, *(getattr(packet, name) for name in packet.overloads())):
+        if {(a.name, str(a.type)) for a in op._schema.arguments} == asked:
+            return cast(torch._ops.OpOverload, op)
+    return None
 
 
-def _give(draws: Draws, func: Function, args: Args, kwargs: Kwargs) -> object:
-    """Draw by a function that takes a generator."""
-    if kwargs.get("generator") is None:
-        kwargs = kwargs | {"generator": draws.of(args, kwargs)}
-    return func(*args, **kwargs)
-
-
-def _fill(draws: Draws, func: Function, args: Args, kwargs: Kwargs) -> Tensor:
-    """Draw a tensor like another; before torch 2.9 these take no generator."""
-    like, *limits = args or (kwargs["input"],)
-    assert isinstance(like, Tensor)
-    limits += [kwargs[name] for name in ("low", "high") if name in kwargs]
-    own = ("input", "low", "high", "generator")
-    made = torch.empty_like(like, **{k: v for k, v in kwargs.items() if k not in own})
-    generator = kwargs.get("generator") or draws.of((made,), {})
-    return getattr(made, FILLS[func])(*limits, generator=generator)
-
-
-def _drop(draws: Draws, func: Function, args: Args, kwargs: Kwargs) -> Tensor:
-    """Drop out cells or channels."""
-    given = _bound(func, args, kwargs)
-    x, p = given["input"], given["p"]
-    n_axes = CHANNELS.get(func, x.ndim)  # of a batch
-    if not given["training"] or not 0 < p < 1 or x.ndim not in (n_axes - 1, n_axes):
-        return func(*args, **kwargs)
-    shape = list(x.shape)
-    if func in CHANNELS:
-        kept = 2 if x.ndim == n_axes else 1
-        shape[kept:] = [1] * (x.ndim - kept)
-    noise = x.new_empty(shape) if func in CHANNELS else torch.empty_like(x)
-    noise = noise.bernoulli_(1 - p, generator=draws.of((x,), {})).div_(1 - p)
-    return x.mul_(noise) if given["inplace"] else x * noise
-
-
-def _look_inside(draws: Draws, func: Function, args: Args, kwargs: Kwargs) -> object:
-    """Call a function that draws without taking a generator: what it calls takes one."""
-    if not MAY_DRAW[func](args, kwargs):
-        return func(*args, **kwargs)
-    with _inner_mode(draws):
-        return func(*args, **kwargs)
-
-
-def _inner_mode(draws: Draws) -> contextlib.AbstractContextManager[object]:
-    """Return a mode of torch's dispatcher; it loads torch's compiler, hence only where needed."""
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Inner(TorchDispatchMode):
-        def __torch_dispatch__(
-            self,
-            func: torch._ops.OpOverload,
-            types: object,
-            args: Args = (),
-            kwargs: Kwargs | None = None,
-        ) -> object:
-            kwargs = kwargs or {}
-            if torch.Tag.nondeterministic_seeded not in func.tags:
-                return func(*args, **kwargs)
-            if not _takes_generator(func):
-                func = getattr(func.overloadpacket, "generator", func)
-            if _takes_generator(func):
-                return _give(draws, func, args, kwargs)
-            with _lend(draws, draws.of(args, kwargs)):
-                return func(*args, **kwargs)
-
-    return Inner()
-
-
-def _takes_generator(func: torch._ops.OpOverload) -> bool:
-    return any(argument.name == "generator" for argument in func._schema.arguments)
-
-
-_lent = threading.Lock()  # while torch's global generators are lent a state
+GENERATOR = ("generator", "Optional[Generator]")
+_lent = threading.RLock()  # while torch's global generators are lent a state
 
 
 def _renew_lock() -> None:
     global _lent
-    _lent = threading.Lock()
+    _lent = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):  # another thread may hold it, which the child does not have
@@ -170,7 +179,7 @@ if hasattr(os, "register_at_fork"):  # another thread may hold it, which the chi
 
 
 @contextlib.contextmanager
-def _lend(draws: Draws, own: torch.Generator) -> Iterator[None]:
+def _lend(own: torch.Generator) -> Iterator[None]:
     """Let torch's global generator go on from our state: for one kernel that knows no other.
 
     These are dropout inside of attention and of recurrent nets on a GPU, and ``native_dropout``.
@@ -185,85 +194,3 @@ def _lend(draws: Draws, own: torch.Generator) -> Iterator[None]:
         finally:
             own.set_state(place.get_rng_state(*where))
             place.set_rng_state(before, *where)
-
-
-def _bound(func: Function, args: Args, kwargs: Kwargs) -> Kwargs:
-    given = inspect.signature(func).bind(*args, **kwargs)
-    given.apply_defaults()
-    return given.arguments
-
-
-def _in_training(func: Function) -> Test:
-    """Return the rule of functions that draw in training, if a dropout among them is not 0."""
-
-    def draws(args: Args, kwargs: Kwargs) -> bool:
-        given = _bound(func, args, kwargs)
-        p = given.get("dropout_p", given.get("p", 1.0))
-        return bool(given.get("training", True) and p)
-
-    return draws
-
-
-def _in_attention(args: Args, kwargs: Kwargs) -> bool:
-    return bool(kwargs.get("dropout_p", args[4] if len(args) > 4 else 0.0))
-
-
-def _between_layers(args: Args, kwargs: Kwargs) -> bool:
-    """Tell whether a recurrent net has dropout; packed sequences come with their batch sizes."""
-    p = args[-3] if isinstance(args[2], Tensor) else args[-4]
-    return not (isinstance(p, int | float) and p == 0)
-
-
-def _always(args: Args, kwargs: Kwargs) -> bool:
-    return True
-
-
-GIVEN: set[object] = {torch.rand, torch.randn, torch.randint, torch.randperm, torch.normal}
-GIVEN |= {torch.bernoulli, torch.multinomial, torch.poisson, torch.binomial}
-GIVEN |= {torch._standard_gamma, torch._sample_dirichlet}
-GIVEN |= {Tensor.bernoulli, Tensor.bernoulli_, Tensor.cauchy_, Tensor.exponential_}
-GIVEN |= {Tensor.geometric_, Tensor.log_normal_, Tensor.multinomial, Tensor.normal_}
-GIVEN |= {Tensor.uniform_, Tensor.random_}
-GIVEN |= {nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_, nn.init.kaiming_normal_}
-GIVEN |= {nn.init.trunc_normal_, nn.init.xavier_uniform_, nn.init.xavier_normal_}
-GIVEN |= {nn.init.orthogonal_}
-FILLS = {torch.rand_like: "uniform_", torch.randn_like: "normal_", torch.randint_like: "random_"}
-CHANNELS: dict[object, int] = {F.dropout1d: 3, F.dropout2d: 4, F.dropout3d: 5}
-MAY_DRAW: dict[object, Test] = {
-    func: _in_training(func)
-    for func in (
-        F.multi_head_attention_forward,
-        F.alpha_dropout,
-        F.feature_alpha_dropout,
-        F.rrelu,
-    )
-}
-MAY_DRAW |= {func: _between_layers for func in (torch.lstm, torch.gru, torch.rnn_tanh)}
-MAY_DRAW |= {
-    torch.rnn_relu: _between_layers,
-    F.scaled_dot_product_attention: _in_attention,
-}
-MAY_DRAW |= dict.fromkeys(
-    [
-        F.gumbel_softmax,
-        F.fractional_max_pool2d,
-        F.fractional_max_pool3d,
-        F.fractional_max_pool2d_with_indices,
-        F.fractional_max_pool3d_with_indices,
-        torch.dropout,
-        torch.dropout_,
-        torch.native_dropout,
-        torch.feature_dropout,
-        torch.feature_dropout_,
-        torch.alpha_dropout,
-        torch.alpha_dropout_,
-        torch.feature_alpha_dropout,
-        torch.feature_alpha_dropout_,
-        torch.rrelu,
-        torch.rrelu_,
-    ],
-    _always,
-)
-RULES: dict[object, Function] = dict.fromkeys(GIVEN, _give)
-RULES |= dict.fromkeys(FILLS, _fill) | dict.fromkeys([F.dropout, *CHANNELS], _drop)
-RULES |= dict.fromkeys(MAY_DRAW, _look_inside)

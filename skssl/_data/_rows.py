@@ -8,6 +8,8 @@ from typing import Any, Protocol, Self
 import torch
 from torch import Tensor, nn
 
+from skssl._data._draws import random_source
+
 BYTES_TO_MOVE = 2**30  # larger data is moved to an accelerator per batch
 
 
@@ -123,6 +125,7 @@ class Rows:
 
         Of a group with more rows than batches, a random subset takes part.
         """
+        generator = generator or random_source()
         order = self._draw(generator)
         if self.group is not None:
             yield from map(self._take, self._deal(order, batch_size, generator))
@@ -188,6 +191,7 @@ class Rows:
 
     def _draw(self, generator: torch.Generator | None = None) -> Tensor:
         """Draw a pass: places in ``index`` in random order, those of a group together."""
+        generator = generator or random_source()
         order = torch.randperm(len(self.index), generator=generator)
         if self.group is not None:
             place = torch.randperm(int(self.group.max()) + 1, generator=generator)

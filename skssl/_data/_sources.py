@@ -192,7 +192,7 @@ def _open_array(X: Any) -> Source:
 
 def _batches_of(X: Iterable[Any]) -> Iterator[Any]:
     """Yield batches as dataframes or arrays; raise if there are none, or other objects."""
-    with Draws(0):  # a DataLoader draws from the global generator
+    with Draws(0).here(everywhere=True):  # a DataLoader draws from the global generator
         batches = iter(X)
         first = next(batches, None)
     if first is None:

@@ -155,11 +155,11 @@ class Stage:
 
     def _begin(self, parent: Task, name: str, n_parts: int) -> Task:
         task = parent.subcontext(task_name=name, max_subtasks=n_parts)
-        with Draws(0):  # callbacks may draw
+        with Draws(0).here(everywhere=True):  # callbacks may draw
             return task.call_on_fit_task_begin(estimator=self.owner, X=self.X, y=self.y)
 
     def _end(self, task: Task) -> None:
-        with Draws(0):
+        with Draws(0).here(everywhere=True):
             task.call_on_fit_task_end(estimator=self.owner, X=self.X, y=self.y)
 
 

@@ -61,7 +61,7 @@ def rehearsing() -> Iterator[None]:
     shared = check_random_state(None)  # numpy's global generator
     state = shared.get_state()
     try:
-        with warnings.catch_warnings(), Draws(0), _ranks.apart():
+        with warnings.catch_warnings(), Draws(0).here(everywhere=True), _ranks.apart():
             warnings.simplefilter("ignore")
             yield
     finally:

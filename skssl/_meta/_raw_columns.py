@@ -118,7 +118,7 @@ class RawColumns(Raw):
         """Learn means, deviations and missing cells, and quantiles unless a scaler has them."""
         columns = self.reader.columns
         scaler = QuantileScaler(x, columns) if scaler is None else scaler
-        with Draws(0):
+        with Draws(0).here(everywhere=True):
             front = TableFront(scaler(x), columns, one_hot_limit=100)
         self.module = SideBySide(nn.Sequential(scaler, front), Standardizer(x, columns)).eval()
         self.n_outputs = front.n_features_out + len(columns.numeric)
@@ -202,7 +202,7 @@ class RawSeries(Raw):
     def learn(self, x: torch.Tensor, scaler: nn.Module | None) -> Self:
         """Learn thresholds, means and deviations."""
         scaler = SeriesScaler(x) if scaler is None else scaler
-        with Draws(0):
+        with Draws(0).here(everywhere=True):
             kernels = RandomKernels(scaler(x), n_features=N_KERNEL_FEATURES)
         self.module = nn.Sequential(scaler, kernels).eval()
         self.scaler = StandardScaler().fit(_apply(self.module, x).numpy())

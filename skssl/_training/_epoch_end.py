@@ -1,5 +1,6 @@
 """The end of an epoch: early stopping, progress messages, callbacks, checkpoints."""
 
+import contextlib
 import copy
 import math
 import time
@@ -61,6 +62,11 @@ class Report:
         self.has_told = plan.endless or not (estimator.verbose or self.follow)
         self.times: list[float] = []  # when the first steps ended
 
+    def apart(self) -> contextlib.AbstractContextManager[None]:
+        """Let callbacks draw as they like: it moves neither training nor other draws."""
+        has_callbacks = bool(getattr(self.estimator, "_skl_callbacks", ()))
+        return self.draws.apart().here(everywhere=has_callbacks)
+
     def look_untrained(self) -> None:
         """Look at the untrained embedding, unless this fit is part of a stream."""
         if self.plan.n_steps and not self.plan.endless:
@@ -106,16 +112,21 @@ class Report:
         )
 
     def __call__(self, curve: list[float]) -> bool:
-        """End an epoch; random draws of callbacks affect neither training nor other draws."""
+        """End an epoch, and return whether to stop."""
         self.place.now = self.draws.states()
-        with self.draws.apart():
+        with self.apart():
             return self._end_epoch(curve)
 
     def _end_epoch(self, curve: list[float]) -> bool:
         stop = False
         if self.patience is not None and self.held_out is not None:
             held_out = _loop.held_out_loss(
-                self.net, self.held_out, self.estimator._loss, self.plan, self.seed
+                self.net,
+                self.held_out,
+                self.estimator._loss,
+                self.plan,
+                self.seed,
+                for_others=self.draws.for_others,
             )
             stop = self.patience(self.net, held_out)
         if self.estimator.verbose:

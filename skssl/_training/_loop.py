@@ -224,7 +224,7 @@ def train(
     end = 0 if place.stopped else plan.n_steps
     autocast = plan.autocast(device)
     _ranks.check_batch(plan.batch_size)
-    with _ranks.one_net(net):
+    with _ranks.one_net(net), draws.here():
         if (seed := _ranks.own_seed(draws.cpu)) is not None:
             draws.seed(seed)
         for start in range(len(curve) * per_epoch, end, per_epoch):
@@ -235,7 +235,7 @@ def train(
                 net.progress = 0.0 if plan.endless else step / plan.n_steps
                 for group in optimizer.param_groups:
                     group["lr"] = group["peak"] * plan.rate(net.step if plan.endless else step)
-                with autocast, draws:
+                with autocast:
                     value = _apply(loss, net, batch, rows.scale, device)
                 total += _step(net, optimizer, value)
                 on_step()
@@ -298,12 +298,14 @@ def _check_finite(value: float, what: str, n_epochs: int) -> None:
 
 
 @torch.no_grad()
-def held_out_loss(net: Net, rows: Rows, loss: Loss, plan: Plan, seed: int) -> float:
+def held_out_loss(
+    net: Net, rows: Rows, loss: Loss, plan: Plan, seed: int, *, for_others: bool = True
+) -> float:
     """Return the loss of held-out rows in evaluation mode, with the same views at every call."""
     device = next(net.parameters()).device
     net.eval()
     total, n_rows = 0.0, 0
-    with Draws(seed, device), plan.autocast(device):
+    with Draws(seed, device, for_others=for_others).here(), plan.autocast(device):
         for batch in rows.in_order(plan.batch_size):
             value = _apply(loss, net, batch, rows.scale, device)
             total += value.item() * len(batch[0])

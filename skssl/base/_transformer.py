@@ -153,6 +153,12 @@ class SSLTransformer(
         """Return the number of views that a list from the user's ``views`` must have."""
         return len(self._views(augment))
 
+    def _runs_other_code(self) -> bool:
+        """Tell whether losses call code that is not skssl's: the method, its encoder or views."""
+        is_own = type(self).__module__.startswith("skssl.")
+        given = self.encoder, getattr(self, "views", "auto")
+        return not (is_own and all(isinstance(value, str) for value in given))
+
     def _places(self, net: Net, x: Tensor) -> int:
         """Return the number of places per row that a step computes, for the budget of steps."""
         return places_of(net.encoder, x)
@@ -371,10 +377,10 @@ class SSLTransformer(
         """Train on the rows; X and y are passed to callbacks."""
         device = choose_device(self.device)
         seed = _ranks.seed(self._generator, device)
-        draws = Draws(seed, device)
-        with draws:
+        draws = Draws(seed, device, for_others=self._runs_other_code())
+        with draws.here():
             rows = self._scale(rows, reset=not again)
-            net = self._make_net(rows, again)
+            net = self._make_net(rows, again, draws)
             trained, held_out = rows, None
             if self.n_iter_no_change is not None and not stream:
                 trained, held_out = hold_out(rows, self.validation_fraction)
@@ -386,8 +392,9 @@ class SSLTransformer(
                 optimizer.load_state_dict(optimizer.state_dict() | state)
             data = {"X": X, "y": y}
             report = Report(self, data, net, optimizer, plan, trained, held_out, seed, draws)
-        with draws.apart():  # callbacks may draw
+        with draws.apart().here():
             report.look_untrained()
+        with report.apart():
             report.open()
             report.resume()
             report.begin_epoch()
@@ -431,7 +438,7 @@ class SSLTransformer(
             for name in ("_net", "_optimizer_state"):
                 self.__dict__.pop(name, None)
 
-    def _make_net(self, rows: RowsLike, again: bool) -> Net:
+    def _make_net(self, rows: RowsLike, again: bool, draws: Draws) -> Net:
         """Build the namespace of encoder, views and heads for the loss."""
         if again and hasattr(self, "_net"):
             return copy.deepcopy(self._net)
@@ -449,11 +456,13 @@ class SSLTransformer(
             make = row.encoder
             given = parameters_of(make, self)
             encoder = self._auto_encoder if self.encoder == "auto" else self.encoder
-            net.encoder = make(encoder, x, net.columns, self.n_components, **given)
+            with draws.here(everywhere=True):
+                net.encoder = make(encoder, x, net.columns, self.n_components, **given)
             width_of(net.encoder, x)  # raises if a user's module cannot read X
         net.trunk = net.encoder
         net.n_places = self._places(net, x) if row.has_places else 0
-        self._build(net, x)
+        with draws.here(everywhere=True):
+            self._build(net, x)
         self._n_features_out = width_of(net.encoder, x)
         return net
 

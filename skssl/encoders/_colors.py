@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from skssl._data._draws import randint, randperm
+
 PIXELS = 10_000  # random pixels that are clustered into colours
 
 
@@ -38,9 +40,9 @@ class Colors(nn.Module):
 
         super().__init__()
         colors = chroma(X).flatten(0, 2)
-        colors = colors[torch.randperm(len(colors))[:PIXELS]]
+        colors = colors[randperm(len(colors))[:PIXELS]]
         n_bins = min(n_bins, len(colors.unique(dim=0)))
-        seed = int(torch.randint(2**31, ()))
+        seed = int(randint(2**31, ()))
         means = KMeans(n_bins, n_init=1, random_state=seed).fit(colors.numpy()).cluster_centers_
         self.register_buffer("centers", torch.as_tensor(means, dtype=X.dtype))
         nearest = self(X).flatten()

@@ -6,6 +6,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from skssl._data._draws import rand, randint, random_source
 from skssl.encoders._transformer import Block, choose_heads
 from skssl.encoders._vit import grid_of, grid_positions, patchify, unpatchify
 
@@ -47,7 +48,7 @@ def split_patches(
         Indices of the hidden patches.
     """
     n_seen = min(max(1, round(n_patches * (1 - mask_ratio))), n_patches - 1)
-    order = torch.rand(n, n_patches, device=device).argsort(1)
+    order = rand(n, n_patches, device=device).argsort(1)
     return order[:, :n_seen], order[:, n_seen:]
 
 
@@ -58,7 +59,8 @@ def block_size(
 
     ``scale`` is the range of its share of the patches, ``aspect`` the range of height / width.
     """
-    share, ratio = (float(torch.empty(()).uniform_(*limits)) for limits in (scale, aspect))
+    source, empty = random_source(), torch.empty(())
+    share, ratio = (float(empty.uniform_(*x, generator=source)) for x in (scale, aspect))
     area = share * grid[0] * grid[1]
     height, width = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
     return min(max(1, height), grid[0]), min(max(1, width), grid[1])
@@ -73,8 +75,8 @@ def draw_blocks(n: int, n_blocks: int, grid: tuple[int, int], size: tuple[int, i
         Indices of their patches, row by row.
     """
     (rows, columns), (height, width) = grid, size
-    top = torch.randint(rows - height + 1, (n, n_blocks, 1, 1)) + torch.arange(height)[:, None]
-    left = torch.randint(columns - width + 1, (n, n_blocks, 1, 1)) + torch.arange(width)
+    top = randint(rows - height + 1, (n, n_blocks, 1, 1)) + torch.arange(height)[:, None]
+    left = randint(columns - width + 1, (n, n_blocks, 1, 1)) + torch.arange(width)
     return (top * columns + left).flatten(2)
 
 
@@ -105,9 +107,11 @@ def parts_outside(context: Tensor, blocks: Tensor, n_patches: int) -> tuple[Tens
     n_seen = int(count.median())
     rich = (count >= n_seen).nonzero()[:, 0]
     taken = torch.where(
-        count >= n_seen, torch.arange(len(blocks)), rich[torch.randint(len(rich), count.shape)]
+        count >= n_seen,
+        torch.arange(len(blocks)),
+        rich[randint(len(rich), count.shape)],
     )
-    order = free[taken] + torch.rand(free.shape)
+    order = free[taken] + rand(free.shape)
     return order.topk(max(1, n_seen)).indices, blocks[taken]
 
 

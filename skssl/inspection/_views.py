@@ -144,7 +144,7 @@ class ViewsDisplay:
             )
         x = transformer._read(X)
         x = x[spread(len(x), rows_per_step(transformer, x))]
-        with torch.no_grad(), Draws(draw_seed(random_state)):
+        with torch.no_grad(), Draws(draw_seed(random_state)).here(everywhere=True):
             x, views = transformer._views_of(x)
         if not views:
             raise ValueError(f"{method} compares no altered copies: it has no views to draw.")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from skssl._data._draws import randn
 from skssl._ranks import agree, gather
 from skssl.losses._common import _several, _unit, _wide
 
@@ -53,7 +54,7 @@ def sigreg(z: Tensor, n_slices: int = 256, n_knots: int = 17, limit: float = 5.0
     True
     """
     z = gather(_wide(z).transpose(0, -2)).transpose(0, -2)
-    drawn = agree(torch.randn(n_slices, z.shape[-1], dtype=z.dtype, device=z.device))
+    drawn = agree(randn(n_slices, z.shape[-1], dtype=z.dtype, device=z.device))
     x = _wide(z @ _unit(drawn).T)
     step, statistic = limit / (n_knots - 1), x.new_zeros(())
     for knot in range(1, n_knots):  # at 0 both functions are 1; one at a time stays in the cache

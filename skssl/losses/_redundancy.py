@@ -6,6 +6,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from skssl._data._draws import randperm
 from skssl._ranks import agree, gather
 from skssl.losses._common import _full_precision, _several, _wide
 from skssl.losses._prediction import cosine_error
@@ -158,7 +159,7 @@ def whitening_error(
     errors = []
     with _full_precision(views[0]):
         for _ in range(n_draws):
-            rows = agree(torch.randperm(n, device=views[0].device))[: n // n_parts * n_parts]
+            rows = agree(randperm(n, device=views[0].device))[: n // n_parts * n_parts]
             parts = (view[rows].unflatten(0, (n_parts, -1)) for view in views)
             white = [_whiten(part, shrinkage) for part in parts]
             errors += [cosine_error(a, b) for a, b in combinations(white, 2)]

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from numbers import Integral
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
+from skssl._data._draws import randperm
 from skssl.base import Interval, Net, ReadsSeries, SSLTransformer
 from skssl.encoders import check_causal
 from skssl.losses import find_future
@@ -78,7 +78,7 @@ class CPC(ReadsSeries, SSLTransformer):
         states = net.student.context(local)
         for ahead, predictor in enumerate(net.predictors, 1):
             row, place = (steps[:, ahead:] & steps[:, :-ahead]).nonzero(as_tuple=True)
-            some = torch.randperm(len(row))[: self.n_places]
+            some = randperm(len(row))[: self.n_places]
             row, place = row[some], place[some]
             predicted, future = predictor(states[row, place]), local[row, place + ahead]
             # A batch of short series may have no stretch that far ahead, and so no loss.

@@ -3,10 +3,10 @@
 from numbers import Integral, Real
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skssl._data._draws import randint
 from skssl.base import Interval, Net, ReadsImages, SSLTransformer, StrOptions
 from skssl.encoders import MLP, width_of
 from skssl.methods._projections import average
@@ -81,7 +81,7 @@ class Jigsaw(ReadsImages, SSLTransformer):
     def _puzzles(self, net: Net, x: Tensor) -> Tensor:
         tiles = standardize_tiles(random_tiles(x, net.n_tiles, self.gap))
         z = net.siamese(tiles.flatten(0, 1)).unflatten(0, tiles.shape[:2])
-        order = torch.randint(len(net.orders), (ORDERS, len(x)), device=x.device)
+        order = randint(len(net.orders), (ORDERS, len(x)), device=x.device)
         laid = z[None].take_along_dim(net.orders[order][..., None], 2)
         return F.cross_entropy(net.head(laid.flatten(2).flatten(0, 1)).float(), order.flatten())
 

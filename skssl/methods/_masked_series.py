@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from skssl._data._draws import rand
 from skssl.base import Interval, Net, ReadsSeries, SSLTransformer
 from skssl.encoders import check_series_patches
 from skssl.methods._projections import average
@@ -67,7 +68,7 @@ class MaskedSeries(ReadsSeries, SSLTransformer):
         patches, level = net.student.patches(x)
         known = ~patches.isnan()
         exists = known.any(2)
-        rank = torch.rand(exists.shape, device=x.device).masked_fill(~exists, 2.0)
+        rank = rand(exists.shape, device=x.device).masked_fill(~exists, 2.0)
         rank = rank.argsort(1).argsort(1)
         n_hidden = (self.mask_ratio * exists.sum(1)).round().clamp(min=1)
         is_hidden = rank < torch.minimum(n_hidden, exists.sum(1) - 1)[:, None]

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skssl._data._draws import randperm
 from skssl._data._vocabulary import MASK, PAD, UNKNOWN
 from skssl.base import ContinuesTokens, Interval, Net, ReadsTokens, SSLTransformer
 from skssl.encoders._tokens import VocabularyHead, token_width, vectors_of
@@ -90,7 +91,7 @@ class NextToken(ContinuesTokens, ReadsTokens, SSLTransformer):
         n_tokens = net.columns.size
         before = F.pad(x[:, :-1], (1, 0), value=MASK)  # every sequence begins with the mask token
         known = ((x != PAD) & (x != UNKNOWN)).flatten().nonzero()[:, 0]
-        some = known[torch.randperm(len(known))[: max(1, SCORES_AT_ONCE // n_tokens)]]
+        some = known[randperm(len(known))[: max(1, SCORES_AT_ONCE // n_tokens)]]
         h = net.reader.sequence(before).flatten(0, 1)[some]
         scores = net.decoder(h, vectors_of(net.reader, n_tokens, h.shape[1])).float()
         return F.cross_entropy(scores, x.flatten()[some], reduction="sum") / max(1, len(some))

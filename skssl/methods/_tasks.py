@@ -52,6 +52,10 @@ class ManyTasks(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
         about = {task._about for task in tasks if isinstance(task, SSLTransformer)}
         return about.pop() if len(about) == 1 else ""
 
+    def _runs_other_code(self) -> bool:
+        tasks = any(task._runs_other_code() for _, task, _ in self._tasks())
+        return tasks or super()._runs_other_code()
+
     def _reconstructs(self) -> bool:
         if hasattr(self, "encoder_"):  # tasks that read all layers leave no decoder_
             return hasattr(self, "decoder_")

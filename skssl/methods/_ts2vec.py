@@ -3,9 +3,9 @@
 from numbers import Integral, Real
 from typing import Literal
 
-import torch
 from torch import Tensor
 
+from skssl._data._draws import rand
 from skssl.base import Interval, Net, ReadsSeries, SSLTransformer
 from skssl.encoders import check_sequence
 from skssl.encoders._series import Pooling
@@ -84,4 +84,4 @@ class TS2Vec(ReadsSeries, SSLTransformer):
         return hierarchical_contrast(a, b, self.alpha)
 
     def _draw_shown(self, x: Tensor) -> Tensor:
-        return torch.rand(len(x), x.shape[2], device=x.device) < self.keep
+        return rand(len(x), x.shape[2], device=x.device) < self.keep

@@ -137,7 +137,7 @@ def embed_views(transformer: SSLTransformer, X: Any, n_views: int, seed: int) ->
     encoder = transformer.encoder_[1]
     x = transformer._read(X)
     embedded = []
-    with torch.no_grad(), Draws(seed):
+    with torch.no_grad(), Draws(seed).here(everywhere=True):
         # Views are drawn batch by batch, as in training, except for a last ragged batch.
         for batch in x.tensor_split(-(-len(x) // rows_per_step(transformer, x))):
             altered = _alter(transformer, batch, n_views)

@@ -133,7 +133,7 @@ class BaseFineTuned(BasePretrained):
             self.transformer_ = self.transformer_.estimator
         self.transformer_ = deepcopy(self.transformer_)  # its weights change now
         random = check_random_state(self.random_state)
-        draws = Draws(random.randint(2**31 - 1), self._device())
+        draws = self._draws(random.randint(2**31 - 1))
         weight = np.ones(len(labels)) if weight is None else weight
         stage = Stage(self, task, "fine-tune", rows.shown, labels)
         with telling(self, f"fine-tuning with {len(labels)} labels"):
@@ -173,7 +173,7 @@ class BaseFineTuned(BasePretrained):
         test = part[: max(1, len(part) * n_test // n_train)]
         both = [rows.select(torch.from_numpy(some)) for some in (part, test)]
         n_timed = max(2, 20 // n_batches(len(part), self.batch_size))
-        draws = Draws(0, self._device())
+        draws = self._draws(0)
 
         def time_of(n_epochs: int) -> float:
             given = linear, linear, *both, n_epochs, draws
@@ -183,6 +183,10 @@ class BaseFineTuned(BasePretrained):
         seconds = (time_of(1 + n_timed) - time_of(1)) / n_timed  # of an epoch
         n_runs = len(folds) + 0.5  # the last one is as long as the folds choose
         return max(seconds, 0.0) * n_train / len(part) * n_epochs * n_runs
+
+    def _draws(self, seed: int) -> Draws:
+        others = last_step(self.transformer_)._runs_other_code() or callable(self.views)
+        return Draws(seed, self._device(), for_others=others)
 
     def _device(self) -> torch.device:
         return choose_device(last_step(self.transformer_).device)
@@ -234,7 +238,7 @@ class BaseFineTuned(BasePretrained):
     def _make_net(self, linear: Linear, draws: Draws) -> Net:
         """Build the namespace of the trained modules, with a copy of the encoder."""
         net, method = Net(), last_step(self.transformer_)
-        with draws:
+        with draws.here(everywhere=True):
             net.encoder, net.head = deepcopy(method.encoder_[1]), self._head(linear)
         net.lr_scale = {"encoder": self.encoder_lr_scale}
         return net.to(self._device())
@@ -334,7 +338,7 @@ class BaseFineTuned(BasePretrained):
             self.transformer_ = deepcopy(self.transformer_)
             linear = deepcopy(getattr(self, f"{self._predictor}_"))
             random = check_random_state(self.random_state)
-            draws = Draws(random.randint(2**31 - 1), self._device())
+            draws = self._draws(random.randint(2**31 - 1))
             net = self._make_net(linear, draws)
             rows = self._make_rows(self._see(few), labels, np.ones(len(labels)))
             self.loss_curve_ = self.loss_curve_ + self._run_epochs(net, rows, 1, draws)

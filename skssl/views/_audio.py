@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from skssl._data._draws import rand, randn
 from skssl.views._batches import between, choose_rows, uniform
 
 Range = tuple[float, float]
@@ -123,7 +124,7 @@ def add_hiss(x: Tensor, snr: Range = (0.0, 20.0), p: float = 0.5) -> Tensor:
     def hissing(x: Tensor, there: Tensor | float) -> Tensor:
         n, time = x.shape
         shape = n, time // 2 + 1, 2
-        spectrum = torch.view_as_complex(torch.randn(shape, dtype=x.dtype, device=x.device))
+        spectrum = torch.view_as_complex(randn(shape, dtype=x.dtype, device=x.device))
         log_at = torch.arange(1, shape[1] + 1, device=x.device).to(x.dtype).log()
         color = uniform(x)[:, None].to(x.dtype)  # 0 is white, 1 is pink
         spectrum.mul_((-0.5 * color * log_at).exp_())
@@ -165,7 +166,8 @@ def reverberate(x: Tensor, decay: Range = (400.0, 4000.0), p: float = 0.5) -> Te
     def heard(x: Tensor, there: Tensor | float) -> Tensor:
         at = torch.arange(x.shape[1], device=x.device).to(x.dtype)
         rate = (-0.5 * math.log(1000) / between(*decay, uniform(x))).to(x.dtype)
-        echo = torch.randn_like(x).mul_((rate[:, None] * at).exp_())
+        echo = randn(x.shape, dtype=x.dtype, device=x.device)
+        echo *= (rate[:, None] * at).exp_()
         echo *= 0.5 / _power(echo).sqrt()
         echo[:, 0] = 1.0  # the direct sound
         n_fft = 2 * x.shape[1]  # so that no echo wraps around to the beginning
@@ -202,7 +204,7 @@ def random_spans(steps: Tensor, share: float = 0.08, length: int = 10) -> Tensor
     True
     """
     n_steps = steps.sum(1, keepdim=True)
-    draw = torch.rand(steps.shape, device=steps.device).masked_fill(~steps, 2.0)
+    draw = rand(steps.shape, device=steps.device).masked_fill(~steps, 2.0)
     rank = draw.argsort(1).argsort(1)
     first = (rank < (share * n_steps).round().clamp(min=1)) & steps
     length = min(length, max(1, steps.shape[1] // 2))

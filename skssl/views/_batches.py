@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from skssl._data._draws import rand
+
 
 def check_images(x: Tensor) -> None:
     """Raise unless x is a float batch (n, channels, height, width)."""
@@ -21,7 +23,7 @@ def wide(x: Tensor) -> torch.dtype:
 
 def uniform(x: Tensor, *shape: int) -> Tensor:
     """Draw numbers in [0, 1), one for each image in the last dimension."""
-    return torch.rand(*shape, len(x), dtype=wide(x), device=x.device)
+    return rand(*shape, len(x), dtype=wide(x), device=x.device)
 
 
 def choose_rows(x: Tensor, p: float) -> Tensor:

@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from skssl._data._draws import randn
 from skssl.views._batches import between, check_images, choose_rows, per_image, uniform, wide
 
 
@@ -185,5 +186,5 @@ def add_noise(x: Tensor, std: tuple[float, float] = (0.0, 0.2), p: float = 1.0) 
     """
     check_images(x)
     strength = between(*std, uniform(x)) * choose_rows(x, p)
-    noise = torch.randn(x.shape, dtype=x.dtype, device=x.device)
+    noise = randn(x.shape, dtype=x.dtype, device=x.device)
     return torch.addcmul(x, per_image(strength).to(x.dtype), noise)

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from skssl._data._draws import rand
+
 
 def random_slice(x: Tensor, low: float = 0.25, high: float = 0.75) -> Tensor:
     """Keep a random run of each row's consecutive events.
@@ -28,7 +30,7 @@ def random_slice(x: Tensor, low: float = 0.25, high: float = 0.75) -> Tensor:
     (tensor([1., 1., 1.]), True)
     """
     total = (~x[..., -1].isnan()).sum(1)
-    draw = torch.rand(2, len(x), device=x.device)
+    draw = rand(2, len(x), device=x.device)
     size = ((low + (high - low) * draw[0]) * total).round().long().clamp(min=1).minimum(total)
     start = (draw[1] * (total - size + 1)).long()
     step = torch.arange(int(total.max()), device=x.device)

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from skssl._data._draws import rand, randint, randn
 from skssl.views._lists import Compose
 
 SeriesPreset = Literal["weak", "strong"]
@@ -29,7 +30,7 @@ def jitter(x: Tensor, sigma: float = 0.1) -> Tensor:
     >>> jitter(torch.zeros(2, 1, 50), sigma=0.5).abs().max() > 0
     tensor(True)
     """
-    return x + sigma * torch.randn_like(x)
+    return x + sigma * randn(x.shape, dtype=x.dtype, device=x.device)
 
 
 def rescale(x: Tensor, sigma: float = 0.2) -> Tensor:
@@ -49,7 +50,7 @@ def rescale(x: Tensor, sigma: float = 0.2) -> Tensor:
     >>> rescale(torch.ones(2, 3, 5))[0].unique(dim=1).shape
     torch.Size([3, 1])
     """
-    return x * torch.exp(sigma * torch.randn(*x.shape[:2], 1, dtype=x.dtype, device=x.device))
+    return x * torch.exp(sigma * randn(*x.shape[:2], 1, dtype=x.dtype, device=x.device))
 
 
 def crop_time(x: Tensor, low: float = 0.5, high: float = 1.0) -> Tensor:
@@ -70,8 +71,8 @@ def crop_time(x: Tensor, low: float = 0.5, high: float = 1.0) -> Tensor:
     tensor([[[0.5000, 0.5000, 0.5000, 0.5000]]])
     """
     n, last = len(x), x.shape[2] - 1
-    share = low + (high - low) * torch.rand(n, 1, device=x.device)
-    start = (1 - share) * torch.rand(n, 1, device=x.device)
+    share = low + (high - low) * rand(n, 1, device=x.device)
+    start = (1 - share) * rand(n, 1, device=x.device)
     at = (start + share * torch.linspace(0, 1, last + 1, device=x.device)) * last
     left = at.floor().long()
     right = (left + 1).clamp_(max=last)
@@ -103,7 +104,7 @@ def permute_time(x: Tensor, n_segments: int = 4) -> Tensor:
     """
     length = -(-x.shape[2] // n_segments)
     segment = torch.arange(x.shape[2], device=x.device) // length
-    place = torch.rand(len(x), n_segments, device=x.device).argsort(1)[:, segment]
+    place = rand(len(x), n_segments, device=x.device).argsort(1)[:, segment]
     order = place.argsort(dim=1, stable=True)
     return x.gather(2, order[:, None].expand_as(x))
 
@@ -128,7 +129,7 @@ def mask_time(x: Tensor, share: float = 0.2) -> Tensor:
     """
     length = x.shape[2]
     n_blank = round(share * length)
-    start = torch.randint(length - n_blank + 1, (len(x), 1, 1), device=x.device)
+    start = randint(length - n_blank + 1, (len(x), 1, 1), device=x.device)
     since = torch.arange(length, device=x.device) - start
     return x.masked_fill((since >= 0) & (since < n_blank), torch.nan)
 
@@ -155,7 +156,7 @@ def mask_frequencies(x: Tensor, share: float = 0.2) -> Tensor:
     spectrum = torch.fft.rfft(x.nan_to_num(0.0).float())
     n = spectrum.shape[2]
     n_out = min(round(share * n), n - 1)
-    start = 1 + torch.randint(n - n_out, (len(x), 1, 1), device=x.device)
+    start = 1 + randint(n - n_out, (len(x), 1, 1), device=x.device)
     since = torch.arange(n, device=x.device) - start
     spectrum = spectrum.masked_fill((since >= 0) & (since < n_out), 0)
     view = torch.fft.irfft(spectrum, n=x.shape[2]).to(x.dtype)
@@ -192,13 +193,13 @@ def overlapping_crops(x: Tensor, max_length: int | None = None) -> tuple[Tensor,
     length = min(x.shape[2], max_length or x.shape[2])
 
     def draw(low: int, high: int) -> int:  # from low to high, both included
-        return int(torch.randint(low, high + 1, ()))
+        return int(randint(low, high + 1, ()))
 
     n_shared = draw(min(2, length), length)
     left = draw(0, length - n_shared)
     right = left + n_shared
     start, stop = draw(0, left), draw(right, length)
-    offset = torch.randint(x.shape[2] - (stop - start) + 1, (len(x), 1), device=x.device)
+    offset = randint(x.shape[2] - (stop - start) + 1, (len(x), 1), device=x.device)
     index = offset + torch.arange(stop - start, device=x.device)
     part = x.gather(2, index[:, None].expand(-1, x.shape[1], -1))
     return part[:, :, : right - start], part[:, :, left - start :], n_shared

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skssl._data._draws import rand, randint
+
 
 def swap_cells(x: Tensor, p: float = 0.6, exact: bool = False) -> Tensor:
     """Replace each cell, with probability p, by the cell of a random row in the same column.
@@ -40,7 +42,7 @@ def swap_cells(x: Tensor, p: float = 0.6, exact: bool = False) -> Tensor:
         return x
     if exact:
         return _swap_so_many(x, max(1, math.floor(p * x.shape[1] + 1e-9)))
-    u = torch.rand(x.shape, device=x.device)  # one draw decides whether to swap and with which row
+    u = rand(x.shape, device=x.device)  # one draw decides whether to swap and with which row
     donor = (u * (len(x) / p)).long().clamp_(max=len(x) - 1)
     return torch.where(u < p, x.gather(0, donor), x)
 
@@ -48,8 +50,8 @@ def swap_cells(x: Tensor, p: float = 0.6, exact: bool = False) -> Tensor:
 def _swap_so_many(x: Tensor, n_swapped: int) -> Tensor:
     """Replace the cells of ``n_swapped`` random columns of each row by those of other rows."""
     n = len(x)
-    columns = torch.rand(x.shape, device=x.device).topk(n_swapped, dim=1).indices
-    further = torch.randint(1, max(2, n), columns.shape, device=x.device)
+    columns = rand(x.shape, device=x.device).topk(n_swapped, dim=1).indices
+    further = randint(1, max(2, n), columns.shape, device=x.device)
     donor = (torch.arange(n, device=x.device)[:, None] + further) % n
     return x.scatter(1, columns, x[donor, columns])
 
@@ -78,9 +80,9 @@ def swap_columns(x: Tensor, low: float = 0.2, high: float = 0.5) -> Tensor:
     tensor(2)
     """
     d = x.shape[1]
-    share = low + (high - low) * torch.rand((), device=x.device)
+    share = low + (high - low) * rand((), device=x.device)
     n_swapped = (share * d).floor().clamp(min=1).clamp(max=max(1, d - 1))
-    swapped = torch.rand(d, device=x.device).argsort() < n_swapped
+    swapped = rand(d, device=x.device).argsort() < n_swapped
     return torch.where(swapped, swap_cells(x, p=1.0), x)
 
 
@@ -106,7 +108,7 @@ def mask_cells(x: Tensor, p: float = 0.4) -> Tensor:
     >>> bool(mask_cells(torch.ones(100, 100), p=0.4).isnan().any(0).all())
     True
     """
-    return torch.where(torch.rand(x.shape, device=x.device) < p, torch.nan, x)
+    return torch.where(rand(x.shape, device=x.device) < p, torch.nan, x)
 
 
 def altered(x: Tensor, view: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skssl._data._draws import randint
+
 SMALLEST = 4  # pixels per side of a tile; smaller tiles show nothing
 
 
@@ -34,7 +36,7 @@ def random_tiles(x: Tensor, n_tiles: int, gap: float) -> Tensor:
     cells = cells.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
     for dim, side in zip((3, 4), sides, strict=True):
         spare = min(round(gap * side), side - SMALLEST)
-        start = torch.randint(spare + 1, (*cells.shape[:2], 1, 1, 1), device=x.device)
+        start = randint(spare + 1, (*cells.shape[:2], 1, 1, 1), device=x.device)
         along = [1] * dim + [-1] + [1] * (4 - dim)
         at = start + torch.arange(side - spare, device=x.device).view(along)
         cells = cells.take_along_dim(at, dim)

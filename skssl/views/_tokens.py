@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from skssl._data._draws import rand, randint
 from skssl._data._vocabulary import MASK, N_SPECIAL, PAD, UNKNOWN
 
 
@@ -42,7 +43,7 @@ def random_chunk(
     n_tokens = (x != PAD).sum(1)
     begin = (within[0] * n_tokens).floor().long()
     total = (within[1] * n_tokens).ceil().long() - begin
-    draw = torch.rand(2, len(x), device=x.device)
+    draw = rand(2, len(x), device=x.device)
     size = ((low + (high - low) * draw[0]) * total).round().long().clamp(1, longest)
     size = size.minimum(total)
     start = begin + (draw[1] * (total - size + 1)).long()
@@ -72,7 +73,7 @@ def drop_tokens(x: Tensor, p: float = 0.1) -> Tensor:
     >>> drop_tokens(torch.tensor([[3, 4, 5]]), p=0.0)
     tensor([[3, 4, 5]])
     """
-    return x.masked_fill(torch.rand(x.shape, device=x.device) < p, PAD)
+    return x.masked_fill(rand(x.shape, device=x.device) < p, PAD)
 
 
 def mask_tokens(x: Tensor, n_tokens: int, p: float = 0.15) -> tuple[Tensor, Tensor]:
@@ -109,8 +110,8 @@ def mask_tokens(x: Tensor, n_tokens: int, p: float = 0.15) -> tuple[Tensor, Tens
     >>> chosen
     tensor([[ True,  True,  True, False]])
     """
-    draw = torch.rand(2, *x.shape, device=x.device)
+    draw = rand(2, *x.shape, device=x.device)
     chosen = (draw[0] < p) & (x != PAD) & (x != UNKNOWN)
-    other = torch.randint_like(x, N_SPECIAL, max(n_tokens, N_SPECIAL + 1))
+    other = randint(N_SPECIAL, max(n_tokens, N_SPECIAL + 1), x.shape, device=x.device)
     view = torch.where(chosen & (draw[1] < 0.8), MASK, x)
     return torch.where(chosen & (draw[1] >= 0.9), other, view), chosen
