@@ -632,11 +632,12 @@ HAS_CALLBACKS = CallbackSupportMixin.__module__ != "skssl._compat"
 NOT_IN_FILES = {
     "of user's rows": "Bag BagArray BagDtype Events Given Piece Readings Source Table Survey _File "
     "_Spaced",
-    "of one fit": "CheckpointFile ChunkedRows Head Look Patience Place Plan Read Reading "
-    "Report Rows RowsLike Seen Stage",
-    "of one call": "Tables Packer Unpacker Uncacheable Graph Value Labels Method Split _Codes _Key",
-    "of torch": "_Gathered _Normalised _BatchNorm1d _BatchNorm2d _Bounded",
-    "of threads": "_State",
+    "of one fit": "CheckpointFile ChunkedRows Draws Forecast Head Look Patience Place Plan Read "
+    "Reading Report Rows RowsLike Seen Stage",
+    "of one call": "Work Tables Packer Unpacker Uncacheable Graph Value Labels Method Split _Codes "
+    "_Key",
+    "of torch": "_Gathered _Normalised _BatchNorm1d _BatchNorm2d _Bounded _Everywhere",
+    "of threads": "_Here _State",
     "of ONNX": "Affine AudioInput ChannelsFirst ImageInput MeanAndDeviation MeanOverNodes Mixture "
     "Near NumericCodes PaddingLast Power Scaled SeriesInput Shares Single TableInput TokenInput "
     "UnitLength WholeSamples",
@@ -644,13 +645,13 @@ NOT_IN_FILES = {
     "NextFrameDisplay ReconstructionDisplay ViewsDisplay",
     "callbacks": "Checkpoint EarlyStopping HandedDown ProbeMonitor TimeBudget",
     "without scikit-learn's callbacks": "CallbackSupportMixin NoCallbacks" * (not HAS_CALLBACKS),
-    "errors": "VersionError _Unaffordable",
+    "errors": "VersionError _TimedError _Unaffordable",
     "constants": "Modality",
     "protocols": "Reader Task",
-    "inherited from": "BaseFineTuned BasePretrained ContinuesTokens Ensemble Estimator FillsMasks "
-    "Linear PredictsTokens Raw ReadsAll ReadsAudio ReadsEvents ReadsImages ReadsSeries ReadsTables "
-    "ReadsTokens ReadsVideo ReconstructionMixin RoutesFit SSLTransformer ScoresRows "
-    "ThresholdMixin BaseClassifier BaseRegressor _OfAll",
+    "inherited from": "BaseFineTuned BasePretrained CleansAudio ContinuesTokens Ensemble Estimator "
+    "FillsMasks Linear ManyTasks PredictsTokens Raw ReadsAll ReadsAudio ReadsEvents ReadsImages "
+    "ReadsSeries ReadsTables ReadsTokens ReadsVideo ReconstructionMixin RoutesFit SSLTransformer "
+    "ScoresRows ThresholdMixin BaseClassifier BaseRegressor _OfAll",
 }
 
 

@@ -272,7 +272,9 @@ def _as_number_column(cells: Any) -> np.ndarray | None:
     cells = [np.nan if is_missing(cell) else cell for cell in cells]
     is_numeric = all(isinstance(cell, Real | Decimal | np.bool_) for cell in cells)
     array = np.asarray(cells) if is_numeric else None
-    return array.astype(np.float64) if array is not None and array.dtype == object else array
+    if array is None or array.dtype != object:
+        return array
+    return as_floats(array, "Columns", "Drop or convert them.", np.float64)
 
 
 def check_one_shape(X: Any, least: int = 3) -> None:

@@ -60,7 +60,7 @@ def merge(like: Any, new: Any, filled: np.ndarray) -> Any:
         if "view" in str(column.dtype):  # pandas cannot convert views of text
             column = nw.get_native_namespace(like).Series(column.tolist(), column.index, object)
         column = column.astype(settable)
-        column.iloc[rows] = new.iloc[:, i].astype(settable).iloc[rows].array
+        column.iloc[rows] = new.iloc[rows, i].astype(settable).array
         out.isetitem(i, column.astype(dtype))
     return out
 
