@@ -83,6 +83,19 @@ def test_the_linear_classifier_is_a_logistic_regression(classes):
     assert len(ours.coef_) == classes
 
 
+def test_the_chosen_penalty_is_that_of_the_model():
+    np.testing.assert_allclose(PENALTIES, [1e-4, 1e-3, 0.01, 0.1, 1, 10, 100, 1000])
+    A, y = load_diabetes(return_X_y=True)
+    Z = StandardScaler().fit_transform(A)
+    model = LinearRegressor().fit(A, y)
+    expected = Ridge(model.penalty_ * len(y)).fit(Z, y).predict(Z)
+    np.testing.assert_allclose(model.predict(A), expected, rtol=1e-6)
+    chosen = LinearClassifier().fit(A, y > 150)
+    given = LinearClassifier(penalty=chosen.penalty_).fit(A, y > 150)
+    np.testing.assert_array_equal(chosen.predict_proba(A), given.predict_proba(A))
+    assert chosen.penalty_ != 1 and given.greater_penalty_ == given.penalty_ == chosen.penalty_
+
+
 def test_linear_models_compute_in_double_precision():
     few, rows = X[:60].astype(np.float32), X[60:90].astype(np.float32)
     single, double = (

@@ -61,6 +61,15 @@ def test_a_single_block_gets_it_all(n_first):
     assert np.isfinite(BlockScaler(n_first).fit_transform(np.ones((5, 3)))).all()
 
 
+def test_blocks_of_small_variance_and_of_columns_that_only_round():
+    random = np.random.default_rng(0)
+    X = np.stack([random.normal(size=50), 0.1 * random.normal(size=50)], 1)
+    np.testing.assert_allclose(BlockScaler(1, 0.3).fit_transform(X).var(0), [0.7, 0.3])
+    noise = 1e-3 * random.normal(size=50)
+    scaler = BlockScaler(3, 0.0).fit(np.stack([noise - 1e8, noise, noise + 1e8], 1))
+    assert scaler.kept_.tolist() == [1]
+
+
 def test_a_linear_model_in_the_span_is_the_linear_model():
     X, y = load_iris(return_X_y=True)
     wide = np.hstack([X, X**2, np.sin(3 * X), np.cos(5 * X), X[:, ::-1] * X])  # 20 columns
@@ -121,6 +130,13 @@ def test_edges_against_a_slow_loop():
     weight[np.argsort(weight)[:-4]] = 0
     found = graph.transform(beside[None]).toarray()[0]
     np.testing.assert_allclose(found, weight / weight.sum(), rtol=1e-4)
+
+
+def test_a_node_that_is_far_from_all_others_has_no_edge():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    X[7] = 1e9
+    S = NeighborGraph(n_neighbors=4).fit(X).spread_.toarray()
+    assert np.isfinite(S).all() and (S[7] == 0).all()
 
 
 def test_places_of_rows_among_the_nodes():
@@ -278,11 +294,13 @@ def told(model, n_labels):
     if isinstance(model, LeastSquares):
         return told(model.regression, n_labels)
     if isinstance(model, LogisticRegression):
+        assert (model.max_iter, model.tol) == (200, 1e-3)
         return "logistic", round(model.C, 6)
     if isinstance(model, Ridge):
         return "ridge", round(model.alpha / n_labels, 6)
     if isinstance(model, PropagatedClassifier | PropagatedRegressor):
         return "propagated", model.alpha
+    assert isinstance(model.random_state, int)
     return "trees", model.n_estimators, model.max_features
 
 
