@@ -322,12 +322,12 @@ def hidden_unit(max_epochs, seed):
 
 def probe(model, heard=None):
     """Return the accuracy of a linear model of ten recordings of each word."""
-    X, y = recordings(360, 1)
+    X, y = recordings(1080, 1)
     X = X if heard is None else heard
     Z = StandardScaler().fit_transform(model.transform(X))
     classifier = LogisticRegression(C=0.1, max_iter=500)
-    scores = [classifier.fit(Z[i : i + 60], y[i : i + 60]).score(Z[180:], y[180:]) for i in (0, 60)]
-    return np.mean(scores)
+    few = [slice(i, i + 60) for i in range(0, 360, 60)]
+    return np.mean([classifier.fit(Z[i], y[i]).score(Z[360:], y[360:]) for i in few])
 
 
 def test_hidden_units_are_found_more_often_than_the_most_frequent(seed, margin):
@@ -347,12 +347,12 @@ def test_hidden_units_are_found_more_often_than_the_most_frequent(seed, margin):
 @pytest.mark.learns("HiddenUnit")
 def test_hidden_units_teach_words(seed, margin):
     untrained = [probe(hidden_unit(0, s)) for s in range(5)]
-    margin(probe(hidden_unit(35, seed)) - np.mean(untrained), 0.01)  # 0.037, sd 0.009 over seeds
+    margin(probe(hidden_unit(35, seed)) - np.mean(untrained), 0.015)  # 0.065, sd 0.014 over seeds
 
 
 @pytest.mark.learns("DenoisingAudio")
 def test_denoising_teaches_words_to_be_heard_in_noise(seed, margin):
-    X = recordings(360, 1)[0]
+    X = recordings(1080, 1)[0]
     method = DenoisingAudio(n_components=64, sampling_rate=RATE, learning_rate=3e-3)
     method.set_params(precision="float32", batch_size=16, random_state=seed)
     scores = []

@@ -56,13 +56,19 @@ def merge(like: Any, new: Any, filled: np.ndarray) -> Any:
         rows = np.flatnonzero(filled[:, i])
         dtype = new.dtypes.iloc[i]
         settable = getattr(dtype, "subtype", dtype)  # cells of a sparse column cannot be set
-        column = like.iloc[:, i]
-        if "view" in str(column.dtype):  # pandas cannot convert views of text
-            column = nw.get_native_namespace(like).Series(column.tolist(), column.index, object)
+        column, made = (_without_views(frame.iloc[:, i]) for frame in (like, new))
+        settable = made.dtype if "view" in str(dtype) else settable
         column = column.astype(settable)
-        column.iloc[rows] = new.iloc[rows, i].astype(settable).array
+        column.iloc[rows] = made.astype(settable).iloc[rows].array
         out.isetitem(i, column.astype(dtype))
     return out
+
+
+def _without_views(column: Any) -> Any:
+    """Return a column of pandas; views of text as objects, for pandas can do nothing with them."""
+    if "view" not in str(column.dtype):
+        return column
+    return type(column)(column.tolist(), column.index, object)
 
 
 def _merge_polars(old: Any, new: Any, filled: np.ndarray) -> Any:
