@@ -333,3 +333,18 @@ def test_rows_held_out_dealt_and_drawn_by_weight_leave_global_generators_alone()
     before = torch.get_rng_state()
     SCARF(**CHEAP, random_state=0, n_iter_no_change=1).fit(X, **given)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.slow  # seconds of a compiler
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch's own
+def test_modules_of_the_user_are_compiled_and_draw_by_the_seed():
+    module = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.2), nn.Linear(16, 8))
+    params = {**CHEAP, "encoder": module, "compile": True, "random_state": 0}
+    before, losses = torch.get_rng_state(), []
+    for _ in range(2):
+        torch._dynamo.reset()
+        torch._dynamo.utils.counters.clear()
+        losses.append(SCARF(**params).fit(X).loss_curve_)
+        assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+    assert losses[0] == losses[1]
+    assert torch.equal(torch.get_rng_state(), before)

@@ -180,7 +180,7 @@ def test_rows_are_scaled_when_the_loop_takes_them():
     rows, held_out = rows.split(4)
     plan = make_plan(rows, 4, 1, None)
     train(net, make_optimizer(net, 1e-3, 0.0), rows, loss, plan, Draws(0), lambda curve: False)
-    held_out_loss(net, held_out, loss, plan, 0)
+    held_out_loss(net, held_out, loss, plan, Draws(0))
     outputs(net, held_out, lambda *batch: loss(*batch)[None], 4)
     assert len(seen) == 4  # two steps, and two looks at the rows held out
     for scaled, number, raw in seen:

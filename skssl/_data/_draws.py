@@ -31,10 +31,20 @@ class Draws:
         Whether code runs inside the block that is not the package's: modules, views and methods
         of the user. Then every function of torch draws from the generators. The package's own code
         asks for its ``random_source`` instead, which costs nothing.
+    compiled : bool, default=False
+        Whether torch's compiler translates that code. It draws from the global generators, which
+        are lent to it for the whole block, seeded.
     """
 
-    def __init__(self, seed: int, device: torch.device | str = "cpu", *, for_others: bool = False):
-        self.for_others = for_others
+    def __init__(
+        self,
+        seed: int,
+        device: torch.device | str = "cpu",
+        *,
+        for_others: bool = False,
+        compiled: bool = False,
+    ):
+        self.for_others, self.compiled = for_others, compiled
         self.cpu = torch.Generator()
         self.generators = {"cpu": self.cpu}
         if (device := torch.device(device)).type != "cpu":
@@ -60,7 +70,7 @@ class Draws:
 
     def apart(self) -> Self:
         """Return generators in the same states, whose draws do not move these."""
-        copied = type(self)(0)
+        copied = type(self)(0, for_others=self.for_others, compiled=self.compiled)
         copied.generators = {
             name: torch.Generator(generator.device) for name, generator in self.generators.items()
         }
@@ -88,11 +98,20 @@ class Draws:
         """
         outer, _here.draws = _here.draws, self
         try:
-            is_everywhere = everywhere or self.for_others
-            with _Everywhere(self) if is_everywhere else contextlib.nullcontext():
+            with self._reach(everywhere):
                 yield
         finally:
             _here.draws = outer
+
+    def _reach(self, everywhere: bool) -> contextlib.AbstractContextManager[object]:
+        if not (everywhere or self.for_others):
+            return contextlib.nullcontext()
+        if everywhere or not self.compiled:
+            return _Everywhere(self)
+        lent, seed = contextlib.ExitStack(), int(torch.randint(2**31, (), generator=self.cpu))
+        for own in {id(own): own for own in self.generators.values()}.values():
+            lent.enter_context(_lend(torch.Generator(own.device).manual_seed(seed)))
+        return lent
 
 
 class _Here(threading.local):
@@ -180,9 +199,10 @@ if hasattr(os, "register_at_fork"):  # another thread may hold it, which the chi
 
 @contextlib.contextmanager
 def _lend(own: torch.Generator) -> Iterator[None]:
-    """Let torch's global generator go on from our state: for one kernel that knows no other.
+    """Let torch's global generator go on from our state, for what knows no other.
 
-    These are dropout inside of attention and of recurrent nets on a GPU, and ``native_dropout``.
+    These are kernels of dropout inside of attention and of recurrent nets on a GPU,
+    ``native_dropout``, and code that is compiled.
     """
     place: Any = torch.random if own.device.type == "cpu" else getattr(torch, own.device.type)
     where = () if own.device.type == "cpu" else (own.device,)

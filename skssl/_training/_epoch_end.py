@@ -120,13 +120,10 @@ class Report:
     def _end_epoch(self, curve: list[float]) -> bool:
         stop = False
         if self.patience is not None and self.held_out is not None:
+            draws = self.draws.apart()
+            draws.seed(self.seed)
             held_out = _loop.held_out_loss(
-                self.net,
-                self.held_out,
-                self.estimator._loss,
-                self.plan,
-                self.seed,
-                for_others=self.draws.for_others,
+                self.net, self.held_out, self.estimator._loss, self.plan, draws
             )
             stop = self.patience(self.net, held_out)
         if self.estimator.verbose:

@@ -298,14 +298,12 @@ def _check_finite(value: float, what: str, n_epochs: int) -> None:
 
 
 @torch.no_grad()
-def held_out_loss(
-    net: Net, rows: Rows, loss: Loss, plan: Plan, seed: int, *, for_others: bool = True
-) -> float:
+def held_out_loss(net: Net, rows: Rows, loss: Loss, plan: Plan, draws: Draws) -> float:
     """Return the loss of held-out rows in evaluation mode, with the same views at every call."""
     device = next(net.parameters()).device
     net.eval()
     total, n_rows = 0.0, 0
-    with Draws(seed, device, for_others=for_others).here(), plan.autocast(device):
+    with draws.here(), plan.autocast(device):
         for batch in rows.in_order(plan.batch_size):
             value = _apply(loss, net, batch, rows.scale, device)
             total += value.item() * len(batch[0])

@@ -377,7 +377,8 @@ class SSLTransformer(
         """Train on the rows; X and y are passed to callbacks."""
         device = choose_device(self.device)
         seed = _ranks.seed(self._generator, device)
-        draws = Draws(seed, device, for_others=self._runs_other_code())
+        others = self._runs_other_code()
+        draws = Draws(seed, device, for_others=others, compiled=self.compile)
         with draws.here():
             rows = self._scale(rows, reset=not again)
             net = self._make_net(rows, again, draws)
