@@ -448,7 +448,7 @@ def test_probabilities_decisions_and_predictions_agree():
 
 def test_noise_gives_no_confidence(seed, margin):
     rng, sure = np.random.default_rng(seed), []
-    for _ in range(3):
+    for _ in range(4):
         X, y = rng.normal(size=(90, 20)), np.arange(90) % 3
         model = EnsembleClassifier(10, random_state=seed).fit(X, y, rng.normal(size=(200, 20)))
         sure.append(model.predict_proba(rng.normal(size=(300, 20))).max(1))

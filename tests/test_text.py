@@ -641,7 +641,7 @@ def test_views_of_ones_own_see_tokens():
 # the margin, and the number of fits whose mean has it. What was measured, its standard deviation:
 MARGIN = {
     "MaskedLanguageModel": (3.5, 1),  # 9.8, 2.8
-    "NextToken": (0.5, 2),  # 5.1, 1.7 of one fit
+    "NextToken": (0.5, 3),  # 5.1, 2.2 of one fit
     "TextContrast": (5.5, 1),  # 11.4, 1.6
 }
 LEARNING = {
