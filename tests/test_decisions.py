@@ -211,4 +211,5 @@ def test_columns_as_numbers():
     new = columns.transform(pd.DataFrame({"number": [1.0], "word": ["z"]}))
     assert (new[0, 2:] == 0).all()
     many = pd.DataFrame({"number": nan, "code": pd.Categorical(np.arange(150) % 120)})
-    assert ColumnsAsNumbers().fit_transform(many).shape == (150, 1 + 1 + 100)
+    made = ColumnsAsNumbers().fit_transform(many)
+    assert isinstance(made, np.ndarray) and made.shape == (150, 1 + 1 + 100)
