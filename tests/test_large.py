@@ -340,7 +340,7 @@ def test_training_goes_on_within_a_pass(tiny):
 
     def drawn(place, n):
         batches = place.batches(rows, 100, draws)
-        with draws.here():
+        with draws.here(everywhere=True):
             return [(next(batches)[0].sum().item(), torch.rand(()).item()) for _ in range(n)]
 
     whole = drawn(Place(), 14)

@@ -299,7 +299,7 @@ def test_graphs_scale_samples_of_integers_as_the_reader_does():
             "samples up to .*expected whole numbers up to 32767, as in fit",
         ),
         (SAMPLES.astype(int) * 60000, SAMPLES, "int16 samples; expected whole numbers"),
-        (SAMPLES.astype(int) * 10**9, SAMPLES, "the most that there are"),
+        (SAMPLES.astype(int) * 10**7, SAMPLES, "the most that there are"),
         ((SAMPLES >> 8).astype(np.uint8), SAMPLES, "Expected waveforms, got uint8.*signed"),
         ([SAMPLES[0], TONES[1, :500]], SAMPLES, "some floats"),
     ],

@@ -70,7 +70,6 @@ class SubTab(ReconstructionMixin, ReadsTables, SSLTransformer):
     temperature: float = 0.1
     contrast: float = 0.2
 
-    _constants = {"encoder.inside": "the columns of each subset, fixed in the paper"}
     _negatives = True
     _parameter_constraints = {
         "n_subsets": [Interval(Integral, 2, 2**10, closed="both")],
