@@ -30,7 +30,7 @@ from sklearn.utils._param_validation import (
 from sklearn.utils._param_validation import validate_params as check_arguments
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_method_params as take_metadata
-from sklearn.utils.validation import _num_samples as count_rows
+from sklearn.utils.validation import _num_samples
 
 
 class VersionError(RuntimeError):
@@ -344,6 +344,16 @@ def loss_classes() -> dict[str, type]:
         _sgd_fast: "EpsilonInsensitive Hinge ModifiedHuber SquaredEpsilonInsensitive SquaredHinge",
     }
     return {name: getattr(of, name) for of, names in modules.items() for name in names.split()}
+
+
+def count_rows(X: Any) -> int:
+    """Return the number of rows; scikit-learn asks nested tensors for a shape they do not have."""
+    if isinstance(X, torch.Tensor) and X.is_nested:
+        raise TypeError(
+            "Expected an array, a list or a dataframe, got a nested tensor. Pass a list of its "
+            "parts, list(X.unbind())."
+        )
+    return int(_num_samples(X))
 
 
 @contextlib.contextmanager

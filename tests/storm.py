@@ -233,11 +233,16 @@ def call_of_method(rng):
 # ------------------------------------------------------------------------------ verdicts
 
 
+# What is not finite by their docstrings: a view of what was given; infinity where there is one
+# variance or none; NaN where a token is padding.
+SAID = {"sliding_windows", "alpha_req"}
+
+
 def lies(call, given, out):
     """Return what is wrong with the output of a call, or None."""
     estimator, X = getattr(call, "__self__", None), given.get("X")
-    if call.__name__ == "sliding_windows":
-        return None  # a view of what was given
+    if call.__name__ in SAID:
+        return None
     if isinstance(estimator, SSLTransformer) and call.__name__ in ("fit", "fit_transform"):
         x = estimator._read(X).flatten(1).nan_to_num()  # silence is as long as padding
         Z = out = estimator.transform(X) if call.__name__ == "fit" else out
@@ -247,6 +252,8 @@ def lies(call, given, out):
             return "a constant embedding of rows that differ"
     for part in out if isinstance(out, tuple | list) else [out]:
         is_number = isinstance(part, np.ndarray | float) and np.asarray(part).dtype.kind == "f"
+        if type(estimator).__name__ == "MuLaw":
+            is_number = is_number and (np.asarray(given["X"]) != 0).all()
         wrong = np.isnan if call.__name__ == "predict_log_proba" else is_infinite
         if is_number and wrong(part).any():
             return f"silent NaN or infinity, among {np.size(part)} numbers"

@@ -156,6 +156,19 @@ def as_array(X: Any) -> np.ndarray:
     return np.asarray(unmask(as_given(X)))
 
 
+def read_tokens(X: Any) -> np.ndarray:
+    """Return an array of numbers that may be tokens, masks kept; raise if X holds others."""
+    if issparse(X):
+        raise TypeError("Expected an array of tokens, got a sparse one. Pass X.toarray().")
+    tokens = as_given(X)
+    if tokens.dtype.kind not in "biuf":
+        raise TypeError(
+            f"Expected an array of token numbers, got one of dtype {tokens.dtype}. Pass rows of "
+            "one length that hold numbers alone, as transform returns them."
+        )
+    return tokens
+
+
 def as_given(X: Any) -> np.ndarray:
     """Convert X as :func:`as_array` does, but keep masks, and with them the dtype of the user."""
     X = as_native(X)

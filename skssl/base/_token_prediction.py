@@ -1,9 +1,9 @@
 """``fill_mask`` and ``generate`` of methods that predict tokens."""
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.utils import check_random_state
@@ -143,7 +143,7 @@ class ContinuesTokens(PredictsTokens):
                 f"temperature={temperature!r}, n_tokens={n_tokens!r}."
             )
         is_text = self._reads_texts()
-        is_one = isinstance(prompt, str) if is_text else np.ndim(prompt) == 1
+        is_one = isinstance(prompt, str) if is_text else _is_one_sequence(prompt)
         many = [prompt] if is_one else prompt
         x = self._read(many)
         generator = torch.Generator().manual_seed(check_random_state(random_state).randint(2**31))
@@ -175,3 +175,10 @@ class ContinuesTokens(PredictsTokens):
                 x[row, end] = scores.argmax(1)
             end = end + 1
         return x[:, 1:]
+
+
+def _is_one_sequence(prompt: Any) -> bool:
+    """Tell whether a prompt is one sequence of tokens rather than several."""
+    if hasattr(prompt, "shape") and str(getattr(prompt, "dtype", "")) != "object":
+        return len(prompt.shape) == 1
+    return all(isinstance(token, Real) for token in prompt)

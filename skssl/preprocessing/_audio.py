@@ -10,7 +10,7 @@ from sklearn.utils import Tags
 
 from skssl._compat import Estimator, Interval, fit_context, plain_torch
 from skssl._data import AudioReader, refuse_gaps
-from skssl._data._containers import as_array
+from skssl._data._containers import read_tokens
 from skssl.encoders import LogMel
 
 __all__ = ["LogMel", "MuLaw", "log_mel"]
@@ -160,7 +160,7 @@ class MuLaw(TransformerMixin, Estimator):
         ValueError
             If X has anything but whole numbers from 0 to ``n_levels``.
         """
-        tokens = as_array(X)
+        tokens = read_tokens(X)
         wrong = ~np.isin(tokens, np.arange(self.n_levels + 1))
         if wrong.any():
             raise ValueError(

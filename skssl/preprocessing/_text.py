@@ -17,7 +17,7 @@ from skssl._compat import (
     train_byte_pairs,
 )
 from skssl._data import Words, pad, texts_of
-from skssl._data._containers import as_given
+from skssl._data._containers import read_tokens
 from skssl._data._text import MAX_LENGTH, VOCAB_SIZE
 
 __all__ = ["TextTokenizer"]
@@ -143,7 +143,13 @@ class TextTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         texts : list of str
         """
         check_is_fitted(self)
-        return [self._coder.decode(row) for row in np.ma.filled(as_given(X), 0).tolist()]
+        ids = np.ma.filled(read_tokens(X), 0)
+        if ids.ndim != 2 or (ids != np.floor(ids)).any():
+            raise ValueError(
+                f"Expected whole numbers of shape (n_samples, length), got {ids.dtype} of shape "
+                f"{ids.shape}. Pass what transform returned, or what a model made of it."
+            )
+        return [self._coder.decode(row) for row in ids.astype(np.int64).tolist()]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -243,7 +243,8 @@ class BasePretrained(
             made = trial._prepare(some, *places, np.random.RandomState(0))
             seconds += (time.perf_counter() - now) * n_used / len(rows)
             first, *later = trial._stages(*made, labels, chosen, len(others))
-        return [first._replace(seconds=first.seconds + seconds), *later]
+        total = None if first.seconds is None else first.seconds + seconds
+        return [first._replace(seconds=total), *later]
 
     def _stages(
         self,

@@ -45,7 +45,8 @@ class TargetScaler(TransformerMixin, BaseEstimator):
 
     def fit(self, y: Any, _: Any = None) -> Self:
         """Learn the mean and the standard deviation of targets (n_samples, ...)."""
-        y = np.asarray(y, dtype=np.float64)
+        with np.errstate(over="ignore"):  # of long doubles: infinity is refused below
+            y = np.asarray(y, dtype=np.float64)
         if np.abs(y).max(initial=0) > GREATEST:
             raise ValueError(
                 f"y holds {np.ravel(y)[np.abs(y).argmax()]:.3g}; expected numbers up to "
