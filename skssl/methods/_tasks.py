@@ -53,6 +53,7 @@ class ManyTasks(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
         return about.pop() if len(about) == 1 else ""
 
     def _runs_other_code(self) -> bool:
+        check_tasks(self._tasks())
         tasks = any(task._runs_other_code() for _, task, _ in self._tasks())
         return tasks or super()._runs_other_code()
 
