@@ -169,8 +169,21 @@ class _Everywhere(TorchDispatchMode):
             return giving(*args, **(kwargs | {"generator": given}))
         if torch.Tag.nondeterministic_seeded not in func.tags:
             return func(*args, **kwargs)
+        if (fill := FILLS.get(func.overloadpacket)) is not None:
+            like, *limits = args
+            made = torch.ops.aten.empty_like.default(like, **kwargs)
+            limits = [0, *limits] if len(limits) == 1 else limits  # of whole numbers
+            return fill(made, *limits, generator=self.draws.of((made,), {}))
         with _lend(self.draws.of(args, kwargs)):
             return func(*args, **kwargs)
+
+
+# Those that take no generator before torch 2.9.
+FILLS: dict[object, Function] = {
+    torch.ops.aten.rand_like: torch.ops.aten.uniform_,
+    torch.ops.aten.randn_like: torch.ops.aten.normal_,
+    torch.ops.aten.randint_like: torch.ops.aten.random_,
+}
 
 
 @functools.cache
