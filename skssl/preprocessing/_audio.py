@@ -11,6 +11,7 @@ from sklearn.utils import Tags
 from skssl._compat import Estimator, Interval, fit_context, plain_torch
 from skssl._data import AudioReader, refuse_gaps
 from skssl._data._containers import read_tokens
+from skssl._data._masked import unmask
 from skssl.encoders import LogMel
 
 __all__ = ["LogMel", "MuLaw", "log_mel"]
@@ -160,7 +161,7 @@ class MuLaw(TransformerMixin, Estimator):
         ValueError
             If X has anything but whole numbers from 0 to ``n_levels``.
         """
-        tokens = read_tokens(X)
+        tokens = np.asarray(unmask(read_tokens(X)))
         wrong = ~np.isin(tokens, np.arange(self.n_levels + 1))
         if wrong.any():
             raise ValueError(
