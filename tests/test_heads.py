@@ -453,7 +453,7 @@ def test_noise_gives_no_confidence(seed, margin):
         model = EnsembleClassifier(10, random_state=seed).fit(X, y, rng.normal(size=(200, 20)))
         sure.append(model.predict_proba(rng.normal(size=(300, 20))).max(1))
     margin(-np.mean(sure), -0.47, "on average")
-    margin(-np.quantile(sure, 0.95, axis=1).mean(), -0.56, "in hardly any row")
+    margin(-np.quantile(sure, 0.95, axis=1).mean(), -0.6, "in hardly any row")
 
 
 @pytest.mark.parametrize("n_labels", [1, 2, 4, 60])
