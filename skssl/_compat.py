@@ -384,13 +384,14 @@ _users_dtypes: list[tuple[int, torch.dtype]] = []  # changes it, and the last ch
 def _float32_by_default() -> Iterator[None]:
     with _dtype_lock:
         before = _users_dtypes[0][1] if _users_dtypes else torch.get_default_dtype()
-        _users_dtypes.append((threading.get_ident(), before))
+        block = threading.get_ident(), before
+        _users_dtypes.append(block)
         torch.set_default_dtype(torch.float32)
     try:
         yield
     finally:
         with _dtype_lock:
-            _, before = _users_dtypes.pop()
+            _users_dtypes.remove(block)  # its own: others may end after it
             if not _users_dtypes:
                 torch.set_default_dtype(before)
 

@@ -232,9 +232,7 @@ def train(
             steps = range(start, min(start + per_epoch, plan.n_steps))
             total = torch.zeros((), device=device)
             for step, batch in zip(steps, batches, strict=False):
-                net.progress = 0.0 if plan.endless else step / plan.n_steps
-                for group in optimizer.param_groups:
-                    group["lr"] = group["peak"] * plan.rate(net.step if plan.endless else step)
+                _set_clock(net, optimizer, plan, step)
                 with autocast:
                     value = _apply(loss, net, batch, rows.scale, device)
                 total += _step(net, optimizer, value)
@@ -246,10 +244,20 @@ def train(
                 if on_epoch(curve):
                     break
     if curve:  # no loss tells of the last step
-        trained = [p for p in _parameters(optimizer) if p.numel()]
-        largest = torch.stack([p.detach().abs().max() for p in trained]).max().item()
-        _check_finite(largest, "A weight", len(curve))
+        _check_finite(_largest_weight(optimizer), "A weight", len(curve))
     return curve
+
+
+def _set_clock(net: Net, optimizer: torch.optim.Optimizer, plan: Plan, step: int) -> None:
+    """Set the share of training that is over, and the rates of a step."""
+    net.progress = 0.0 if plan.endless else step / plan.n_steps
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * plan.rate(net.step if plan.endless else step)
+
+
+def _largest_weight(optimizer: torch.optim.Optimizer) -> float:
+    trained = [p for p in _parameters(optimizer) if p.numel()]
+    return torch.stack([p.detach().abs().max() for p in trained]).max().item()
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

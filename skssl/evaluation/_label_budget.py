@@ -184,6 +184,13 @@ def label_budget_report(
     ]
     if verbose:
         _announce(works, len(splits), min(effective_n_jobs(n_jobs), len(works)))
+    report = pd.DataFrame(_do(works, len(splits), n_jobs, verbose), columns=COLUMNS)
+    report.attrs["score_name"] = _name_of(scoring, is_classes)
+    return report
+
+
+def _do(works: list[Work], n_splits: int, n_jobs: int | None, verbose: int) -> list[Row]:
+    """Return the rows of the report; tell when each method and split is done."""
     start = time.perf_counter()
     rows: list[Row] = []
     done = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(work.do)() for work in works)
@@ -191,24 +198,18 @@ def label_budget_report(
         rows += part
         if verbose:
             _tell(
-                f"{work.method.name}, split {work.number + 1} of {len(splits)}: "
+                f"{work.method.name}, split {work.number + 1} of {n_splits}: "
                 f"done {time.perf_counter() - start:.1f} s after the start"
             )
-    report = pd.DataFrame(rows, columns=COLUMNS)
-    report.attrs["score_name"] = _name_of(scoring, is_classes)
-    return report
+    return rows
 
 
 def _announce(works: list[Work], n_splits: int, n_workers: int) -> None:
     """Tell what will be fitted, and about how long that takes."""
-    budgets, n_draws, n_methods = (
-        works[0].budgets,
-        len(works[0].split.draws),
-        len(works) // n_splits,
-    )
+    budgets, n_draws = works[0].budgets, len(works[0].split.draws)
     what = (
-        f"{n_methods} methods on {n_splits} splits, {len(works) * n_draws * len(budgets)} fits: "
-        f"{n_draws} draws of {budgets} labels each"
+        f"{len(works) // n_splits} methods on {n_splits} splits, "
+        f"{len(works) * n_draws * len(budgets)} fits: {n_draws} draws of {budgets} labels each"
     )
 
     def forecast() -> list[Forecast]:
