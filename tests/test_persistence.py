@@ -633,7 +633,7 @@ NOT_IN_FILES = {
     "of user's rows": "Bag BagArray BagDtype Events Given Piece Readings Source Table Survey _File "
     "_Spaced",
     "of one fit": "CheckpointFile ChunkedRows Draws Forecast Head Look Patience Place Plan Read "
-    "Reading Report Rows RowsLike Seen Stage",
+    "Reading Report Rows RowsLike Sample Seen Stage Underway",
     "of one call": "Work Tables Packer Unpacker Uncacheable Graph Value Labels Method Split _Codes "
     "_Key",
     "of torch": "_Gathered _Normalised _BatchNorm1d _BatchNorm2d _Bounded _Everywhere",

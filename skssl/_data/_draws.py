@@ -178,7 +178,7 @@ class _Everywhere(TorchDispatchMode):
             return func(*args, **kwargs)
 
 
-# Those that take no generator before torch 2.9.
+# Operators that take no generator in torch 2.6.
 FILLS: dict[object, Function] = {
     torch.ops.aten.rand_like: torch.ops.aten.uniform_,
     torch.ops.aten.randn_like: torch.ops.aten.normal_,

@@ -34,6 +34,20 @@ class Forecast(NamedTuple):
         return self.what if self.seconds is None else f"{self.what}, about {self.seconds:.0f} s"
 
 
+class Underway(NamedTuple):
+    """A transformer that is fitted, or in its first steps, and the rows of what follows.
+
+    ``read`` is the tensor of all rows, in a list, if the transformer has read them.
+    """
+
+    transformer: BaseEstimator
+    every: tuple[object, ...]
+    read: list[torch.Tensor]
+    few: np.ndarray
+    others: np.ndarray
+    labels: np.ndarray
+
+
 def in_words(stages: list[Forecast]) -> str:
     """Return stages as one text."""
     return "; then ".join(map(str, stages))

@@ -12,7 +12,7 @@ from sklearn.metrics import check_scoring
 
 from skssl._compat import take_rows
 from skssl._meta._fitting import seeded, time_of_fit
-from skssl._meta._forecast import rehearsing, seconds_of
+from skssl._meta._forecast import Underway, rehearsing, seconds_of
 from skssl._meta._steps import default_transformer
 from skssl.semi_supervised._base import BasePretrained, pick_unlabelled
 
@@ -88,7 +88,8 @@ class Work:
                 if getattr(model, model._predictor) is None:  # it takes long
                     is_labelled = np.isin(np.arange(len(y_train)), few)
                     others, kept = pick_unlabelled((X_train,), is_labelled), np.sort(few)
-                    stages = model._forecast(shown, (X_train,), read, kept, others, y_train[kept])
+                    fit = Underway(shown, (X_train,), read, kept, others, y_train[kept])
+                    stages = model._forecast(fit)
                     seconds = sum(stage.seconds or 0.0 for stage in stages)
             if seconds < SHORT:  # what is around the fit counts, too
 

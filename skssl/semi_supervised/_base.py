@@ -4,7 +4,7 @@ import time
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from copy import copy, deepcopy
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -43,6 +43,7 @@ from skssl._meta._fitting import (
 from skssl._meta._forecast import (
     ROWS,
     Forecast,
+    Underway,
     attempted,
     evenly,
     evenly_by_label,
@@ -75,6 +76,18 @@ def predictor_has(method: str) -> Callable[[Any], bool]:
         return True
 
     return check
+
+
+class Sample(NamedTuple):
+    """Rows that a forecast is made from: those of the ``chosen`` labels, embedded, and others."""
+
+    rows: Seen
+    Z: np.ndarray
+    predictor: BaseEstimator
+    more: dict[str, np.ndarray]
+    labels: np.ndarray
+    chosen: np.ndarray
+    n_others: int
 
 
 class BasePretrained(
@@ -179,8 +192,8 @@ class BasePretrained(
         what = f"fitting {self._name_of_predictor()} to {len(labels)} labels"
 
         def ahead(shown: BaseEstimator, read: list[torch.Tensor]) -> list[Forecast]:
-            given = shown, every, read, few, others, labels
-            return attempted(what, lambda: self._forecast(*given))
+            fit = Underway(shown, every, read, few, others, labels)
+            return attempted(what, lambda: self._forecast(fit))
 
         subtask = task.subcontext(task_name="fit-transformer")
         self.transformer_, rows = fit_transformer(
@@ -213,19 +226,9 @@ class BasePretrained(
         return labelled_rows, Z, predictor, more
 
     @plain_torch()
-    def _forecast(
-        self,
-        transformer: BaseEstimator,
-        every: tuple[object, ...],
-        read: list[torch.Tensor],
-        few: np.ndarray,
-        others: np.ndarray,
-        labels: np.ndarray,
-    ) -> list[Forecast]:
-        """Return what follows the fit of the transformer, timed on some of the rows.
-
-        ``transformer`` is fitted, or may be in its first steps; the rest is as for ``_fit``.
-        """
+    def _forecast(self, fit: Underway) -> list[Forecast]:
+        """Return what follows the fit of the transformer, timed on some of the rows."""
+        transformer, every, read, few, others, labels = fit
         chosen = evenly_by_label(labels, ROWS)
         of_X = others[others < count_rows(every[0])]
         few_chosen, more_chosen = few[chosen], of_X[evenly(len(of_X), ROWS)]
@@ -242,28 +245,20 @@ class BasePretrained(
             places = np.searchsorted(rows, few_chosen), np.searchsorted(rows, more_chosen)
             made = trial._prepare(some, *places, np.random.RandomState(0))
             seconds += (time.perf_counter() - now) * n_used / len(rows)
-            first, *later = trial._stages(*made, labels, chosen, len(others))
+            first, *later = trial._stages(Sample(*made, labels, chosen, len(others)))
         total = None if first.seconds is None else first.seconds + seconds
         return [first._replace(seconds=total), *later]
 
-    def _stages(
-        self,
-        rows: Seen,
-        Z: np.ndarray,
-        predictor: BaseEstimator,
-        more: dict[str, np.ndarray],
-        labels: np.ndarray,
-        chosen: np.ndarray,
-        n_others: int,
-    ) -> list[Forecast]:
+    def _stages(self, some: Sample) -> list[Forecast]:
         """Return the forecasts of what follows, from the ``chosen`` labels and their rows."""
+        _, Z, predictor, more, labels, chosen, n_others = some
         if isinstance(predictor, Ensemble):
             n_every = len(labels) + n_others
             return [forecast_choice(predictor, Z, labels, chosen, n_every, **more)]
 
         def fit(k: int) -> object:
-            some = evenly_by_label(labels[chosen], k)
-            return unwatched(predictor).fit(Z[some], labels[chosen][some])
+            fitted = evenly_by_label(labels[chosen], k)
+            return unwatched(predictor).fit(Z[fitted], labels[chosen][fitted])
 
         what = f"fitting {self._name_of_predictor()} to {len(labels)} labels"
         return [Forecast(what, seconds_for(fit, len(labels), len(chosen)))]

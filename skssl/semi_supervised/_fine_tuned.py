@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn import get_config
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import KFold, ShuffleSplit
 from sklearn.utils import check_random_state
@@ -42,7 +42,7 @@ from skssl.base._modalities import MODALITIES
 from skssl.base._parameters import UsersViews
 from skssl.base._transformer import ROWS_AT_ONCE, SSLTransformer
 from skssl.model_selection import FewLabelsKFold
-from skssl.semi_supervised._base import BaseClassifier, BasePretrained, BaseRegressor
+from skssl.semi_supervised._base import BaseClassifier, BasePretrained, BaseRegressor, Sample
 from skssl.semi_supervised._linear import Linear, LinearClassifier, LinearRegressor
 from skssl.semi_supervised._target_scaler import on_grid, standardise
 from skssl.views import View, original
@@ -141,18 +141,10 @@ class BaseFineTuned(BasePretrained):
         stage.end()
         return rows
 
-    def _stages(
-        self,
-        rows: Seen,
-        Z: np.ndarray,
-        predictor: BaseEstimator,
-        more: dict[str, np.ndarray],
-        labels: np.ndarray,
-        chosen: np.ndarray,
-        n_others: int,
-    ) -> list[Forecast]:
+    def _stages(self, some: Sample) -> list[Forecast]:
+        rows, Z, predictor, _, labels, chosen, _ = some
         linear = clone(predictor).set_params(penalty=1.0)  # one fit of the search for the penalty
-        (first,) = super()._stages(rows, Z, linear, more, labels, chosen, n_others)
+        (first,) = super()._stages(some._replace(predictor=linear))
         assert first.seconds is not None
         first = first._replace(seconds=first.seconds * N_LINEAR_FITS)
         setattr(self, f"{self._predictor}_", linear.fit(Z, labels[chosen]))

@@ -3,13 +3,12 @@
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
 from skssl._compat import Constraints, HasMethods, Seed, Task, take_rows
 from skssl._meta._fitting import fit_as_task
-from skssl._meta._forecast import Forecast
+from skssl._meta._forecast import Forecast, Underway
 from skssl._meta._reading import Seen
 from skssl.base._modalities import MODALITIES
 from skssl.base._modality_of import readings
@@ -147,19 +146,11 @@ class PretrainedClassifier(BaseClassifier):
             verbose=self.verbose,
         )
 
-    def _forecast(
-        self,
-        transformer: BaseEstimator,
-        every: tuple[object, ...],
-        read: list[torch.Tensor],
-        few: np.ndarray,
-        others: np.ndarray,
-        labels: np.ndarray,
-    ) -> list[Forecast]:
-        stages = super()._forecast(transformer, every, read, few, others, labels)
-        if self._fine_tunes(every[0], len(labels)):
-            tuned = self._make_tuned(transformer)
-            stages += tuned._forecast(transformer, every, read, few, others[:0], labels)
+    def _forecast(self, fit: Underway) -> list[Forecast]:
+        stages = super()._forecast(fit)
+        if self._fine_tunes(fit.every[0], len(fit.labels)):
+            tuned = self._make_tuned(fit.transformer)
+            stages += tuned._forecast(fit._replace(others=fit.others[:0]))
         return stages
 
     def _fine_tunes(self, X: Any, n_labels: int) -> bool:
