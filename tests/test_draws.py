@@ -17,7 +17,8 @@ from torch import nn
 
 import skssl
 from skssl import SCARF, MaskedTable
-from skssl._data._draws import Draws, _with_generator, rand, random_source
+from skssl._data import _draws
+from skssl._data._draws import Draws, _lend, _with_generator, rand, random_source
 
 X = load_iris().data
 CHEAP = {"n_components": 8, "batch_size": 50, "precision": "float32", "max_epochs": 2}
@@ -107,6 +108,7 @@ CALLS = {
     "torch.feature_dropout": lambda: torch.feature_dropout(ROWS, 0.5, True),
     "native_dropout": lambda: torch.native_dropout(ROWS, 0.5, True)[0],
     "attention of tensors": lambda: F.scaled_dot_product_attention(ROWS, ROWS, ROWS, None, 0.3),
+    "attention without dropout": lambda: F.scaled_dot_product_attention(IMAGES, IMAGES, IMAGES),
     "LSTM": lambda: NETS["LSTM"](ROWS)[0].detach(),
     "GRU": lambda: NETS["GRU"](ROWS)[0].detach(),
     "RNN": lambda: NETS["RNN"](ROWS)[0].detach(),
@@ -129,6 +131,20 @@ def test_torch_draws_what_it_does_after_manual_seed(name):
         found = [CALLS[name](), CALLS[name]()]
     assert all(map(torch.equal, found, expected))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_global_generator_is_lent_to_one_operator_only_on_cpus(monkeypatch):
+    """Whoever draws from it or seeds it in between spoils the draws of the fit, and the reverse."""
+    asked = []
+    monkeypatch.setattr(_draws, "_lend", lambda own: asked.append(own) or _lend(own))
+    lent = set()
+    for name, call in CALLS.items():
+        with Draws(3).here(everywhere=True):
+            call()
+        if asked:
+            lent.add(name)
+            asked.clear()
+    assert lent == {"native_dropout"}  # which dropout calls on a GPU
 
 
 # Kernels that torch marks as drawing and that know no generator but the global one, which is lent.

@@ -167,7 +167,7 @@ class _Everywhere(TorchDispatchMode):
         if giving is not None:
             given = kwargs.get("generator") or self.draws.of(args, kwargs)
             return giving(*args, **(kwargs | {"generator": given}))
-        if torch.Tag.nondeterministic_seeded not in func.tags:
+        if torch.Tag.nondeterministic_seeded not in func.tags or _drops_nothing(func, args, kwargs):
             return func(*args, **kwargs)
         if (fill := FILLS.get(func.overloadpacket)) is not None:
             like, *limits = args
@@ -195,6 +195,13 @@ def _with_generator(func: torch._ops.OpOverload) -> torch._ops.OpOverload | None
         if {(a.name, str(a.type)) for a in op._schema.arguments} == asked:
             return cast(torch._ops.OpOverload, op)
     return None
+
+
+def _drops_nothing(func: torch._ops.OpOverload, args: Args, kwargs: Kwargs) -> bool:
+    """Return whether an operator drops out a share, and it is zero: then it draws nothing."""
+    given = {a.name: a.default_value for a in func._schema.arguments}
+    given |= dict(zip(given, args, strict=False)) | kwargs
+    return any(given.get(share) == 0 for share in ("p", "dropout", "dropout_p"))
 
 
 GENERATOR = ("generator", "Optional[Generator]")
