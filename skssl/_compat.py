@@ -13,13 +13,14 @@ from numbers import Integral
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import sklearn
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.base import _fit_context as fit_context
 from sklearn.model_selection._split import GroupsConsumerMixin
-from sklearn.utils import _safe_indexing as take_rows
+from sklearn.utils import _safe_indexing
 from sklearn.utils._metadata_requests import _raise_for_params as refuse_unrouted
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -31,6 +32,11 @@ from sklearn.utils._param_validation import validate_params as check_arguments
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_method_params as take_metadata
 from sklearn.utils.validation import _num_samples
+
+
+def take_rows(X: object, rows: np.ndarray | slice) -> Any:
+    """Return some rows of X; scikit-learn cannot take those of an Arrow index."""
+    return X[rows] if nw.dependencies.is_pandas_index(X) else _safe_indexing(X, rows)
 
 
 class VersionError(RuntimeError):

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from bad_inputs import SHAPES, N, good, make_array, make_column, make_frame, make_rows, pick
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
 from sklearn.linear_model import LogisticRegression
 from test_common import EVERY, modalities_of, told
 
@@ -177,6 +177,7 @@ class Case:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 warnings.simplefilter("ignore", UserWarning)
+                warnings.simplefilter("error", UndefinedMetricWarning)
                 out = self.call(**self.given)
                 out = list(out) if isinstance(out, types.GeneratorType) else out
                 return True, lies(self.call, self.given, out)
@@ -241,6 +242,8 @@ SAID = {"sliding_windows", "alpha_req"}
 def lies(call, given, out):
     """Return what is wrong with the output of a call, or None."""
     estimator, X = getattr(call, "__self__", None), given.get("X")
+    if call.__name__ == "log_mel" or isinstance(estimator, skssl.DenoisingAudio):
+        out = without_padding(out)
     if call.__name__ in SAID:
         return None
     if isinstance(estimator, SSLTransformer) and call.__name__ in ("fit", "fit_transform"):
@@ -260,6 +263,17 @@ def lies(call, given, out):
     return None
 
 
+def without_padding(out):
+    """Return the frames of spectrograms but for NaN behind the last one of a waveform."""
+    if np.ndim(out) != 3:
+        return out
+    frames = np.moveaxis(out, 1, 2)
+    is_padding = np.isnan(frames).all(2)
+    is_padding &= np.logical_and.accumulate(is_padding[:, ::-1], 1)[:, ::-1]
+    is_padding[:, 0] = False
+    return frames[~is_padding]
+
+
 def is_infinite(numbers):
     return ~np.isfinite(numbers)
 
@@ -273,6 +287,8 @@ def fault(error):
     raised = {i.offset: i.opname for i in dis.get_instructions(code)}.get(frame.tb_lasti)
     is_ours = "skssl" in file.parts and raised == "RAISE_VARARGS"
     is_sklearn = "sklearn" in file.parts and raised in ("RAISE_VARARGS", "RERAISE")
+    if isinstance(error, UndefinedMetricWarning):  # R² of one row
+        return None
     is_kind = isinstance(error, TypeError | ValueError | NotFittedError | OSError)
     if is_kind and (is_ours or is_sklearn) and len(str(error)) > 20:
         return None

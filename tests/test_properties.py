@@ -24,13 +24,28 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from bad_inputs import duck
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression, Ridge
 from storm import case, fault, functions, subjects, verbs
 from test_common import EVERY, SAMPLES, modalities_of, public_estimators, told
 
-from skssl import ICL, SCARF, MuLaw, PrototypeClassifier, TextTokenizer, to_bags
+from skssl import (
+    ICL,
+    SCARF,
+    EmbeddingDisplay,
+    MuLaw,
+    NextToken,
+    PretrainedClassifier,
+    PretrainedRegressor,
+    PrototypeClassifier,
+    TextContrast,
+    TextTokenizer,
+    VICReg,
+    to_bags,
+)
 from skssl._data import is_bags
 from skssl.base._transformer import SSLTransformer
 from skssl.metrics import rankme
@@ -289,6 +304,36 @@ FOUND = {  # what is called, and the remedy that the message names
     "text as an embedding": (lambda: rankme([["a", "b"]] * 3), "convert or drop"),
     "huge targets": (lambda: TargetScaler().fit([1e308, -1e308]), "a greater unit"),
     "loud waveforms": (lambda: MuLaw().fit([[0.5, 1e20]]), "Leave them out"),
+    "a range among labels": (
+        lambda: EmbeddingDisplay(X4[:, :2], y=[range(3), *[-1] * 11]).plot(),
+        "Pass one number, text or None",
+    ),
+    "sets of one class": (
+        lambda: PrototypeClassifier().fit(X4[:2], [{1}, {2}]),
+        "Pass one number, text or None",
+    ),
+    "groups of pandas": (
+        lambda: MuLaw().fit(pd.DataFrame({"a": [1], "b": [0.5]}).groupby("a")),
+        "Pass what it aggregates to",
+    ),
+    "a window of pandas": (
+        lambda: rankme(pd.DataFrame(X4).rolling(2)),
+        "Pass what it aggregates to",
+    ),
+    "groups of polars": (
+        lambda: SCARF().fit(pl.DataFrame(X4).group_by("column_0")),
+        "Pass what it aggregates to",
+    ),
+    "huge ids of tokens": (
+        lambda: TextTokenizer().fit(["a b"]).inverse_transform([[1e300]]),
+        "Pass what transform returned",
+    ),
+    "texts behind another library's array": (
+        lambda: VICReg(modality="audio", sampling_rate=8000).fit(
+            duck(np.array(["a", "b"], dtype=object))
+        ),
+        "Expected a list of arrays",
+    ),
 }
 
 
@@ -306,6 +351,35 @@ def test_columns_without_a_dtype_of_numpy_are_read():
     eight = torch.from_numpy(X4).to(torch.float8_e5m2)
     assert np.isfinite(rankme(eight))
     assert rankme(pl.DataFrame(np.rint(9 * X4)).cast(pl.Int128)) == rankme(np.rint(9 * X4))
+
+
+def test_a_prompt_may_be_an_array_of_another_library():
+    X = np.arange(96).reshape(12, 8) % 7 + 1
+    method = NextToken(n_components=4, max_epochs=0, random_state=0).fit(X)
+    for prompt in (X, X[0]):
+        of_numpy = method.generate(prompt, 2, temperature=0)
+        np.testing.assert_array_equal(method.generate(duck(prompt), 2, temperature=0), of_numpy)
+
+
+def test_an_index_of_arrow_text_is_scored():
+    texts = pd.Index(["a b", "b c", "c a", "a a"] * 3, dtype="string[pyarrow]")
+    model = PretrainedClassifier(
+        TextContrast(n_components=4, max_epochs=0, random_state=0), LogisticRegression()
+    )
+    labels = [0, 1, -1, 1] * 3
+    expected = model.fit(list(texts), labels).score(list(texts), labels)
+    assert model.fit(texts, labels).score(texts, labels) == expected
+
+
+@pytest.mark.parametrize("offset", [0, 1e9, 1e30])
+def test_a_regressor_of_the_user_s_learns_targets_far_from_zero(offset):
+    """scikit-learn's regressors convert targets to the dtype of the columns."""
+    transformer = SCARF(n_components=4, max_epochs=0, random_state=0)
+    y = X4[:, 0] * max(1, offset * 1e-8)
+    model = PretrainedRegressor(transformer, Ridge(1e-3)).fit(X4, y + offset)
+    assert model.score(X4, y + offset) == pytest.approx(
+        PretrainedRegressor(transformer, Ridge(1e-3)).fit(X4, y).score(X4, y), abs=1e-4
+    )
 
 
 def raise_inside_numpy():

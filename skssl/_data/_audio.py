@@ -143,7 +143,7 @@ def _as_waveforms(X: Any) -> tuple[np.ndarray, np.dtype]:
     """Return X as a new float32 array (n, time), and the dtype of its samples."""
     array = X if is_ragged(X) else as_numbers(X)
     if is_ragged(X) or (array.ndim == 1 and array.dtype == object and len(array)):
-        array, dtype = _stack(X)
+        array, dtype = _stack(X if is_ragged(X) else array)
     else:
         dtype = array.dtype
     if array.ndim == 3 and array.shape[1] == 1:

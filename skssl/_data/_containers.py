@@ -115,6 +115,11 @@ def refuse_container(X: Any) -> None:
             f"Expected an array, a list or a dataframe, got a {type(X).__name__}, which has no "
             "order. Pass a list."
         )
+    if hasattr(type(X), "agg") and not hasattr(type(X), "shape"):
+        raise TypeError(
+            f"Expected a table, got a {type(X).__name__}, which is not computed yet. Pass what it "
+            "aggregates to, such as X.mean()."
+        )
     if isinstance(X, memoryview | bytes | bytearray):
         raise TypeError(
             f"Expected an array, a list or a dataframe, got a {type(X).__name__}. Pass an array of "
@@ -534,12 +539,12 @@ def _check_unique(X: Any) -> None:
 
 def wrong_dimension(X: np.ndarray, given: Any) -> str:
     """Return the message for an array that is not a table, made of what was given."""
-    if X.ndim > 2:
+    if len(X.shape) > 2:
         return (
-            f"Found array with dim {X.ndim}, while a table has dim 2. Flatten each sample to a "
-            "row, or say what X is with modality=."
+            f"Found array with dim {len(X.shape)}, while a table has dim 2. Flatten each sample to "
+            "a row, or say what X is with modality=."
         )
-    got, is_series = "1D" if X.ndim else "scalar", hasattr(given, "to_frame")
+    got, is_series = "1D" if X.shape else "scalar", hasattr(given, "to_frame")
     return (
         f"Expected 2D array, got {got} array instead: shape {X.shape}, dtype {X.dtype}. Reshape "
         "your data either using array.reshape(-1, 1) if your data has a single feature or "

@@ -231,6 +231,13 @@ def refuse_unordered(labels: np.ndarray, name: str) -> None:
     """Raise TypeError unless entries can be sorted, as scikit-learn sorts classes and groups."""
     if labels.dtype.kind not in "OV":
         return
+    one = str | bytes if name == "y" else str | bytes | tuple
+    for label in labels:
+        if np.iterable(label) and not isinstance(label, one):  # it would be compared with all rows
+            raise ValueError(
+                f"{name} should be a 1d array, one entry for each row, got one that holds a "
+                f"{type(label).__name__}. Pass one number, text or None for each row."
+            )
     try:
         np.unique(labels)
     except Exception as error:  # comparing objects of the user raises anything

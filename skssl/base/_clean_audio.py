@@ -34,7 +34,8 @@ class CleansAudio:
         Returns
         -------
         mel : ndarray of shape (n_samples, n_mels, n_frames)
-            Logarithm of power, as returned by :func:`skssl.preprocessing.log_mel`.
+            Logarithm of power, as returned by :func:`skssl.preprocessing.log_mel`; NaN behind the
+            last frame of shorter waveforms.
         """
         check_is_fitted(self)
         return self._scaler.inverse(_apply(self._predict, self._read(X))).numpy()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.utils import check_random_state
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from skssl._compat import Seed, plain_torch
 from skssl._data import MASK_TEXT, texts_of
+from skssl._data._containers import as_given
 from skssl._data._vocabulary import MASK, N_SPECIAL, PAD
 from skssl.encoders._tokens import vectors_of
 
@@ -179,6 +181,7 @@ class ContinuesTokens(PredictsTokens):
 
 def _is_one_sequence(prompt: Any) -> bool:
     """Tell whether a prompt is one sequence of tokens rather than several."""
+    prompt = prompt if np.iterable(prompt) else as_given(prompt)
     if hasattr(prompt, "shape") and str(getattr(prompt, "dtype", "")) != "object":
         return len(prompt.shape) == 1
     return all(isinstance(token, Real) for token in prompt)

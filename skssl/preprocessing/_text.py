@@ -23,6 +23,7 @@ from skssl._data._text import MAX_LENGTH, VOCAB_SIZE
 __all__ = ["TextTokenizer"]
 
 FEWEST = 300  # ids: all bytes and some more
+TOO_MANY = 2.0**62  # for any id
 
 
 class TextTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
@@ -144,7 +145,8 @@ class TextTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         """
         check_is_fitted(self)
         ids = np.ma.filled(read_tokens(X), 0)
-        if ids.ndim != 2 or (ids != np.floor(ids)).any():
+        is_id = (ids == np.floor(ids)) & (np.abs(ids.astype(float)) < TOO_MANY)
+        if ids.ndim != 2 or not is_id.all():
             raise ValueError(
                 f"Expected whole numbers of shape (n_samples, length), got {ids.dtype} of shape "
                 f"{ids.shape}. Pass what transform returned, or what a model made of it."

@@ -9,7 +9,13 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    RegressorMixin,
+    is_regressor,
+)
 from sklearn.utils import Tags, check_random_state, get_tags, indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -288,8 +294,11 @@ class BasePretrained(
         """Return the embedding, followed by the raw columns if they are joined."""
         parts = embedding_and_raw(self.transformer_, self.raw_columns_, rows)
         Z = parts[0] if len(parts) == 1 else np.hstack(parts)
-        if getattr(self, self._predictor) is None and not sparse.issparse(Z):
-            return np.asarray(Z, dtype=np.float64)  # float32 sums depend on the batch
+        is_default = getattr(self, self._predictor) is None
+        if (is_default or is_regressor(self)) and not sparse.issparse(Z):
+            # Sums in float32 depend on the batch, and scikit-learn's regressors convert targets to
+            # the dtype of the columns: of 1e9 + 1 nothing would remain.
+            return np.asarray(Z, dtype=np.float64)
         return Z
 
     @plain_torch()
