@@ -40,8 +40,8 @@ class MoCo(ReadsAll, SSLTransformer):
 
     Notes
     -----
-    The embedding is the student's, as in the papers. In fits of 300 steps on three sets of small
-    images, linear probes on the teacher's were 0.1 to 2.6 points worse, 1.5 in the mean
+    The embedding is the student's, as in the papers. In two fits on each of three sets of small
+    images, linear probes on the teacher's were 0.1 to 0.8 points worse, 0.4 in the mean
     (``benchmarks/teachers.py``).
 
     Examples
