@@ -33,7 +33,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 MEMORY = os.environ.get("SKSSL_MEMORY")  # keeps encoders; seconds are then those of the first fit
-STEPS = 150  # at least, and whole epochs, of the variants of NeuTraL; its default is 1 500
+STEPS = 1500  # of the variants of NeuTraL, as by default; whole epochs
 Scores = tuple[float, float]
 
 
