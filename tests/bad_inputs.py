@@ -88,7 +88,7 @@ CELLS = {
     "datetime": lambda rng: datetime.datetime(2026, 1, int(rng.integers(1, 4))),
     "timedelta": lambda rng: datetime.timedelta(days=int(rng.integers(1, 4))),
     "Timestamp": lambda rng: pd.Timestamp("2026-01-01", tz=pick(rng, [None, "UTC"])),
-    "datetime64": lambda rng: np.datetime64(pick(rng, ["2026-01-01", "NaT"])),
+    "datetime64": lambda rng: np.datetime64(pick(rng, ["2026-01-01", "NaT"]), "D"),
     "timedelta64": lambda rng: np.timedelta64(int(rng.integers(1, 4)), "D"),
     "Period": lambda rng: pd.Period("2026-01"),
     "Interval": lambda rng: pd.Interval(0, int(rng.integers(1, 4))),

@@ -1,6 +1,7 @@
 """Quantile bins as targets: the bins, the method of that name, and the option of others."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ def slow_bins(column, n_bins):
     values = sorted(set(known))
     cuts = values[1:]
     if len(values) > n_bins:
-        at = [math.ceil((len(known) - 1) * i / n_bins) for i in range(1, n_bins)]
+        at = [math.ceil(Fraction((len(known) - 1) * i, n_bins)) for i in range(1, n_bins)]
         cuts = sorted({known[i] for i in at} - {values[0]}) or values[1:2]
     return [None if math.isnan(v) else sum(v >= cut for cut in cuts) for v in column]
 

@@ -232,6 +232,9 @@ def _source(thing: type | Callable[..., object]) -> str:
     """Return the source of a class or function."""
     if _is_versioned(thing):
         return ""
+    code = getattr(thing, "__code__", None)
+    if code is not None and code.co_filename == "<string>":  # Python 3.13 takes it for `python -c`
+        raise Uncacheable
     try:
         return inspect.getsource(thing)
     except (OSError, TypeError) as error:

@@ -160,8 +160,9 @@ def _learn(column: Tensor, n_bins: int) -> tuple[Tensor, Tensor, float, float]:
     values = column.unique()
     thresholds = values[1:]
     if len(values) > n_bins:
-        at = torch.linspace(0, 1, n_bins + 1)[1:-1]
-        cuts = column.quantile(at, interpolation="higher").unique()
+        # The quantiles' ranks, rounded up; as floats they are a little above or below whole ones.
+        ranks = [-(-(len(column) - 1) * i // n_bins) for i in range(1, n_bins)]
+        cuts = column.sort().values[ranks].unique()
         cuts = cuts[cuts > values[0]]
         thresholds = cuts if len(cuts) else values[1:2]  # nearly all rows have the lowest value
     index = torch.bucketize(column, thresholds, right=True)

@@ -26,14 +26,14 @@ def quantile_edges(X: Tensor, n_bins: int, subsample: int = 100_000) -> list[Ten
     edges : list of Tensor of shape (1 to n_bins + 1,), or (0,) for an all-missing column
         In ascending order.
     """
-    at = torch.linspace(0, 1, n_bins + 1, device=X.device)
     rows = X[:: max(1, len(X) // subsample)].float()
-    return [_distinct(column[~column.isnan()], at) for column in rows.T]
+    return [_quantiles(column[~column.isnan()], n_bins) for column in rows.T]
 
 
-def _distinct(column: Tensor, at: Tensor) -> Tensor:
-    # "lower" takes values of the column: a binary column gets no bin between its two values
-    return column.quantile(at, interpolation="lower").unique() if len(column) else column
+def _quantiles(column: Tensor, n_bins: int) -> Tensor:
+    # Values of the column: a binary column gets no bin between its two values.
+    ranks = [(len(column) - 1) * i // n_bins for i in range(n_bins + 1)]
+    return column.sort().values[ranks].unique() if len(column) else column
 
 
 class PiecewiseLinear(nn.Module):
