@@ -5,16 +5,21 @@ number kind                         cousins
 ====== ============================ ===========================================================
 26     a short file, much work      found: shared tuples in sets, keys and lists; depth without
                                     recursion; numbers of one hash; layers that an RNN counts;
-                                    partials of partials
+                                    partials of partials; in the trial of an encoder: attention
+                                    over long rows, wide pooling, functions of numpy, images and
+                                    series as large as a reader says
 27     forged values and bombs      found: positions of every bit generator; circles; weights of
                                     neighbours; centres, labels, support vectors and stages that
-                                    do not fit; trees that say more levels than nodes; shared
+                                    do not fit; trees that say more levels than nodes; support
+                                    vectors of other columns; categories, words and labels of
+                                    columns that a sparse matrix does not have; shared
                                     arrays that are copied. skops is gone, so there is nothing
                                     compressed
 28     weights that do not fit      found: networks of every modality, decoders, trees, boosted
                                     trees, linear models, support vectors, centres, prototypes;
                                     layers that fit themselves and not each other; weights,
-                                    moments and best weights of checkpoints. save refuses NaN too
+                                    moments and best weights of checkpoints; whatever predictors
+                                    have learnt, moments of partial_fit. save refuses NaN too
 29     restored that must not be    found: what fits run, attributes in place of methods, every
                                     kind of hook, dtypes of torch and numpy; patterns and models
                                     of tokenizers
@@ -24,7 +29,9 @@ number kind                         cousins
                                     not mended: draws that a module repeats in the backward pass
                                     (torch.utils.checkpoint), which torch makes by itself
 32     ONNX and texts like "nan"    found: the same texts for Python, which reads those that fit
-                                    did not see as missing, for embeddings and raw columns alike
+                                    did not see as missing, for embeddings and raw columns alike;
+                                    numbers as categories that float64 cannot tell apart; columns
+                                    named like two kinds of outputs
 33     files during a fit           found: Parquet that is cut, emptied, removed, rewritten or
                                     damaged, by path and as a dataset, before a fit and in it;
                                     every error of the disk; devices of fine-tuning and
@@ -49,12 +56,16 @@ import pytest
 import safetensors
 import torch
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
-from sklearn.dummy import DummyClassifier
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LassoLarsIC, LogisticRegression
+from sklearn.naive_bayes import CategoricalNB, ComplementNB, GaussianNB
 from sklearn.neighbors import KernelDensity, KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder
 from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier
 from test_common import CHEAP, X_IRIS, Y_IRIS, tokens
@@ -195,6 +206,64 @@ def test_save_refuses_what_load_would_refuse(path):
     assert load(path).extra_ == model.extra_
 
 
+ATTENTION = nn.TransformerEncoderLayer(1, 1, 1, batch_first=True)
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        [nn.Unflatten(1, (8, 1)), nn.ConstantPad2d((0, 0, 0, 60_000), 0.0), ATTENTION],
+        [nn.Unflatten(1, (1, 8)), nn.ConstantPad1d((0, 240_000), 0.0), nn.MaxPool1d(120_000, 1)],
+        [nn.Unflatten(1, (1, 8)), nn.ConstantPad1d((0, 240_000), 0.0), nn.AvgPool1d(120_000, 1)],
+        [nn.Unflatten(1, (1, 8)), nn.LocalResponseNorm(10**10)],
+    ],
+    ids=lambda layers: type(layers[-1]).__name__,
+)
+def test_what_takes_too_long_is_not_tried(long, path):
+    net = nn.Sequential(nn.Linear(4, 8), nn.Identity())
+    scarf = SCARF(**SHORT, encoder=net).fit(X_IRIS)
+    end = next(m for m in scarf.encoder_.modules() if type(getattr(m, "1", None)) is nn.Identity)
+    end[1] = nn.Sequential(*long, nn.Flatten(1), nn.AdaptiveAvgPool1d(8)).eval()
+    save(scarf, path)
+    before, start = peak(), time.process_time()
+    load(path)
+    assert peak() - before < 2**26 + 64 * path.stat().st_size
+    assert time.process_time() - start < 2
+
+
+def test_functions_that_are_not_counted_are_no_part_of_a_module(path):
+    layer = nn.TransformerEncoderLayer(8, 2, 8, batch_first=True)
+    scarf = SCARF(**SHORT, encoder=nn.Sequential(nn.Linear(4, 8), layer)).fit(X_IRIS)
+    save(scarf, path)
+    content, tensors, _ = parts(path)
+    for entry in content["entries"]:
+        if entry.get("class", "").endswith("TransformerEncoderLayer"):
+            entry["state"]["activation"] = [len(content["entries"])]
+    for entry in (
+        {"is": "function", "path": "numpy.square"},
+        {"is": "instance", "class": "sklearn.gaussian_process.kernels.RBF", "state": {}},
+    ):
+        if entry["is"] == "instance":
+            entry["state"] = {"length_scale": 1.0, "length_scale_bounds": "fixed"}
+        forge(path, {**content, "entries": [*content["entries"], entry]}, tensors)
+        refused(path, "does not compute with tensors")
+
+
+@pytest.mark.parametrize("kind", ["images", "series"])
+def test_a_reader_makes_up_no_rows_that_are_too_large(kind, path):
+    save(WEIGHTED[kind](), path)
+    content, tensors, _ = parts(path)
+    reader = of({"images": "ImageReader", "series": "SeriesReader"}[kind], content["entries"])
+    if kind == "images":
+        content["entries"][reader["state"]["shape"][0]]["items"] = [1, 10**5, 10**5]
+    else:
+        reader["state"]["n_channels"] = 10**8
+    forge(path, content, tensors)
+    start = time.process_time()
+    load(path)  # that it fits is for transform to say
+    assert time.process_time() - start < 2
+
+
 # ---- 27: forged values, and what a file may cost ------------------------------------------
 
 
@@ -267,6 +336,16 @@ def set_to(name, owner, value):
     return change
 
 
+def set_all(name, owner, value):
+    """Return a change: every number of an array of an estimator is another."""
+
+    def change(entries, tensors):
+        stored = entries[of(owner, entries)["state"][name][0]]["name"]
+        tensors[stored] = torch.full_like(tensors[stored], value)
+
+    return change
+
+
 WEIGHTS = np.linspace(1, 2, len(X_IRIS))
 FITS = {
     "density": lambda: KernelDensity().fit(X_IRIS, sample_weight=WEIGHTS),
@@ -274,6 +353,7 @@ FITS = {
     "brute": lambda: KNeighborsClassifier(algorithm="brute").fit(X_IRIS, Y_IRIS),
     "means": lambda: KMeans(2, n_init=1, random_state=0).fit(X_IRIS),
     "svc": lambda: SVC().fit(X_IRIS, Y_IRIS),
+    "svc on kernel": lambda: SVC(kernel="precomputed").fit(X_IRIS @ X_IRIS.T, Y_IRIS),
     "svr": lambda: SVR().fit(X_IRIS, Y_IRIS),
     "stages": lambda: GradientBoostingClassifier(n_estimators=1, max_depth=1).fit(X_IRIS, Y_IRIS),
     "bins": lambda: HistGradientBoostingClassifier(max_iter=1, max_depth=1).fit(X_IRIS, Y_IRIS),
@@ -299,6 +379,8 @@ FITS = {
         ("svc", set_short("_dual_coef_", "SVC", axis=1)),
         ("svc", set_short("_n_support", "SVC")),
         ("svc", set_to("_impl", "SVC", "one_class")),
+        ("svc on kernel", set_all("support_", "SVC", 2**30)),
+        ("svc on kernel", set_all("support_", "SVC", -1)),
         ("svr", set_short("support_vectors_", "SVR")),
         ("svr", set_to("n_features_in_", "SVR", 5)),
         ("stages", set_to("n_trees_per_iteration_", "GradientBoostingClassifier", 2)),
@@ -316,11 +398,65 @@ def test_parts_that_do_not_fit_are_refused(fit, change, path):
     model = FITS[fit]()
     save(model, path)
     verb = "predict" if hasattr(model, "predict") else "score_samples"
-    assert np.array_equal(getattr(load(path), verb)(X_IRIS), getattr(model, verb)(X_IRIS))
+    X = X_IRIS @ X_IRIS.T if fit == "svc on kernel" else X_IRIS
+    assert np.array_equal(getattr(load(path), verb)(X), getattr(model, verb)(X))
     content, tensors, _ = parts(path)
     change(content["entries"], tensors)
     forge(path, content, tensors)
     refused(path, "")
+
+
+TEXTS_OF_ONE = np.array(["aa bb cc", "bb dd ee"] * 5)
+CATEGORIES = np.array([["a", 1.0], ["b", 2.0], ["c", np.nan], ["c", 2.0]] * 3, object)
+
+
+def set_codes(entries, tensors):
+    words = entries[of("CountVectorizer", entries)["state"]["vocabulary_"][0]]
+    words["values"][0] = 2**30
+
+
+def set_items(name, owner, items):
+    def change(entries, tensors):
+        entries[of(owner, entries)["state"][name][0]]["items"] = items
+
+    return change
+
+
+def reverse(owner, name):
+    def change(entries, tensors):
+        (stored,) = [one for one in tensors if one.endswith(name)]
+        tensors[stored] = tensors[stored].flip(0)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("model", "X", "change"),
+    [
+        (CountVectorizer(), TEXTS_OF_ONE, set_codes),
+        (OneHotEncoder(), CATEGORIES, set_items("_n_features_outs", "OneHotEncoder", [1, 1])),
+        (
+            OneHotEncoder(max_categories=2),
+            CATEGORIES,
+            set_items("_n_features_outs", "OneHotEncoder", [2, 1]),
+        ),
+        (
+            OneHotEncoder(drop="first"),
+            CATEGORIES,
+            set_items("_n_features_outs", "OneHotEncoder", [2, 0]),
+        ),
+        (OneHotEncoder(), X_IRIS[:9], reverse("OneHotEncoder", "categories_.3")),
+        (KBinsDiscretizer(3), X_IRIS, reverse("OneHotEncoder", "categories_.3")),
+    ],
+    ids=lambda value: type(value).__name__ if hasattr(value, "fit") else "",
+)
+def test_columns_of_sparse_results_are_those_that_there_are(model, X, change, path):
+    save(model.fit(X), path)
+    assert (load(path).transform(X) != model.transform(X)).nnz == 0
+    content, tensors, _ = parts(path)
+    change(content["entries"], tensors)
+    forge(path, content, tensors)
+    refused(path, "not for its columns")
 
 
 def copies_of_a_tree(n):
@@ -554,6 +690,56 @@ def test_layers_that_do_not_fit_each_other_are_refused(path):
     load(path)  # too much to try: that it embeds in 4 TB is for transform to say
 
 
+@pytest.mark.parametrize(
+    ("model", "name", "value"),
+    [
+        (CategoricalNB(), "class_log_prior_", np.inf),
+        (ComplementNB(), "feature_log_prob_.0", np.nan),
+        (GaussianNB(), "var_", np.nan),
+        (DummyClassifier(), "class_prior_", np.nan),
+        (DummyRegressor(), "constant_", np.nan),
+        (SVC(), "_gamma", np.inf),
+        (CalibratedClassifierCV(DummyClassifier(), cv=2), "b_", np.nan),
+    ],
+    ids=lambda value: type(value).__name__ if hasattr(value, "fit") else str(value),
+)
+def test_whatever_predictors_have_learnt_is_finite(model, name, value, path):
+    """Not by a list of names, so that other predictors are covered."""
+    save(model.fit(np.round(X_IRIS), Y_IRIS), path)
+    load(path)
+    content, tensors, _ = parts(path)
+    stored = [one for one in tensors if name.partition(".")[0] in one]
+    assert stored
+    bad = tensors[stored[0]].clone()
+    bad.view(-1)[0] = value
+    forge(path, content, {**tensors, stored[0]: bad})
+    refused(path, "not finite")
+
+
+def test_reports_of_a_fit_may_be_nan(path):
+    """Nothing is predicted from them; and a logarithm of a probability of 0 is one."""
+    model = LassoLarsIC().fit(X_IRIS, Y_IRIS)
+    model.criterion_[0] = np.nan  # as it is where the targets are constant
+    save(model, path)
+    assert np.isnan(load(path).criterion_[0])
+    model = CategoricalNB().fit(np.round(X_IRIS), Y_IRIS)
+    model.class_log_prior_[0] = -np.inf
+    save(model, path)
+    assert load(path).class_log_prior_[0] == -np.inf
+
+
+@pytest.mark.parametrize("spoil", ["nan", "shape"])
+def test_moments_of_partial_fit_are_of_its_weights(spoil, path):
+    save(VIME(**SHORT).partial_fit(X_IRIS), path)
+    load(path).partial_fit(X_IRIS)
+    content, tensors, _ = parts(path)
+    name = next(name for name in tensors if name.endswith("exp_avg_sq"))
+    bad = torch.zeros(3) if spoil == "shape" else torch.full_like(tensors[name], torch.nan)
+    next(e for e in content["entries"] if e.get("name") == name)["shape"] = list(bad.shape)
+    forge(path, content, {**tensors, name: bad})
+    refused(path, "exp_avg_sq of the optimizer has other numbers")
+
+
 def test_save_refuses_weights_that_are_nan(path):
     scarf = SCARF(**SHORT).fit(X_IRIS)
     nn.init.constant_(next(scarf.encoder_.parameters()), torch.nan)
@@ -766,6 +952,21 @@ def test_graphs_agree_on_every_string(tmp_path):
     new = pd.DataFrame([*rows[::7], {"a": None, "b": "x", "c": np.nan}]).astype(object)
     _, found = session.run(None, {name: new[[name]].to_numpy(object) for name in new})
     np.testing.assert_allclose(found, model.predict_proba(new), atol=1e-5)
+
+
+def test_numbers_that_graphs_cannot_tell_apart_are_refused():
+    large = pd.Series(2**53 + np.arange(60) % 3, dtype="category")
+    model = SCARF(**SHORT).fit(pd.DataFrame({"a": large, "b": np.arange(60.0)}))
+    with pytest.raises(ValueError, match=r"Column 0 .*beyond 2\*\*53. Make them text"):
+        to_onnx(model)
+
+
+def test_outputs_have_names_that_no_column_has():
+    """Not even one that begins as those of outputs do, where columns have their names."""
+    frame = pd.DataFrame({"embedding": ["u", "v"] * 30, "output_embedding": np.arange(60.0)})
+    graph = to_onnx(SCARF(**SHORT).fit(frame)).graph
+    assert [one.name for one in graph.input] == list(frame)
+    assert [one.name for one in graph.output] == ["output_output_embedding"]
 
 
 def test_unseen_texts_that_look_missing_are_missing():

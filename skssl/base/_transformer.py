@@ -13,6 +13,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from skssl import _ranks
 from skssl._atomic import restore_on_failure
@@ -32,6 +33,7 @@ from skssl._data._draws import Draws
 from skssl._data._given import Given, make_rows, refuse_to_join
 from skssl._data._rows import Rows, RowsLike, hold_out
 from skssl._training import _loop
+from skssl._training._checkpoint import check_moments
 from skssl._training._epoch_end import PARTS, Report
 from skssl._training._loop import Net, Plan
 from skssl.base import _modalities
@@ -386,11 +388,7 @@ class SSLTransformer(
             if self.n_iter_no_change is not None and not stream:
                 trained, held_out = hold_out(rows, self.validation_fraction)
             plan = self._plan(net, trained, device, stream)
-            optimizer = _loop.make_optimizer(net.to(device), self.learning_rate, self.weight_decay)
-            if again and self._optimizer_state is not None:
-                # Restore the moments only; learning rates follow the current parameters.
-                state = {"state": self._optimizer_state["state"]}
-                optimizer.load_state_dict(optimizer.state_dict() | state)
+            optimizer = self._make_optimizer(net.to(device), again)
             data = {"X": X, "y": y}
             report = Report(self, data, net, optimizer, plan, trained, held_out, seed, draws)
         with draws.apart().here():
@@ -408,6 +406,18 @@ class SSLTransformer(
         self._finish(rows)
         report.close()
         return self
+
+    def _make_optimizer(self, net: Net, again: bool) -> Optimizer:
+        """Return the optimizer of a net; raise ValueError if moments of an earlier fit do not fit.
+
+        Only the moments are restored; learning rates follow the current parameters.
+        """
+        optimizer = _loop.make_optimizer(net, self.learning_rate, self.weight_decay)
+        if again and self._optimizer_state is not None:
+            state = {"state": self._optimizer_state["state"]}
+            optimizer.load_state_dict(optimizer.state_dict() | state)
+            check_moments(optimizer)
+        return optimizer
 
     def _scales_batches(self, row: Modality) -> bool:
         """Tell whether rows stay in memory as they were read, and are scaled batch by batch."""

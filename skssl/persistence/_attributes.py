@@ -1,6 +1,7 @@
 """Attributes that files must not set: callbacks, hooks, and what takes the place of methods."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -42,3 +43,16 @@ def check_module(module: nn.Module) -> None:
         for key, member in members.items():
             if not isinstance(key, str) or not isinstance(member, kind | None):
                 raise ValueError(f"the {name} of a {type(module).__name__} are not of that kind")
+    for name, value in vars(module).items():
+        if callable(value) and not isinstance(value, nn.Module | type) and not _is_of_torch(value):
+            raise ValueError(
+                f"the {name} of a {type(module).__name__} is a {type(value).__name__}, which does "
+                "not compute with tensors"
+            )
+
+
+def _is_of_torch(function: Any) -> bool:
+    """Tell whether a function is of torch or of skssl, whose work is counted when it is tried."""
+    function = function.func if isinstance(function, partial) else function
+    where = getattr(function, "__module__", None) or ""
+    return where.partition(".")[0] in ("torch", __name__.partition(".")[0])

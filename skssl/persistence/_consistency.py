@@ -11,7 +11,10 @@ from sklearn.ensemble import (
     GradientBoostingRegressor,
     IsolationForest,
 )
+from sklearn.feature_extraction import DictVectorizer
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.neighbors import KernelDensity
+from sklearn.preprocessing import MultiLabelBinarizer, OneHotEncoder
 from sklearn.tree import DecisionTreeRegressor
 
 from skssl._compat import BaseHistGradientBoosting, Tree, is_forest
@@ -132,12 +135,49 @@ def _check_support(made: Any) -> None:
     fits = fits and n_groups == (len(made.classes_) if is_classifier else 2)
     fits = fits and (made.kernel == "precomputed" or vectors.shape == (n, made.n_features_in_))
     fits = fits and weights.shape == (n_groups - 1, n) and len(made.support_) == n
+    n_fit = made.shape_fit_[0]  # of kernel="precomputed", X has as many columns
+    fits = fits and bool(((made.support_ >= 0) & (made.support_ < n_fit)).all())
     fits = fits and made._intercept_.shape == (n_pairs,)
     fits = fits and all(len(one) in (0, n_pairs) for one in (made._probA, made._probB))
     if sparse.issparse(weights):
         fits = fits and weights.nnz == weights.shape[0] * n
     if not fits:
         raise ValueError(f"the vectors of a {type(made).__name__} are not as many as it says")
+
+
+def _check_one_hot(made: Any) -> None:
+    """Raise ValueError if codes of an encoder are beyond the columns that it makes."""
+    n = len(made.categories_)
+    dropped, infrequent, mappings = (
+        [None] * n if (found := getattr(made, name, None)) is None else list(found)
+        for name in (
+            "_drop_idx_after_grouping",
+            "_infrequent_indices",
+            "_default_to_infrequent_mappings",
+        )
+    )
+    if not getattr(made, "_infrequent_enabled", False):
+        infrequent = mappings = [None] * n
+    each = zip(made.categories_, made._n_features_outs, dropped, infrequent, mappings, strict=True)
+    for categories, n_columns, drop, rare, mapping in each:
+        codes = np.arange(len(categories)) if mapping is None else np.asarray(mapping)
+        numbers = categories[~np.isnan(categories)] if categories.dtype.kind == "f" else categories
+        fits = categories.dtype.kind not in "biuf" or bool((numbers[1:] > numbers[:-1]).all())
+        fits = fits and len(codes) == len(categories) and (codes >= 0).all()
+        fits = fits and (rare is None or mapping is not None)
+        fits = fits and (drop is None or drop in codes)
+        if not fits or (codes >= n_columns + (drop is not None)).any():
+            raise ValueError(f"the categories of a {type(made).__name__} are not for its columns")
+
+
+def _check_vocabulary(made: Any) -> None:
+    if sorted(made.vocabulary_.values()) != list(range(len(made.vocabulary_))):
+        raise ValueError(f"the words of a {type(made).__name__} are not for its columns")
+
+
+def _check_labels(made: Any) -> None:
+    if len(set(made.classes_)) < len(made.classes_):
+        raise ValueError(f"the classes of a {type(made).__name__} are not for its columns")
 
 
 # The class, an attribute that it has once fitted, and what it must fit.
@@ -151,4 +191,7 @@ CHECKS: list[tuple[type | tuple[type, ...], str, Callable[[Any], None]]] = [
     (PrototypeClassifier, "prototypes_", _check_prototypes),
     (BaseEstimator, "coef_", _check_coefficients),
     (BaseEstimator, "support_vectors_", _check_support),
+    (OneHotEncoder, "_n_features_outs", _check_one_hot),
+    ((CountVectorizer, DictVectorizer), "vocabulary_", _check_vocabulary),
+    (MultiLabelBinarizer, "classes_", _check_labels),
 ]

@@ -120,7 +120,7 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> "ModelPro
         names = ["label", "probabilities"] if hasattr(model, "predict_proba") else ["label"]
     else:
         names = ["prediction" if is_regressor(model) else "embedding"]
-    if {value.name for value in inputs} & set(names):
+    while {value.name for value in inputs} & set(names):  # until no column has such a name
         names = [f"output_{name}" for name in names]
     try:
         made = graph.finish(dict(zip(names, outputs, strict=False)))

@@ -246,6 +246,12 @@ class NumericCodes(nn.Module):
             for j, levels in enumerate(reader.levels)
             if levels and not _is_text(levels)
         }
+        for j, levels in self.levels.items():
+            if len(levels.unique()) < len(levels):
+                raise ValueError(
+                    f"Column {j} has categories that float64, which ONNX reads numbers as, cannot "
+                    "tell apart: whole numbers beyond 2**53. Make them text, and fit again."
+                )
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.double()

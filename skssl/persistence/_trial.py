@@ -1,57 +1,63 @@
 """A trial of loaded encoders on made-up rows, within bounds: whether weights fit each other."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from skssl._meta._raw_columns import RawColumns
 from skssl.base._transformer import SSLTransformer
 
-MOST_OPERATIONS = 20_000
+MOST_OPERATIONS = 4_000
 MOST_NUMBERS = 2**22  # of all results together, and one for each byte of the file
-MOST_PRODUCTS = 2**32  # of one convolution, which may unfold its input
-CONVOLUTIONS: set[Any] = {torch.conv1d, torch.conv2d, torch.conv3d}
-CONVOLUTIONS |= {torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d}
-MAKERS = {torch.zeros, torch.ones, torch.full, torch.empty, torch.arange, torch.linspace, torch.eye}
-MAKERS |= {torch.rand, torch.randn, torch.randint, torch.randperm, torch.tensor}
-# Results are as large as the input; without memory, they would load torch's compiler.
-LIKE_INPUT = {torch.nan_to_num, Tensor.nan_to_num}
+MOST_PRODUCTS = 2**32  # of convolutions, pooling and the like,
+PER_BYTE = 1_000  # and products for each byte of the file
+MATRICES = {"mm", "bmm", "addmm", "baddbmm", "_cdist_forward"}
 
 
 class _Unaffordable(Exception):
     """A trial would take more than a file may cost."""
 
 
-class _Bounded(TorchFunctionMode):
-    """Counts operations and the sizes of their results, each before it is done.
+class _Bounded(TorchDispatchMode):
+    """Counts operations, the sizes of their results and their products, each before it is done.
 
-    A mode of torch's dispatcher would see more, but loads 800 modules.
+    Parameters
+    ----------
+    size : int
+        Bytes of the file.
     """
 
-    def __init__(self, n_numbers: int):
+    def __init__(self, size: int):
         super().__init__()
-        self.n_operations, self.n_numbers = MOST_OPERATIONS, n_numbers
+        self.n_operations, self.n_numbers = MOST_OPERATIONS, MOST_NUMBERS + size
+        self.n_products = MOST_PRODUCTS + PER_BYTE * size
 
-    def __torch_function__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # or torch would load its compiler
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = {a.name: value for a, value in zip(func._schema.arguments, args, strict=False)}
+        given |= kwargs or {}
+        numbers, products = _work(func, given)
         self.n_operations -= 1
-        sizes = _result_sizes(function, args, kwargs)
-        self.n_numbers -= sum(sizes)
-        n_products = 0
-        if function in CONVOLUTIONS and sizes:
-            n_products = sizes[0] * args[1].numel() // max(1, args[1].shape[0])
-        if min(self.n_operations, self.n_numbers) < 0 or n_products > MOST_PRODUCTS:
+        self.n_numbers -= numbers
+        self.n_products -= products
+        if min(self.n_operations, self.n_numbers, self.n_products) < 0:
             raise _Unaffordable
-        return function(*args, **kwargs)
+        with self:  # what it consists of is counted, too
+            made = func.decompose(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {})) if made is NotImplemented else made
 
 
 def check_transforms(model: SSLTransformer, size: int) -> None:
     """Raise ValueError if a fitted transformer cannot embed rows that its reader makes up.
+
+    Nor may moments of its optimizer be of other weights than it has.
 
     Parameters
     ----------
@@ -60,6 +66,8 @@ def check_transforms(model: SSLTransformer, size: int) -> None:
     size : int
         Bytes of the file.
     """
+    if hasattr(model, "_net"):
+        model._make_optimizer(model._net, again=True)
     if hasattr(model, "encoder_"):
         _try(model, model._reader, model._embedder(), model._n_features_out, size)
 
@@ -73,9 +81,13 @@ def check_raw_columns(raw: RawColumns, size: int) -> None:
 def _try(model: object, reader: Any, module: Any, width: int, size: int) -> None:
     """Raise ValueError if a module makes no rows of ``width`` numbers of what a reader makes up."""
     reason: Exception | None = None
-    for rows in getattr(reader, "blank_rows", tuple)():  # a reader of the user's has none
+    every = iter(getattr(reader, "blank_rows", tuple)())  # a reader of the user's has none
+    while True:
         try:
-            with torch.inference_mode(), _Bounded(MOST_NUMBERS + size):
+            with torch.inference_mode(), _Bounded(size):
+                rows = next(every, None)
+                if rows is None:
+                    break
                 z = module(rows)
         except _Unaffordable:
             return
@@ -93,17 +105,38 @@ def _try(model: object, reader: Any, module: Any, width: int, size: int) -> None
         ) from reason
 
 
-def _result_sizes(function: Callable[..., Any], args: Any, kwargs: Any) -> list[int]:
+def _work(func: Any, given: dict[str, Any]) -> tuple[int, int]:
+    """Return how many numbers an operation makes, and how many products it sums up, at most."""
+    name = func.overloadpacket.__name__
+    sizes = _result_sizes(func, given)
+    made, first = sum(sizes), next((t for t in given.values() if isinstance(t, Tensor)), None)
+    if first is None:
+        return made, 0
+    if "attention" in name or "transformer" in name:  # these hold a row of weights for each query
+        weights = math.prod(first.shape[:-1]) * first.shape[-2]
+        heads = given.get("num_heads", given.get("num_head", 1))
+        return made + weights * heads, weights * first.shape[-1]
+    if "kernel_size" in given:
+        kernel = given["kernel_size"]
+        n_axes = max(1, first.ndim - 2) if len(kernel) == 1 else 1
+        return made, made * math.prod(kernel) ** n_axes
+    if name == "convolution":
+        weight = given["weight"]
+        return made, max(made, first.numel()) * weight.numel() // max(1, weight.shape[0])
+    if name in MATRICES:
+        return made, made * given.get("mat1", given.get("batch1", first)).shape[-1]
+    return made, 0
+
+
+def _result_sizes(func: Callable[..., Any], given: dict[str, Any]) -> list[int]:
     """Return how many numbers each result has, worked out without memory where torch can."""
-    if function in LIKE_INPUT:
-        return [args[0].numel()]
-    without = _without_memory((args, kwargs))
-    if function in MAKERS:
-        without[1]["device"] = "meta"
+    without = {name: _without_memory(value) for name, value in given.items()}
+    if "device" in without:
+        without["device"] = "meta"
     try:
-        results = function(*without[0], **without[1])
+        results = func(**without)
     except Exception:  # sizes that depend on values; other errors come again, from the operation
-        return []
+        return [value.numel() for value in given.values() if isinstance(value, Tensor)]
     parts = results if isinstance(results, tuple | list) else [results]
     return [part.numel() for part in parts if isinstance(part, Tensor)]
 
@@ -113,8 +146,6 @@ def _without_memory(value: Any) -> Any:
     if isinstance(value, Tensor):
         strides = value.stride()
         return torch.empty_strided(value.shape, strides, dtype=value.dtype, device="meta")
-    if isinstance(value, dict):
-        return {name: _without_memory(part) for name, part in value.items()}
     if isinstance(value, tuple | list):
         return type(value)(map(_without_memory, value))
     return value

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase as BatchNorm
 from torch.nn.modules.conv import _ConvNd as Conv
@@ -12,11 +13,11 @@ from skssl.encoders import QuantileScaler
 
 OURS = __name__.partition(".")[0]
 MAY_BE_INFINITE = {"knots", "thresholds"}  # of columns without a value, or with few
-# Arrays of fitted estimators that predictions are computed from, beside all of skssl's.
-FINITE = {"coef_", "intercept_", "_intercept_", "coefs_", "intercepts_", "dual_coef_"}
-FINITE |= {"_dual_coef_", "support_vectors_", "cluster_centers_", "components_", "centroids_"}
-FINITE |= {"means_", "covariances_", "precisions_cholesky_", "weights_", "theta_", "scalings_"}
-FINITE |= {"_baseline_prediction"}
+# Arrays that transformers of scikit-learn compute from; predictors do from all that is fitted,
+FINITE = {"cluster_centers_", "components_", "means_", "covariances_", "precisions_cholesky_"}
+FINITE |= {"weights_", "scalings_", "embedding_", "intercept_hidden_", "intercept_visible_"}
+REPORTS = ("score", "criterion", "path", "curve", "gap", "ratio", "likelihood", "error", "alphas_")
+LOGARITHM = "log"  # of a probability of 0
 
 
 def check_weights(weights: Mapping[str, Tensor | None], what: str) -> None:
@@ -48,15 +49,23 @@ def check_module_weights(module: nn.Module) -> None:
 
 
 def check_arrays(made: object) -> None:
-    """Raise ValueError if arrays that an estimator predicts from are not finite."""
+    """Raise ValueError if numbers that an estimator predicts from are not finite."""
     is_ours = type(made).__module__.partition(".")[0] == OURS
+    predicts = hasattr(type(made), "predict")
     for name, value in getattr(made, "__dict__", {}).items():
-        if name not in FINITE and not is_ours:
+        is_fitted = name.endswith("_") or name.startswith("_")
+        is_used = predicts and is_fitted and not any(word in name for word in REPORTS)
+        if name not in FINITE and not is_ours and not is_used:
             continue
         for part in value if isinstance(value, list) else [value]:
-            part = part if isinstance(part, np.ndarray) else getattr(part, "data", None)
+            part = part.data if sparse.issparse(part) else part
             is_array = isinstance(part, np.ndarray) and part.dtype.kind == "f"
-            if is_array and not np.isfinite(np.asarray(part)).all():
+            is_number = isinstance(part, float | np.floating) and not is_ours
+            numbers = np.asarray(part if is_array or is_number else 0.0)
+            impossible = np.isnan(numbers) | (numbers == np.inf)
+            if LOGARITHM not in name:
+                impossible |= numbers == -np.inf
+            if impossible.any():
                 raise ValueError(f"the {name} of its {type(made).__name__} is not finite")
 
 
