@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,11 +44,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Whatever happens to the process, ``path`` is the old file or the new one. If the block fails,
     the new file is removed; if the process is killed, it remains as a hidden file beside ``path``.
+    A link stays, and the file that it leads to is replaced; devices and pipes are written to.
     """
-    new = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    path = path.resolve() if path.is_symlink() else path
+    is_device = path.exists() and not (path.is_file() or path.is_dir())
+    folder = Path(tempfile.gettempdir()) if is_device else path.parent
+    new = folder / f".{path.name}.{uuid.uuid4().hex}"
     try:
         new.touch(exist_ok=False)
         yield new
+        if is_device:
+            path.write_bytes(new.read_bytes())
+            return
         with open(new, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(new, path)

@@ -35,7 +35,8 @@ number kind                         cousins
 33     files during a fit           found: Parquet that is cut, emptied, removed, rewritten or
                                     damaged, by path and as a dataset, before a fit and in it;
                                     every error of the disk; devices of fine-tuning and
-                                    detectors; MuLaw.transform; tokens that are no tokens
+                                    detectors; MuLaw.transform; tokens that are no tokens; paths
+                                    of devices, pipes and links; CSV without rows
 ====== ============================ ===========================================================
 """
 
@@ -46,6 +47,7 @@ import itertools
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -1076,6 +1078,32 @@ def test_a_full_disk_is_an_error_of_the_system(path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert caught.value.errno == errno.EFBIG
     assert not hasattr(load(path), "extra_") and len(list(path.parent.iterdir())) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_pipes_and_devices_are_written_to_and_links_stay(path):
+    """Replaced, /dev/full would be a file, as it is for whoever may write to /dev."""
+    save(DummyClassifier(), path)
+    pipe, link, read = path.with_name("pipe"), path.with_name("link"), []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    save(DummyClassifier(), pipe)
+    reader.join()
+    assert read == [path.read_bytes()] and pipe.is_fifo()
+    link.symlink_to(path)
+    path.unlink()
+    save(DummyClassifier(), link)
+    assert link.is_symlink() and isinstance(load(path), DummyClassifier)
+
+
+@pytest.mark.parametrize("in_memory", [2**26, 10])
+def test_other_files_without_rows_have_none(in_memory, tmp_path, monkeypatch):
+    monkeypatch.setattr(_sources, "IN_MEMORY", in_memory)
+    file = tmp_path / "rows.csv"
+    file.write_text("a,b\n")
+    with pytest.raises(ValueError, match="X has no rows"):
+        SCARF(**SHORT).fit(pyarrow.dataset.dataset(file, format="csv"))
 
 
 @pytest.mark.parametrize("error", ["No space left on device (os error 28)", "Quota (os error 122)"])

@@ -300,7 +300,7 @@ def _open_dataset(dataset: "Dataset") -> Source:
     pieces, groups, start = [], [], 0
     for n, is_plain, read in _groups(fragments, dataset.schema, columns, n_rows):
         n_blocks = ceil(n / n_rows)
-        step = max(1, ceil(n_blocks / PARTS)) if is_plain else n_blocks
+        step = max(1, ceil(n_blocks / PARTS) if is_plain else n_blocks)
         for i in range(0, n_blocks, step):
             pieces.append(Piece(start + i * n_rows, partial(_some_of, read, i, i + step)))
         groups.append(read)

@@ -163,7 +163,7 @@ def _check_one_hot(made: Any) -> None:
         codes = np.arange(len(categories)) if mapping is None else np.asarray(mapping)
         numbers = categories[~np.isnan(categories)] if categories.dtype.kind == "f" else categories
         fits = categories.dtype.kind not in "biuf" or bool((numbers[1:] > numbers[:-1]).all())
-        fits = fits and len(codes) == len(categories) and (codes >= 0).all()
+        fits = fits and len(codes) == len(categories) and bool((codes >= 0).all())
         fits = fits and (rare is None or mapping is not None)
         fits = fits and (drop is None or drop in codes)
         if not fits or (codes >= n_columns + (drop is not None)).any():

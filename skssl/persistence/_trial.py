@@ -1,7 +1,7 @@
 """A trial of loaded encoders on made-up rows, within bounds: whether weights fit each other."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -81,7 +81,9 @@ def check_raw_columns(raw: RawColumns, size: int) -> None:
 def _try(model: object, reader: Any, module: Any, width: int, size: int) -> None:
     """Raise ValueError if a module makes no rows of ``width`` numbers of what a reader makes up."""
     reason: Exception | None = None
-    every = iter(getattr(reader, "blank_rows", tuple)())  # a reader of the user's has none
+    every: Iterator[Tensor] = iter(
+        getattr(reader, "blank_rows", tuple)()
+    )  # a reader of the user's has none
     while True:
         try:
             with torch.inference_mode(), _Bounded(size):
