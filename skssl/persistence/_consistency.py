@@ -145,7 +145,7 @@ def _check_support(made: Any) -> None:
         raise ValueError(f"the vectors of a {type(made).__name__} are not as many as it says")
 
 
-def _check_one_hot(made: Any) -> None:
+def _check_one_hot(made: OneHotEncoder) -> None:
     """Raise ValueError if codes of an encoder are beyond the columns that it makes."""
     n = len(made.categories_)
     dropped, infrequent, mappings = (
@@ -170,12 +170,12 @@ def _check_one_hot(made: Any) -> None:
             raise ValueError(f"the categories of a {type(made).__name__} are not for its columns")
 
 
-def _check_vocabulary(made: Any) -> None:
+def _check_vocabulary(made: CountVectorizer | DictVectorizer) -> None:
     if sorted(made.vocabulary_.values()) != list(range(len(made.vocabulary_))):
         raise ValueError(f"the words of a {type(made).__name__} are not for its columns")
 
 
-def _check_labels(made: Any) -> None:
+def _check_labels(made: MultiLabelBinarizer) -> None:
     if len(set(made.classes_)) < len(made.classes_):
         raise ValueError(f"the classes of a {type(made).__name__} are not for its columns")
 
