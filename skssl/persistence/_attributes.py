@@ -1,6 +1,6 @@
 """Attributes that files must not set: callbacks, hooks, and what takes the place of methods."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -51,7 +51,7 @@ def check_module(module: nn.Module) -> None:
             )
 
 
-def _is_of_torch(function: Any) -> bool:
+def _is_of_torch(function: Callable[..., object]) -> bool:
     """Tell whether a function is of torch or of skssl, whose work is counted when it is tried."""
     function = function.func if isinstance(function, partial) else function
     where = getattr(function, "__module__", None) or ""

@@ -1,11 +1,12 @@
 """A trial of loaded encoders on made-up rows, within bounds: whether weights fit each other."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skssl._meta._raw_columns import RawColumns
@@ -40,7 +41,13 @@ class _Bounded(TorchDispatchMode):
     def _should_skip_dynamo(cls) -> bool:
         return False  # or torch would load its compiler
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> object:
         given = {a.name: value for a, value in zip(func._schema.arguments, args, strict=False)}
         given |= kwargs or {}
         numbers, products = _work(func, given)
@@ -107,7 +114,7 @@ def _try(model: object, reader: Any, module: Any, width: int, size: int) -> None
         ) from reason
 
 
-def _work(func: Any, given: dict[str, Any]) -> tuple[int, int]:
+def _work(func: OpOverload, given: dict[str, Any]) -> tuple[int, int]:
     """Return how many numbers an operation makes, and how many products it sums up, at most."""
     name = func.overloadpacket.__name__
     sizes = _result_sizes(func, given)
@@ -130,7 +137,7 @@ def _work(func: Any, given: dict[str, Any]) -> tuple[int, int]:
     return made, 0
 
 
-def _result_sizes(func: Callable[..., Any], given: dict[str, Any]) -> list[int]:
+def _result_sizes(func: OpOverload, given: dict[str, Any]) -> list[int]:
     """Return how many numbers each result has, worked out without memory where torch can."""
     without = {name: _without_memory(value) for name, value in given.items()}
     if "device" in without:
