@@ -29,6 +29,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
 )
 from sklearn.utils._param_validation import validate_params as check_arguments
+from sklearn.utils._set_output import _get_output_config as output_of
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_method_params as take_metadata
 from sklearn.utils.validation import _num_samples
@@ -110,6 +111,7 @@ __all__ = [
     "is_forest",
     "loss_classes",
     "make_byte_pairs",
+    "output_of",
     "plain_torch",
     "refuse_unrouted",
     "rows_of",
@@ -161,7 +163,7 @@ def as_python(value: object) -> object:
     torch refuses numpy's integers in places, and sums of narrow ones overflow without a word.
     """
     if isinstance(value, np.floating):
-        return float(value)
+        return float(str(value))  # 0.7, where float32 holds 0.69999999
     if isinstance(value, np.integer) and not isinstance(value, np.timedelta64):
         return int(value)
     return value.item() if isinstance(value, (np.bool_, np.str_)) else value

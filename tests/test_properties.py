@@ -395,19 +395,31 @@ def raise_a_word():
 
 
 @pytest.mark.parametrize(
-    ("modality", "method"),
-    [("image", "SimSiam"), ("tokens", "MaskedLanguageModel"), ("text", "TextContrast")],
+    ("modality", "method", "least"),
+    [
+        ("image", "SimSiam", 3),
+        ("series", "MaskedSeries", 3),
+        ("tokens", "MaskedLanguageModel", 3),
+        ("text", "TextContrast", 2),
+        ("table", "SCARF", 1),
+        ("bags", "CoLES", 1),
+        ("audio", "SimCLR", 1),
+    ],
 )
-def test_one_component_embeds_or_says_why_not(modality, method):
+def test_few_components_embed_or_say_why_not(modality, method, least):
     estimator = next(e for e in EVERY if type(e).__name__ == method)
-    try:
-        encoder = "vit" if modality == "image" else "auto"
-        few = {"n_components": 1, "max_epochs": 0, "encoder": encoder}
-        Z = clone(estimator).set_params(**few).fit_transform(SAMPLES[modality](12))
-    except ValueError as error:
-        assert "n_components=2 or more" in str(error)
-    else:
-        assert np.ptp(Z) > 0
+    encoder = "vit" if modality == "image" else "auto"
+    few = {"max_epochs": 0, "encoder": encoder}
+    estimator = told(clone(estimator), modality).set_params(**few)
+    X = X4 if modality == "table" else SAMPLES[modality](12)
+    for n_components in (1, 2, 3):
+        estimator.set_params(n_components=n_components)
+        if n_components < least:
+            with pytest.raises(ValueError, match=f"n_components={least} or more"):
+                estimator.fit(X)
+        else:
+            Z = estimator.fit_transform(X)
+            assert len(np.unique((Z / np.abs(Z).max()).round(3), axis=0)) > 9
 
 
 def test_one_column_is_too_few_for_icl():

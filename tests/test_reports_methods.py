@@ -103,7 +103,7 @@ def test_their_methods_have_the_paper_s_number_of_views_and_take_any_list_of_two
 # ---------------------------------------------------------------- 22: SCARF draws a number
 
 
-@pytest.mark.parametrize("corruption", [0.25, 0.3, 0.6, 0.7, 1.0])
+@pytest.mark.parametrize("corruption", [0.25, 0.3, 0.6, 0.7, 1.0, np.float32(0.7)])
 @pytest.mark.parametrize("n_columns", [1, 2, 3, 4, 5, 10, 13])
 def test_scarf_replaces_the_paper_s_number_of_cells(n_columns, corruption):
     expected = max(1, int(Fraction(str(corruption)) * n_columns))  # 0.7 * 10 is 7, not 6.99

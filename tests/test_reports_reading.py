@@ -217,6 +217,7 @@ WAVEFORMS = {
     "float32": SAMPLES.astype(np.float32),
     "float64": SAMPLES.astype(np.float64),
     "one channel": SAMPLES[:, None].astype(np.int64),
+    "objects": SAMPLES.astype(object),
     "list": SAMPLES.tolist(),
     "list of arrays": list(SAMPLES.astype(np.int64)),
     "list of floats": SAMPLES.astype(float).tolist(),
@@ -401,6 +402,30 @@ def test_steps_are_clustered_without_those_that_are_not_there():
     assert np.bincount(KMeans(2, n_init=1, random_state=0).fit_predict(steps)).sum() == sum(LENGTHS)
     with pytest.raises(ValueError, match="NaN"):
         KMeans(2).fit(Z.reshape(-1, Z.shape[2]))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda m, y: PretrainedClassifier(m, skssl.PrototypeClassifier()).fit(RAGGED, y),
+        lambda m, y: PretrainedClassifier(m, passthrough=False).fit(RAGGED, y),
+        lambda m, y: EmbeddingOutlierDetector(m).fit(RAGGED),
+        lambda m, y: skssl.EmbeddingDisplay.from_estimator(m.fit(RAGGED), RAGGED),
+        lambda m, y: label_free_scorer("rankme")(m.fit(RAGGED), RAGGED),
+        lambda m, y: skssl.select_to_label(RAGGED, 2, embedding=m.fit(RAGGED)),
+    ],
+)
+def test_embeddings_of_steps_are_refused_where_one_of_each_row_is_due(use):
+    with pytest.raises(ValueError, match="one (vector for each row.*Set pooling=|row per sample)"):
+        use(TS2Vec(**SHORT), [0, 1, 0])
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_no_dataframe_holds_embeddings_of_steps(container):
+    method = TS2Vec(**SHORT).set_output(transform=container)
+    with pytest.raises(ValueError, match="which no dataframe holds.*pooling='mean' or"):
+        method.fit_transform(RAGGED)
+    assert method.set_params(pooling="max").transform(RAGGED).shape == (3, 8)
 
 
 # ---- report 10: arrays that torch cannot share -------------------------------------------

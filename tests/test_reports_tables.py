@@ -50,6 +50,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -670,6 +671,54 @@ def test_images_in_a_series_or_an_array_of_objects():
         method = SimCLR(**CHEAP).fit(X)
         np.testing.assert_array_equal(method.transform(X), expected)
         assert method._reader.modality == "image"
+
+
+NESTED = {  # what arrays in the cells of a column are read as
+    "images": (RNG.integers(0, 255, (N, 8, 8)), SimCLR(modality="image", **CHEAP)),
+    "clips": (RNG.integers(0, 255, (N, 2, 8, 8)), SimCLR(modality="video", **CHEAP)),
+    "series": (SERIES.filled(0), TS2Vec(**CHEAP)),
+    "ragged series": ([x[:, : 5 + i % 3] for i, x in enumerate(SERIES.filled(0))], TS2Vec(**CHEAP)),
+    "waveforms": (9000 * SERIES.filled(0)[:, 0], SimCLR(sampling_rate=8000, **CHEAP)),
+    "tokens": (TABLE.data + 1, TextContrast(modality="tokens", **CHEAP)),
+    "table": (ROWS, SimCLR(**CHEAP)),
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_arrays_in_the_cells_of_a_column_are_read(kind, tmp_path):
+    X, method = NESTED[kind]
+    expected = method.fit(X).transform(X)
+    column = pa.array([np.asarray(x).tolist() for x in X])
+    pq.write_table(pa.table({"x": column}), tmp_path / "rows.parquet")
+    read = pd.read_parquet(tmp_path / "rows.parquet").x  # objects that hold arrays of objects
+    backed = pd.read_parquet(tmp_path / "rows.parquet", dtype_backend="pyarrow").x
+    of_polars = pl.read_parquet(tmp_path / "rows.parquet")["x"]
+    for same in (column, read, read.tolist(), read.to_numpy(), backed, of_polars):
+        assert np.array_equal(method.transform(same), expected)
+        assert np.array_equal(method.fit(same).transform(same[:1]), method.transform(X[:1]))
+    with pytest.raises((TypeError, ValueError)):
+        method.fit(read.to_frame())
+
+
+def test_a_column_of_arrays_in_a_table_says_how_to_pass_it():
+    frame = pd.DataFrame({"image": PIXELS, **{f"name {i}": "a" for i in range(9)}})
+    with pytest.raises(TypeError, match=r"'name 3' and 5 more.*X\['images'\]"):
+        SimCLR(modality="image", **CHEAP).fit(frame)
+
+
+def test_tokens_may_be_objects_or_nullable():
+    X, method = TABLE.data + 1, TextContrast(modality="tokens", **CHEAP)
+    expected = method.fit(X).transform(X)
+    for same in (X.astype(object), pd.DataFrame(X).convert_dtypes()):
+        assert np.array_equal(method.fit(same).transform(same), expected)
+    for odd in (X.astype(str).astype(object), np.where(X > 7, None, X), X / 2):
+        with pytest.raises(ValueError, match="Expected token ids, integers"):
+            method.transform(odd)
+
+
+def test_an_array_of_records_says_how_to_pass_it():
+    with pytest.raises(ValueError, match=r"array of records, pass pd.DataFrame\(X\)"):
+        SimCLR(**CHEAP).fit(pd.DataFrame(ROWS, columns=list("abc")).to_records())
 
 
 def test_images_of_pil_that_make_no_array_say_why():

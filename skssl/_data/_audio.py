@@ -10,6 +10,7 @@ from skssl._data._containers import (
     as_array,
     as_floats,
     as_numbers,
+    as_plain,
     check_n_samples,
     join_padded,
     to_tensor,
@@ -145,6 +146,7 @@ def _as_waveforms(X: Any) -> tuple[np.ndarray, np.dtype]:
     if is_ragged(X) or (array.ndim == 1 and array.dtype == object and len(array)):
         array, dtype = _stack(X if is_ragged(X) else array)
     else:
+        array = as_plain(array)
         dtype = array.dtype
     if array.ndim == 3 and array.shape[1] == 1:
         array = array[:, 0]

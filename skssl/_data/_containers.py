@@ -1,10 +1,10 @@
 """Tables in any container, read by column."""
 
-from collections.abc import Callable, Hashable, Mapping, Set
+from collections.abc import Callable, Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from numbers import Real
-from typing import Any
+from typing import Any, TypeGuard
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -58,7 +58,7 @@ def open_table(X: Any) -> Table:
     if isinstance(X, Table):
         return X
     _check_unique(X)
-    if isinstance(X, np.ndarray):
+    if isinstance(X, np.ndarray) and not holds_arrays(X):
         return _open_array(X)
     if issparse(X):
         raise TypeError(
@@ -145,20 +145,54 @@ def _is_lazy(X: Any) -> bool:
 
 
 def as_column(X: Any) -> Any:
-    """Return a Series, an Index or an Arrow column as an array or a list, and others unchanged."""
+    """Return a Series, an Index or an Arrow column as an array or a list, and others unchanged.
+
+    Entries that are arrays of arrays, as Parquet and polars return images, become plain arrays.
+    """
     if hasattr(X, "to_pylist") and hasattr(X, "type"):
         return X.to_pylist()
-    if not hasattr(X, "to_numpy"):
+    if hasattr(X, "to_numpy"):
+        try:
+            X = X.to_numpy()
+        except Exception as error:  # of a dtype that numpy does not have
+            raise _unreadable(X, error) from error
+    if _is_nested(X) and any(map(_is_nested, X)):
+        return [_stack_nested(x) for x in X]
+    return X
+
+
+def _is_nested(X: object) -> TypeGuard[Sequence[object]]:
+    """Tell whether X is a list, or an array of objects, that begins with an array."""
+    if isinstance(X, np.ndarray):
+        return X.dtype == object and X.ndim == 1 and len(X) > 0 and isinstance(X[0], np.ndarray)
+    return isinstance(X, list | tuple) and len(X) > 0 and isinstance(X[0], np.ndarray)
+
+
+def _stack_nested(X: object) -> object:
+    """Return an array of arrays as one array of numbers, if it is rectangular."""
+    if not _is_nested(X):
         return X
     try:
-        return X.to_numpy()
-    except Exception as error:  # of a dtype that numpy does not have
-        raise _unreadable(X, error) from error
+        array = np.array([_stack_nested(x) for x in X])
+    except ValueError:  # of different shapes
+        return X
+    return array if array.dtype.kind in "biuf" else X
 
 
 def as_array(X: Any) -> np.ndarray:
     """Convert X, which is not a dataframe, to an array without a mask; mixed lists are objects."""
     return np.asarray(unmask(as_given(X)))
+
+
+def as_plain(array: np.ndarray) -> np.ndarray:
+    """Return a table of objects that are all numbers as numbers, and other arrays unchanged."""
+    if array.dtype != object or array.ndim < 2 or isinstance(array, np.ma.MaskedArray):
+        return array
+    try:
+        plain = np.array(array.tolist())
+    except ValueError:  # of cells that are lists
+        return array
+    return plain if plain.dtype.kind in "biuf" else array
 
 
 def read_tokens(X: Any) -> np.ndarray:
@@ -275,9 +309,11 @@ def as_numbers(X: Any) -> np.ndarray:
     columns = [_as_number_column(table.cells(i)) for i in range(table.shape[1])]
     odd = [label_of(table.names, i) for i, column in enumerate(columns) if column is None]
     if odd:
+        more = f" and {len(odd) - 5} more" * (len(odd) > 5)
         raise TypeError(
-            f"Expected a dataframe of numbers only, such as pixels or samples; {', '.join(odd)} "
-            "hold something else. Drop or convert these columns."
+            "Expected a dataframe of numbers only, such as pixels or samples; "
+            f"{', '.join(odd[:5])}{more} hold something else. Drop or convert these columns; one "
+            "whose cells are arrays is passed alone, X['images'] for example."
         )
     numbers = [column for column in columns if column is not None]
     return np.column_stack(numbers) if numbers else np.empty(table.shape)
@@ -545,9 +581,11 @@ def wrong_dimension(X: np.ndarray, given: Any) -> str:
             "a row, or say what X is with modality=."
         )
     got, is_series = "1D" if X.shape else "scalar", hasattr(given, "to_frame")
+    got = f"Expected 2D array, got {got} array instead: shape {X.shape}, dtype {X.dtype}."
+    if X.dtype.names:
+        return f"{got} Of an array of records, pass pd.DataFrame(X)."
     return (
-        f"Expected 2D array, got {got} array instead: shape {X.shape}, dtype {X.dtype}. Reshape "
-        "your data either using array.reshape(-1, 1) if your data has a single feature or "
-        "array.reshape(1, -1) if it contains a single sample."
+        f"{got} Reshape your data either using array.reshape(-1, 1) if your data has a single "
+        "feature or array.reshape(1, -1) if it contains a single sample."
         + (" Of a Series, X.to_frame() is one feature, df.iloc[[0]] one sample." * is_series)
     )

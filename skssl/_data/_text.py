@@ -10,6 +10,7 @@ from sklearn.base import clone
 from skssl._data._containers import (
     as_array,
     as_given,
+    as_plain,
     check_n_samples,
     is_missing,
     join_padded,
@@ -108,7 +109,7 @@ class TokenReader:
         is_masked = isinstance(array, np.ma.MaskedArray) and array.dtype.kind in "iu"
         if is_masked and self.pad_token is not None:
             array = np.ma.filled(array.astype(np.int64), self.pad_token)
-        array = as_array(array)
+        array = as_plain(as_array(array))
         if array.ndim != 2 or array.dtype.kind not in "iu" or not array.shape[1]:
             raise ValueError(
                 f"Expected token ids, integers of shape (n, length), for modality='tokens'; got "

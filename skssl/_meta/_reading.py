@@ -9,7 +9,7 @@ from scipy import sparse
 
 from skssl._compat import count_rows, take_rows
 from skssl._meta._raw_columns import Raw
-from skssl._meta._steps import steps_of
+from skssl._meta._steps import check_embedding, steps_of
 from skssl.base._modalities import MODALITIES, look_up, modalities_with, nouns, parameters_of
 from skssl.base._modality_of import modality_of
 from skssl.base._transformer import Read, SSLTransformer
@@ -121,7 +121,9 @@ def see(transformer: Any, raw: "Raw | None", X: Any) -> Seen:
 
 def embedding_and_raw(transformer: Any, raw: "Raw | None", seen: Seen) -> list[Any]:
     """Return the embedding of rows and, if they are joined, their raw columns."""
-    Z = steps_of(transformer)[-1].transform(seen.shown)
+    last = steps_of(transformer)[-1]
+    Z = last.transform(seen.shown)
+    check_embedding(Z, last)
     if raw is None:
         return [Z]
     return [Z.toarray() if sparse.issparse(Z) else np.asarray(Z), raw.encode(seen.raw)]

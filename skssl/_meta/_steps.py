@@ -21,6 +21,17 @@ def default_transformer(X: Any) -> SSLTransformer:
     return look_up(row.method)(**row.method_parameters)
 
 
+def check_embedding(Z: object, transformer: object) -> None:
+    """Raise ValueError unless what a transformer returned is one vector for each row."""
+    shape = getattr(Z, "shape", (0, 0))
+    if len(shape) != 2:
+        pooling = " Set pooling='mean' or 'max'." if hasattr(transformer, "pooling") else ""
+        raise ValueError(
+            f"{type(transformer).__name__} returns an array of shape {shape}; expected one vector "
+            f"for each row, (n_samples, n_components).{pooling}"
+        )
+
+
 def check_columns(owner: Any, transformer: Any, X: Any) -> None:
     """Compare the columns of X with those of ``fit``; most transformers do so themselves."""
     if transformer is not None and get_tags(transformer).no_validation:

@@ -24,6 +24,7 @@ from skssl._compat import (
     choose_device,
     choose_dtype,
     fit_context,
+    output_of,
     plain_torch,
     run_compiled,
 )
@@ -299,7 +300,13 @@ class SSLTransformer(
         blocks = source.blocks() if isinstance(source, Source) else [X]
         with torch.inference_mode():
             parts = [_apply(embedder, self._read(block)).numpy() for block in blocks]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        Z = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if Z.ndim > 2 and output_of("transform", self)["dense"] != "default":
+            raise ValueError(
+                f"pooling=None makes an embedding of shape {Z.shape}, which no dataframe holds. "
+                "Set pooling='mean' or 'max', or call set_output(transform='default')."
+            )
+        return Z
 
     def _embedder(self) -> nn.Module:
         """Return the module that embeds rows or, with ``pooling=None``, their steps."""

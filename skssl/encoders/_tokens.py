@@ -153,6 +153,11 @@ class BagOfTokens(nn.Module):
 
     def __init__(self, weight: Tensor, width: int = 256, pooling: Pooling = "mean"):
         super().__init__()
+        if width < 2 and pooling != "max":
+            raise ValueError(
+                f"A bag of tokens needs n_components of at least 2; got {width}, and one number "
+                "that is normalised holds no more than a sign. Pass n_components=2 or more."
+            )
         self.pooling = pooling
         self.embedding = nn.Embedding(len(weight), width)
         nn.init.normal_(self.embedding.weight, std=0.1)

@@ -85,11 +85,12 @@ class Block(nn.Module):
 
     def __init__(self, width: int, n_heads: int):
         super().__init__()
-        if width < 2:
+        if width < 3:
             raise ValueError(
                 "A transformer needs a width, which is n_components where its tokens are the "
-                f"embedding, of at least 2; got {width}, and a number normalised by itself is "
-                "always 0. Pass n_components=2 or more, or another encoder."
+                f"embedding, of at least 3; got {width}, and one or two numbers that are "
+                "normalised hold no more than a sign. Pass n_components=3 or more, or another "
+                "encoder."
             )
         self.n_heads = n_heads
         self.before_attention, self.before_dense = nn.LayerNorm(width), nn.LayerNorm(width)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from skssl._compat import Seed, plain_torch
+from skssl._meta._steps import check_embedding
 from skssl.base._modalities import MODALITIES
 from skssl.inspection._drawing import axes_or_new, to_colors
 from skssl.inspection._fitted import channels_last, draw_seed, unwrap
@@ -136,6 +137,7 @@ class EmbeddingDisplay:
         """
         transformer, X = unwrap(estimator, X)
         Z = transformer.transform(X)
+        check_embedding(Z, transformer)
         positions, axis_names = project(np.asarray(Z), method, draw_seed(random_state))
         images = None
         if n_thumbnails and MODALITIES[transformer._reader.modality].has_thumbnails:

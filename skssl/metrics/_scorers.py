@@ -11,6 +11,7 @@ from torch import Tensor
 
 from skssl._compat import Interval, StrOptions, count_rows, plain_torch, take_rows, validate_params
 from skssl._data._draws import Draws
+from skssl._meta._steps import check_embedding
 from skssl.base._modalities import rows_per_step
 from skssl.base._transformer import SSLTransformer, _apply
 from skssl.inspection._fitted import spread, unwrap
@@ -64,7 +65,9 @@ class Scorer:
             return OF_VIEWS[self.metric](views)
         if not hasattr(estimator, "transform"):
             estimator, X = unwrap(estimator, X)
-        return OF_EMBEDDINGS[self.metric](np.asarray(estimator.transform(X)))
+        Z = estimator.transform(X)
+        check_embedding(Z, estimator)
+        return OF_EMBEDDINGS[self.metric](np.asarray(Z))
 
     def __repr__(self) -> str:
         given = ((f.name, getattr(self, f.name), f.default) for f in fields(self)[1:])
