@@ -188,13 +188,16 @@ class Estimator(BaseEstimator):
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set an attribute; a parameter becomes Python's number, as searches pass numpy's."""
-        is_parameter = name in self._parameter_constraints
-        super().__setattr__(name, as_python(value) if is_parameter else value)
+        if isinstance(value, np.generic) and name in self._parameter_constraints:
+            value = as_python(value)
+        super().__setattr__(name, value)
 
     def _validate_params(self) -> None:
         super()._validate_params()
         for name, constraints in self._parameter_constraints.items():
-            refuse_absurd(name, type(self).__name__, getattr(self, name, None), constraints)
+            value = getattr(self, name, None)
+            if isinstance(value, (int, float)) and abs(value) > LARGEST:
+                refuse_absurd(name, type(self).__name__, value, constraints)
 
 
 def validate_params(

@@ -39,18 +39,14 @@ def _among(n: int) -> Iterator[None]:
         _state.size = before
 
 
-@contextlib.contextmanager
-def together() -> Iterator[None]:
+def together() -> contextlib.AbstractContextManager[None]:
     """Share batches, losses and statistics among the ranks inside the block."""
-    with _among(n_started()):
-        yield
+    return _among(n_started())
 
 
-@contextlib.contextmanager
-def apart() -> Iterator[None]:
+def apart() -> contextlib.AbstractContextManager[None]:
     """Compute inside the block as if this rank were alone."""
-    with _among(1):
-        yield
+    return _among(1)
 
 
 def n_started() -> int:
@@ -134,8 +130,6 @@ def mean(value: Tensor) -> Tensor:
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
     """Replace gradients by their means over the ranks, in one exchange."""
-    if _state.size == 1:
-        return
     gradients = [p.grad for p in parameters if p.grad is not None]
     every = mean(torch.cat([g.flatten() for g in gradients]))
     for gradient, new in zip(gradients, every.split([g.numel() for g in gradients]), strict=True):
@@ -252,21 +246,21 @@ _SYNCHRONISED: dict[type, type] = {
 
 
 @contextlib.contextmanager
-def one_net(net: nn.Module) -> Iterator[None]:
-    """Train one net on all ranks inside the block.
+def one_net(net: nn.Module) -> Iterator[bool]:
+    """Train one net on all ranks inside the block; yield whether there are several.
 
     All ranks start with the weights of the first one, and use the rows of all ranks in batch
     normalisation.
     """
     if _state.size == 1:
-        yield
+        yield False
         return
     _align(net)
     norms = [module for module in net.modules() if type(module) in _SYNCHRONISED]
     for norm in norms:
         norm.__class__ = _SYNCHRONISED[type(norm)]
     try:
-        yield
+        yield True
         _align(net)  # bit by bit
     finally:
         for norm in norms:

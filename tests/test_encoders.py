@@ -27,7 +27,7 @@ from skssl.encoders import (
     table_encoder,
     width_of,
 )
-from skssl.encoders._build import SharedEncoder
+from skssl.encoders._sharing import SharedEncoder
 
 NAN = float("nan")
 X_IRIS = load_iris().data

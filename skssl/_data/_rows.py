@@ -121,25 +121,22 @@ class Rows:
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None
     ) -> Iterator[tuple[Tensor, ...]]:
-        """Yield each row once, in random order; a last ragged batch only if it is the only one.
+        """Return each row once, in random order; a last ragged batch only if it is the only one.
 
         Of a group with more rows than batches, a random subset takes part.
         """
         generator = generator or random_source()
         order = self._draw(generator)
         if self.group is not None:
-            yield from map(self._take, self._deal(order, batch_size, generator))
-            return
-        for rows in order[: n_batches(len(order), batch_size) * batch_size].split(batch_size):
-            yield self._take(rows)
+            return map(self._take, self._deal(order, batch_size, generator))
+        n_whole = n_batches(len(order), batch_size) * batch_size
+        return map(self._take, order[:n_whole].split(batch_size))
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, ...]]:
-        """Yield all rows in order, including the ragged last batch; rows of groups are drawn."""
+        """Return all rows in order, including the ragged last batch; rows of groups are drawn."""
         if self.group is not None:
-            yield from self.batches(self.cap(batch_size))
-            return
-        for rows in torch.arange(len(self.index)).split(batch_size):
-            yield self._take(rows)
+            return self.batches(self.cap(batch_size))
+        return map(self._take, torch.arange(len(self.index)).split(batch_size))
 
     def cap(self, batch_size: int) -> int:
         """Return the number of rows of a batch, limited by the number of rows and of groups.

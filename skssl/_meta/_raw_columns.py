@@ -118,8 +118,9 @@ class RawColumns(Raw):
         """Learn means, deviations and missing cells, and quantiles unless a scaler has them."""
         columns = self.reader.columns
         scaler = QuantileScaler(x, columns) if scaler is None else scaler
+        scaled = scaler(x)
         with Draws(0).here(everywhere=True):
-            front = TableFront(scaler(x), columns, one_hot_limit=100)
+            front = TableFront(scaled, columns, one_hot_limit=100)
         self.module = SideBySide(nn.Sequential(scaler, front), Standardizer(x, columns)).eval()
         self.n_outputs = front.n_features_out + len(columns.numeric)
         return self

@@ -206,7 +206,7 @@ def train(
     draws: Draws,
     on_epoch: Callable[[list[float]], bool],
     place: Place | None = None,
-    on_step: Callable[[], object] = lambda: None,
+    on_step: Callable[[], object] | None = None,
 ) -> list[float]:
     """Minimise ``loss(net, *batch)`` and return the mean loss of each epoch.
 
@@ -224,7 +224,7 @@ def train(
     end = 0 if place.stopped else plan.n_steps
     autocast = plan.autocast(device)
     _ranks.check_batch(plan.batch_size)
-    with _ranks.one_net(net), draws.here():
+    with _ranks.one_net(net) as several, draws.here():
         if (seed := _ranks.own_seed(draws.cpu)) is not None:
             draws.seed(seed)
         for start in range(len(curve) * per_epoch, end, per_epoch):
@@ -235,8 +235,9 @@ def train(
                 _set_clock(net, optimizer, plan, step)
                 with autocast:
                     value = _apply(loss, net, batch, rows.scale, device)
-                total += _step(net, optimizer, value)
-                on_step()
+                total += _step(net, optimizer, value, several)
+                if on_step is not None:
+                    on_step()
             # .item() once per epoch: it waits for the device
             curve.append(_ranks.mean(total).item() / len(steps))
             _check_finite(curve[-1], "The loss", len(curve))
@@ -251,28 +252,29 @@ def train(
 def _set_clock(net: Net, optimizer: torch.optim.Optimizer, plan: Plan, step: int) -> None:
     """Set the share of training that is over, and the rates of a step."""
     net.progress = 0.0 if plan.endless else step / plan.n_steps
+    rate = plan.rate(net.step if plan.endless else step)
     for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * plan.rate(net.step if plan.endless else step)
+        group["lr"] = group["peak"] * rate
 
 
 def _largest_weight(optimizer: torch.optim.Optimizer) -> float:
-    trained = [p for p in _parameters(optimizer) if p.numel()]
+    trained = [p for group in optimizer.param_groups for p in group["params"] if p.numel()]
     return torch.stack([p.detach().abs().max() for p in trained]).max().item()
 
 
-def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    return [p for group in optimizer.param_groups for p in group["params"]]
+def _step(net: Net, optimizer: torch.optim.Optimizer, value: Tensor, several: bool) -> Tensor:
+    """Take a gradient step, given the loss of this rank's share of a batch, and return that.
 
-
-def _step(net: Net, optimizer: torch.optim.Optimizer, value: Tensor) -> Tensor:
-    """Take a gradient step, given the loss of this rank's share of a batch, and return that."""
-    parameters = _parameters(optimizer)
+    ``several`` tells whether other ranks have shares, whose gradients count as much.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad(set_to_none=True)
     value.backward()
     trained = [p for p in parameters if p.grad is not None]
     if (display_loss := net.__dict__.pop("display_loss", None)) is not None:
         display_loss.backward()
-    _ranks.average_gradients(parameters)
+    if several:
+        _ranks.average_gradients(parameters)
     nn.utils.clip_grad_norm_(trained, 1.0)
     if display_loss is not None:
         known = set(trained)

@@ -405,8 +405,9 @@ class SSLTransformer(
             report.resume()
             report.begin_epoch()
         with _ranks.together(), run_compiled(net.encoder, self.compile):
+            on_step = None if report.has_told else report.step
             _loop.train(
-                net, optimizer, trained, self._loss, plan, draws, report, report.place, report.step
+                net, optimizer, trained, self._loss, plan, draws, report, report.place, on_step
             )
         report.restore_best()
         self._keep(report, stream)

@@ -7,7 +7,7 @@ running code.
 from skssl._data._columns import Columns
 from skssl.encoders._audio import AudioScaler, LogMel
 from skssl.encoders._bins import Bins, Unbinned, cell_heads
-from skssl.encoders._build import encode, front_and_body, table_encoder, width_of
+from skssl.encoders._build import front_and_body, table_encoder, width_of
 from skssl.encoders._decoder import Decoder
 from skssl.encoders._events import EventEncoder, EventScaler, MeanState, event_encoder
 from skssl.encoders._image import ImageScaler, image_encoder, small_resnet
@@ -25,6 +25,7 @@ from skssl.encoders._series import (
     steps_of,
 )
 from skssl.encoders._series_transformer import SeriesTransformer, check_series_patches
+from skssl.encoders._sharing import encode
 from skssl.encoders._table import (
     ONE_HOT_LIMIT,
     QuantileScaler,

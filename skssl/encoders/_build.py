@@ -1,4 +1,4 @@
-"""Build an encoder for X, measure its width, and embed views with it."""
+"""Build an encoder for X, and measure its width."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -17,61 +17,6 @@ from skssl.encoders._table import TableEncoder, TableFront
 from skssl.encoders._transformer import FTTransformer
 
 NUMBERS_AT_ONCE = 2**15  # per chunk: a sequence is a hundred times larger than its input
-
-
-def encode(encoder: Any, views: Sequence[Tensor]) -> list[Tensor]:
-    """Embed each view of a batch; views of the same shape share one forward pass.
-
-    Parameters
-    ----------
-    encoder : module or callable
-        Maps (n, ...) to (n, width).
-    views : list of Tensor of shape (n, ...)
-        Altered batches, whose shapes may differ.
-
-    Returns
-    -------
-    embeddings : list of Tensor of shape (n, width)
-        In the order of the views.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skssl.encoders import encode
-    >>> [z.shape for z in encode(torch.nn.Linear(3, 2), [torch.ones(5, 3), torch.zeros(5, 3)])]
-    [torch.Size([5, 2]), torch.Size([5, 2])]
-    """
-    if isinstance(encoder, SharedEncoder):
-        return encoder.encode(views)
-    shapes = dict.fromkeys(view.shape[1:] for view in views)
-    found: dict[int, Tensor] = {}
-    for shape in shapes:
-        group = [i for i, view in enumerate(views) if view.shape[1:] == shape]
-        batch = views[group[0]] if len(group) == 1 else torch.cat([views[i] for i in group])
-        embedded = encoder(batch).split([views[i].shape[0] for i in group])
-        found.update(zip(group, embedded, strict=True))
-    return [found[i] for i in range(len(views))]
-
-
-class SharedEncoder:
-    """An encoder that embeds each view of a batch once, and all new views in one pass."""
-
-    _saved_as = "SharedEncoder"
-
-    def __init__(self, encoder: Any):
-        self.encoder = encoder
-        self.made: dict[int, tuple[Tensor, Tensor]] = {}  # view and embedding, by id of the view
-
-    def encode(self, views: Sequence[Tensor]) -> list[Tensor]:
-        """Embed the views, as :func:`skssl.encoders.encode` does."""
-        new = {id(view): view for view in views if id(view) not in self.made}
-        if new:
-            pairs = zip(new.values(), encode(self.encoder, list(new.values())), strict=True)
-            self.made.update(zip(new, pairs, strict=True))
-        return [self.made[id(view)][1] for view in views]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.encode([x])[0]
 
 
 def table_encoder(

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from skssl.encoders._build import encode
+from skssl.encoders._sharing import encode
 
 
 class MeanOverSubsets(nn.Module):

@@ -1,5 +1,7 @@
 """Scalers of tables, and the table front: from columns to floats that a net can read."""
 
+from collections import OrderedDict
+
 import torch
 from torch import Tensor, nn
 
@@ -195,7 +197,7 @@ class TableFront(nn.Module):
         self.numeric = columns.numeric
         self.numbers = numeric_embedding(X[:, self.numeric], numeric)
         self.embedded = [j for j in columns.categorical if cardinality[j] > one_hot_limit]
-        self.with_missing = [j for j in range(X.shape[1]) if bool(X[:, j].isnan().any())]
+        self.with_missing = X.isnan().any(0).nonzero().flatten().tolist()
         self.one_hot = [j for j in one_hot for _ in range(cardinality[j])]
         levels = [float(level) for j in one_hot for level in range(cardinality[j])]
         self.register_buffer("levels", torch.tensor(levels))
@@ -230,7 +232,7 @@ class TableFront(nn.Module):
         return torch.cat(parts, 1)
 
 
-class TableEncoder(nn.Module):
+class TableEncoder(nn.Sequential):
     """A :class:`TableFront` followed by a net.
 
     Shape
@@ -238,10 +240,11 @@ class TableEncoder(nn.Module):
     (n, d) scaled rows -> (n, n_components)
     """
 
+    front: TableFront
+    body: nn.Module
+
     def __init__(self, front: TableFront, body: nn.Module):
-        super().__init__()
-        self.front = front
-        self.body = body
+        super().__init__(OrderedDict(front=front, body=body))
 
     def layers(self, x: Tensor) -> list[Tensor]:
         """Return the output of every layer of the body, if it has ``layers``."""
@@ -251,6 +254,3 @@ class TableEncoder(nn.Module):
                 f"skssl.encoders.MLP has; encoder= made a {type(self.body).__name__}."
             )
         return self.body.layers(self.front(x))  # type: ignore[operator]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(self.front(x))

@@ -7,11 +7,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from skssl._data._draws import Draws
+from skssl._data._rows import RowsLike
 from skssl.base import Net, ReconstructionMixin, SSLTransformer
 from skssl.base._modalities import Modality
-from skssl.encoders._build import SharedEncoder
-from skssl.methods._sharing import Maker, SharedViews, number_functions
-from skssl.methods._tasks import ManyTasks, Tasks, check_tasks
+from skssl.encoders._sharing import Maker, SharedEncoder, SharedViews, encode, number_functions
+from skssl.methods._tasks import ManyTasks, Tasks
 from skssl.views import View, original
 
 
@@ -50,16 +51,13 @@ class MultiTask(ManyTasks):
     _parameter_constraints = {"tasks": [list, None]}
 
     def _scales_batches(self, row: Modality) -> bool:
-        check_tasks(self._tasks())
         return any(task._scales_batches(row) for _, task, _ in self._tasks())
 
     def _copy_tasks(self) -> Tasks:
         """Return copies of the tasks that know the sampling rate and how rows are scaled."""
         copies = [(name, copy.copy(task), weight) for name, task, weight in self._tasks()]
         for _, task, _ in copies:
-            task._scaler = self._scaler
-            if hasattr(task, "sampling_rate"):
-                task.sampling_rate = self.sampling_rate
+            vars(task).update(_scaler=self._scaler, sampling_rate=self.sampling_rate)
         return copies
 
     def _views(self, augment: View) -> tuple[View, ...]:
@@ -81,8 +79,8 @@ class MultiTask(ManyTasks):
     def _build(self, net: Net, X: Tensor) -> None:
         net.tasks, net.lr_scale = nn.ModuleDict(), {}
         net.shared, net.made = SharedEncoder(net.encoder), {}
+        net.views_to_embed = SharedViews({}, net.made)
         numbers: dict[Hashable, int] = {}
-        at_first: dict[int, Maker] = {}
         for name, task, _ in self._copy_tasks():
             space = net.tasks[name] = Net()
             space.columns, space.encoder = net.columns, net.encoder
@@ -97,19 +95,21 @@ class MultiTask(ManyTasks):
                 del space.encoder
                 space.encoder = net.shared
                 if getattr(space, "student", None) is not net.encoder:
-                    at_first |= functions  # others read steps of the encoder, not its pooled output
+                    net.views_to_embed.functions |= functions  # others read steps, unpooled
                 reconstructs = isinstance(task, ReconstructionMixin) and hasattr(space, "decoder")
                 if reconstructs and not hasattr(net, "decoder"):
                     net.decoder = space.decoder
-        net.views_to_embed = SharedViews(at_first, net.made)
+
+    def _make_net(self, rows: RowsLike, again: bool, draws: Draws) -> Net:
+        net = super()._make_net(rows, again, draws)  # its tasks may have other parameters by now
+        net.members = [(net.tasks[name], task, weight) for name, task, weight in self._copy_tasks()]
+        return net
 
     def _loss(self, net: Net, x: Tensor) -> Tensor:
         """The weighted sum of the tasks' losses."""
         loss: Any = 0.0
-        tasks = self._copy_tasks()
-        net.shared.encode(net.views_to_embed(x))
-        for name, task, weight in tasks:
-            space = net.tasks[name]
+        encode(net.shared, net.views_to_embed(x))
+        for space, task, weight in net.members:
             space.step, space.progress, space.raw = net.step, net.progress, net.raw
             loss = loss + weight * task._loss(space, x)
             del space.raw

@@ -69,6 +69,6 @@ class VIME(ReconstructionMixin, ReadsTables, SSLTransformer):
         loss, target = x.new_zeros(()), net.target(x)
         views = net.views(x)
         for view, z in zip(views, encode(net.encoder, views), strict=True):
-            values = cell_error(net.predict(z), target, net.columns)
-            loss = loss + mask_error(net.mask_head(z), altered(x, view)) + self.alpha * values
+            mask, values = altered(x, view), cell_error(net.predict(z), target, net.columns)
+            loss = loss + mask_error(net.mask_head(z), mask) + self.alpha * values
         return loss / len(views)
