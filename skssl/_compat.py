@@ -246,9 +246,8 @@ else:
         return getattr(importlib.import_module(_TREES[name]), name)
 
 
-def is_exporting() -> bool:
-    """Tell whether torch.export traces a module; torch < 2.7 has no word for it."""
-    return getattr(torch.compiler, "is_exporting", bool)()
+# Tells whether torch.export traces a module; torch < 2.7 has no word for it.
+is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", bool)
 
 
 def is_forest(model: Any) -> bool:

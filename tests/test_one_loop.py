@@ -1,11 +1,15 @@
 """One file takes gradients, steps optimizers, sets rates, opens autocast and moves batches."""
 
 import ast
+import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import skssl
+from skssl import MultiTask
 
 ROOT = Path(skssl.__file__).parent
 LOOP = "_training/_loop.py"
@@ -71,6 +75,34 @@ def test_only_the_loop_trains():
 )
 def test_deeds_are_found(text, what):
     assert deeds(text) == {what}
+
+
+def test_a_step_is_short():
+    """How many of our functions one step calls, and how often they stand in another file.
+
+    Raise the numbers if a step has to do more, not if it does the same on more ways.
+    """
+    calls = []
+
+    def note(frame, event, arg):
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(str(ROOT)) and code.co_name[0] != "<":
+            calls.append((code.co_filename, code.co_name))
+
+    X = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+    X = pd.DataFrame(X).assign(two=pd.Categorical(X[:, 0] > 0), three=np.digitize(X[:, 1], (-1, 1)))
+    method = MultiTask(n_components=8, max_epochs=1, batch_size=16, random_state=0)
+    sys.setprofile(note)
+    try:
+        method.fit(X)
+    finally:
+        sys.setprofile(None)
+    ends = [
+        i for i, (file, name) in enumerate(calls) if file == str(ROOT / LOOP) and name == "_step"
+    ]
+    step = calls[ends[1] : ends[2]]
+    changes = sum(a[0] != b[0] for a, b in zip(step, [*step[1:], step[0]], strict=True))
+    assert (len(ends), len(step), changes) == (4, 28, 22)
 
 
 @pytest.mark.parametrize(

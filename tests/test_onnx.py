@@ -51,7 +51,7 @@ from test_common import (
 from torch import nn
 
 import skssl
-from skssl import SCARF, PretrainedClassifier, PretrainedRegressor, SimCLR, to_onnx
+from skssl import SCARF, PretrainedClassifier, PretrainedRegressor, SimCLR, _compat, to_onnx
 from skssl._data import ImageReader, TableReader, TokenReader
 from skssl._training import _loop
 from skssl.base._modalities import MODALITIES, look_up, modalities_with
@@ -147,7 +147,7 @@ def test_documented_code_on_a_table_with_text(tmp_path, monkeypatch, capfd, capl
 
 
 def exporting(monkeypatch):
-    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True, raising=False)  # torch < 2.7
+    monkeypatch.setattr(_compat, "is_exporting", lambda: True)
 
 
 def test_what_is_computed_otherwise_for_onnx_is_the_same(monkeypatch):

@@ -260,7 +260,7 @@ def test_what_is_seen_of_an_embedding():
     def seen(z):
         net = _loop.Net()
         net.encoder = Table(z)
-        return _collapse.look(net, Rows(torch.arange(float(len(z)))[:, None]))
+        return _collapse.look(net, Rows(torch.arange(float(len(z)))[:, None]), 8)
 
     apart = torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 4.0], [0.0, -4.0]])
     p = torch.tensor([18.0, 32.0]).sqrt() / (18**0.5 + 32**0.5)  # shares of the singular values
@@ -289,11 +289,11 @@ def test_what_is_seen_of_an_embedding():
 )
 def test_thresholds_of_a_collapse(spread, rank, n_dead, found, monkeypatch):
     after = _collapse.Look(spread, rank, n_dead, 8)
-    monkeypatch.setattr(_collapse, "look", lambda net, rows: after)
+    monkeypatch.setattr(_collapse, "look", lambda net, rows, batch_size: after)
     net, rows = SimpleNamespace(views=torch.neg, modules=list), Rows(draw(9, 2))
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        _collapse.warn_of_collapse(SimCLR(), net, rows, _collapse.Look(0.5, 3.0, 0, 8))
+        _collapse.warn_of_collapse(SimCLR(), net, rows, 8, _collapse.Look(0.5, 3.0, 0, 8))
     assert bool(told) == (found is not None)
     if found:
         assert found in str(told[0].message) and told[0].filename == __file__

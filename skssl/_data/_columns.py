@@ -56,3 +56,10 @@ def blocks(
         out.append((cardinality, torch.tensor(index, device=device), slice(start, start + width)))
         start += width
     return out
+
+
+@lru_cache(maxsize=64)
+def greatest(columns: Columns, device: torch.device = torch.device("cpu")) -> torch.Tensor:
+    """Return the greatest code of each column, (d,): infinity for numbers."""
+    codes = [c - 1.0 if c else torch.inf for c in columns.cardinality]
+    return torch.tensor(codes, device=device)

@@ -57,6 +57,7 @@ def open_table(X: Any) -> Table:
     """Return X by column; raise unless it is a two-dimensional table of cells."""
     if isinstance(X, Table):
         return X
+    X = as_native(X)
     _check_unique(X)
     if isinstance(X, np.ndarray) and not holds_arrays(X):
         return _open_array(X)
@@ -65,7 +66,6 @@ def open_table(X: Any) -> Table:
             f"Expected a dense table, got a sparse {type(X).__name__}. Pass X.toarray(), or "
             "reduce it first, e.g. with TruncatedSVD."
         )
-    X = as_native(X)
     if nw.dependencies.is_pandas_dataframe(X):
         return _open_pandas(X)
     if nw.dependencies.is_into_dataframe(X):
@@ -561,7 +561,6 @@ def note_columns(estimator: Any, X: Any, y: Any = "no_validation", *, reset: boo
 
 def _check_unique(X: Any) -> None:
     """Raise if a dataframe has two columns of the same name."""
-    X = as_native(X)
     if not nw.dependencies.is_into_dataframe(X):
         return
     names = list(getattr(X, "column_names", None) or getattr(X, "columns", []))

@@ -4,6 +4,7 @@ import datetime
 import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from decimal import Decimal
+from functools import partial
 from numbers import Complex, Integral, Real
 from types import NoneType
 from typing import Any, Literal, Self
@@ -74,7 +75,8 @@ class TableReader:
         names, width = tables[0].names, tables[0].shape[1]
         for table in tables:
             _check_shape(table.shape, width)
-        declared = _declared(self.categorical_features, names, width)
+        kinds = [set(of) for of in zip(*(table.kinds for table in tables), strict=True)]
+        declared = _declared(self.categorical_features, names, kinds)
         labels = labels_of(names, width)
         learnt, errors = attempt(lambda i: _learn(tables, i, labels[i], declared[i]), range(width))
         if errors:  # name what reading would refuse, too
@@ -83,7 +85,11 @@ class TableReader:
                 [i for i, (cardinality, _) in learnt.items() if not cardinality],
             )[1]
             raise one_error(errors)
-        self.names = None if names is None else [_plain_name(name) for name in names]
+        self.names = (
+            None
+            if names is None
+            else [name if isinstance(name, str) else _plain_name(name) for name in names]
+        )
         self.levels = [levels for _, levels in learnt.values()]
         self.columns = Columns(tuple(cardinality for cardinality, _ in learnt.values()))
         vars(self).pop("_codes", None)
@@ -94,11 +100,12 @@ class TableReader:
     def asks(self, X: Any) -> list[int]:
         """Return the columns of which ``fit`` must see all values, given the dtypes of X."""
         table = open_table(X)
-        declared = _declared(self.categorical_features, table.names, table.shape[1])
+        kinds = [{kind} for kind in table.kinds]
+        declared = _declared(self.categorical_features, table.names, kinds)
         return [
             i
             for i, (kind, choice) in enumerate(zip(table.kinds, declared, strict=True))
-            if not _is_numbers({kind}, choice) and kind != "bool" and i not in table.refused
+            if choice is not False and kind != "bool" and i not in table.refused
         ]
 
     def read(self, X: Any, ensure_min_samples: int = 1) -> torch.Tensor:
@@ -138,35 +145,35 @@ class TableReader:
         )
         out = np.empty(table.shape, np.float32 if narrow else np.float64)
 
-        def fill(i: int) -> None:
-            if i in table.refused:
-                raise table.refused[i]
-            out[:, i] = self._column(i, table.cells(i), table.names)
-
-        done, errors = attempt(fill, range(table.shape[1]))
+        done, errors = attempt(partial(self._fill_column, out, table), range(table.shape[1]))
         if errors:
             infinite = (i for i in done if np.isinf(out[:, i]).any())
             errors |= {i: _infinity(label_of(table.names, i)) for i in infinite}
             raise one_error(errors)
         return out
 
-    def _column(self, i: int, cells: Any, names: Names | None) -> np.ndarray:
-        """Return one column as floats: numbers, or codes."""
-        unseen, levels = self.columns.cardinality[i], self.levels[i]
+    def _fill_column(self, out: np.ndarray, table: Table, i: int) -> None:
+        """Write one column as floats: numbers, or codes."""
+        if i in table.refused:
+            raise table.refused[i]
+        unseen, levels, cells = self.columns.cardinality[i], self.levels[i], table.cells(i)
         if not unseen:
-            if isinstance(cells, np.ndarray):
-                return cells
-            return _numbers(cells, label_of(names, i), text_is_missing=levels == [])
+            if not isinstance(cells, np.ndarray):
+                label = label_of(table.names, i)
+                cells = _numbers(cells, label, text_is_missing=levels == [])
+            out[:, i] = cells
+            return
         assert levels is not None
         if isinstance(cells, np.ndarray):
-            return _encode_numbers(cells, levels, unseen)
+            out[:, i] = _encode_numbers(cells, levels, unseen)
+            return
         cache = vars(self).setdefault("_codes", {})
         if i not in cache:
             cache[i] = _Codes(((level, code) for code, level in enumerate(levels)), unseen)
         try:
-            return np.fromiter(map(cache[i].__getitem__, cells), np.float32, len(cells))
+            out[:, i] = np.fromiter(map(cache[i].__getitem__, cells), np.float32, len(cells))
         except TypeError:  # an unhashable cell, such as a list
-            distinct(cells, label_of(names, i))
+            distinct(cells, label_of(table.names, i))
             raise
 
     def restore(self, cells: np.ndarray, like: Any, columns: Sequence[int] | None = None) -> Any:
@@ -239,10 +246,13 @@ class _Codes(dict[Any, int]):
         return math.nan if is_hole else self.unseen
 
 
-def _declared(features: CategoricalFeatures, names: Names | None, width: int) -> list[bool | None]:
-    """Return per column whether it is a category; None means that its dtype decides."""
+def _declared(
+    features: CategoricalFeatures, names: Names | None, kinds: list[set[str]]
+) -> list[bool | None]:
+    """Return per column whether it is a category, given its dtypes; None: its values decide."""
+    width = len(kinds)
     if isinstance(features, str) and features == "from_dtype":
-        return [None] * width
+        return [False if of <= {"narrow", "wide"} else None for of in kinds]
     ask = "a list of column names, a list of positions, a boolean mask, 'from_dtype' or None"
     if isinstance(features, str) or not (features is None or np.iterable(features)):
         raise ValueError(f"categorical_features must be {ask}, got {features!r}.")
@@ -283,7 +293,7 @@ def _learn(
         if i in table.refused:
             raise table.refused[i]
     kinds = {table.kinds[i] for table in tables}
-    if _is_numbers(kinds, declared):
+    if declared is False:
         return 0, None
     if kinds == {"bool"}:
         return 2, [False, True]
@@ -305,11 +315,6 @@ def _learn(
     rank = {v: r for r, v in enumerate(order)}
     levels = sorted(found, key=lambda v: (rank.get(v, len(rank)), v))
     return max(1, len(levels)), _plain(levels)
-
-
-def _is_numbers(kinds: set[str], declared: bool | None) -> bool:
-    """Tell whether a column holds numbers by its dtype."""
-    return declared is False or (declared is None and kinds <= {"narrow", "wide"})
 
 
 def _plain(levels: list[Any]) -> list[Any]:

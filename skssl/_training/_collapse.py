@@ -13,7 +13,7 @@ from skssl._data._rows import Rows
 from skssl._training._loop import Net, outputs
 
 ROWS = 128  # to look at
-AT_ONCE = 32
+AT_ONCE = 32  # or as many as a step takes
 LEFT_OF_SPREAD = 0.01
 ONE_DIRECTION = 1.25  # healthy fits end with 1.4 directions or more
 DEAD = 0.5  # share of components that are the same for all rows
@@ -34,10 +34,11 @@ class Look(NamedTuple):
     n: int
 
 
-def look(net: Net, rows: Rows) -> Look:
+def look(net: Net, rows: Rows, batch_size: int) -> Look:
     """Compute the statistics of the embedding of some rows, without changing the net."""
-    z = outputs(net, rows, lambda net, x, *others: net.encoder(x), AT_ONCE).double()
-    z = z.flatten(1).nan_to_num()
+    at_once = max(AT_ONCE, batch_size)
+    z = outputs(net, rows, lambda net, x, *others: net.encoder(x), at_once)
+    z = z.double().flatten(1).nan_to_num()
     centred = z - z.mean(0)
     values = torch.linalg.svdvals(centred)
     spread = float(centred.square().sum() / z.square().sum().clamp(min=1e-300))
@@ -48,9 +49,9 @@ def look(net: Net, rows: Rows) -> Look:
     return Look(spread, rank, int((centred.abs().amax(0) <= 1e-6 * z.abs().max()).sum()), n)
 
 
-def warn_of_collapse(estimator: Any, net: Net, rows: Rows, before: Look) -> None:
+def warn_of_collapse(estimator: Any, net: Net, rows: Rows, batch_size: int, before: Look) -> None:
     """Warn if training made the embeddings of different rows, or most components, alike."""
-    after = look(net, rows)
+    after = look(net, rows, batch_size)
     x = rows.tensors[0]
     is_constant = after.rank == 0 and bool((x != x[:1]).any())
     if is_constant or after.spread < LEFT_OF_SPREAD * before.spread:

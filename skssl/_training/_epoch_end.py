@@ -70,7 +70,7 @@ class Report:
     def look_untrained(self) -> None:
         """Look at the untrained embedding, unless this fit is part of a stream."""
         if self.plan.n_steps and not self.plan.endless:
-            self.untrained = look(self.net, self.sample)
+            self.untrained = look(self.net, self.sample, self.plan.batch_size)
 
     def open(self) -> None:
         """Begin the callbacks' task of the fit; a Checkpoint sets its file here."""
@@ -242,5 +242,6 @@ class Report:
         """End the callbacks' task of the fit; the estimator is fitted by now."""
         del self.estimator._report
         if self.untrained is not None:
-            warn_of_collapse(self.estimator, self.net, self.sample, self.untrained)
+            batch_size = self.plan.batch_size
+            warn_of_collapse(self.estimator, self.net, self.sample, batch_size, self.untrained)
         self.context.call_on_fit_task_end(estimator=self.estimator, **self.data)

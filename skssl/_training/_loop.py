@@ -232,7 +232,10 @@ def train(
             steps = range(start, min(start + per_epoch, plan.n_steps))
             total = torch.zeros((), device=device)
             for step, batch in zip(steps, batches, strict=False):
-                _set_clock(net, optimizer, plan, step)
+                net.progress = 0.0 if plan.endless else step / plan.n_steps
+                rate = plan.rate(net.step if plan.endless else step)
+                for group in optimizer.param_groups:
+                    group["lr"] = group["peak"] * rate
                 with autocast:
                     value = _apply(loss, net, batch, rows.scale, device)
                 total += _step(net, optimizer, value, several)
@@ -247,14 +250,6 @@ def train(
     if curve:  # no loss tells of the last step
         _check_finite(_largest_weight(optimizer), "A weight", len(curve))
     return curve
-
-
-def _set_clock(net: Net, optimizer: torch.optim.Optimizer, plan: Plan, step: int) -> None:
-    """Set the share of training that is over, and the rates of a step."""
-    net.progress = 0.0 if plan.endless else step / plan.n_steps
-    rate = plan.rate(net.step if plan.endless else step)
-    for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * rate
 
 
 def _largest_weight(optimizer: torch.optim.Optimizer) -> float:

@@ -216,9 +216,9 @@ class SSLTransformer(
             The fitted transformer.
         """
         given = [Given.of(read_if_small(X, self), sample_weight, groups)]
-        more = read_if_small(X_unlabeled, self), sample_weight_unlabeled, groups_unlabeled
+        more = sample_weight_unlabeled, groups_unlabeled
         if X_unlabeled is not None:
-            given.append(Given.of(*more, "_unlabeled"))
+            given.append(Given.of(read_if_small(X_unlabeled, self), *more, "_unlabeled"))
         elif any(argument is not None for argument in more):
             raise ValueError(
                 "sample_weight_unlabeled and groups_unlabeled are of the rows of X_unlabeled, "
@@ -448,8 +448,7 @@ class SSLTransformer(
         """Set the fitted attributes, and the state from which a later fit continues."""
         for name in (*PARTS, "validation_loss_curve_", "probe_curves_"):
             self.__dict__.pop(name, None)  # drop attributes that only an earlier fit set
-        for name, value in report.attributes().items():
-            setattr(self, name, value)
+        self.__dict__.update(report.attributes())
         if stream or self.warm_start:
             self._net = report.net.cpu()
             self._optimizer_state = _loop.on_cpu(report.optimizer.state_dict())
@@ -466,9 +465,8 @@ class SSLTransformer(
         x = rows.some(SAMPLE_ROWS if rows.scale is None else IMAGES_TO_BUILD)
         x = x if rows.scale is None else rows.scale(x)
         net.augment = row.augment(self.views if isinstance(self.views, str) else "auto", x)
-        net.views = make_views(
-            self.views, Views(self._views(net.augment)), self._fewest_views(net.augment)
-        )
+        at_least = None if isinstance(self.views, str) else self._fewest_views(net.augment)
+        net.views = make_views(self.views, Views(self._views(net.augment)), at_least)
         if again:  # after a plain fit: new heads around the encoder
             net.encoder = copy.deepcopy(self._trunk)
         else:
@@ -477,7 +475,8 @@ class SSLTransformer(
             encoder = self._auto_encoder if self.encoder == "auto" else self.encoder
             with draws.here(everywhere=True):
                 net.encoder = make(encoder, x, net.columns, self.n_components, **given)
-            width_of(net.encoder, x)  # raises if a user's module cannot read X
+            if not isinstance(encoder, str):
+                width_of(net.encoder, x)  # raises if the user's module cannot read X
         net.trunk = net.encoder
         net.n_places = self._places(net, x) if row.has_places else 0
         with draws.here(everywhere=True):

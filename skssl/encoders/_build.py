@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skssl._compat import is_exporting
+from skssl import _compat
 from skssl._data._columns import Columns
 from skssl._data._vocabulary import PAD
 from skssl.encoders._mlp import MLP, NARROW
@@ -178,7 +178,7 @@ class Steps(nn.Module):
         self.encoder: Any = encoder
 
     def forward(self, x: Tensor) -> Tensor:
-        if is_exporting():
+        if _compat.is_exporting():
             return self._sequence(x)
         at_once = max(1, NUMBERS_AT_ONCE // x[0].numel())
         return torch.cat([self._sequence(part) for part in x.split(at_once)])

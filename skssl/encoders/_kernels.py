@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl._compat import is_exporting
+from skssl import _compat
 from skssl.encoders._series import steps_of
 
 LENGTH = 9  # weights per kernel
@@ -77,7 +77,7 @@ class RandomKernels(nn.Module):
         return F.conv1d(x.nan_to_num(0.0), self.weights[i], dilation=d, padding=d * (LENGTH // 2))
 
     def forward(self, x: Tensor) -> Tensor:
-        if is_exporting():
+        if _compat.is_exporting():
             return self._shares(x)
         at_once = max(1, NUMBERS_AT_ONCE // (len(self.weights[0]) * x.shape[2]))
         return torch.cat([self._shares(part) for part in x.split(at_once)])

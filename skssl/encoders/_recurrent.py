@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skssl._compat import is_exporting
+from skssl import _compat
 from skssl.encoders._build import check_name, user_module
 from skssl.encoders._series import MissingAsZeros, Pooling, TemporalConvNet, pool, steps_of
 from skssl.encoders._series_transformer import SeriesTransformer
@@ -103,7 +103,7 @@ class CausalGRU(nn.Module):
 
     def context(self, h: Tensor) -> Tensor:
         """Return the states, given the local encoding of each stretch."""
-        if is_exporting():
+        if _compat.is_exporting():
             return _exported(self.gru, nn.functional.gelu(h))
         with torch.autocast(h.device.type, enabled=False):
             return self.gru(nn.functional.gelu(h).float())[0]

@@ -5,7 +5,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from skssl._compat import is_exporting
+from skssl import _compat
 from skssl._data._columns import Columns
 from skssl.encoders._numbers import Numeric, numeric_embedding
 
@@ -86,7 +86,7 @@ class QuantileScaler(nn.Module):
 
 def _segment(knots: Tensor, numbers: Tensor) -> Tensor:
     """Return the index of the last knot (d, k) not above each number (d, n); at least 0."""
-    if is_exporting():  # ONNX has no searchsorted; this takes more memory
+    if _compat.is_exporting():  # ONNX has no searchsorted; this takes more memory
         return (numbers[:, :, None] >= knots[:, None]).sum(2).sub_(1).clamp_(min=0)
     if numbers.shape[1] < FEW:
         return torch.searchsorted(knots, numbers, right=True).sub_(1).clamp_(min=0)
@@ -193,10 +193,11 @@ class TableFront(nn.Module):
     ):
         super().__init__()
         cardinality = self.cardinality = columns.cardinality
-        one_hot = [j for j in columns.categorical if cardinality[j] <= one_hot_limit]
+        categorical = columns.categorical
+        one_hot = [j for j in categorical if cardinality[j] <= one_hot_limit]
         self.numeric = columns.numeric
         self.numbers = numeric_embedding(X[:, self.numeric], numeric)
-        self.embedded = [j for j in columns.categorical if cardinality[j] > one_hot_limit]
+        self.embedded = [j for j in categorical if cardinality[j] > one_hot_limit]
         self.with_missing = X.isnan().any(0).nonzero().flatten().tolist()
         self.one_hot = [j for j in one_hot for _ in range(cardinality[j])]
         levels = [float(level) for j in one_hot for level in range(cardinality[j])]

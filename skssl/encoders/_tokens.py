@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl._compat import is_exporting
+from skssl import _compat
 from skssl._data._vocabulary import PAD, Vocabulary
 from skssl.encoders._build import check_name, user_module
 from skssl.encoders._series import Pooling, pool
@@ -106,7 +106,7 @@ class TokenTransformer(nn.Module):
         return self.norm(tokens) * seen[:, :, None]
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training or is_exporting():
+        if self.training or _compat.is_exporting():
             return self._pool(x)
         parts = x.split(max(1, TOKENS_AT_ONCE // x.shape[1]))
         return torch.cat([self._pool(part) for part in parts])
@@ -171,7 +171,7 @@ class BagOfTokens(nn.Module):
         x = trim(x)
         if self.pooling == "max":
             return pool(self.sequence(x), _seen(x), "max")
-        if is_exporting():  # ONNX would loop over the rows of embedding_bag
+        if _compat.is_exporting():  # ONNX would loop over the rows of embedding_bag
             total = self.sequence(x).sum(1)
         else:
             weight = self.weight[x]
@@ -303,7 +303,7 @@ def token_width(encoder: Any, X: Tensor, method: str) -> int:
 
 def trim(x: Tensor) -> Tensor:
     """Drop the padding behind the last token of the longest row; keep at least one place."""
-    if is_exporting():  # shapes must not depend on values there
+    if _compat.is_exporting():  # shapes must not depend on values there
         return x
     used = (x != PAD).any(0).nonzero()
     return x[:, : int(used.max()) + 1 if len(used) else 1]

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skssl._compat import is_exporting
+from skssl import _compat
 from skssl.encoders._build import user_module
 from skssl.encoders._image import ImageScaler, image_encoder
 from skssl.encoders._resnet import convolution
@@ -60,7 +60,7 @@ class VideoEncoder(nn.Module):
         return self.frames.maps(x.flatten(1, 2))  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:
-        if is_exporting():  # the same without a branch on the length
+        if _compat.is_exporting():  # the same without a branch on the length
             place = torch.arange(x.shape[1])
             kept = place >= place[-1:].clamp(max=self.context - 1)
             return pool(self.sequence(x), kept.expand(x.shape[0], -1), self.pooling)

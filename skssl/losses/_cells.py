@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skssl._data._columns import Columns, blocks
+from skssl._data._columns import Columns, blocks, greatest
 
 
 def cell_error(output: Tensor, x: Tensor, columns: Columns, weight: Tensor | None = None) -> Tensor:
@@ -38,16 +38,11 @@ def cell_error(output: Tensor, x: Tensor, columns: Columns, weight: Tensor | Non
     """
     output = output.to(torch.promote_types(output.dtype, torch.float32))
     total, count = output.new_zeros(()), output.new_zeros(())
-    for cardinality, index, span in blocks(columns, x.device):
-        target = x if len(index) == x.shape[1] else x[:, index]
-        seen = ~target.isnan()
-        if cardinality:
-            seen = seen & (target < cardinality)
-        error = _errors(output[:, span], torch.where(seen, target, 0.0), cardinality)
-        cells = seen.to(error.dtype)
-        if weight is not None:
-            cells = cells * (weight if len(index) == x.shape[1] else weight[:, index])
-        total = total + (error * cells).sum()
+    seen = x <= greatest(columns, x.device)
+    counted = seen.to(output.dtype) if weight is None else seen.to(output.dtype) * weight
+    for index, errors in _errors(output, torch.where(seen, x, 0.0), columns):
+        cells = counted if len(index) == x.shape[1] else counted[:, index]
+        total = total + (errors * cells).sum()
         count = count + cells.sum()
     return total / count.clamp(min=torch.finfo(count.dtype).tiny)
 
@@ -79,23 +74,31 @@ def cell_errors(output: Tensor, x: Tensor, columns: Columns) -> Tensor:
             [   nan, 0.6931]])
     """
     output = output.to(torch.promote_types(output.dtype, torch.float32))
-    errors = torch.empty_like(x, dtype=output.dtype)
+    target = torch.zeros_like(x)
     for cardinality, index, span in blocks(columns, x.device):
-        target, block = x[:, index], output[:, span]
         if cardinality:
-            least = block.unflatten(1, (-1, cardinality)).argmin(2).to(target.dtype)
-            target = torch.where(target < cardinality, target, least.where(~target.isnan(), target))
-        error = _errors(block, target.nan_to_num(), cardinality)
-        errors[:, index] = error.where(~target.isnan(), torch.nan)
-    return errors
+            logits = output[:, span].unflatten(1, (-1, cardinality))
+            target[:, index] = logits.argmin(2).to(x.dtype)
+    target = torch.where(x <= greatest(columns, x.device), x, target)
+    errors = torch.empty_like(x, dtype=output.dtype)
+    for index, of_block in _errors(output, target, columns):
+        errors[:, index] = of_block
+    return errors.masked_fill(x.isnan(), torch.nan)
 
 
-def _errors(block: Tensor, target: Tensor, cardinality: int) -> Tensor:
-    """Return the error of each cell of the columns of one cardinality."""
-    if not cardinality:
-        return (block - target).square()
-    logits, codes = block.reshape(-1, cardinality), target.reshape(-1).long()
-    return F.cross_entropy(logits, codes, reduction="none").view_as(target)
+def _errors(output: Tensor, target: Tensor, columns: Columns) -> list[tuple[Tensor, Tensor]]:
+    """Return the indices of the columns of each cardinality, and the errors of their cells."""
+    found = []
+    for cardinality, index, span in blocks(columns, target.device):
+        block = output[:, span]
+        cells = target if len(index) == target.shape[1] else target[:, index]
+        if cardinality:
+            logits, codes = block.reshape(-1, cardinality), cells.reshape(-1).long()
+            errors = F.cross_entropy(logits, codes, reduction="none").view_as(cells)
+        else:
+            errors = (block - cells).square()
+        found.append((index, errors))
+    return found
 
 
 def mask_error(logits: Tensor, mask: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ class MultiTask(ManyTasks):
         """Return copies of the tasks that know the sampling rate and how rows are scaled."""
         copies = [(name, copy.copy(task), weight) for name, task, weight in self._tasks()]
         for _, task, _ in copies:
-            vars(task).update(_scaler=self._scaler, sampling_rate=self.sampling_rate)
+            task.__dict__.update(_scaler=self._scaler, sampling_rate=self.sampling_rate)
         return copies
 
     def _views(self, augment: View) -> tuple[View, ...]:
