@@ -89,8 +89,9 @@ def test_a_step_is_short():
         if event == "call" and code.co_filename.startswith(str(ROOT)) and code.co_name[0] != "<":
             calls.append((code.co_filename, code.co_name))
 
-    X = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
-    X = pd.DataFrame(X).assign(two=pd.Categorical(X[:, 0] > 0), three=np.digitize(X[:, 1], (-1, 1)))
+    numbers = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+    X = pd.DataFrame(numbers, columns=list("abc"))
+    X["two"], X["three"] = numbers[:, 0] > 0, np.digitize(numbers[:, 1], (-1, 1)).astype(str)
     method = MultiTask(n_components=8, max_epochs=1, batch_size=16, random_state=0)
     sys.setprofile(note)
     try:
@@ -102,7 +103,8 @@ def test_a_step_is_short():
     ]
     step = calls[ends[1] : ends[2]]
     changes = sum(a[0] != b[0] for a, b in zip(step, [*step[1:], step[0]], strict=True))
-    assert (len(ends), len(step), changes) == (4, 28, 22)
+    assert len(ends) == 4
+    assert len(step) <= 28 and changes <= 22
 
 
 @pytest.mark.parametrize(
