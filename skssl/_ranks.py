@@ -161,9 +161,9 @@ class _Gathered(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor) -> Tensor:
-        ctx.size = _state.size
+        ctx.size, z = _state.size, z.contiguous()
         parts = [torch.empty_like(z) for _ in range(ctx.size)]
-        dist.all_gather(parts, z.contiguous())
+        dist.all_gather(parts, z)
         return torch.cat(parts)
 
     @staticmethod
