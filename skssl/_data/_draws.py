@@ -1,6 +1,7 @@
 """Random numbers of our own: inside a block, torch draws from generators that belong to a fit."""
 
 import contextlib
+import copy
 import functools
 import os
 import threading
@@ -70,7 +71,7 @@ class Draws:
 
     def apart(self) -> Self:
         """Return generators in the same states, whose draws do not move these."""
-        copied = type(self)(0, for_others=self.for_others, compiled=self.compiled)
+        copied = copy.copy(self)
         copied.generators = {
             name: torch.Generator(generator.device) for name, generator in self.generators.items()
         }
@@ -84,11 +85,11 @@ class Draws:
 
     def of(self, args: Args, kwargs: Kwargs) -> torch.Generator:
         """Return the generator of the device that a call with these arguments draws on."""
-        device = kwargs.get("device")
-        if device is None:
-            tensors = (value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
-            device = next((tensor.device for tensor in tensors), "cpu")
-        return self.on(device)
+        if (device := kwargs.get("device")) is not None:
+            return self.on(device)
+        tensors = (value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
+        kind = next((tensor.device.type for tensor in tensors), "cpu")
+        return self.generators.get(kind, self.cpu)
 
     @contextlib.contextmanager
     def here(self, *, everywhere: bool = False) -> Iterator[None]:

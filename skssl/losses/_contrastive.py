@@ -45,12 +45,11 @@ def info_nce(
     >>> info_nce(torch.eye(2), torch.eye(2), negatives=-torch.eye(2)).item()
     0.407...
     """
-    pairs = _unit(torch.stack((anchor, positive))).transpose(0, 1)
+    anchor, positive = _unit(anchor), _unit(positive)
     if negatives is None:
-        anchor, positive = gather(pairs).unbind(1)
+        anchor, positive = gather(torch.stack((anchor, positive)).transpose(0, 1)).unbind(1)
         similarity = (anchor @ positive.T).to(anchor.dtype) / temperature
         return F.cross_entropy(similarity, torch.arange(len(anchor), device=anchor.device))
-    anchor, positive = pairs.unbind(1)
     own = (anchor * positive).sum(1) / temperature
     others = _wide(anchor @ _unit(negatives).T) / temperature
     return F.softplus(others.logsumexp(1) - own).mean()
@@ -91,7 +90,7 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.2, decoupled: bool = Fa
     >>> nt_xent(torch.eye(2), torch.eye(2), 1.0, decoupled=True).item()  # log(2) - 1
     -0.306...
     """
-    a, b = gather(_unit(torch.stack((a, b))).transpose(0, 1)).unbind(1)
+    a, b = gather(torch.stack((_unit(a), _unit(b))).transpose(0, 1)).unbind(1)
     n, z = len(a), torch.cat((a, b))
     similarity = _wide(z @ z.T) / temperature
     positive = torch.cat((similarity.diagonal(n), similarity.diagonal(-n)))
