@@ -179,7 +179,12 @@ def _sortable(groups: np.ndarray) -> np.ndarray:
 
 
 def _refuse_objects(y: Any, labels: np.ndarray) -> None:
-    """Raise if y holds classes that are numbers as objects: scorers get slices of y as it is."""
+    """Raise if y is an array that scikit-learn's scorers refuse: they get slices of it as it is."""
+    if getattr(getattr(y, "dtype", None), "kind", "") == "T":
+        raise ValueError(
+            "y is an array of numpy's StringDType, which scikit-learn's scorers do not read. Pass "
+            "y.astype(object)."
+        )
     if str(getattr(y, "dtype", "")).lower() == "object" and labels.dtype.kind in "biuf":
         if target_type(labels) == "continuous":
             return

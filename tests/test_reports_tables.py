@@ -364,6 +364,18 @@ def test_texts_that_look_like_a_missing_label_are_refused(text):
             separate_labelled(y)
 
 
+@pytest.mark.parametrize("text", LOOK_ALIKES)
+def test_one_rule_holds_where_every_row_needs_a_label(text):
+    labels = ["a", "b", text] * 4
+    if "-1" in text:  # a class, as the number -1 is where no row is unlabelled
+        assert text in PrototypeClassifier().fit(ROWS, labels).classes_
+        return
+    with pytest.raises(ValueError, match=f"the text '{re.escape(text)}'.*Leave rows without"):
+        PrototypeClassifier().fit(ROWS, labels)
+    with pytest.raises(ValueError, match="Leave rows without a label out, or rename the class"):
+        PrototypeClassifier().fit(ROWS, ["a", "b"] * 6).score(ROWS, labels)
+
+
 @pytest.mark.parametrize("text", ORDINARY)
 def test_other_texts_are_classes(text):
     assert text in separate_labelled(["x", "y", None, text])[1]
@@ -409,6 +421,15 @@ def test_named_scorers_take_labels_that_are_numbers(labels):
     assert "pass `y.tolist()`" in (Path(__file__).parents[1] / "README.md").read_text(
         encoding="utf8"
     )
+
+
+def test_named_scorers_take_no_string_dtype():
+    model = PretrainedClassifier(SimCLR(**CHEAP), LogisticRegression(), passthrough=False)
+    how = {"cv": UnlabeledKFold(2), "scoring": "accuracy", "error_score": "raise"}
+    y = np.array(["a", "b", None] * 4, dtype=np.dtypes.StringDType(na_object=None))
+    with pytest.raises(ValueError, match=r"StringDType.*Pass y.astype\(object\)"):
+        cross_val_score(model, ROWS, y, **how)
+    assert np.isfinite(cross_val_score(model, ROWS, y.astype(object), **how)).all()
 
 
 def test_texts_and_fractions_may_be_objects():

@@ -61,7 +61,7 @@ def separate_labelled(y: Any, *, classes: bool = True) -> tuple[np.ndarray, np.n
     mask[present] = ~_is_missing(y, classes)
     labels = _narrow(y[mask[present]])
     if classes:
-        _refuse_look_alikes(labels)
+        _refuse_look_alikes(labels, "Build y with dtype=object and None in unlabelled rows")
         refuse_unordered(labels, "y")
     elif labels.dtype.kind == "c":
         raise ValueError("Complex data not supported, got y of complex numbers.")
@@ -90,6 +90,7 @@ def read_labels(y: object) -> np.ndarray:
             f"first in row {np.flatnonzero(missing)[0]}. Leave rows without a label out."
         )
     labels = _narrow(values)
+    _refuse_look_alikes(labels, "Leave rows without a label out", also_minus_one=False)
     _refuse_infinity(labels)
     refuse_unordered(labels, "y")
     return labels
@@ -261,16 +262,18 @@ def _kind(label: object) -> str:
     return "float" if isinstance(label, Real | Decimal) else "other"
 
 
-def _refuse_look_alikes(labels: np.ndarray) -> None:
+def _refuse_look_alikes(labels: np.ndarray, remedy: str, also_minus_one: bool = True) -> None:
     if labels.dtype.kind not in "OU":
         return
     texts = {str(label) for label in labels if isinstance(label, str)}
-    found = sorted(text for text in texts if looks_missing(text) or _as_number(text) == -1)
+    found = sorted(
+        text for text in texts if looks_missing(text) or (also_minus_one and _as_number(text) == -1)
+    )
     if found:
         raise ValueError(
             f"y holds the text {found[0]!r}, which files, numpy and pandas write for a missing "
-            "label or for -1. Build y with dtype=object and None in unlabelled rows, or rename the "
-            f"class if {found[0]!r} is one."
+            f"label{' or for -1' * also_minus_one}. {remedy}, or rename the class if {found[0]!r} "
+            "is one."
         )
 
 
