@@ -27,8 +27,9 @@ number kind                                cousins
                                            student is kept, after fit, partial_fit and a warm start;
                                            which is better is measured by a command
 22     a rate where the paper has a        SCARF's cells on tables of 1 to 13 columns, and in
-       number                              MultiTask. VIME and SubTab draw for each cell, as their
-                                           authors do; denoising and SwitchTab as before.
+       number                              MultiTask; a rate of float32 was a cell short.
+                                           VIME and SubTab draw for each cell, as their authors do;
+                                           denoising and SwitchTab as before.
 ====== =================================== ========================================================
 """
 

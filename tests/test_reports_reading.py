@@ -18,6 +18,8 @@ report kind                         cousins looked for, and what was found
 7      steps that are not there     steps, stretches and patches of series, frames of audio, leading
                                     gaps, encoders of the user, ONNX: constant vectors before. At
                                     padding of tokens an encoder of the user did not give 0.
+                                    Estimators, Displays, scorers and ``set_output`` that were
+                                    handed steps raised errors of numpy and pandas.
 10     negative strides             bytes and bits as images and clips, in every verb, detectors,
                                     meta-estimators and Displays failed. Other readers copied.
 11     guessed again after fit      single series, equal lengths, integers, images of other dtypes,

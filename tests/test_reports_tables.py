@@ -14,10 +14,12 @@ number kind                                cousins
                                            returns. Steps of scikit-learn in front ignore masks.
 8      look-alikes of missing labels       every text that files, numpy and pandas write for a
                                            missing label, in any case, in five containers; texts as
-                                           groups; NaT and NaN of Decimal were classes.
+                                           groups; NaT and NaN of Decimal were classes. Also where
+                                           every row needs a label.
 13     numbers and None as objects         arrays and Series of int, float, bool: named scorers of
                                            scikit-learn refuse every slice of them, so ``split``
-                                           says so, and what to pass. Lists and texts were right.
+                                           says so, and what to pass; StringDType, too. Lists and
+                                           texts were right.
 15     messy tables                        dates, texts, ids, currencies, mixed cells, lists,
                                            structs, infinity, in pandas, polars, Arrow and Parquet,
                                            at fit and transform, with categories listed or not: all
@@ -34,7 +36,9 @@ number kind                                cousins
                                            arrays of each type; batches of Arrow; lazy frames in
                                            every verb; Series and arrays of objects that are images;
                                            images of PIL: a single one and palettes were misread
-                                           without a word. All were found.
+                                           without a word; arrays in the cells of a column, as
+                                           Parquet and polars hold images, series and tokens; tokens
+                                           as objects; records. All were found.
 ====== =================================== ========================================================
 """
 
