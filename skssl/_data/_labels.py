@@ -100,7 +100,7 @@ def read_column(values: object, name: str = "y") -> tuple[np.ndarray, np.ndarray
     """Return the entries of a column that are not null in its container, and their mask."""
     column = nw.from_native(values, allow_series=True, pass_through=True)
     if isinstance(column, nw.DataFrame) and column.shape[1] == 1:
-        _warn_column_vector()
+        _warn_column_vector(name)
         column = column[:, 0]
     if isinstance(column, nw.Series):
         return _read_series(column, name)
@@ -130,7 +130,7 @@ def _one_dimension(array: np.ndarray, name: str) -> np.ndarray:
             "each row. Pass one of its fields."
         )
     if array.ndim == 2 and array.shape[1] == 1:
-        _warn_column_vector()
+        _warn_column_vector(name)
         return array[:, 0]
     if array.ndim != 1:
         raise ValueError(
@@ -172,10 +172,10 @@ def _is_single(value: Sequence[object] | np.ndarray) -> bool:
     return np.asarray(value, dtype=object).shape == (1,) and not np.iterable(value[0])
 
 
-def _warn_column_vector() -> None:
+def _warn_column_vector(name: str) -> None:
     warnings.warn(
-        "A column-vector y was passed when a 1d array was expected. Please change the shape "
-        "of y to (n_samples, ), for example using ravel().",
+        f"A column-vector {name} was passed when a 1d array was expected. Please change the shape "
+        f"of {name} to (n_samples, ), for example using ravel().",
         DataConversionWarning,
         stacklevel=2,
     )
