@@ -8,6 +8,8 @@ EXTRAS ?= test
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN = $(VENV)/bin
+# Files in the order of their names: the long ones do not come last, when the other process waits.
+SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # One thread a process: torch's threads wait for each other wherever processes share the cores.
@@ -30,20 +32,20 @@ demo: $(VENV)/.demo
 	@$(BIN)/python docs/examples/demo.py --output demo.png
 
 test: lint
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest $(SPREAD)
 
 test-oldest: VENV := .venv-oldest
 test-oldest:
 	@$(OLDEST) -m venv $(VENV)
 	@$(BIN)/python .ci/lower_bounds.py $(EXTRAS) > $(VENV)/bounds.txt
 	$(PIP) -r $(VENV)/bounds.txt -e .
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest $(SPREAD)
 
 test-newest: VENV := .venv-newest
 test-newest:
 	@$(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade --upgrade-strategy eager -e '.[test]'
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest $(SPREAD)
 
 test-slow: $(VENV)/.slow
 	@$(BIN)/python -m pytest -n 2 -m slow
