@@ -13,10 +13,14 @@ from skssl.encoders import QuantileScaler
 
 OURS = __name__.partition(".")[0]
 MAY_BE_INFINITE = {"knots", "thresholds"}  # of columns without a value, or with few
-# Arrays that transformers of scikit-learn compute from; predictors do from all that is fitted,
+# Arrays that transformers of scikit-learn compute from. Predictors compute from whatever they have
+# learnt but for reports of the fit.
 FINITE = {"cluster_centers_", "components_", "means_", "covariances_", "precisions_cholesky_"}
 FINITE |= {"weights_", "scalings_", "embedding_", "intercept_hidden_", "intercept_visible_"}
-REPORTS = ("score", "criterion", "path", "curve", "gap", "ratio", "likelihood", "error", "alphas_")
+REPORTS = (
+    *("score", "criterion", "path", "curve", "gap", "ratio", "likelihood", "error", "alphas_"),
+    "oob_",  # NaN in Bagging, for rows that all its estimators were trained on
+)
 LOGARITHM = "log"  # of a probability of 0
 
 
@@ -62,9 +66,10 @@ def check_arrays(made: object) -> None:
             is_array = isinstance(part, np.ndarray) and part.dtype.kind == "f"
             is_number = isinstance(part, float | np.floating) and not is_ours
             numbers = np.asarray(part if is_array or is_number else 0.0)
-            impossible = np.isnan(numbers) | (numbers == np.inf)
-            if LOGARITHM not in name:
-                impossible |= numbers == -np.inf
+            impossible = np.isinf(numbers) if LOGARITHM not in name else numbers == np.inf
+            # Neighbours may have missing values, if their distance leaves these out.
+            if name != "_fit_X" or getattr(made, "metric", None) != "nan_euclidean":
+                impossible |= np.isnan(numbers)
             if impossible.any():
                 raise ValueError(f"the {name} of its {type(made).__name__} is not finite")
 
