@@ -46,8 +46,9 @@ def replacing(path: Path) -> Iterator[Path]:
     the new file is removed; if the process is killed, it remains as a hidden file beside ``path``.
     A link stays, and the file that it leads to is replaced; devices and pipes are written to.
     """
-    path = path.resolve() if path.is_symlink() else path
     is_device = path.exists() and not (path.is_file() or path.is_dir())
+    if path.is_symlink() and not is_device:  # /dev/stdout leads to a pipe without a name
+        path = path.resolve()
     folder = Path(tempfile.gettempdir()) if is_device else path.parent
     new = folder / f".{path.name}.{uuid.uuid4().hex}"
     try:

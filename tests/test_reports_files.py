@@ -49,6 +49,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,11 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+)
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LassoLarsIC, LogisticRegression
 from sklearn.naive_bayes import CategoricalNB, ComplementNB, GaussianNB
@@ -729,6 +734,22 @@ def test_reports_of_a_fit_may_be_nan(path):
     model.class_log_prior_[0] = -np.inf
     save(model, path)
     assert load(path).class_log_prior_[0] == -np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some rows have no estimator that was not trained on them
+        model = BaggingClassifier(oob_score=True, n_estimators=1, random_state=0)
+        model.fit(X_IRIS, Y_IRIS)
+    save(model, path)
+    assert np.isnan(load(path).oob_decision_function_).any()
+
+
+def test_neighbours_may_have_missing_values(path):
+    X = np.where(X_IRIS == X_IRIS[0], np.nan, X_IRIS)
+    model = KNeighborsClassifier(metric="nan_euclidean").fit(X[1:], Y_IRIS[1:])
+    save(model, path)
+    assert np.array_equal(load(path).predict(X[1:]), model.predict(X[1:]))
+    model.metric = "euclidean"
+    with pytest.raises(ValueError, match="_fit_X of its KNeighborsClassifier is not finite"):
+        save(model, path)
 
 
 @pytest.mark.parametrize("spoil", ["nan", "shape"])
@@ -1091,7 +1112,14 @@ def test_pipes_and_devices_are_written_to_and_links_stay(path):
     reader.start()
     save(DummyClassifier(), pipe)
     reader.join()
-    assert sorted(read[0]) == sorted(path.read_bytes()) and pipe.is_fifo()  # keys have no order
+    assert pipe.is_fifo()
+    ends = os.pipe()  # without a name, as that to which /dev/stdout leads in a shell's pipeline
+    save(DummyClassifier(), f"/dev/fd/{ends[1]}")
+    read.append(os.read(ends[0], 2**16))
+    for end in ends:
+        os.close(end)
+    for content in read:
+        assert sorted(content) == sorted(path.read_bytes())  # keys have no order
     link.symlink_to(path)
     path.unlink()
     save(DummyClassifier(), link)
