@@ -156,6 +156,13 @@ def gather(z: Tensor) -> Tensor:
     return z if _state.size == 1 else _Gathered.apply(z)
 
 
+def gather_views(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rows of all ranks of two views of the same shape, in one exchange."""
+    if _state.size > 1:
+        a, b = gather(torch.stack((a, b), 1)).unbind(1)
+    return a, b
+
+
 class _Gathered(torch.autograd.Function):
     """Gather rows so that all ranks compute the same loss, whose gradients are averaged."""
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skssl._ranks import gather
+from skssl._ranks import gather_views
 from skssl.losses._common import _unit, _wide
 
 
@@ -47,7 +47,7 @@ def info_nce(
     """
     anchor, positive = _unit(anchor), _unit(positive)
     if negatives is None:
-        anchor, positive = gather(torch.stack((anchor, positive)).transpose(0, 1)).unbind(1)
+        anchor, positive = gather_views(anchor, positive)
         similarity = (anchor @ positive.T).to(anchor.dtype) / temperature
         return F.cross_entropy(similarity, torch.arange(len(anchor), device=anchor.device))
     own = (anchor * positive).sum(1) / temperature
@@ -90,7 +90,7 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.2, decoupled: bool = Fa
     >>> nt_xent(torch.eye(2), torch.eye(2), 1.0, decoupled=True).item()  # log(2) - 1
     -0.306...
     """
-    a, b = gather(torch.stack((_unit(a), _unit(b))).transpose(0, 1)).unbind(1)
+    a, b = gather_views(_unit(a), _unit(b))
     n, z = len(a), torch.cat((a, b))
     similarity = _wide(z @ z.T) / temperature
     positive = torch.cat((similarity.diagonal(n), similarity.diagonal(-n)))
