@@ -163,7 +163,8 @@ def as_python(value: object) -> object:
     torch refuses numpy's integers in places, and sums of narrow ones overflow without a word.
     """
     if isinstance(value, np.floating):
-        return float(str(value))  # 0.7, where float32 holds 0.69999999
+        # 0.7, where float32 holds 0.69999999; str would depend on numpy's print options
+        return float(np.format_float_scientific(value))
     if isinstance(value, np.integer) and not isinstance(value, np.timedelta64):
         return int(value)
     return value.item() if isinstance(value, (np.bool_, np.str_)) else value

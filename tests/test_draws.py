@@ -107,6 +107,7 @@ CALLS = {
     "torch.dropout_": lambda: torch.dropout_(ROWS.clone(), 0.5, True),
     "torch.feature_dropout": lambda: torch.feature_dropout(ROWS, 0.5, True),
     "native_dropout": lambda: torch.native_dropout(ROWS, 0.5, True)[0],
+    "native_dropout of nothing": lambda: torch.native_dropout(ROWS, 0.0, True)[0],
     "attention of tensors": lambda: F.scaled_dot_product_attention(ROWS, ROWS, ROWS, None, 0.3),
     "attention without dropout": lambda: F.scaled_dot_product_attention(IMAGES, IMAGES, IMAGES),
     "LSTM": lambda: NETS["LSTM"](ROWS)[0].detach(),
@@ -144,7 +145,7 @@ def test_the_global_generator_is_lent_to_one_operator_only_on_cpus(monkeypatch):
         if asked:
             lent.add(name)
             asked.clear()
-    assert lent == {"native_dropout"}  # which dropout calls on a GPU
+    assert lent == {"native_dropout", "native_dropout of nothing"}  # dropout calls it on a GPU
 
 
 # Kernels that torch marks as drawing and that know no generator but the global one, which is lent.

@@ -142,6 +142,8 @@ def test_functions_and_callbacks_take_numbers_of_numpy(tmp_path):
     assert np.array_equal(chosen, skssl.select_to_label(Z, n=200, random_state=3))
     assert type(EarlyStopping(patience=np.int8(5)).patience) is int
     assert type(TimeBudget(np.float16(0.5)).seconds) is float
+    with np.printoptions(legacy="1.13"):  # which prints 12 digits
+        assert skssl.SCARF(temperature=np.float64(1 / 3)).temperature == 1 / 3
     assert type(Checkpoint(tmp_path, every=np.uint8(9)).every) is int
     with pytest.raises(ValueError, match="'n_neighbors' parameter of kneighbors.* 2147483647; got"):
         kneighbors(Z, n_neighbors=10**30)

@@ -199,10 +199,13 @@ def _with_generator(func: torch._ops.OpOverload) -> torch._ops.OpOverload | None
 
 
 def _drops_nothing(func: torch._ops.OpOverload, args: Args, kwargs: Kwargs) -> bool:
-    """Return whether an operator drops out a share, and it is zero: then it draws nothing."""
+    """Tell whether an operator, such as attention, has a dropout of zero: then it draws nothing.
+
+    That does not hold for ``native_dropout``, whose share is ``p``.
+    """
     given = {a.name: a.default_value for a in func._schema.arguments}
     given |= dict(zip(given, args, strict=False)) | kwargs
-    return any(given.get(share) == 0 for share in ("p", "dropout", "dropout_p"))
+    return any(given.get(share) == 0 for share in ("dropout", "dropout_p"))
 
 
 GENERATOR = ("generator", "Optional[Generator]")
