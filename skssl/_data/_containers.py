@@ -115,7 +115,7 @@ def refuse_container(X: Any) -> None:
             f"Expected an array, a list or a dataframe, got a {type(X).__name__}, which has no "
             "order. Pass a list."
         )
-    if hasattr(type(X), "agg") and not hasattr(type(X), "shape"):
+    if hasattr(type(X), "agg") and not hasattr(type(X), "shape") and not _is_lazy(X):
         raise TypeError(
             f"Expected a table, got a {type(X).__name__}, which is not computed yet. Pass what it "
             "aggregates to, such as X.mean()."
