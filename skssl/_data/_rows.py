@@ -121,7 +121,7 @@ class Rows:
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None
     ) -> Iterator[tuple[Tensor, ...]]:
-        """Return batches of each row once, in random order; a ragged one only if there is no other.
+        """Return batches that hold each row once, in random order; none is ragged but an only one.
 
         Of a group with more rows than batches, a random subset takes part.
         """
@@ -133,7 +133,7 @@ class Rows:
         return map(self._take, order[:n_whole].split(batch_size))
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, ...]]:
-        """Return batches of all rows in order, and of drawn ones of groups; the last is ragged."""
+        """Return batches of all rows in order, the last one ragged; with groups, of drawn rows."""
         if self.group is not None:
             return self.batches(self.cap(batch_size))
         return map(self._take, torch.arange(len(self.index)).split(batch_size))

@@ -14,8 +14,8 @@ from skssl.base._transformer import SSLTransformer
 
 MOST_OPERATIONS = 4_000
 MOST_NUMBERS = 2**22  # of all results together, and one for each byte of the file
-MOST_PRODUCTS = 2**32  # of convolutions, pooling and the like,
-PER_BYTE = 1_000  # and products for each byte of the file
+MOST_PRODUCTS = 2**32  # that convolutions, pooling and the like sum up in one trial
+PER_BYTE = 1_000  # products more for each byte of the file
 MATRICES = {"mm", "bmm", "addmm", "baddbmm", "_cdist_forward"}
 
 
@@ -88,9 +88,8 @@ def check_raw_columns(raw: RawColumns, size: int) -> None:
 def _try(model: object, reader: Any, module: Any, width: int, size: int) -> None:
     """Raise ValueError if a module makes no rows of ``width`` numbers of what a reader makes up."""
     reason: Exception | None = None
-    every: Iterator[Tensor] = iter(
-        getattr(reader, "blank_rows", tuple)()
-    )  # a reader of the user's has none
+    blank_rows = getattr(reader, "blank_rows", tuple)  # a reader of the user's has none
+    every: Iterator[Tensor] = iter(blank_rows())
     while True:
         try:
             with torch.inference_mode(), _Bounded(size):
