@@ -35,7 +35,12 @@ def ranks(tmp_path_factory):
         )
         for rank in range(2)
     ]
-    assert [process.wait(120) for process in processes] == [0, 0]
+    try:
+        assert [process.wait(600) for process in processes] == [0, 0]
+    finally:  # one alone would wait for the other
+        for process in processes:
+            process.kill()
+            process.wait()
     return [dict(np.load(folder / f"{rank}.npz")) for rank in range(2)]
 
 
