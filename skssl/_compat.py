@@ -170,16 +170,21 @@ def as_python(value: object) -> object:
     return value.item() if isinstance(value, (np.bool_, np.str_)) else value
 
 
-def refuse_absurd(name: str, owner: str, value: object, constraints: Iterable[object]) -> None:
+def refuse_absurd(
+    owner: str, given: Mapping[str, object], constraints: Mapping[str, Iterable[object]]
+) -> None:
     """Raise if a parameter without an upper bound is a number that no fit can mean."""
-    intervals = [one for one in constraints if isinstance(one, Interval)]
-    fits = [one for one in intervals if one.is_satisfied_by(value)]
-    most = LARGEST if any(one.type is Integral for one in fits) else GREATEST
-    if fits and isinstance(value, (int, float)) and abs(value) > most:
-        raise ValueError(
-            f"The {name!r} parameter of {owner} is a number of at most {most:.0f}; got {value!r}, "
-            "which is more than can be computed with. Pass a smaller number."
-        )
+    for name, value in given.items():
+        if not isinstance(value, (int, float)) or abs(value) <= LARGEST:
+            continue
+        intervals = [one for one in constraints.get(name, ()) if isinstance(one, Interval)]
+        fits = [one for one in intervals if one.is_satisfied_by(value)]
+        most = LARGEST if any(one.type is Integral for one in fits) else GREATEST
+        if fits and abs(value) > most:
+            raise ValueError(
+                f"The {name!r} parameter of {owner} is a number of at most {most:.0f}; got "
+                f"{value!r}, which is more than can be computed with. Pass a smaller number."
+            )
 
 
 class Estimator(BaseEstimator):
@@ -195,10 +200,9 @@ class Estimator(BaseEstimator):
 
     def _validate_params(self) -> None:
         super()._validate_params()
-        for name, constraints in self._parameter_constraints.items():
-            value = getattr(self, name, None)
-            if isinstance(value, (int, float)) and abs(value) > LARGEST:
-                refuse_absurd(name, type(self).__name__, value, constraints)
+        constraints = self._parameter_constraints
+        given = {name: getattr(self, name, None) for name in constraints}
+        refuse_absurd(type(self).__name__, given, constraints)
 
 
 def validate_params(
@@ -214,9 +218,8 @@ def validate_params(
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
             given = signature.bind(*args, **kwargs)
-            for name, value in given.arguments.items():
-                given.arguments[name] = value = as_python(value)
-                refuse_absurd(name, function.__qualname__, value, constraints.get(name, ()))
+            given.arguments |= {name: as_python(one) for name, one in given.arguments.items()}
+            refuse_absurd(function.__qualname__, given.arguments, constraints)
             return checked(*given.args, **given.kwargs)
 
         return call
