@@ -140,14 +140,16 @@ class Periodic(nn.Module):
 
 
 def numeric_embedding(X: Tensor, numeric: Numeric) -> PiecewiseLinear | Periodic | None:
-    """Build the extra numeric embedding; None if it would have no outputs.
+    """Build the extra numeric embedding, if one is configured and has outputs.
 
     Parameters
     ----------
     X : Tensor of shape (n, d)
         Scaled numbers.
-    numeric : {"piecewise-linear", "periodic"}
+    numeric : {"plain", "piecewise-linear", "periodic"}
         The parameter of that name.
     """
+    if numeric == "plain":
+        return None
     module = {"piecewise-linear": PiecewiseLinear, "periodic": Periodic}[numeric](X)
     return module if module.n_features_out else None
