@@ -85,11 +85,7 @@ class TableReader:
                 [i for i, (cardinality, _) in learnt.items() if not cardinality],
             )[1]
             raise one_error(errors)
-        self.names = (
-            None
-            if names is None
-            else [name if isinstance(name, str) else _plain_name(name) for name in names]
-        )
+        self.names = None if names is None else _plain_names(names)
         self.levels = [levels for _, levels in learnt.values()]
         self.columns = Columns(tuple(cardinality for cardinality, _ in learnt.values()))
         vars(self).pop("_codes", None)
@@ -398,11 +394,16 @@ def _encode_numbers(cells: np.ndarray, levels: list[Any], unseen: int) -> np.nda
     return np.where(np.isnan(cells), np.nan, codes)
 
 
-def _plain_name(name: Hashable) -> Hashable:
-    """Return the name of a column as it can be saved: numbers and text, and others as text."""
-    if isinstance(name, tuple):
-        return tuple(map(_plain_name, name))
-    return name if name is None or isinstance(name, str | int | float) else str(name)
+def _plain_names(names: Iterable[Hashable]) -> list[Hashable]:
+    """Return names of columns as they can be saved: numbers and text, and others as text."""
+    return [
+        tuple(_plain_names(name))
+        if isinstance(name, tuple)
+        else name
+        if name is None or isinstance(name, str | int | float)
+        else str(name)
+        for name in names
+    ]
 
 
 def _check_shape(shape: tuple[int, int], width: int, min_samples: int = 1) -> None:
