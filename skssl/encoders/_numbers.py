@@ -139,17 +139,21 @@ class Periodic(nn.Module):
         return (out.relu() * ~x.isnan()[:, :, None]).flatten(1)
 
 
-def numeric_embedding(X: Tensor, numeric: Numeric) -> PiecewiseLinear | Periodic | None:
+def numeric_embedding(
+    X: Tensor, numbers: list[int], numeric: Numeric
+) -> PiecewiseLinear | Periodic | None:
     """Build the extra numeric embedding, if one is configured and has outputs.
 
     Parameters
     ----------
     X : Tensor of shape (n, d)
-        Scaled numbers.
+        Scaled rows.
+    numbers : list of int
+        The columns that hold numbers.
     numeric : {"plain", "piecewise-linear", "periodic"}
         The parameter of that name.
     """
     if numeric == "plain":
         return None
-    module = {"piecewise-linear": PiecewiseLinear, "periodic": Periodic}[numeric](X)
+    module = {"piecewise-linear": PiecewiseLinear, "periodic": Periodic}[numeric](X[:, numbers])
     return module if module.n_features_out else None

@@ -196,7 +196,7 @@ class TableFront(nn.Module):
         categorical = columns.categorical
         one_hot = [j for j in categorical if cardinality[j] <= one_hot_limit]
         self.numeric = columns.numeric
-        self.numbers = numeric_embedding(X[:, self.numeric], numeric)
+        self.numbers = numeric_embedding(X, self.numeric, numeric)
         self.embedded = [j for j in categorical if cardinality[j] > one_hot_limit]
         self.with_missing = X.isnan().any(0).nonzero().flatten().tolist()
         self.one_hot = [j for j in one_hot for _ in range(cardinality[j])]

@@ -47,7 +47,7 @@ class Tokenizer(nn.Module):
         self.column = _uniform(len(order), width)
         self.mask = _uniform(width)
         self.slope = _uniform(len(self.numeric), width)
-        self.numbers = numeric_embedding(X[:, self.numeric], numeric)
+        self.numbers = numeric_embedding(X, self.numeric, numeric)
         self.number_vectors = _uniform(self.numbers.n_features_out, width) if self.numbers else None
         levels = torch.tensor([columns.cardinality[j] for j in self.categorical]).long()
         self.register_buffer("levels", levels)
