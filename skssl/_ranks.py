@@ -87,10 +87,8 @@ def one_order(own: torch.Generator) -> torch.Generator:
     return torch.Generator().manual_seed(agree(seed))
 
 
-def own_seed(own: torch.Generator) -> int | None:
-    """Return the seed of this rank's views of its rows; None if there are no other ranks."""
-    if _state.size == 1:
-        return None
+def own_seed(own: torch.Generator) -> int:
+    """Return the seed of this rank's views of its rows, where there are other ranks."""
     return int(torch.randint(2**31 - 1 - _state.size, (), generator=own)) + dist.get_rank()
 
 

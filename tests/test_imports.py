@@ -260,6 +260,25 @@ def test_public_names_can_be_pickled(name):
     assert pickle.loads(pickle.dumps(getattr(skssl, name))) is getattr(skssl, name)
 
 
+def length(function):
+    """Return the lines of a function without its docstring."""
+    n = function.end_lineno - function.lineno + 1
+    doc = function.body[0] if ast.get_docstring(function, clean=False) is not None else None
+    return n if doc is None else n - (doc.end_lineno - doc.lineno + 1)
+
+
+def test_a_function_has_at_most_40_lines():
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    found = {
+        f"{path.name}: {node.name}": length(node)
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, kinds)
+    }
+    assert len(found) > 1000
+    assert {name: n for name, n in found.items() if n > 40} == {}
+
+
 def test_a_method_is_a_file_of_at_most_120_lines():
     files = [path for path in (ROOT / "methods").glob("*.py") if path.name != "__init__.py"]
     lengths = {path.name: len(path.read_text().splitlines()) for path in files}

@@ -221,12 +221,11 @@ def train(
     rows = rows.place_on(device, plan.n_steps * plan.batch_size)
     per_epoch = min(rows.n_batches(plan.batch_size), STEPS_PER_REPORT)
     batches, curve = place.batches(rows, plan.batch_size, draws), place.curve
-    end = 0 if place.stopped else plan.n_steps
-    autocast = plan.autocast(device)
-    _ranks.check_batch(plan.batch_size)
+    end, autocast = 0 if place.stopped else plan.n_steps, plan.autocast(device)
     with _ranks.one_net(net) as several, draws.here():
-        if (seed := _ranks.own_seed(draws.cpu)) is not None:
-            draws.seed(seed)
+        if several:
+            _ranks.check_batch(plan.batch_size)
+            draws.seed(_ranks.own_seed(draws.cpu))
         for start in range(len(curve) * per_epoch, end, per_epoch):
             net.train()  # a callback may have looked at the encoder in evaluation mode
             steps = range(start, min(start + per_epoch, plan.n_steps))
@@ -234,34 +233,38 @@ def train(
             for step, batch in zip(steps, batches, strict=False):
                 net.progress = 0.0 if plan.endless else step / plan.n_steps
                 rate = plan.rate(net.step if plan.endless else step)
-                for group in optimizer.param_groups:
-                    group["lr"] = group["peak"] * rate
                 with autocast:
                     value = _apply(loss, net, batch, rows.scale, device)
-                total += _step(net, optimizer, value, several)
+                total += _step(net, optimizer, value, rate, several)
                 if on_step is not None:
                     on_step()
-            # .item() once per epoch: it waits for the device
-            curve.append(_ranks.mean(total).item() / len(steps))
+            curve.append(_ranks.mean(total).item() / len(steps))  # .item() waits for the device
             _check_finite(curve[-1], "The loss", len(curve))
             with _ranks.apart():
                 if on_epoch(curve):
                     break
-    if curve:  # no loss tells of the last step
-        _check_finite(_largest_weight(optimizer), "A weight", len(curve))
+    _check_weights(optimizer, len(curve))  # no loss tells of the last step
     return curve
 
 
-def _largest_weight(optimizer: torch.optim.Optimizer) -> float:
+def _check_weights(optimizer: torch.optim.Optimizer, n_epochs: int) -> None:
+    if not n_epochs:
+        return
     trained = [p for group in optimizer.param_groups for p in group["params"] if p.numel()]
-    return torch.stack([p.detach().abs().max() for p in trained]).max().item()
+    largest = torch.stack([p.detach().abs().max() for p in trained]).max().item()
+    _check_finite(largest, "A weight", n_epochs)
 
 
-def _step(net: Net, optimizer: torch.optim.Optimizer, value: Tensor, several: bool) -> Tensor:
+def _step(
+    net: Net, optimizer: torch.optim.Optimizer, value: Tensor, rate: float, several: bool
+) -> Tensor:
     """Take a gradient step, given the loss of this rank's share of a batch, and return that.
 
-    ``several`` tells whether other ranks have shares, whose gradients count as much.
+    ``rate`` is the share of their highest learning rates that parameters have. ``several`` tells
+    whether other ranks have shares of the batch, whose gradients count as much.
     """
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * rate
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad(set_to_none=True)
     value.backward()
