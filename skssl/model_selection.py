@@ -88,7 +88,7 @@ class UnlabeledKFold(GroupsConsumerMixin, BaseCrossValidator):
         """
         (X,) = indexable(as_native(X))
         rows, others, few = self._labelled_rows(X, y, groups)
-        _refuse_objects(y, few[1])
+        _refuse_unscorable(y, few[1])
         splitter = self._splitter(few[1])
         group_of = (
             None if groups is None else read_groups(groups, len(rows) + len(others), "groups")
@@ -174,11 +174,11 @@ def _sortable(groups: np.ndarray) -> np.ndarray:
             f"groups is missing in {n_missing} labelled rows, which belong to no side of a split. "
             "Give each a group, one of its own for example, or leave those rows unlabelled."
         )
-    refuse_unordered(groups, "groups")
+    refuse_unordered(groups, "groups", allow_tuples=True)
     return groups
 
 
-def _refuse_objects(y: Any, labels: np.ndarray) -> None:
+def _refuse_unscorable(y: Any, labels: np.ndarray) -> None:
     """Raise if y is an array that scikit-learn's scorers refuse: they get slices of it as it is."""
     if getattr(getattr(y, "dtype", None), "kind", "") == "T":
         raise ValueError(

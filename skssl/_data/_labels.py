@@ -228,11 +228,11 @@ def _as_numbers(labels: np.ndarray, dtype: type) -> np.ndarray:
         ) from error
 
 
-def refuse_unordered(labels: np.ndarray, name: str) -> None:
-    """Raise TypeError unless entries can be sorted, as scikit-learn sorts classes and groups."""
+def refuse_unordered(labels: np.ndarray, name: str, *, allow_tuples: bool = False) -> None:
+    """Raise unless entries are single ones that can be sorted, as scikit-learn sorts classes."""
     if labels.dtype.kind not in "OV":
         return
-    one = str | bytes if name == "y" else str | bytes | tuple
+    one = str | bytes | tuple if allow_tuples else str | bytes
     for label in labels:
         if np.iterable(label) and not isinstance(label, one):  # it would be compared with all rows
             raise ValueError(
