@@ -121,7 +121,7 @@ class Rows:
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None
     ) -> Iterator[tuple[Tensor, ...]]:
-        """Return batches that hold each row once, in random order; only an only one is ragged.
+        """Return batches that hold each row once, in random order; one is ragged only if alone.
 
         Of a group with more rows than batches, a random subset takes part.
         """
@@ -133,7 +133,7 @@ class Rows:
         return map(self._take, order[:n_whole].split(batch_size))
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, ...]]:
-        """Return batches of all rows in order, the last of which may be ragged; groups are drawn."""
+        """Return batches of all rows in order, the last maybe ragged; rows of groups are drawn."""
         if self.group is not None:
             return self.batches(self.cap(batch_size))
         return map(self._take, torch.arange(len(self.index)).split(batch_size))
