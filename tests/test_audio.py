@@ -265,13 +265,14 @@ def test_noise_has_the_ratio_asked_for():
         torch.testing.assert_close(10 * ratio.log10(), torch.full((20,), snr), atol=0.1, rtol=0)
 
 
-def test_echoes_follow_and_die_away():
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+def test_echoes_follow_and_die_away(dtype, error):
     torch.manual_seed(0)
-    click = torch.zeros(50, 2000)
+    click = torch.zeros(50, 2000, dtype=dtype)
     click[:, 200] = 1.0
     out = reverberate(click, (800.0, 800.0), 1.0)
-    assert out[:, :200].abs().max() < 1e-5
-    torch.testing.assert_close(out.square().sum(1), torch.ones(50))
+    assert out[:, :200].abs().max() < error
+    torch.testing.assert_close(out.square().sum(1), torch.ones(50, dtype=dtype))
     echo = out[:, 201:].square().mean(0)
     fall = 10 * torch.log10(echo[790:810].mean() / echo[:20].mean())
     assert fall == pytest.approx(-30, abs=3)

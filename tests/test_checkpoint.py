@@ -20,7 +20,7 @@ from test_callbacks import Stop
 
 from skssl import BYOL, DINO, SCARF, DenoisingAutoencoder, MultiTask, SwAV
 from skssl._training import _loop
-from skssl._training._checkpoint import DIGEST, CheckpointFile, digest
+from skssl._training._checkpoint import DIGEST, CheckpointFile, check_moments, digest
 from skssl.callbacks import Checkpoint, EarlyStopping, ProbeMonitor
 
 X, Y = load_iris(return_X_y=True)
@@ -208,6 +208,29 @@ def test_damaged_and_foreign_files_are_said(tmp_path):
         with pytest.raises(ValueError, match=r"kept.pt is no checkpoint of skssl, or is damaged"):
             scarf.fit(X)
     assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "fits"),
+    [
+        (torch.ones(2, 3), True),
+        (torch.ones(3, 2), False),
+        (torch.full((2, 3), torch.nan), False),
+        (torch.tensor(7.0), True),
+        (torch.tensor(torch.inf), False),
+        (7, True),  # optimizers may count steps by a plain number
+        (float("nan"), False),
+    ],
+)
+def test_moments_fit_their_weight_and_are_finite(part, fits):
+    weight = torch.zeros(2, 3, requires_grad=True)
+    optimizer = torch.optim.AdamW([weight])
+    optimizer.state[weight] = {"exp_avg": torch.zeros(2, 3), "other": part}
+    if fits:
+        check_moments(optimizer)
+        return
+    with pytest.raises(ValueError, match="other of the optimizer has other numbers"):
+        check_moments(optimizer)
 
 
 def test_a_full_disk_stops_no_training(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from skssl._data._columns import Columns
-from skssl.losses import cell_error, info_nce, mask_error
+from skssl.losses import cell_error, cell_errors, info_nce, mask_error
 
 NAN = float("nan")
 
@@ -123,6 +123,16 @@ def test_gradients_are_finite_at_duplicates(name, fill, dtype):
     value.backward()
     assert value.dtype == torch.float32
     assert value.isfinite() and z.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", [*LOSSES, "cell_errors"])
+def test_rounded_outputs_are_computed_with_in_full_precision(name, dtype):
+    loss = LOSSES.get(name, lambda z: cell_errors(z, CELLS, Columns((0, 3, 0))))
+    z = torch.randn(8, 5, generator=torch.Generator().manual_seed(4)).to(dtype)
+    value, expected = loss(z), loss(z.float())
+    assert value.dtype == torch.float32
+    assert torch.equal(value.nan_to_num(-1), expected.nan_to_num(-1))
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -272,6 +272,10 @@ def test_a_band_of_frequencies_goes():
     gone = (after < 1e-4) & (before > 1e-4)
     assert (gone.sum(2) == round(0.25 * 33)).all() and not gone[..., 0].any()
     torch.testing.assert_close(after[~gone], before[~gone], rtol=1e-4, atol=1e-4)
+    clicks = torch.zeros(300, 1, 16)
+    clicks[..., 0] = 1.0  # all nine frequencies are as strong
+    gone = torch.fft.rfft(mask_frequencies(clicks, 0.25))[:, 0].abs() < 1e-4
+    assert (gone.sum(1) == 2).all() and set(gone.int().argmax(1).tolist()) == set(range(1, 8))
 
 
 def test_crops_overlap():

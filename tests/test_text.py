@@ -21,7 +21,7 @@ from torch import nn
 
 from skssl import MaskedLanguageModel, NextToken, PretrainedClassifier, TextContrast, TextTokenizer
 from skssl._data import TextReader, TokenReader, Words
-from skssl._data._vocabulary import MASK, PAD, UNKNOWN
+from skssl._data._vocabulary import MASK, N_SPECIAL, PAD, UNKNOWN
 from skssl._meta._raw_columns import RawTokens, RawWords
 from skssl.encoders import BagOfTokens, TokenTransformer
 from skssl.encoders._tokens import rotate_positions, trim
@@ -287,6 +287,12 @@ def test_masked_tokens_have_the_shares_of_the_paper():
     shares = [(picked == MASK).float().mean(), (picked == 7).float().mean()]
     assert shares == pytest.approx([0.8, 0.1], abs=0.02)
     assert picked[(picked != MASK) & (picked != 7)].min() >= 3 and picked.max() > 900
+
+
+def test_a_vocabulary_of_special_tokens_only_has_none_to_mask():
+    x = torch.tensor([[UNKNOWN, UNKNOWN, PAD]])
+    view, chosen = mask_tokens(x, N_SPECIAL, p=1.0)
+    assert torch.equal(view, x) and not chosen.any()
 
 
 # ---- encoders ------------------------------------------------------------------------------
