@@ -31,7 +31,7 @@ from sklearn.model_selection import (
 )
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler, normalize
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -787,6 +787,23 @@ def test_keys_of_parameters(monkeypatch):
     assert _cache.fit_key(seeded, X) is not None
     assert _cache.fit_key(MultiTask(), X) is None
     assert _cache.fit_key(make_pipeline(StandardScaler(), PCA(2)), X) is None
+
+
+def test_keys_see_defaults_and_the_names_in_a_dictionary():
+    def key(func, **kw_args):
+        return _cache.fit_key(FunctionTransformer(func, kw_args=kw_args), np.zeros((3, 4)))
+
+    def scaled(factor):
+        return lambda X, factor=factor: X * factor
+
+    def scaled_by_name(factor):
+        return lambda X, *, factor=factor: X * factor
+
+    for make in (scaled, scaled_by_name):
+        assert key(make(2)) == key(make(2)) != key(make(3))
+    assert key(scaled(2), factor=4) == key(scaled(2), factor=4) != key(scaled(2), other=4)
+    assert key(scaled(2), a=1, b=2) != key(scaled(2), a=2, b=1)
+    assert key(normalize) is not None  # known by scikit-learn's version, whatever it calls
 
 
 @pytest.mark.parametrize(
