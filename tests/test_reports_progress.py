@@ -35,6 +35,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -331,6 +332,38 @@ class Tasks:
         return said, sum(task == f"{name}-part" for task, _ in self.ended)
 
 
+class Noted:
+    """A task that notes what is told of it, and draws as a callback may."""
+
+    def __init__(self, notes, name="fit", n_parts=None):
+        self.notes, self.name, self.n_parts = notes, name, n_parts
+
+    def subcontext(self, *, task_name, max_subtasks):
+        return Noted(self.notes, task_name, max_subtasks)
+
+    def call_on_fit_task_begin(self, **given):
+        self.notes.append(("begin", self.name, self.n_parts, given, torch.rand(1).item()))
+        return self
+
+    def call_on_fit_task_end(self, **given):
+        self.notes.append(("end", self.name, self.n_parts, given, torch.rand(1).item()))
+
+
+def test_callbacks_see_the_parts_of_a_stage_and_its_rows():
+    notes, before = [], torch.get_rng_state()
+    stage = _fitting.Stage("owner", Noted(notes), "compare", X_IRIS, Y_IRIS)
+    assert list(stage.each("ab")) == ["a", "b"]
+    stage.end()
+    _fitting.Stage("owner", Noted(notes), "idle", X_IRIS, Y_IRIS).end()
+    part = [("begin", "compare-part", 0), ("end", "compare-part", 0)]
+    whole = [("begin", "compare", 2), *part, *part, ("end", "compare", 2)]
+    assert [note[:3] for note in notes] == [*whole, ("begin", "idle", 0), ("end", "idle", 0)]
+    for *_, given, _ in notes:
+        assert given.keys() == {"estimator", "X", "y"} and given["estimator"] == "owner"
+        assert given["X"] is X_IRIS and given["y"] is Y_IRIS
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 needs_callbacks = pytest.mark.skipif(
     CallbackSupportMixin.__module__ == "skssl._compat", reason="callbacks need scikit-learn 1.9"
 )
@@ -510,10 +543,17 @@ def test_a_predictor_that_cannot_be_timed_fails_in_its_own_fit(capsys):
 
 
 @needs_callbacks
-def test_measuring_is_nothing_that_callbacks_see():
-    tasks, head = Tasks(), LogisticRegression()
-    head._skl_callbacks = [tasks]
+def test_no_part_of_what_is_measured_is_watched():
+    head = LogisticRegression()
+    head._skl_callbacks = [Tasks()]
+    pipe = make_pipeline(StandardScaler(), make_pipeline(head))
     assert not hasattr(_forecast.unwatched(head), "_skl_callbacks")
+    assert not hasattr(_forecast.unwatched(pipe)[-1][-1], "_skl_callbacks")
+    assert hasattr(clone(pipe)[-1][-1], "_skl_callbacks")
+
+
+@needs_callbacks
+def test_measuring_is_nothing_that_callbacks_see():
     counts = []
     for verbose in (0, 1):
         tasks, model = Tasks(), skssl.FineTunedClassifier(SCARF(**CHEAP), random_state=0)
@@ -645,6 +685,56 @@ def test_seconds_are_extrapolated_from_fits_to_fewer_rows(clock, monkeypatch):
         seconds = _forecast.seconds_for(fit(power), n, power=power)
         assert seconds == pytest.approx(1e-6 * n**power)
         assert sum(sizes) <= max(4 * n, 100) and max(sizes) <= n
+
+
+@pytest.mark.parametrize(
+    ("n", "n_there", "rows_a_second", "sizes"),
+    [
+        (6400, None, 64, [400, 400]),  # a sixteenth, once before it is measured
+        (3200, None, 3200, [200, 200, 400, 800]),  # until it takes a quarter of a second
+        (3200, None, 800, [200, 200]),  # which it does
+        (9600, 300, 8, [300, 300]),
+        (16, None, 2**20, [16] * 4),  # the mean of three, where it is short
+    ],
+)
+def test_sizes_of_the_fits_that_are_measured(n, n_there, rows_a_second, sizes, clock):
+    seen = []
+
+    def fit(k):
+        seen.append(k)
+        clock.now += k / rows_a_second
+
+    assert _forecast.seconds_for(fit, n, n_there) == pytest.approx(n / rows_a_second)
+    assert seen == sizes
+
+
+@pytest.mark.parametrize(
+    ("n", "most", "found"), [(10, 4, [0, 3, 6, 9]), (3, 9, [0, 1, 2]), (7, 1, [0]), (0, 4, [])]
+)
+def test_what_is_measured_is_spread_evenly(n, most, found):
+    assert _forecast.evenly(n, most).tolist() == found
+
+
+def test_rows_to_measure_are_those_that_were_read():
+    scale, rows = StandardScaler().fit(X_IRIS), np.array([1, 5, 7])
+    tensor = torch.from_numpy(X_IRIS).float()
+    for read in ([tensor], [], [tensor[:-1]]):  # without rows of weight 0, they are others
+        found = _forecast.some_rows(scale, X_IRIS, read, len(X_IRIS), rows)
+        np.testing.assert_array_equal(found.every[0], X_IRIS[rows])
+        if read and len(read[0]) == len(X_IRIS):
+            assert torch.equal(found.x, tensor[rows])
+        else:
+            assert found.x is None
+
+
+def test_a_rehearsal_leaves_no_trace():
+    before, global_state = np.random.get_state(), torch.get_rng_state()
+    with _forecast.rehearsing():
+        np.random.rand(3)
+        torch.rand(3)
+        warnings.warn("not to be shown", UserWarning, stacklevel=1)
+    np.testing.assert_equal(np.random.get_state(), before)
+    assert torch.equal(torch.get_rng_state(), global_state)
 
 
 def test_a_label_budget_report_says_what_it_fits_and_how_long(capsys, monkeypatch):
