@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+import torch
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -24,7 +25,11 @@ from skssl import (
     TS2Vec,
 )
 from skssl._data import TableReader, _table
+from skssl._meta import _raw_columns
+from skssl._meta._raw_columns import RawColumns
+from skssl._meta._reading import Reading, Seen, embedding_and_raw
 from skssl._meta._steps import last_step
+from skssl.base._transformer import Read
 
 CHEAP = {"n_components": 8, "max_epochs": 1, "precision": "float32", "random_state": 0}
 N = 60
@@ -184,3 +189,55 @@ def test_targets_of_more_rows():
     joined = pd.concat([X, more], ignore_index=True)
     at_once = model.fit(joined, np.append(TARGETS, np.full(30, np.nan))).predict(X)
     np.testing.assert_allclose(beside, at_once, rtol=1e-4)
+
+
+def test_what_is_taken_is_read_before_it_is_shown():
+    scarf = SCARF(**CHEAP).fit(frame())
+    rows = np.arange(5, 25)
+    (seen,) = Reading(scarf, (frame(),)).take(rows)
+    assert isinstance(seen.shown, Read) and seen.raw is None
+    np.testing.assert_array_equal(scarf.transform(seen.shown), scarf.transform(frame()[5:25]))
+
+
+def test_steps_in_front_transform_no_more_rows_than_are_taken():
+    sizes = []
+
+    def note(X):
+        sizes.append(len(X))
+        return X
+
+    pipe = make_pipeline(FunctionTransformer(note), PCA(2)).fit(np.eye(N))
+    sizes.clear()
+    reading = Reading(pipe, (np.eye(N), np.eye(N)))
+    found = reading.take(np.array([1, 3, N]))
+    assert sizes == [2, 1] and [len(seen.shown) for seen in found] == [2, 1]
+    assert len(reading.shown[0]) == N  # from now on, all are there
+    reading.take(np.array([1, 3, N]))
+    assert sizes == [2, 1, N, N]
+
+
+@pytest.mark.parametrize("container", ["default", "pandas"])
+def test_embedding_and_raw_columns_are_arrays(container):
+    X = frame()[["a", "b"]]
+    pca, raw = PCA(2).set_output(transform=container).fit(X), RawColumns().fit(X)
+    Z, columns = embedding_and_raw(pca, raw, Seen(X, raw.reader.read(X)))
+    assert type(Z) is type(columns) is np.ndarray
+    np.testing.assert_array_equal(Z, np.asarray(pca.transform(X)))
+    np.testing.assert_array_equal(columns, raw.transform(X))
+
+
+def test_many_categories_become_random_numbers_of_a_seed_of_their_own():
+    X = pd.DataFrame({"code": pd.Categorical(np.arange(240) % 110)})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        expected = torch.nn.Embedding(111, 50, padding_idx=110).weight.detach()
+        raw = RawColumns().fit(X).transform(X)
+    np.testing.assert_array_equal(raw, expected[np.arange(240) % 110])
+
+
+def test_components_are_of_a_seed_of_their_own(monkeypatch):
+    monkeypatch.setattr(_raw_columns, "N_COMPONENTS", 3)
+    x = np.random.default_rng(0).normal(size=(60, 80))
+    found = _raw_columns.Components().fit(x)
+    pca = PCA(3, svd_solver="randomized", random_state=0).fit(x)
+    np.testing.assert_allclose(found.pca.components_, pca.components_, atol=1e-8)

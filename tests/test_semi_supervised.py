@@ -697,6 +697,15 @@ def test_the_cache_reads_what_is_routed_to_the_transformer(iris, tmp_path):
     assert seen == [1, 1, 0, 1, 1, 1]
 
 
+def test_only_parts_that_are_given_are_routed_to():
+    for classifier, parts in (
+        (None, {"transformer"}),
+        (LinearSVC(), {"transformer", "classifier"}),
+    ):
+        routing = PretrainedClassifier(PCA(2), classifier).get_metadata_routing()
+        assert {name for name, _ in routing} - {"$self_request"} == parts
+
+
 def test_random_fits_are_not_cached(iris, fits, tmp_path):
     X, y, _ = iris
     for seed, n_fits in [(None, 2), (np.random.RandomState(0), 2), (0, 1)]:

@@ -30,9 +30,10 @@ from skssl import (
     PrototypeClassifier,
     ReconstructionDisplay,
     ReconstructionOutlierDetector,
+    TS2Vec,
     ViewsDisplay,
 )
-from skssl._meta._steps import last_step, steps_of
+from skssl._meta._steps import check_embedding, last_step, steps_of
 from skssl.callbacks import EarlyStopping
 from skssl.curation import column_influence
 from skssl.metrics import label_free_scorer
@@ -280,3 +281,10 @@ def test_steps_are_found_in_order():
 def test_a_pipeline_that_does_nothing_is_a_step():
     (step,) = steps_of(Pipeline([("none", "passthrough")]))
     assert step.transform(X) is X
+
+
+@pytest.mark.parametrize(("transformer", "hint"), [(TS2Vec(), True), (StandardScaler(), False)])
+def test_the_hint_at_pooling_is_for_those_that_have_it(transformer, hint):
+    with pytest.raises(ValueError, match=r"array of shape \(2, 3, 4\); expected one") as raised:
+        check_embedding(np.zeros((2, 3, 4)), transformer)
+    assert ("Set pooling='mean' or 'max'." in str(raised.value)) == hint
