@@ -14,7 +14,7 @@ import sklearn
 import torch
 from packaging.version import Version
 from scipy import sparse
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes, load_digits, load_iris, make_moons
 from sklearn.decomposition import PCA, TruncatedSVD
@@ -242,6 +242,27 @@ def test_sparse_rows(iris):
     assert model.score(sparse.csr_array(X), y) > 0.9
 
 
+def test_sparse_embeddings_stay_sparse(iris):
+    X, y, _ = iris
+    as_it_is = FunctionTransformer(accept_sparse=True)
+    targets = np.where(np.arange(150) % 2, y, np.nan)
+    sparsely = PretrainedRegressor(as_it_is, Ridge()).fit(sparse.coo_array(X), targets)
+    densely = Ridge().fit(X[1::2], y[1::2])
+    np.testing.assert_allclose(sparsely.predict(sparse.csr_array(X)), densely.predict(X), atol=1e-3)
+    score = sparsely.score(sparse.coo_array(X), targets)
+    assert score == pytest.approx(densely.score(X[1::2], y[1::2]), abs=1e-4)
+
+
+def test_what_is_scored_is_read_like_what_is_fitted(iris):
+    X, _, y = iris
+    frame = pl.DataFrame(X, schema=list("abcd"))
+    model = PretrainedClassifier(PCA(2), LogisticRegression(), passthrough=False).fit(frame, y)
+    batch = frame.to_arrow().to_batches()[0]
+    assert model.score(batch, y) == model.score(frame, y) > 0.8
+    with pytest.raises(TypeError, match=r"got a polars LazyFrame. Pass X.collect\(\)"):
+        model.score(frame.lazy(), y)
+
+
 def test_tags_are_the_transformers(iris):
     def tags(*args, **kwargs):
         return sklearn.utils.get_tags(PretrainedClassifier(*args, **kwargs)).input_tags
@@ -306,6 +327,33 @@ def test_columns_are_the_same_to_the_transformer_and_the_raw_columns():
     width = [m.raw_columns_.transform(X).shape[1] for m in (as_numbers, as_categories)]
     assert width == [2 * 2, 5 + 2]  # a column each category, two each number
     assert as_categories.score(X, y) == 1
+
+
+class Vote(ClassifierMixin, BaseEstimator):
+    """A classifier that notes what it is given, and has no list of its classes."""
+
+    def fit(self, X, y):
+        self.X_, self.label_ = X, y[0]
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.label_)
+
+
+def test_a_classifier_may_have_no_classes(iris):
+    X, _, y = iris
+    model = PretrainedClassifier(PCA(2), Vote(), passthrough=False).fit(X, y)
+    assert model.classes_.tolist() == [0, 1, 2]
+
+
+def test_what_is_given_as_classifier_gets_columns_as_they_are(iris):
+    """Defaults and regressors get float64, of dense columns."""
+    X, y, _ = iris
+    for dtype in (np.float32, np.float64):
+        vote = PretrainedClassifier(PCA(2), Vote(), passthrough=False).fit(X.astype(dtype), y)
+        assert vote.classifier_.X_.dtype == dtype
+        kept = PretrainedRegressor(PCA(2), Ridge(), passthrough=False).fit(X.astype(dtype), y / 2)
+        assert kept.regressor_.coef_.dtype == np.float64
 
 
 # X_unlabeled
@@ -864,7 +912,7 @@ class Follow:
 
     def __init__(self, stop_after=None):
         self.stop_after = stop_after
-        self.seen = []
+        self.seen, self.begun, self.ended = [], {}, {}
 
     def setup(self, estimator, context):
         self.seen.append("setup")
@@ -874,9 +922,11 @@ class Follow:
 
     def on_fit_task_begin(self, estimator, context, *, X=None, y=None):
         self.seen.append(f"begin {context.task_name}")
+        self.begun[context.task_name] = X, y
 
     def on_fit_task_end(self, estimator, context, *, X=None, y=None, fitted_estimator=None):
         self.seen.append(f"end {context.task_name}")
+        self.ended[context.task_name] = X, y
         self.fitted = fitted_estimator
         return self.stop_after is not None and self.seen.count("end epoch") >= self.stop_after
 
@@ -885,28 +935,37 @@ class FollowEverywhere(Follow):
     max_propagation_depth = None
 
 
-def test_callbacks_see_two_tasks(iris):
+@pytest.mark.parametrize("classifier", [None, LinearSVC()])
+def test_callbacks_see_two_tasks(iris, classifier):
+    X, _, y = iris
+    follow, few = Follow(), y != -1
+    parts = {"begin fit-classifier-part", "end fit-classifier-part"}
+    model = PretrainedClassifier(PCA(2), classifier, passthrough=False)
+    model.set_callbacks(follow).fit(X, y)
+    assert (parts <= set(follow.seen)) == (classifier is None)  # the models that are compared
+    assert [name for name in follow.seen if name not in parts] == [
+        "setup",
+        "begin fit",
+        "begin fit-transformer",
+        "end fit-transformer",
+        "begin fit-classifier",
+        "end fit-classifier",
+        "end fit",
+        "teardown",
+    ]
+    np.testing.assert_array_equal(follow.fitted.predict(X), model.predict(X))
+    Z = PCA(2).fit(X).transform(X[few])
+    for given, end in ((follow.begun, (X, y)), (follow.ended, (X[few], y[few]))):
+        rows = {"fit": end, "fit-transformer": (X, None), "fit-classifier": (Z, y[few])}
+        for name, expected in rows.items():
+            for found, value in zip(given[name], expected, strict=True):
+                np.testing.assert_array_equal(found, value)
+
+
+def test_callbacks_see_a_task_of_a_frozen_transformer(iris):
     X, _, y = iris
     follow = Follow()
-    parts = {"begin fit-classifier-part", "end fit-classifier-part"}
-    for transformer, end in [(PCA(2), None), (PCA(2), LinearSVC())]:
-        follow.seen.clear()
-        model = PretrainedClassifier(transformer, end, passthrough=False)
-        model.set_callbacks(follow).fit(X, y)
-        assert (parts <= set(follow.seen)) == (end is None)  # the models that are compared
-        assert [name for name in follow.seen if name not in parts] == [
-            "setup",
-            "begin fit",
-            "begin fit-transformer",
-            "end fit-transformer",
-            "begin fit-classifier",
-            "end fit-classifier",
-            "end fit",
-            "teardown",
-        ]
-        np.testing.assert_array_equal(follow.fitted.predict(X), model.predict(X))
     frozen = PretrainedRegressor(FrozenEstimator(PCA(2).fit(X)), passthrough=False)
-    follow.seen.clear()
     frozen.set_callbacks(follow).fit(X, y.astype(float))
     assert follow.seen.count("end fit-transformer") == 1
 
