@@ -40,6 +40,7 @@ def test_blocks_get_their_shares_of_the_variance(share):
     X = RNG.normal(size=(200, 7)) * [1, 10, 100, 1, 2, 0, 3] + 5
     Z = BlockScaler(4, share).fit_transform(X)
     assert Z.shape == (200, 6)  # the constant column is gone
+    np.testing.assert_allclose(Z.mean(0), 0, atol=1e-12)
     np.testing.assert_allclose(Z.var(0).sum(), 1)
     np.testing.assert_allclose(Z[:, 4:].var(0).sum(), share)
     np.testing.assert_allclose(Z[:, :4].var(0), (1 - share) / 4)  # the first block, standardised

@@ -56,6 +56,7 @@ import skssl
 from skssl import SCARF, CoLES, MembersDisplay
 from skssl._compat import CallbackSupportMixin, Interval
 from skssl._meta import _fitting, _forecast
+from skssl._meta._raw_columns import RawColumns
 from skssl._training import _epoch_end, _loop
 from skssl.callbacks import Checkpoint, EarlyStopping, TimeBudget
 from skssl.curation import kneighbors
@@ -660,6 +661,23 @@ def test_the_forecast_of_the_choice_is_about_right(kind, n_labels, clock, capsys
     told, true = told_and_true(lambda: model.fit(X, y), capsys)
     assert told[0] == 0.5 * 2 * 20 < true[0]  # measuring what follows takes some time, too
     assert 2 / 3 < told[1] / true[1] < 3 / 2
+
+
+@pytest.mark.parametrize("n_measured", [10, 2000])
+def test_the_forecast_counts_embedding_and_raw_columns(n_measured, clock, monkeypatch):
+    monkeypatch.setattr(_base, "ROWS", n_measured)
+    clock.costs(StandardScaler, "transform", lambda model, X: 2**-6 * len(X), monkeypatch)
+    clock.costs(LogisticRegression, "fit", lambda model, X: 2**-2 * len(X), monkeypatch)
+    clock.costs(RawColumns, "learn", lambda model, X: 2**-5 * len(X), monkeypatch)
+    model = skssl.PretrainedClassifier(StandardScaler(), LogisticRegression(), passthrough=True)
+    few, others = np.arange(0, 40), np.arange(40, 75)
+    scale = StandardScaler().fit(X_IRIS)
+    fit = _forecast.Underway(scale, (X_IRIS,), [], few, others, np.arange(40) % 2)
+    (told,) = model._forecast(fit)
+    assert told.what == "fitting LogisticRegression to 40 labels"
+    n_read = 2 * n_measured if n_measured < 40 else 75  # labelled rows, and as many others
+    n_embedded = 75 * min(n_measured, 40) / n_read
+    assert told.seconds == pytest.approx(2**-5 * 75 + 2**-6 * n_embedded + 2**-2 * 40)
 
 
 def test_the_forecast_of_fine_tuning_is_about_right(clock, capsys):

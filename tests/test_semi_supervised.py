@@ -40,6 +40,7 @@ from torch import nn
 from skssl import SCARF, MultiTask, TS2Vec
 from skssl._meta import _cache
 from skssl._meta._fitting import seeded
+from skssl._meta._reading import Reading
 from skssl.base._modalities import MODALITIES
 from skssl.model_selection import UnlabeledKFold
 from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor, _ensemble
@@ -327,6 +328,24 @@ def test_columns_are_the_same_to_the_transformer_and_the_raw_columns():
     width = [m.raw_columns_.transform(X).shape[1] for m in (as_numbers, as_categories)]
     assert width == [2 * 2, 5 + 2]  # a column each category, two each number
     assert as_categories.score(X, y) == 1
+
+
+@pytest.mark.parametrize("classifier", [None, LinearSVC()])
+def test_what_a_predictor_is_fitted_to(iris, classifier):
+    X, _, y = iris
+    few, others = np.flatnonzero(y != -1), np.flatnonzero(y == -1)
+    model = PretrainedClassifier(classifier=classifier)
+    model.transformer_ = StandardScaler().fit(X)
+    rows = Reading(model.transformer_, (X,))
+    model.raw_columns_ = rows.fit_raw_columns(True)
+    expected = np.hstack([model.transformer_.transform(X), model.raw_columns_.transform(X)])
+    _, Z, predictor, more = model._prepare(rows, few, others, np.random.RandomState(0))
+    np.testing.assert_allclose(Z, expected[few])
+    if classifier is None:
+        assert predictor.n_embedding == 4 and Z.shape[1] == 4 + 8
+        np.testing.assert_allclose(more["X_unlabeled"], expected[others])
+    else:
+        assert isinstance(predictor, LinearSVC) and more == {}
 
 
 class Vote(ClassifierMixin, BaseEstimator):
