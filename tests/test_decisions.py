@@ -112,6 +112,18 @@ def test_soft_labels_are_the_cross_entropy_with_the_teacher():
     )
 
 
+def test_probabilities_may_come_as_a_frame_or_a_list():
+    class Wrapped(LogisticRegression):
+        def predict_proba(self, X):
+            return self.container(super().predict_proba(X))
+
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    teacher, found = Wrapped().fit(X, X[:, 0] > 0), []
+    for teacher.container in (np.asarray, pd.DataFrame, np.ndarray.tolist):
+        found.append(distill(teacher, X, LogisticRegression()).coef_)
+    np.testing.assert_array_equal(found[1:], found[:1] * 2)
+
+
 def test_what_is_next_to_nothing_is_left_out_but_no_class():
     proba = np.array([[0.7, 0.299, 0.001], [0.005, 0.993, 0.002], [1, 0, 0]])
     expected = [[1, 1, 0], [0, 1, 1], [1, 0, 0]]

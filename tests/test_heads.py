@@ -12,6 +12,7 @@ from sklearn.semi_supervised import LabelSpreading
 from sklearn.tree import DecisionTreeClassifier
 
 from skssl import load, save
+from skssl.semi_supervised import _ensemble
 from skssl.semi_supervised._block_scaler import BlockScaler, Span
 from skssl.semi_supervised._ensemble import (
     EnsembleClassifier,
@@ -431,6 +432,18 @@ def test_classes_of_a_handful_of_labels(labels):
     model = EnsembleClassifier(4, random_state=0).fit(X, labels, X)
     assert list(model.classes_) == sorted(set(labels))
     assert list(model.predict(X)) == labels
+
+
+def test_scales_are_those_of_all_rows(monkeypatch):
+    monkeypatch.setattr(_ensemble, "N_TREES", 2)
+    X = np.random.default_rng(0).normal(size=(20, 4))
+    model = EnsembleRegressor(4, random_state=0).fit(X[:1], [3.0], X[1:])
+    scalers = [
+        getattr(feature, "steps", [("", feature)])[0][1] for feature in model.features_.values()
+    ]
+    assert len(scalers) == 3
+    for scaler in scalers:
+        np.testing.assert_allclose(scaler.mean_, X.mean(0))
 
 
 def test_probabilities_decisions_and_predictions_agree():
