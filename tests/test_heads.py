@@ -446,6 +446,15 @@ def test_scales_are_those_of_all_rows(monkeypatch):
         np.testing.assert_allclose(scaler.mean_, X.mean(0))
 
 
+def test_held_out_losses_are_in_squared_units_of_the_targets(monkeypatch):
+    monkeypatch.setattr(_ensemble, "N_TREES", 2)
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(8, 2)), rng.normal(size=8)
+    one, eight = (EnsembleRegressor(2, random_state=0).fit(X, k * y) for k in (1, 8))
+    assert min(one.held_out_losses_) > 0.1
+    np.testing.assert_allclose(eight.held_out_losses_, 64 * np.array(one.held_out_losses_))
+
+
 def test_probabilities_decisions_and_predictions_agree():
     X, y, few, others, test = digits(30)
     model = ensemble()
