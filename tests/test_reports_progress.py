@@ -63,7 +63,7 @@ from skssl.curation import kneighbors
 from skssl.evaluation import _work
 from skssl.inspection import members
 from skssl.model_selection import FewLabelsKFold
-from skssl.semi_supervised import _base, _ensemble, _linear
+from skssl.semi_supervised import _base, _ensemble, _ensemble_time, _linear
 from skssl.semi_supervised._ensemble import Ensemble
 from skssl.semi_supervised._propagation import NeighborGraph
 
@@ -661,6 +661,69 @@ def test_the_forecast_of_the_choice_is_about_right(kind, n_labels, clock, capsys
     told, true = told_and_true(lambda: model.fit(X, y), capsys)
     assert told[0] == 0.5 * 2 * 20 < true[0]  # measuring what follows takes some time, too
     assert 2 / 3 < told[1] / true[1] < 3 / 2
+
+
+@pytest.mark.parametrize(("n_labels", "n_times"), [(1, 1), (3, 3.7), (12, 5.7)])
+def test_the_forecast_of_the_choice_counts_fits(n_labels, n_times, monkeypatch):
+    """Each model in each fold, and about 0.7 of them once more, to all labels."""
+
+    def one_second(fit, n, n_there=None, power=1.0):
+        fit(n_there or n)
+        return 1.0
+
+    monkeypatch.setattr(_ensemble_time, "seconds_for", one_second)
+    monkeypatch.setattr(_ensemble, "N_TREES", 3)
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    given = X[:n_labels], np.arange(n_labels) * 1.0, np.arange(n_labels)
+    ensemble = _ensemble.EnsembleRegressor(2, random_state=0)
+    for n_every in (20, 40):
+        told = _ensemble_time.forecast_choice(ensemble, *given, n_every, X[n_labels:])
+        verb, n_models = re.fullmatch(
+            "(choosing among|fitting) ([0-9]+) models", told.what
+        ).groups()
+        assert (verb == "fitting") == (n_labels == 1) == (int(n_models) == 3)
+        n_graphs = 1 if n_labels == 1 else 3  # they take as long as there are rows
+        n_fits = int(n_models) + n_graphs * (n_every // 20 - 1)
+        assert told.seconds == pytest.approx(1 + n_times * n_fits)  # one is that of the features
+
+
+@pytest.mark.parametrize("n_trees", [None, 10, 100])
+def test_the_forecast_of_a_model_is_that_of_four_folds_of_five(n_trees, clock, monkeypatch):
+    fitted = []
+
+    def cost(model, X):
+        fitted.append(getattr(model, "n_estimators", None))
+        return 2**-4 * len(X) * (fitted[-1] or 1)
+
+    model = Ridge() if n_trees is None else ExtraTreesRegressor(n_trees)
+    clock.costs(type(model), "fit", cost, monkeypatch)
+    member, y = _ensemble.Member(("scaled", 0.0), model), np.arange(20.0)
+    seconds = _ensemble_time._time_fit(member, X_IRIS[:20], y, 1000)
+    assert seconds == pytest.approx(2**-4 * 800 * (n_trees or 1))
+    assert set(fitted) == ({1, 20} if n_trees == 100 else {n_trees})  # more are extrapolated to
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        (Ridge(), (Ridge, None)),
+        (ExtraTreesRegressor(max_features=0.3), (ExtraTreesRegressor, 0.3)),
+        (
+            _ensemble.Sharpened(ExtraTreesClassifier(max_features="sqrt")),
+            (ExtraTreesClassifier, "sqrt"),
+        ),
+    ],
+)
+def test_models_of_a_kind_take_about_the_same_time(model, kind):
+    members = [_ensemble.Member(("scaled", share), model) for share in (0.0, 0.5)]
+    assert {_ensemble_time._kind(member) for member in members} == {("scaled", *kind)}
+
+
+def test_the_forecast_of_features_counts_finding_neighbours(clock, monkeypatch):
+    clock.costs(NeighborGraph, "transform", lambda graph, X: 2**-6 * len(X), monkeypatch)
+    ensemble = _ensemble.EnsembleRegressor(4)
+    _, seconds = _ensemble_time._time_features(ensemble, X_IRIS[:20], X_IRIS, len(X_IRIS))
+    assert seconds == pytest.approx(2**-6 * 20)
 
 
 @pytest.mark.parametrize("n_measured", [10, 2000])
