@@ -28,6 +28,10 @@ from skssl import (
     TS2Vec,
     UnlabeledKFold,
 )
+from skssl._data._draws import Draws
+from skssl._data._rows import Rows
+from skssl._meta._fitting import Stage
+from skssl._training._loop import Net
 from skssl.base._modalities import MODALITIES
 from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised import _fine_tuned
@@ -191,6 +195,7 @@ def test_a_head_starts_from_a_linear_model_and_is_written_back(scale):
     with torch.no_grad():
         made = head(torch.from_numpy(A).float())[:, 0].numpy()
     np.testing.assert_allclose(scale[1] * made + scale[0], before, rtol=1e-4)
+    assert [name for name, _ in head.named_parameters()] == ["weight", "bias"]  # they are trained
     other = copy.deepcopy(linear)
     other.coef_ = np.zeros_like(other.coef_)
     head.write(other)
@@ -304,6 +309,81 @@ def test_weights_of_classes_and_smoothing_are_in_the_loss():
         losses = [model._held_out_losses(o, target, weight) for o in (output, scaled)]
         means = [float(weight @ loss) for loss in losses]
         assert means[1] == pytest.approx(means[0], rel=0.02)  # how sure it is does not count
+
+
+def test_held_out_losses_are_squared_errors_at_the_best_temperature():
+    true, weight = np.eye(3)[np.arange(20) % 3], np.linspace(0.5, 2, 20)
+    output = np.random.default_rng(0).normal(size=(20, 3)) + true
+    slow = {}
+    for t in np.geomspace(0.2, 5, 15):
+        p = np.exp(output / t)
+        errors = ((p / p.sum(1, keepdims=True) - true) ** 2).sum(1)
+        slow[weight @ errors] = errors
+    given = torch.from_numpy(output), torch.arange(20) % 3, torch.from_numpy(weight)
+    losses = FineTunedClassifier()._held_out_losses(*given)
+    np.testing.assert_allclose(losses.numpy(), slow[min(slow)])
+
+
+def test_held_out_losses_are_weighted():
+    class Known(FineTunedRegressor):
+        def _make_rows(self, few, labels, weight):
+            columns = torch.zeros(9, 1), torch.zeros(9, 0), torch.from_numpy(labels)
+            return Rows(*columns, torch.from_numpy(weight))
+
+        def _join(self, few):
+            return np.arange(9.0)[:, None]
+
+        def _held_out_outputs(self, frozen, start, rows, held_out, n_epochs, draws):
+            return [torch.full((len(held_out), 1), level) for level in (0.0, 1.0)]
+
+    model, y, weight = Known(max_epochs=1), np.linspace(-1, 0.5, 9), np.arange(1.0, 10)
+    model.regressor_ = LinearRegressor().fit(model._join(None), y)
+    stage = Stage(model, PlainTask(), "fine-tune", None, y)
+    model._fine_tune(None, y, weight, stage, Draws(0))
+    expected = [np.average((y - level) ** 2, weights=weight) for level in (0, 1)]
+    np.testing.assert_allclose(model.validation_loss_curve_, expected)
+    assert model.n_iter_ == 0 and model.loss_curve_ == []
+
+
+class PlainTask:
+    """A task that nobody watches."""
+
+    def subcontext(self, **given):
+        return self
+
+    call_on_fit_task_begin = call_on_fit_task_end = subcontext
+
+
+class Elsewhere(torch.nn.Linear):
+    """Stands for a layer on an accelerator."""
+
+    is_here = False
+
+    def cpu(self):
+        self.is_here = True
+        return super().cpu()
+
+
+def test_what_is_kept_of_the_training_is_on_the_cpu():
+    model, scaler = FineTunedRegressor(), torch.nn.Identity()
+    model.transformer_, model.regressor_ = SCARF(), None
+    model.transformer_.encoder_ = torch.nn.Sequential(scaler, torch.nn.Identity())
+    net, written = Net(), []
+    net.encoder, net.head = Elsewhere(3, 2), torch.nn.Identity()
+    net.head.write = written.append
+    model._keep(net)
+    assert list(model.transformer_.encoder_) == [scaler, net.encoder] and written == [None]
+    assert net.encoder.is_here and not net.encoder.training
+
+
+def test_training_is_seeded_by_the_first_number_drawn(monkeypatch):
+    seeds, make = [], FineTunedRegressor._draws
+    monkeypatch.setattr(
+        FineTunedRegressor, "_draws", lambda self, seed: seeds.append(seed) or make(self, seed)
+    )
+    model = FineTunedRegressor(SCARF(**CHEAP), max_epochs=0, random_state=0)
+    model.fit(X[:20, 8:12], Y[:20])
+    assert seeds == [209652396]  # of every version
 
 
 @pytest.mark.parametrize("max_epochs", [0, 20])

@@ -314,6 +314,7 @@ def test_groups_of_unlabelled_rows():
     ("given", "message"),
     [
         ({"sample_weight": -np.ones(150)}, r"sample_weight must not be negative, got -1\.0"),
+        ({"sample_weight": np.arange(150) - 0.5}, r"sample_weight must not be negative, got -0\.5"),
         ({"sample_weight": np.zeros(150)}, "sample_weight is zero for all rows"),
         ({"sample_weight": np.r_[np.nan, np.ones(149)]}, "sample_weight must be finite, got nan"),
         ({"sample_weight": np.r_[np.inf, np.ones(149)]}, "sample_weight must be finite, got inf"),
