@@ -295,6 +295,8 @@ def test_a_short_fit_reads_no_more_rows_but_from_as_many_places(n_taken, n_left_
     assert len(set(flat)) == len(flat)
     assert not np.isin(flat, rows.left_out).any()
     assert some <= sum(n_read) <= some + 32 + 25
+    n_windows = -(-some // rows._window(32)[0])
+    assert len(n_read) <= 1 + 11 * n_windows
     assert len({row // 25 for row in flat}) >= min(40, 10 * -(-some // 256))
 
 
@@ -381,8 +383,14 @@ def test_a_fit_goes_on_from_a_checkpoint(tiny, tmp_path):
     assert np.array_equal(resumed.transform(X), whole.transform(X))
 
 
-def test_held_out_rows_are_in_no_batch(tiny):
-    rows, held_out = rows_of(Slices(NUMBERS)).split(100)
+@pytest.mark.parametrize("n_blocks", [1, 3])
+def test_held_out_rows_are_in_no_batch(n_blocks, tiny, tmp_path, monkeypatch):
+    """Pieces have one block or several."""
+    monkeypatch.setattr(_sources, "BLOCK", 4 * 5)
+    frame = pd.DataFrame(NUMBERS, columns=list("abcd"))
+    rows = rows_of(Slices(NUMBERS) if n_blocks == 1 else parquet(tmp_path, frame))
+    assert max(len(list(piece.blocks())) for piece in rows.source.pieces) == n_blocks
+    rows, held_out = rows.split(100)
     away = held_out.tensors[0][:, 0].int().tolist()
     assert len(set(away)) == len(away) == 100 and len(rows) == 900
     taken = sum(numbers_of(rows.batches(45)), [])

@@ -14,6 +14,7 @@ from sklearn.model_selection import (
     GroupKFold,
     KFold,
     LeaveOneGroupOut,
+    LeaveOneOut,
     RepeatedStratifiedKFold,
     StratifiedKFold,
     TimeSeriesSplit,
@@ -133,7 +134,11 @@ def test_minus_one_is_a_number_in_regression(y):
         (["a", 1, None], "mixes text and other labels"),
         ([0.0, np.inf], "infinity"),
         (np.zeros((3, 2)), "1d array"),
-        ([[0, 1], [1, 0]], "1d array"),
+        ([[0, 1], [1, 0]], "1d array.*got a list that holds a list"),
+        ([0, [1]], "1d array.*got a list that holds a list"),
+        ([[[0, 1], [1]]], "1d array.*got a list that holds a list"),
+        (pd.Series([(0, 1), (1, 0)]), "1d array.*got one that holds a tuple"),
+        ([1, 10**30, -7], f"y holds {10**30}, which is no number of 64 bits"),
         (pd.DataFrame({"a": [0], "b": [1]}), "1d array"),
     ],
 )
@@ -142,7 +147,28 @@ def test_unclear_labels_are_refused(y, message):
         separate_labelled(y)
 
 
-@pytest.mark.parametrize("y", [["1", "2"], np.array(["a"], dtype=object), [1j]])
+def test_records_are_refused():
+    y = np.array([(0, 1)], dtype=[("a", int), ("b", int)])
+    with pytest.raises(TypeError, match="y is an array of records.*Pass one of its fields"):
+        separate_labelled(y)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        pd.Series([1, 0], dtype="int8"),
+        pd.Series([1, None, 0], dtype="Int8"),
+        pl.Series([1, None, 0], dtype=pl.Int8),
+        pa.chunked_array([[1, None, 0]], pa.int8()),
+    ],
+    ids=["pandas", "pandas with a mask", "polars", "Arrow"],
+)
+def test_columns_keep_their_type(y):
+    labels = separate_labelled(y)[1]
+    assert labels.dtype == np.int8 and labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("y", [["1", "2"], np.array(["a"], dtype=object), [1j], np.array([1, 1j])])
 def test_regression_targets_are_numbers(y):
     with pytest.raises(ValueError, match="must be numbers|Complex data not supported"):
         separate_labelled(y, classes=False)
@@ -199,6 +225,28 @@ def test_rows_of_no_group_always_join():
     y = [0, 1, 0, 1, None, None]
     splits = list(UnlabeledKFold(LeaveOneGroupOut()).split(np.zeros((6, 1)), y, groups))
     assert [set(train.tolist()) for train, _ in splits] == [{2, 3, 4, 5}, {0, 1, 4}]
+
+
+def test_labelled_rows_of_no_group_are_on_no_side():
+    cv, y = UnlabeledKFold(LeaveOneGroupOut()), [0, 1, 0, None]
+    with pytest.raises(ValueError, match="groups is missing in 1 labelled rows.*Give each a group"):
+        next(cv.split(np.zeros((4, 1)), y, ["a", None, "b", None]))
+
+
+class AsOftenAsItSays(KFold):
+    """Splits as often as its first row says."""
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        return int(X[0])
+
+
+def test_the_number_of_splits():
+    y = [0, None, 1, -1, 0]
+    assert UnlabeledKFold(7).get_n_splits() == 7
+    assert UnlabeledKFold(KFold(4)).get_n_splits() == 4
+    assert UnlabeledKFold(LeaveOneOut()).get_n_splits(None, y) == 3
+    assert UnlabeledKFold(LeaveOneGroupOut()).get_n_splits(None, y, list("abacc")) == 2
+    assert UnlabeledKFold(AsOftenAsItSays()).get_n_splits(np.full(5, 6.0), y) == 6
 
 
 def test_temporal_splits_of_labelled_rows():
@@ -333,6 +381,20 @@ def test_labelled_scorer(iris):
     assert scorer(model, X, y_partly, sample_weight=weight) == expected
     with pytest.raises(ValueError, match="nothing to score"):
         scorer(model, X, np.full(150, -1))
+
+
+def test_labelled_scorer_takes_rows_of_what_has_one_for_each(iris):
+    X, _, y = iris
+    seen = {}
+
+    def score(estimator, X, y, **given):
+        seen.update(given)
+        return len(y)
+
+    given = {"sample_weight": np.arange(150), "beta": 0.5, "names": ["a", "b"]}
+    assert labelled_scorer(score)(LogisticRegression(), X, y, **given) == (y != -1).sum()
+    assert seen.pop("sample_weight").tolist() == np.flatnonzero(y != -1).tolist()
+    assert seen == {"beta": 0.5, "names": ["a", "b"]}
 
 
 def test_labelled_scorer_of_a_regression():
