@@ -28,6 +28,7 @@ from skssl import (
     TS2Vec,
     UnlabeledKFold,
 )
+from skssl._data import TableReader
 from skssl._data._draws import Draws
 from skssl._data._rows import Rows
 from skssl._meta._fitting import Stage
@@ -343,6 +344,32 @@ def test_held_out_losses_are_weighted():
     expected = [np.average((y - level) ** 2, weights=weight) for level in (0, 1)]
     np.testing.assert_allclose(model.validation_loss_curve_, expected)
     assert model.n_iter_ == 0 and model.loss_curve_ == []
+
+
+@pytest.mark.parametrize("encoder_lr_scale", [0.0, 0.5])
+def test_norms_of_a_trained_encoder_follow_the_batches(encoder_lr_scale):
+    model, net = FineTunedRegressor(views=None, encoder_lr_scale=encoder_lr_scale), Net()
+    net.encoder, net.head = torch.nn.BatchNorm1d(3), torch.nn.Identity()
+    model.transformer_ = SCARF()
+    model.transformer_._reader = TableReader()
+    net.train()
+    model._outputs(net, torch.ones(4, 3), torch.zeros(4, 0))
+    assert net.encoder.running_mean.tolist() == pytest.approx([0.1 * bool(encoder_lr_scale)] * 3)
+
+
+@pytest.mark.parametrize(("n_labels", "n_folds"), [(1, 0), (3, 0), (4, 2), (6, 3), (99, 3)])
+def test_a_fold_of_numbers_has_two_labels_at_least(n_labels, n_folds):
+    folds = FineTunedRegressor()._folds(np.arange(n_labels) / 2)
+    assert len(folds) == n_folds and all(len(test) >= 2 for _, test in folds)
+
+
+def test_other_rows_are_fitted_with_the_same_penalty():
+    A, y = load_diabetes(return_X_y=True)
+    weight, linear = np.linspace(0.5, 1.5, len(y)), LinearRegressor().fit(A, y)
+    again = _fine_tuned.refit(linear, 0.03, A[::2], y[::2], weight[::2])
+    expected = LinearRegressor(penalty=0.03).fit(A[::2], y[::2], sample_weight=weight[::2])
+    assert again.penalty == 0.03 and linear.penalty != 0.03
+    np.testing.assert_array_equal(again.coef_, expected.coef_)
 
 
 class PlainTask:

@@ -55,6 +55,7 @@ from test_common import CHEAP, EVERY, X_IRIS, Y_IRIS, audio, bags, name_of, text
 import skssl
 from skssl import SCARF, CoLES, MembersDisplay
 from skssl._compat import CallbackSupportMixin, Interval
+from skssl._data._rows import Rows
 from skssl._meta import _fitting, _forecast
 from skssl._meta._raw_columns import RawColumns
 from skssl._training import _epoch_end, _loop
@@ -741,6 +742,24 @@ def test_the_forecast_counts_embedding_and_raw_columns(n_measured, clock, monkey
     n_read = 2 * n_measured if n_measured < 40 else 75  # labelled rows, and as many others
     n_embedded = 75 * min(n_measured, 40) / n_read
     assert told.seconds == pytest.approx(2**-5 * 75 + 2**-6 * n_embedded + 2**-2 * 40)
+
+
+def test_the_forecast_of_fine_tuning_counts_epochs(clock):
+    class Timed(skssl.FineTunedRegressor):
+        def _make_rows(self, few, labels, weight):
+            return Rows(torch.zeros(len(labels), 1))
+
+        def _draws(self, seed):
+            return None
+
+        def _held_out_outputs(self, frozen, start, rows, held_out, n_epochs, draws):
+            clock.now += 3 + 2**-3 * len(rows) * n_epochs  # what is made before takes three
+
+    model, labels = Timed(max_epochs=7), np.arange(40.0)
+    model.regressor_, folds = None, model._folds(labels)
+    seconds = model._time_of_tuning(None, None, labels, np.arange(40))
+    n_runs = len(folds) + 0.5
+    assert seconds == pytest.approx(2**-3 * len(folds[0][0]) * 7 * n_runs)
 
 
 def test_the_forecast_of_fine_tuning_is_about_right(clock, capsys):

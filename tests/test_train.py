@@ -233,6 +233,13 @@ def test_rows_in_order():
     assert all(torch.equal(a, -b) for a, b in batches)
 
 
+def test_rows_of_a_group_are_looked_at_in_different_batches():
+    rows = Rows(torch.arange(24), group=torch.arange(24) % 6)
+    batches = [batch for (batch,) in rows.in_order(10)]
+    assert all(len(set((batch % 6).tolist())) == len(batch) == 6 for batch in batches)
+    assert torch.cat(batches).sort().values.tolist() == list(range(24))
+
+
 def test_some_rows_are_evenly_spaced():
     rows = Rows(torch.arange(10))
     assert rows.some(3).tolist() == [0, 4, 8] and rows.some(5).tolist() == [0, 2, 4, 6, 8]
