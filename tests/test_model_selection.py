@@ -68,6 +68,7 @@ STRINGS = {
     "list with NaN": ["a", "b", float("nan"), "c"],
     "object array": np.array(["a", "b", None, "c"], dtype=object),
     "object array with NA": np.array(["a", "b", pd.NA, "c"], dtype=object),
+    "numpy string": np.array(["a", "b", None, "c"], np.dtypes.StringDType(na_object=None)),
     "pandas str": pd.Series(["a", "b", None, "c"]),
     "pandas string": pd.Series(["a", "b", None, "c"], dtype="string"),
     "pandas object": pd.Series(["a", "b", None, "c"], dtype=object),
