@@ -28,7 +28,7 @@ from skssl import (
     TS2Vec,
     UnlabeledKFold,
 )
-from skssl._data import TableReader
+from skssl._data import ImageReader, TableReader
 from skssl._data._draws import Draws
 from skssl._data._rows import Rows
 from skssl._meta._fitting import Stage
@@ -44,6 +44,7 @@ from skssl.semi_supervised._linear import (
     LinearRegressor,
     log_likelihood,
 )
+from skssl.views import image_views, original
 
 X, Y = load_digits(return_X_y=True)
 ORDER = np.random.default_rng(0).permutation(len(X))
@@ -342,8 +343,36 @@ def test_held_out_losses_are_weighted():
     stage = Stage(model, PlainTask(), "fine-tune", None, y)
     model._fine_tune(None, y, weight, stage, Draws(0))
     expected = [np.average((y - level) ** 2, weights=weight) for level in (0, 1)]
-    np.testing.assert_allclose(model.validation_loss_curve_, expected)
+    assert model.validation_loss_curve_ == pytest.approx(expected)
+    assert isinstance(model.validation_loss_curve_, list)
     assert model.n_iter_ == 0 and model.loss_curve_ == []
+
+
+@pytest.mark.parametrize(
+    ("n_labels", "n_epochs"), [(10, 200), (192, 67), (64 * 50, 40), (64 * 150, 20)]
+)
+def test_the_number_of_epochs_is_a_budget_of_steps(n_labels, n_epochs):
+    """Forty epochs, and between 200 and 3000 steps."""
+    assert FineTunedClassifier(batch_size=64)._n_epochs(n_labels) == n_epochs
+    assert FineTunedClassifier(max_epochs=7)._n_epochs(n_labels) == 7
+
+
+@pytest.mark.parametrize(("reader", "gentle"), [(TableReader, ""), (ImageReader, "weak")])
+def test_rows_are_altered_gently_or_as_asked(reader, gentle):
+    x, model = torch.zeros(2, 1, 8, 8), FineTunedClassifier()
+    model.transformer_ = SimCLR()
+    model.transformer_._reader = reader()
+    view = model._view(x)
+    assert repr(view) == repr(image_views(gentle, (1, 8, 8))) if gentle else view is original
+    for views in (None, torch.neg):
+        assert model.set_params(views=views)._view(x) is (views or original)
+
+
+def test_labels_of_numbers_weigh_the_same():
+    model = FineTunedRegressor()
+    model.regressor_ = LinearRegressor().fit(np.arange(3.0)[:, None], [10.0, 20.0, 30.0])
+    target, weight = model._targets(np.array([10.0, 20.0]))
+    assert weight.tolist() == [1, 1] and target.tolist() == pytest.approx([-(1.5**0.5), 0])
 
 
 @pytest.mark.parametrize("encoder_lr_scale", [0.0, 0.5])

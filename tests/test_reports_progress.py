@@ -66,6 +66,7 @@ from skssl.inspection import members
 from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised import _base, _ensemble, _ensemble_time, _linear
 from skssl.semi_supervised._ensemble import Ensemble
+from skssl.semi_supervised._linear import LinearRegressor
 from skssl.semi_supervised._propagation import NeighborGraph
 
 INTEGERS = [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
@@ -744,7 +745,7 @@ def test_the_forecast_counts_embedding_and_raw_columns(n_measured, clock, monkey
     assert told.seconds == pytest.approx(2**-5 * 75 + 2**-6 * n_embedded + 2**-2 * 40)
 
 
-def test_the_forecast_of_fine_tuning_counts_epochs(clock):
+def test_the_forecast_of_fine_tuning_counts_fits_and_epochs(clock, monkeypatch):
     class Timed(skssl.FineTunedRegressor):
         def _make_rows(self, few, labels, weight):
             return Rows(torch.zeros(len(labels), 1))
@@ -755,11 +756,15 @@ def test_the_forecast_of_fine_tuning_counts_epochs(clock):
         def _held_out_outputs(self, frozen, start, rows, held_out, n_epochs, draws):
             clock.now += 3 + 2**-3 * len(rows) * n_epochs  # what is made before takes three
 
-    model, labels = Timed(max_epochs=7), np.arange(40.0)
-    model.regressor_, folds = None, model._folds(labels)
-    seconds = model._time_of_tuning(None, None, labels, np.arange(40))
-    n_runs = len(folds) + 0.5
-    assert seconds == pytest.approx(2**-3 * len(folds[0][0]) * 7 * n_runs)
+    clock.costs(LinearRegressor, "fit", lambda model, X: 2**-4 * len(X), monkeypatch)
+    model, labels, Z = Timed(max_epochs=7), np.arange(40.0), np.arange(80.0).reshape(40, 2)
+    sample = _base.Sample(None, Z, LinearRegressor(), {}, labels, np.arange(40), 0)
+    first, then = model._stages(sample)
+    assert first.what == "fitting LinearRegressor to 40 labels"
+    assert first.seconds == pytest.approx(2**-4 * 40 * (5 * 8 + 1))  # folds, penalties, one more
+    folds = model._folds(labels)
+    assert then.what == "fine-tuning with 40 labels"
+    assert then.seconds == pytest.approx(2**-3 * len(folds[0][0]) * 7 * (len(folds) + 0.5))
 
 
 def test_the_forecast_of_fine_tuning_is_about_right(clock, capsys):
