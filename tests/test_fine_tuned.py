@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -32,6 +32,7 @@ from skssl._data import ImageReader, TableReader
 from skssl._data._draws import Draws
 from skssl._data._rows import Rows
 from skssl._meta._fitting import Stage
+from skssl._meta._reading import Seen
 from skssl._training._loop import Net
 from skssl.base._modalities import MODALITIES
 from skssl.model_selection import FewLabelsKFold
@@ -154,6 +155,20 @@ def test_the_greater_penalty_is_within_a_standard_error_of_the_best():
     greatest = max(p for p, scores in by_penalty.items() if np.mean(scores) >= least)
     assert (linear.penalty_, linear.greater_penalty_) == (best, greatest)
     assert greatest > best
+
+
+@pytest.mark.parametrize(("n", "n_folds"), [(3, 0), (5, 2), (30, N_FOLDS)])
+def test_numbers_are_held_out_in_the_same_folds_each_time(n, n_folds, monkeypatch):
+    seen, fit = [], LinearRegressor._fit_linear
+
+    def noted(self, X, y, model, grid, how):
+        seen.extend(test.tolist() for _, test in how[0])
+        return fit(self, X, y, model, grid, how)
+
+    monkeypatch.setattr(LinearRegressor, "_fit_linear", noted)
+    LinearRegressor().fit(np.eye(n), np.arange(n))
+    cv = KFold(max(2, n_folds), shuffle=True, random_state=0)
+    assert seen == [test.tolist() for _, test in cv.split(np.eye(n))][:n_folds]
 
 
 def test_training_starts_from_the_greater_penalty(monkeypatch):
@@ -399,6 +414,44 @@ def test_other_rows_are_fitted_with_the_same_penalty():
     expected = LinearRegressor(penalty=0.03).fit(A[::2], y[::2], sample_weight=weight[::2])
     assert again.penalty == 0.03 and linear.penalty != 0.03
     np.testing.assert_array_equal(again.coef_, expected.coef_)
+
+
+def test_rows_of_the_training_have_weights_of_classes_and_of_labels(monkeypatch):
+    model = FineTunedClassifier(class_weight={0: 3.0, 1: 1.0})
+    model.transformer_, model.raw_columns_ = SCARF(), None
+    model.classifier_ = LinearClassifier().fit(np.eye(2), [0, 1])
+    monkeypatch.setattr(SCARF, "_read", lambda self, X: torch.from_numpy(X))
+    monkeypatch.setattr(SCARF, "_scale", lambda self, rows: rows)
+    rows = model._make_rows(Seen(np.eye(3)), np.array([0, 1, 0]), np.array([0.5, 2.0, 1.0]))
+    x, raw, target, weight = rows.tensors
+    assert torch.equal(x, torch.eye(3, dtype=x.dtype)) and raw.shape == (3, 0)
+    assert target.tolist() == [0, 1, 0] and weight.tolist() == [1.5, 2, 3]
+
+
+def test_a_batch_whose_labels_have_no_weight_has_no_loss():
+    model, net = FineTunedRegressor(views=None), Net().eval()
+    net.encoder, net.head = torch.nn.Identity(), torch.nn.Identity()
+    x, raw, target = torch.tensor([[3.0], [5.0]]), torch.zeros(2, 0), torch.tensor([1.0, 1.0])
+    for weight, loss in (([0.0, 0.0], 0), ([1.0, 3.0], (4 + 3 * 16) / 4)):
+        assert model._loss(net, x, raw, target, torch.tensor(weight)).item() == loss
+
+
+def test_held_out_rows_are_looked_at_before_training_and_after_each_epoch():
+    class Known(FineTunedRegressor):
+        def _make_net(self, linear, draws):
+            net = Net()
+            net.encoder, net.head = torch.nn.Identity(), torch.nn.Linear(1, 1, bias=False)
+            torch.nn.init.constant_(net.head.weight, linear)
+            return net
+
+        def _run_epochs(self, net, rows, n_epochs, draws, on_epoch):
+            for _ in range(n_epochs):
+                torch.nn.init.constant_(net.head.weight, net.head.weight.item() + 1)
+                assert not on_epoch([])
+
+    rows = Rows(torch.ones(2, 1), torch.zeros(2, 0), torch.zeros(2), torch.ones(2))
+    outputs = Known(views=None)._held_out_outputs(5.0, 7.0, rows, rows, 2, None)
+    assert [output.flatten().tolist() for output in outputs] == [[5, 5], [8, 8], [9, 9]]
 
 
 class PlainTask:
