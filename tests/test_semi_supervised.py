@@ -981,6 +981,34 @@ def test_callbacks_see_two_tasks(iris, classifier):
                 np.testing.assert_array_equal(found, value)
 
 
+class Twice(PretrainedClassifier):
+    """Fits a second classifier, which stands for the fine-tuned half."""
+
+    def _fine_tunes(self, X, n_labels):
+        return True
+
+    def _make_tuned(self, transformer):
+        return LogisticRegression()
+
+
+def test_callbacks_see_a_task_of_the_fine_tuned_half(iris):
+    X, _, y = iris
+    follow, few = Follow(), y != -1
+    model = Twice(PCA(2), LinearSVC(), passthrough=False).set_callbacks(follow).fit(X, y)
+    assert follow.seen[-5:] == [
+        "end fit-classifier",
+        "begin fine-tune",
+        "end fine-tune",
+        "end fit",
+        "teardown",
+    ]
+    for given in (follow.begun, follow.ended):
+        for found, expected in zip(given["fine-tune"], (X[few], y[few]), strict=True):
+            np.testing.assert_array_equal(found, expected)
+    expected = LogisticRegression().fit(X[few], y[few])
+    np.testing.assert_allclose(model.fine_tuned_.coef_, expected.coef_)
+
+
 def test_callbacks_see_a_task_of_a_frozen_transformer(iris):
     X, _, y = iris
     follow = Follow()
