@@ -754,7 +754,8 @@ def test_the_forecast_of_fine_tuning_counts_fits_and_epochs(clock, monkeypatch):
             return None
 
         def _held_out_outputs(self, frozen, start, rows, held_out, n_epochs, draws):
-            clock.now += 3 + 2**-3 * len(rows) * n_epochs  # what is made before takes three
+            # What is made before takes three.
+            clock.now += 3 + 2**-3 * (len(rows) + len(held_out)) * n_epochs
 
     clock.costs(LinearRegressor, "fit", lambda model, X: 2**-4 * len(X), monkeypatch)
     model, labels, Z = Timed(max_epochs=7), np.arange(40.0), np.arange(80.0).reshape(40, 2)
@@ -762,9 +763,11 @@ def test_the_forecast_of_fine_tuning_counts_fits_and_epochs(clock, monkeypatch):
     first, then = model._stages(sample)
     assert first.what == "fitting LinearRegressor to 40 labels"
     assert first.seconds == pytest.approx(2**-4 * 40 * (5 * 8 + 1))  # folds, penalties, one more
-    folds = model._folds(labels)
     assert then.what == "fine-tuning with 40 labels"
-    assert then.seconds == pytest.approx(2**-3 * len(folds[0][0]) * 7 * (len(folds) + 0.5))
+    n_train, n_test = map(len, model._folds(labels)[0])
+    assert (n_train, n_test) == (26, 14)  # of three folds; all 40 are timed, and 21 held out
+    epoch = 2**-3 * (40 + 21) * n_train / 40
+    assert then.seconds == pytest.approx(epoch * 7 * (3 + 0.5))
 
 
 def test_the_forecast_of_fine_tuning_is_about_right(clock, capsys):
