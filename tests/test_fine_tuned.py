@@ -214,7 +214,7 @@ def test_a_head_starts_from_a_linear_model_and_is_written_back(scale):
     np.testing.assert_allclose(scale[1] * made + scale[0], before, rtol=1e-4)
     assert [name for name, _ in head.named_parameters()] == ["weight", "bias"]  # they are trained
     other = copy.deepcopy(linear)
-    other.coef_ = np.zeros_like(other.coef_)
+    other.coef_, other.intercept_ = np.zeros_like(other.coef_), None
     head.write(other)
     np.testing.assert_allclose(other.predict(A), before, rtol=1e-4)
 
@@ -405,6 +405,13 @@ def test_norms_of_a_trained_encoder_follow_the_batches(encoder_lr_scale):
 def test_a_fold_of_numbers_has_two_labels_at_least(n_labels, n_folds):
     folds = FineTunedRegressor()._folds(np.arange(n_labels) / 2)
     assert len(folds) == n_folds and all(len(test) >= 2 for _, test in folds)
+
+
+def test_many_numbers_are_split_once_and_the_same_each_time():
+    model, labels = FineTunedRegressor(), np.arange(2001)
+    [(train, test)], [(again, held_out)] = model._folds(labels), model._folds(labels)
+    assert (len(train), len(test)) == (1600, 401)
+    assert np.array_equal(train, again) and np.array_equal(test, held_out)
 
 
 def test_other_rows_are_fitted_with_the_same_penalty():
