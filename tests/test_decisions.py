@@ -23,7 +23,7 @@ from sklearn.svm import LinearSVC
 
 from skssl import SCARF, PretrainedClassifier, PretrainedRegressor, distill
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
-from skssl.semi_supervised._distillation import _worth_saying
+from skssl.semi_supervised._distillation import _net, _worth_saying
 
 SHORT = {"n_components": 64, "max_epochs": 20, "precision": "float32"}
 CHEAP = {"n_components": 8, "max_epochs": 2, "precision": "float32", "random_state": 0}
@@ -84,6 +84,13 @@ def test_a_student_of_breast_cancer(seed, margin):
     margin(np.mean(student.predict(frame) == teacher.predict(frame)), 0.97, "agreement")
     right = np.array(["malignant", "benign"])[y_test]
     margin(student.score(new, right) - teacher.score(new, right), -0.03, "accuracy")
+
+
+@pytest.mark.parametrize("has_classes", [False, True])
+def test_the_default_student_has_one_hidden_layer_of_64(has_classes):
+    front, net = _net(np.zeros((3, 2)), has_classes)
+    assert isinstance(front, ColumnsAsNumbers)
+    assert (net if has_classes else net.regressor).hidden_layer_sizes == (64,)
 
 
 def test_a_student_of_numbers(seed, margin):

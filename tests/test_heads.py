@@ -28,7 +28,7 @@ from skssl.semi_supervised._propagation import (
     PropagatedClassifier,
     PropagatedRegressor,
 )
-from skssl.semi_supervised._target_scaler import TargetScaler
+from skssl.semi_supervised._target_scaler import TargetScaler, standardise
 
 RNG = np.random.default_rng(0)
 
@@ -206,6 +206,8 @@ def test_targets_are_standardised_and_rounded():
     assert scaler.inverse_transform([0, 1]) == pytest.approx([y.mean(), y.mean() + y.std()])
     with pytest.raises(ValueError, match=r"y holds 1e\+30, which is more than 1e\+15 standard"):
         scaler.transform([150.0, 1e30])
+    with pytest.raises(ValueError, match=r"y holds 1e\+308, which is more than 1e\+15 standard"):
+        standardise([0.0, 1e308], -1e308, 1.0)  # their difference is infinite
 
 
 @pytest.mark.parametrize("value", [0.1, -7.7, 1e200])

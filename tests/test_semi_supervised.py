@@ -43,7 +43,7 @@ from skssl._meta._fitting import seeded
 from skssl._meta._reading import Reading
 from skssl.base._modalities import MODALITIES
 from skssl.model_selection import UnlabeledKFold
-from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor, _ensemble
+from skssl.semi_supervised import PretrainedClassifier, PretrainedRegressor, _base, _ensemble
 
 try:
     from sklearn.callback import ProgressBar, ScoringMonitor
@@ -346,6 +346,28 @@ def test_what_a_predictor_is_fitted_to(iris, classifier):
         np.testing.assert_allclose(more["X_unlabeled"], expected[others])
     else:
         assert isinstance(predictor, LinearSVC) and more == {}
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (PretrainedClassifier(), "EnsembleClassifier"),
+        (PretrainedRegressor(), "EnsembleRegressor"),
+        (PretrainedClassifier(classifier=LinearSVC()), "LinearSVC"),
+    ],
+)
+def test_a_predictor_is_called_by_the_name_of_its_class(model, name):
+    assert model._name_of_predictor() == name
+
+
+def test_unlabelled_rows_are_of_X_and_X_unlabeled(monkeypatch):
+    every, mask = (np.zeros((4, 1)), np.zeros((3, 1))), np.array([True, False, True, False])
+    assert _base.pick_unlabelled(every[:1], mask).tolist() == [1, 3]
+    assert _base.pick_unlabelled(every, mask).tolist() == [1, 3, 4, 5, 6]
+    monkeypatch.setattr(_base, "MAX_UNLABELLED", 3)
+    few = _base.pick_unlabelled(every, mask).tolist()
+    assert few == _base.pick_unlabelled(every, mask).tolist() == sorted({*few})
+    assert len(few) == 3 and {*few} < {1, 3, 4, 5, 6}
 
 
 class Vote(ClassifierMixin, BaseEstimator):
