@@ -204,14 +204,15 @@ def test_the_linear_regressor_is_a_ridge_regression():
     np.testing.assert_allclose(ours.predict(A), Ridge(0.1 * len(y)).fit(Z, y).predict(Z))
 
 
-@pytest.mark.parametrize("scale", [(0.0, 1.0), (150.0, 70.0)])
+@pytest.mark.parametrize("scale", [(), (0.0, 1.0), (150.0, 70.0)])
 def test_a_head_starts_from_a_linear_model_and_is_written_back(scale):
     A, y = load_diabetes(return_X_y=True)
     linear = LinearRegressor(penalty=0.1).fit(A, y)
     head, before = Head(linear, *scale), linear.predict(A)
     with torch.no_grad():
         made = head(torch.from_numpy(A).float())[:, 0].numpy()
-    np.testing.assert_allclose(scale[1] * made + scale[0], before, rtol=1e-4)
+    center, spread = scale or (0.0, 1.0)
+    np.testing.assert_allclose(spread * made + center, before, rtol=1e-4)
     assert [name for name, _ in head.named_parameters()] == ["weight", "bias"]  # they are trained
     other = copy.deepcopy(linear)
     other.coef_, other.intercept_ = np.zeros_like(other.coef_), None
