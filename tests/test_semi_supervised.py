@@ -916,7 +916,7 @@ def test_keys_see_defaults_and_the_names_in_a_dictionary():
         lambda v: [v, "x"],
         lambda v: [[len(v), 2.0], [3.0, 4.0]],
         lambda v: np.array([v, None, 3], dtype=object),
-        lambda v: np.array(v, dtype=object),
+        lambda v: np.array(len(v), dtype=object),
         lambda v: np.array([(v, 1.0)], dtype=[("text", object), ("number", float)]),
         lambda v: sparse.csr_array([[len(v), 0, 1.0]]),
         lambda v: torch.full((3, 2), len(v), dtype=torch.bfloat16),
