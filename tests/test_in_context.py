@@ -20,11 +20,14 @@ def tables(n_labelled=12, n_unlabelled=6, n_new=5, n_columns=4, n_classes=3, n_t
     return Tables(x, cardinality, y, n_unlabelled, n_classes, torch.tensor([False, True]))
 
 
-@pytest.fixture(params=["periodic", "rbf"])
+@pytest.fixture(
+    params=[{}, {"numeric": "rbf", "scalable": True, "label_in_cells": True}],
+    ids=["default", "arms"],
+)
 def net(request):
     """A small net whose residual branches are not zero, as in training."""
     torch.manual_seed(0)
-    net = InContextNet(width=16, n_blocks=2, n_heads=2, n_thinking=3, numeric=request.param)
+    net = InContextNet(width=16, n_blocks=2, n_heads=2, n_thinking=3, **request.param)
     for parameter in net.parameters():
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     return net.eval()
@@ -122,6 +125,21 @@ def test_with_random_weights_it_is_a_kernel_method_already():
     torch.manual_seed(0)
     made = predict(InContextNet(), task)[0].argmax(1).numpy()
     assert np.mean(made == y[100:]) > 0.8
+
+
+def test_in_bfloat16_it_is_about_the_same(net):
+    plain = predict(net, tables()).exp()
+    rounded = predict(net.bfloat16(), tables()).exp()
+    assert rounded.dtype == torch.float32
+    assert 0 < (rounded - plain).square().mean().sqrt() < 0.02
+
+
+def test_attention_in_bfloat16_is_the_formula(net):
+    block = net.bfloat16().blocks[0].of_rows
+    x, context = torch.randn(2, 3, 7, 16).bfloat16(), torch.randn(2, 3, 5, 16).bfloat16()
+    expected = block.float()(x.float(), context.float())
+    found = block.bfloat16()(x, context)
+    assert (found.float() - expected).square().mean() < 1e-3 * expected.square().mean()
 
 
 def test_every_parameter_gets_a_gradient(net):

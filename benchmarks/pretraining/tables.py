@@ -25,7 +25,9 @@ import torch.nn.functional as F
 from _prior import Drawn, draw, log_uniform
 from _real_tables import collect
 from torch import Tensor, nn
+from torch.func import functional_call
 
+from skssl._compat import has_native_bfloat16
 from skssl._data._draws import Draws
 from skssl._in_context._net import InContextNet, Tables
 from skssl._training._checkpoint import CheckpointFile
@@ -36,11 +38,15 @@ N_TASKS = 64  # per shard: all of one size, so that they can be stacked
 HELD_OUT = 10_000_000  # the first seed of shards that are never trained on
 STEPS = 100  # between two looks at the clock
 IGNORED = -1  # a class that no labelled row has
+DTYPE = torch.bfloat16 if has_native_bfloat16(torch.device("cpu")) else torch.float32
 
 ARMS: dict[str, dict[str, Any]] = {
     "base": {},
     "rbf": {"numeric": "rbf"},
-    "wide": {"width": 128, "n_blocks": 3},
+    "scalable": {"scalable": True},
+    "cells": {"label_in_cells": True},
+    "two heads": {"n_heads": 2},
+    "wide": {"width": 192, "n_blocks": 3},
     "deep": {"width": 64, "n_blocks": 8},
 }
 
@@ -143,8 +149,11 @@ class Tasks:
 def loss(
     net: InContextNet, x: Tensor, cardinality: Tensor, y: Tensor, is_ordered: Tensor, sizes: Tensor
 ) -> Tensor:
-    """Return the mean negative log-likelihood of the classes of the rows to be predicted."""
-    log_probability, y_new = predict(net, x, cardinality, y, is_ordered, sizes)
+    """Return the mean negative log-likelihood of the classes of the rows to be predicted.
+
+    Where the processor multiplies bfloat16, the net computes in it, with weights in float32.
+    """
+    log_probability, y_new = predict(net, x, cardinality, y, is_ordered, sizes, dtype=DTYPE)
     return F.nll_loss(log_probability.flatten(0, 1), y_new.flatten(), ignore_index=IGNORED)
 
 
@@ -156,12 +165,14 @@ def predict(
     is_ordered: Tensor,
     sizes: Tensor,
     generator: torch.Generator | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> tuple[Tensor, Tensor]:
     """Return log-probabilities and the classes that were to be found."""
     n_labelled, n_unlabelled = sizes.tolist()
     n_classes = int(y[:, :n_labelled].max()) + 1
     task = Tables(x, cardinality, y[:, :n_labelled], n_unlabelled, n_classes, is_ordered)
-    return net(task, generator), y[:, n_labelled + n_unlabelled :]
+    weights = {name: p.to(dtype) for name, p in net.named_parameters()}
+    return functional_call(net, weights, (task, generator)), y[:, n_labelled + n_unlabelled :]
 
 
 # ---- training ----------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """A net that fills in one column of a table from the other columns and the other rows."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,7 @@ N_RANDOM = 16  # numbers that stand for a column, a category or a class; drawn a
 SPREAD = 1.7  # of what a cell's token is multiplied by, so that its variance is about one
 SHARPNESS = 10.0  # of a vote, at the start of training
 FLOOR = 1e-6  # a probability
+USUAL = 64  # rows of a context
 
 
 @dataclass
@@ -68,6 +70,15 @@ class InContextNet(nn.Module):
         Learnt rows, which every row attends to.
     numeric : {"periodic", "rbf"}, default="periodic"
         Features of a number.
+    scalable : bool, default=False
+        Whether attention over rows is sharper the more rows there are, by a power of their number
+        that each head learns.
+    label_in_cells : bool, default=False
+        Whether labels are added to the cells of their rows as well, not only to keys and values.
+
+    Notes
+    -----
+    It computes in the dtype of its weights, and votes in float32.
 
     References
     ----------
@@ -86,6 +97,8 @@ class InContextNet(nn.Module):
         n_heads: int = 4,
         n_thinking: int = 8,
         numeric: Literal["periodic", "rbf"] = "periodic",
+        scalable: bool = False,
+        label_in_cells: bool = False,
     ):
         super().__init__()
         self.numeric = numeric
@@ -94,15 +107,18 @@ class InContextNet(nn.Module):
         self.neighbours = nn.Linear(2 * n_features, width, bias=False)
         self.column = nn.Linear(N_RANDOM, width, bias=False)
         self.label = nn.Linear(n_features + N_RANDOM, width, bias=False)
+        self.label_of_cells = nn.Linear(width, width, bias=False) if label_in_cells else None
         self.thinking = nn.Parameter(torch.randn(n_thinking, width) / 2)
         self.unlabelled = nn.Parameter(torch.zeros(width))
-        self.blocks = nn.ModuleList(Block(width, n_heads) for _ in range(n_blocks))
-        self.norm = nn.RMSNorm(width)
+        self.blocks = nn.ModuleList(Block(width, n_heads, scalable) for _ in range(n_blocks))
+        self.norm = nn.LayerNorm(width, bias=False)
         self.voter = nn.Linear(width, width, bias=False)
         self.member = nn.Linear(width, width, bias=False)
         self.sharpness = nn.Parameter(torch.tensor(1.0))
         self.mixture = nn.Parameter(torch.tensor(0.0))
         nn.init.zeros_(self.neighbours.weight)
+        if self.label_of_cells is not None:
+            nn.init.zeros_(self.label_of_cells.weight)
 
     def forward(self, tables: Tables, generator: torch.Generator | None = None) -> Tensor:
         """Return the logarithms of the probabilities of the classes.
@@ -126,6 +142,9 @@ class InContextNet(nn.Module):
         thinking = self.thinking[:, None].expand(n_tables, -1, n_columns, -1)
         tokens = torch.cat([thinking, tokens], 1)
         labels = self._labels(tables, generator)
+        if self.label_of_cells is not None:
+            n_others = tokens.shape[1] - labels.shape[1]
+            tokens = tokens + F.pad(self.label_of_cells(labels), (0, 0, 0, 0, 0, n_others))
         for block in self.blocks:
             tokens = block(tokens, n_thinking + n_context, labels)
         return self._vote(self.norm(tokens[:, n_thinking:].mean(2)), tables)
@@ -143,8 +162,10 @@ class InContextNet(nn.Module):
         number = number * (known & is_number)[..., None]
         near = torch.cat([number.roll(1, 2), number.roll(3, 2)], -1)
         given = torch.cat([number, category, (~known)[..., None].to(number.dtype)], -1)
-        identity = self.column(torch.randn(shape, generator=generator, device=device))
-        return (self.cell(given) + self.neighbours(near)) * identity * SPREAD
+        identity = torch.randn(shape, generator=generator, device=device)
+        dtype = self.column.weight.dtype
+        made = self.cell(given.to(dtype)) + self.neighbours(near.to(dtype))
+        return made * (SPREAD * self.column(identity.to(dtype)))
 
     def _labels(self, tables: Tables, generator: torch.Generator | None) -> Tensor:
         """Return what is added to the keys and values of the context, (n_tables, n, 1, width)."""
@@ -154,7 +175,7 @@ class InContextNet(nn.Module):
         )
         names = 4 * F.normalize(names, dim=-1) * ~tables.is_ordered[:, None, None]
         order = number_features(_centres(tables), self.numeric) * tables.is_ordered[:, None, None]
-        label = self.label(torch.cat([order, names], -1))
+        label = self.label(torch.cat([order, names], -1).to(self.label.weight.dtype))
         label = label.gather(1, tables.y[..., None].expand(-1, -1, label.shape[-1]))
         thinking = label.new_zeros(n_tables, len(self.thinking), label.shape[-1])
         unlabelled = self.unlabelled.expand(n_tables, tables.n_unlabelled, -1)
@@ -163,17 +184,17 @@ class InContextNet(nn.Module):
     def _vote(self, rows: Tensor, tables: Tables) -> Tensor:
         n_labelled = tables.n_labelled
         first = n_labelled + tables.n_unlabelled
-        one_hot = F.one_hot(tables.y, tables.n_classes).to(rows.dtype)
-        voter = F.normalize(self.voter(rows), dim=-1)
+        one_hot = F.one_hot(tables.y, tables.n_classes).float()
+        voter = F.normalize(self.voter(rows).float(), dim=-1)
         similarity = voter[:, first:] @ voter[:, :n_labelled].mT
-        vote = (SHARPNESS * self.sharpness.exp() * similarity).softmax(-1) @ one_hot
+        vote = (SHARPNESS * self.sharpness.float().exp() * similarity).softmax(-1) @ one_hot
         count = one_hot.sum(1)
-        member = self.member(rows)
+        member = self.member(rows).float()
         mean = one_hot.mT @ member[:, :n_labelled] / count.clamp(min=1)[..., None]
         logit = 8 * F.normalize(member[:, first:], dim=-1) @ F.normalize(mean, dim=-1).mT
         logit = logit + (count / n_labelled).clamp(min=FLOOR).log()[:, None]
         logit = logit.masked_fill((count == 0)[:, None], -torch.inf)
-        share = self.mixture.sigmoid()
+        share = self.mixture.float().sigmoid()
         mixed = share * vote + (1 - share) * logit.softmax(-1)
         # what no labelled row has is as improbable as it can be
         return ((1 - FLOOR * tables.n_classes) * mixed + FLOOR).log()
@@ -184,10 +205,12 @@ class Block(nn.Module):
 
     _saved_as = "InContextBlock"
 
-    def __init__(self, width: int, n_heads: int):
+    def __init__(self, width: int, n_heads: int, scalable: bool):
         super().__init__()
-        self.of_rows, self.of_columns = Attention(width, n_heads), Attention(width, n_heads)
-        self.row_norm, self.norm, self.column_norm = (nn.RMSNorm(width) for _ in range(3))
+        self.of_rows = Attention(width, n_heads, scalable)
+        self.of_columns = Attention(width, n_heads)
+        norms = (nn.LayerNorm(width, bias=False) for _ in range(3))
+        self.row_norm, self.norm, self.column_norm = norms
         self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
         nn.init.zeros_(self.narrow.weight)
         nn.init.zeros_(self.narrow.bias)
@@ -210,9 +233,10 @@ class Attention(nn.Module):
 
     _saved_as = "InContextAttention"
 
-    def __init__(self, width: int, n_heads: int):
+    def __init__(self, width: int, n_heads: int, scalable: bool = False):
         super().__init__()
         self.n_heads = n_heads
+        self.power = nn.Parameter(torch.zeros(n_heads, 1, 1)) if scalable else None
         self.query, self.key, self.value, self.out = (
             nn.Linear(width, width, bias=False) for _ in range(4)
         )
@@ -221,12 +245,21 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """Return what each token of ``x`` reads in ``context``; all before are batches."""
         shape = x.shape
-        heads = [
+        query, key, value = (
             linear(given).flatten(0, 1).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
             for linear, given in ((self.query, x), (self.key, context), (self.value, context))
-        ]
-        made = F.scaled_dot_product_attention(*heads)
+        )
+        if self.power is not None:
+            query = query * (self.power * math.log(key.shape[2] / USUAL)).exp()
+        made = _attend(query, key, value)
         return self.out(made.transpose(1, 2).flatten(2)).view(shape)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Return scaled dot-product attention; in bfloat16 on a CPU by the formula, which is faster."""
+    if query.is_cpu and query.dtype == torch.bfloat16:
+        return (query / math.sqrt(query.shape[3]) @ key.mT).softmax(3) @ value
+    return F.scaled_dot_product_attention(query, key, value)
 
 
 def number_features(x: Tensor, how: Literal["periodic", "rbf"]) -> Tensor:
