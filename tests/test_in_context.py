@@ -1,23 +1,33 @@
 """The net that fills in a column from other columns and rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from skssl._in_context._net import FLOOR, SHARPNESS, InContextNet, Tables, number_features
+from skssl._in_context._net import (
+    FLOOR,
+    SHARPNESS,
+    Context,
+    InContextNet,
+    number_features,
+)
 
 
 def tables(n_labelled=12, n_unlabelled=6, n_new=5, n_columns=4, n_classes=3, n_tables=2):
+    """Return contexts and rows to be predicted."""
     random = torch.Generator().manual_seed(0)
-    n_rows = n_labelled + n_unlabelled + n_new
-    x = torch.randn(n_tables, n_rows, n_columns, generator=random)
-    x[:, :, 0] = torch.randint(4, (n_tables, n_rows), generator=random).float()
+    n_context = n_labelled + n_unlabelled
+    x = torch.randn(n_tables, n_context + n_new, n_columns, generator=random)
+    x[:, :, 0] = torch.randint(4, x.shape[:2], generator=random).float()
     x[:, ::5, -1] = torch.nan
     cardinality = torch.zeros(n_tables, n_columns, dtype=torch.int64)
     cardinality[:, 0] = 4
     y = torch.arange(n_labelled).expand(n_tables, -1) % n_classes
-    return Tables(x, cardinality, y, n_unlabelled, n_classes, torch.tensor([False, True]))
+    is_ordered = torch.tensor([False, True])
+    return Context(x[:, :n_context], cardinality, y, n_classes, is_ordered), x[:, n_context:]
 
 
 @pytest.fixture(
@@ -33,79 +43,114 @@ def net(request):
     return net.eval()
 
 
-def predict(net, task):
-    return net(task, torch.Generator().manual_seed(1))
+def predict(net, context, x):
+    return net(context, x, torch.Generator().manual_seed(1))
 
 
 def test_probabilities(net):
-    made = predict(net, tables())
+    made = predict(net, *tables())
     assert made.shape == (2, 5, 3) and made.isfinite().all()
     assert torch.allclose(made.exp().sum(2), torch.ones(2, 5))
 
 
 def test_a_row_alone_equals_the_row_in_a_batch(net):
-    task = tables()
+    context, x = tables()
+    together = predict(net, context, x)
     for row in range(5):
-        kept = [*range(18), 18 + row]
-        alone = Tables(task.x[:, kept], task.cardinality, task.y, 6, 3, task.is_ordered)
-        assert torch.allclose(predict(net, alone)[:, 0], predict(net, task)[:, row], atol=1e-5)
+        alone = predict(net, context, x[:, [row]])
+        assert torch.allclose(alone[:, 0], together[:, row], atol=1e-5)
+
+
+def test_a_context_is_read_once_for_many_predictions(net):
+    context, x = tables()
+    memory = net.read(context, torch.Generator().manual_seed(1))
+    made = torch.cat([net.predict(memory, part) for part in x.split(2, 1)], 1)
+    assert torch.allclose(made, predict(net, context, x), atol=1e-5)
 
 
 def test_the_order_of_rows_in_the_context_does_not_matter(net):
-    task = tables()
+    context, x = tables()
     order = torch.randperm(12, generator=torch.Generator().manual_seed(2))
-    others = torch.arange(12, 18).flip(0)
-    rows = torch.cat([order, others, torch.arange(18, 23)])
-    mixed = Tables(task.x[:, rows], task.cardinality, task.y[:, order], 6, 3, task.is_ordered)
-    assert torch.allclose(predict(net, mixed), predict(net, task), atol=1e-5)
+    rows = torch.cat([order, torch.arange(12, 18).flip(0)])
+    mixed = replace(context, x=context.x[:, rows], y=context.y[:, order])
+    assert torch.allclose(predict(net, mixed, x), predict(net, context, x), atol=1e-5)
 
 
 @pytest.mark.parametrize("changed", ["labels", "labelled rows", "unlabelled rows"])
 def test_the_context_is_read(net, changed):
-    task = tables()
-    x, y = task.x.clone(), task.y.clone()
+    context, new = tables()
+    x, y = context.x.clone(), context.y.clone()
     if changed == "labels":
         y = y.flip(1)
     else:
         x[:, slice(12) if changed == "labelled rows" else slice(12, 18), 1] += 1
-    other = Tables(x, task.cardinality, y, 6, 3, task.is_ordered)
-    assert (predict(net, other) - predict(net, task)).abs().max() > 1e-3
+    other = replace(context, x=x, y=y)
+    assert (predict(net, other, new) - predict(net, context, new)).abs().max() > 1e-3
 
 
 def test_any_number_of_classes_and_columns(net):
-    assert predict(net, tables(n_labelled=80, n_classes=40)).shape == (2, 5, 40)
-    assert predict(net, tables(n_columns=1)).isfinite().all()
-    assert predict(net, tables(n_columns=70, n_unlabelled=0)).isfinite().all()
+    assert predict(net, *tables(n_labelled=80, n_classes=40)).shape == (2, 5, 40)
+    assert predict(net, *tables(n_columns=1)).isfinite().all()
+    assert predict(net, *tables(n_columns=70, n_unlabelled=0)).isfinite().all()
 
 
 def test_a_class_without_rows_is_as_improbable_as_can_be(net):
-    task = tables()
-    wider = Tables(task.x, task.cardinality, task.y, 6, 5, torch.tensor([False, False]))
-    made = predict(net, wider)
+    context, x = tables()
+    wider = replace(context, n_classes=5, is_ordered=torch.tensor([False, False]))
+    made = predict(net, wider, x)
     assert torch.allclose(made[..., 3:], torch.full((2, 5, 2), FLOOR).log(), atol=1e-3)
 
 
 def test_the_vote_equals_a_loop(net):
-    task, width = tables(n_unlabelled=2), 16
-    rows = torch.randn(2, 19, width, generator=torch.Generator().manual_seed(3))
-    made = net._vote(rows, task).exp()
+    context, x = tables(n_unlabelled=2)
+    memory = net.read(context, torch.Generator().manual_seed(1))
+    random = torch.Generator().manual_seed(3)
+    labelled, rows = (
+        torch.randn(2, 12, 16, generator=random),
+        torch.randn(2, 5, 16, generator=random),
+    )
+    memory.voters = F.normalize(net.voter(labelled), dim=2)
+    members = net.member(labelled)
+    memory.members = torch.stack(
+        [
+            torch.stack([F.normalize(m[y == c].mean(0), dim=0) for c in range(3)])
+            for m, y in zip(members, context.y, strict=True)
+        ]
+    )
+    made = net._vote(rows, memory).exp()
     for t in range(2):
-        voter, member = F.normalize(net.voter(rows[t]), dim=1), net.member(rows[t])
+        y = context.y[t]
         for i in range(5):
-            query = voter[14 + i]
+            query = F.normalize(net.voter(rows[t, i]), dim=0)
             weight = torch.stack(
-                [(SHARPNESS * net.sharpness.exp() * query @ voter[j]).exp() for j in range(12)]
+                [
+                    (SHARPNESS * net.sharpness.exp() * query @ memory.voters[t, j]).exp()
+                    for j in range(12)
+                ]
             )
-            vote = torch.stack([weight[task.y[t] == c].sum() / weight.sum() for c in range(3)])
+            vote = torch.stack([weight[y == c].sum() / weight.sum() for c in range(3)])
             near = []
             for c in range(3):
-                mean = member[:12][task.y[t] == c].mean(0)
-                share = (task.y[t] == c).float().mean()
-                near.append(8 * F.cosine_similarity(member[14 + i], mean, dim=0) + share.log())
-            by_mean = torch.stack(near).softmax(0)
+                mean, share = members[t][y == c].mean(0), (y == c).float().mean()
+                cosine = F.cosine_similarity(net.member(rows[t, i]), mean, dim=0)
+                near.append(8 * cosine + share.log())
             share = net.mixture.sigmoid()
-            expected = share * vote + (1 - share) * by_mean
+            expected = share * vote + (1 - share) * torch.stack(near).softmax(0)
             assert torch.allclose(made[t, i], expected * (1 - 3 * FLOOR) + FLOOR, atol=1e-5)
+
+
+def test_what_is_kept_of_the_labelled_rows_equals_a_loop(net):
+    """The means of classes are those of the rows' embeddings; a class without rows has none."""
+    context, _ = tables(n_classes=4)
+    context = replace(context, y=context.y.clamp(max=2))
+    kept = []
+    net.member.register_forward_hook(lambda module, given, made: kept.append(made))
+    memory = net.read(context, torch.Generator().manual_seed(1))
+    for t in range(2):
+        for c in range(3):
+            mean = kept[0][t][context.y[t] == c].mean(0)
+            assert torch.allclose(memory.members[t, c], F.normalize(mean, dim=0), atol=1e-6)
+        assert not memory.members[t, 3].any() and not memory.one_hot[t, :, 3].any()
 
 
 def test_with_random_weights_it_is_a_kernel_method_already():
@@ -114,22 +159,16 @@ def test_with_random_weights_it_is_a_kernel_method_already():
 
     X, y = make_moons(300, noise=0.1, random_state=0)
     x = torch.from_numpy((X - X.mean(0)) / X.std(0)).float()[None]
-    task = Tables(
-        x,
-        torch.zeros(1, 2, dtype=torch.int64),
-        torch.from_numpy(y[:100])[None],
-        0,
-        2,
-        torch.tensor([False]),
-    )
+    numbers, unordered = torch.zeros(1, 2, dtype=torch.int64), torch.tensor([False])
+    context = Context(x[:, :100], numbers, torch.from_numpy(y[:100])[None], 2, unordered)
     torch.manual_seed(0)
-    made = predict(InContextNet(), task)[0].argmax(1).numpy()
+    made = predict(InContextNet(), context, x[:, 100:])[0].argmax(1).numpy()
     assert np.mean(made == y[100:]) > 0.8
 
 
 def test_in_bfloat16_it_is_about_the_same(net):
-    plain = predict(net, tables()).exp()
-    rounded = predict(net.bfloat16(), tables()).exp()
+    plain = predict(net, *tables()).exp()
+    rounded = predict(net.bfloat16(), *tables()).exp()
     assert rounded.dtype == torch.float32
     assert 0 < (rounded - plain).square().mean().sqrt() < 0.02
 
@@ -137,13 +176,13 @@ def test_in_bfloat16_it_is_about_the_same(net):
 def test_attention_in_bfloat16_is_the_formula(net):
     block = net.bfloat16().blocks[0].of_rows
     x, context = torch.randn(2, 3, 7, 16).bfloat16(), torch.randn(2, 3, 5, 16).bfloat16()
-    expected = block.float()(x.float(), context.float())
-    found = block.bfloat16()(x, context)
+    found = block(x, block.look(context))
+    expected = block.float()(x.float(), block.look(context.float()))
     assert (found.float() - expected).square().mean() < 1e-3 * expected.square().mean()
 
 
 def test_every_parameter_gets_a_gradient(net):
-    (-predict(net, tables())[..., 0].mean()).backward()
+    (-predict(net, *tables())[..., 0].mean()).backward()
     assert not [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()]
 
 

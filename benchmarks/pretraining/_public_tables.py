@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skssl._data import TableReader
-from skssl._in_context._net import FLOOR, InContextNet, Tables
+from skssl._in_context._net import FLOOR, Context, InContextNet
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
 from skssl.encoders import QuantileScaler
 from skssl.evaluation._baselines import TunedLogisticRegression
@@ -37,16 +37,15 @@ def predict_split(net: InContextNet, split: Split, n_unlabelled: int, n_times: i
         random = np.random.default_rng(i)
         rows = [*labelled, *random.permutation(others)[:n_unlabelled]]
         columns = random.permutation(x.shape[1])[:60]
-        given = torch.cat([scaler(x[rows]), x_test])[:, columns][None]
-        task = Tables(
-            given,
+        context = Context(
+            scaler(x[rows])[None, :, columns],
             cardinality[:, columns],
             torch.from_numpy(y)[None],
-            len(rows) - len(labelled),
             len(classes),
             torch.tensor([False]),
         )
-        total += net(task, torch.Generator().manual_seed(i))[0].exp().numpy()
+        generator = torch.Generator().manual_seed(i)
+        total += net(context, x_test[None, :, columns], generator)[0].exp().numpy()
     made = np.full((len(x_test), max(split.y.max(), split.y_test.max()) + 1), FLOOR)
     made[:, classes] += total / n_times
     return made / made.sum(1, keepdims=True)

@@ -29,7 +29,7 @@ from torch.func import functional_call
 
 from skssl._compat import has_native_bfloat16
 from skssl._data._draws import Draws
-from skssl._in_context._net import InContextNet, Tables
+from skssl._in_context._net import Context, InContextNet
 from skssl._training._checkpoint import CheckpointFile
 from skssl._training._loop import Plan, train
 
@@ -170,9 +170,10 @@ def predict(
     """Return log-probabilities and the classes that were to be found."""
     n_labelled, n_unlabelled = sizes.tolist()
     n_classes = int(y[:, :n_labelled].max()) + 1
-    task = Tables(x, cardinality, y[:, :n_labelled], n_unlabelled, n_classes, is_ordered)
+    n = n_labelled + n_unlabelled
+    context = Context(x[:, :n], cardinality, y[:, :n_labelled], n_classes, is_ordered)
     weights = {name: p.to(dtype) for name, p in net.named_parameters()}
-    return functional_call(net, weights, (task, generator)), y[:, n_labelled + n_unlabelled :]
+    return functional_call(net, weights, (context, x[:, n:], generator)), y[:, n:]
 
 
 # ---- training ----------------------------------------------------------------------------

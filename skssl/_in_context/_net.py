@@ -16,22 +16,18 @@ USUAL = 64  # rows of a context
 
 
 @dataclass
-class Tables:
-    """Tables of one size, in each of which one column is to be filled in.
-
-    The rows are in this order: those with a label, those without one, and those to be predicted,
-    which nothing else depends on.
+class Context:
+    """The rows of tables of one size that tell how one column of each is to be filled in.
 
     Attributes
     ----------
     x : Tensor of shape (n_tables, n_rows, n_columns)
-        Scaled numbers and codes of categories; NaN where a value is missing.
+        Scaled numbers and codes of categories; NaN where a value is missing. Rows with a label
+        come first.
     cardinality : Tensor of shape (n_tables, n_columns)
         The number of categories of each column, 0 for numbers.
     y : Tensor of shape (n_tables, n_labelled)
         Classes, from 0 to ``n_classes - 1``.
-    n_unlabelled : int
-        Rows after those with a label that are context, too.
     n_classes : int
         Of the table that has most.
     is_ordered : Tensor of shape (n_tables,)
@@ -41,14 +37,41 @@ class Tables:
     x: Tensor
     cardinality: Tensor
     y: Tensor
-    n_unlabelled: int
     n_classes: int
     is_ordered: Tensor
 
-    @property
-    def n_labelled(self) -> int:
-        """The number of rows with a label."""
-        return self.y.shape[1]
+
+@dataclass
+class Names:
+    """Random vectors that stand for columns and categories, (n_tables, 1, n_columns, N_RANDOM)."""
+
+    is_number: Tensor
+    frequency: Tensor
+    phase: Tensor
+    identity: Tensor
+
+
+@dataclass
+class Memory:
+    """What is kept of a context: all that is needed to predict further rows.
+
+    Attributes
+    ----------
+    names : Names
+        Of the columns.
+    seen : list of tuple of Tensor
+        For each block, the keys and the values that rows attend to.
+    voters, members : Tensor of shape (n_tables, n_labelled, width) and (n_tables, n_classes, width)
+        Embeddings of the labelled rows, and the mean of each class.
+    one_hot : Tensor of shape (n_tables, n_labelled, n_classes)
+        Their classes.
+    """
+
+    names: Names
+    seen: list[tuple[Tensor, Tensor]]
+    voters: Tensor
+    members: Tensor
+    one_hot: Tensor
 
 
 class InContextNet(nn.Module):
@@ -56,7 +79,8 @@ class InContextNet(nn.Module):
 
     What a row is to be is told by the labelled rows: each votes for its label, with a weight by
     how similar its embedding is, and each class by the mean of its rows. So any number of classes
-    will do, and with random weights the net is a kernel method already.
+    will do, and with random weights the net is a kernel method already. Nothing depends on the
+    rows to be predicted, so a context is read once, and each of them is predicted by itself.
 
     Parameters
     ----------
@@ -120,84 +144,93 @@ class InContextNet(nn.Module):
         if self.label_of_cells is not None:
             nn.init.zeros_(self.label_of_cells.weight)
 
-    def forward(self, tables: Tables, generator: torch.Generator | None = None) -> Tensor:
+    def forward(
+        self, context: Context, x: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Return the logarithms of the probabilities of the classes.
 
         Parameters
         ----------
-        tables : Tables
-            Tables.
+        context : Context
+            Rows with and without a label.
+        x : Tensor of shape (n_tables, n_predicted, n_columns)
+            Rows to be predicted.
         generator : torch.Generator, default=None
             What draws the vectors that stand for columns, categories and classes.
 
         Returns
         -------
         log_probability : Tensor of shape (n_tables, n_predicted, n_classes)
-            Of the rows after those of the context.
         """
-        tokens = self._cells(tables, generator)
-        n_context = tables.n_labelled + tables.n_unlabelled
-        n_thinking, width = self.thinking.shape
-        n_tables, _, n_columns = tables.x.shape
-        thinking = self.thinking[:, None].expand(n_tables, -1, n_columns, -1)
-        tokens = torch.cat([thinking, tokens], 1)
-        labels = self._labels(tables, generator)
-        if self.label_of_cells is not None:
-            n_others = tokens.shape[1] - labels.shape[1]
-            tokens = tokens + F.pad(self.label_of_cells(labels), (0, 0, 0, 0, 0, n_others))
-        for block in self.blocks:
-            tokens = block(tokens, n_thinking + n_context, labels)
-        return self._vote(self.norm(tokens[:, n_thinking:].mean(2)), tables)
+        return self.predict(self.read(context, generator), x)
 
-    def _cells(self, tables: Tables, generator: torch.Generator | None) -> Tensor:
+    def read(self, context: Context, generator: torch.Generator | None = None) -> Memory:
+        """Return what is to be kept of a context."""
+        names = _draw_names(context, generator)
+        thinking = self.thinking[:, None].expand(len(context.x), -1, context.x.shape[2], -1)
+        tokens = torch.cat([thinking, self._cells(context.x, names)], 1)
+        labels = self._labels(context, generator)
+        if self.label_of_cells is not None:
+            tokens = tokens + self.label_of_cells(labels)
+        seen = []
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            seen.append(block.look(tokens, labels))
+            tokens = block(tokens, seen[-1])
+        first = len(self.thinking)
+        rows = self.norm(tokens[:, first : first + context.y.shape[1]].mean(2))
+        one_hot = F.one_hot(context.y, context.n_classes).float()
+        means = one_hot.mT @ self.member(rows).float() / one_hot.sum(1).clamp(min=1)[..., None]
+        voters = F.normalize(self.voter(rows).float(), dim=-1)
+        return Memory(names, seen, voters, F.normalize(means, dim=-1), one_hot)
+
+    def predict(self, memory: Memory, x: Tensor) -> Tensor:
+        """Return the logarithms of the probabilities of the classes of the rows in ``x``."""
+        tokens = self._cells(x, memory.names)
+        for block, seen in zip(self.blocks, memory.seen, strict=True):
+            tokens = block(tokens, seen)
+        return self._vote(self.norm(tokens.mean(2)), memory)
+
+    def _cells(self, x: Tensor, names: Names) -> Tensor:
         """Return a token for each cell: features of its value times a random vector."""
-        n_tables, _, n_columns = tables.x.shape
-        shape, device = (n_tables, 1, n_columns, N_RANDOM), tables.x.device
-        frequency, phase = torch.rand(2, *shape, generator=generator, device=device) * 2 * torch.pi
-        known = ~tables.x.isnan()
-        is_number = (tables.cardinality == 0)[:, None]
-        value = tables.x.nan_to_num()[..., None]
-        category = (value * frequency + phase).cos() * (known & ~is_number)[..., None]
-        number = number_features(value[..., 0] * is_number, self.numeric)
-        number = number * (known & is_number)[..., None]
+        known = ~x.isnan()
+        value = x.nan_to_num()
+        category = (value[..., None] * names.frequency + names.phase).cos()
+        category = category * (known & ~names.is_number)[..., None]
+        number = number_features(value * names.is_number, self.numeric)
+        number = number * (known & names.is_number)[..., None]
         near = torch.cat([number.roll(1, 2), number.roll(3, 2)], -1)
         given = torch.cat([number, category, (~known)[..., None].to(number.dtype)], -1)
-        identity = torch.randn(shape, generator=generator, device=device)
         dtype = self.column.weight.dtype
         made = self.cell(given.to(dtype)) + self.neighbours(near.to(dtype))
-        return made * (SPREAD * self.column(identity.to(dtype)))
+        return made * (SPREAD * self.column(names.identity.to(dtype)))
 
-    def _labels(self, tables: Tables, generator: torch.Generator | None) -> Tensor:
+    def _labels(self, context: Context, generator: torch.Generator | None) -> Tensor:
         """Return what is added to the keys and values of the context, (n_tables, n, 1, width)."""
-        n_tables, n_classes = len(tables.y), tables.n_classes
-        names = torch.randn(
-            n_tables, n_classes, N_RANDOM, generator=generator, device=tables.y.device
-        )
-        names = 4 * F.normalize(names, dim=-1) * ~tables.is_ordered[:, None, None]
-        order = number_features(_centres(tables), self.numeric) * tables.is_ordered[:, None, None]
+        n_tables, n_labelled = context.y.shape
+        shape = n_tables, context.n_classes, N_RANDOM
+        names = torch.randn(shape, generator=generator, device=context.y.device)
+        ordered = context.is_ordered[:, None, None]
+        names = 4 * F.normalize(names, dim=-1) * ~ordered
+        order = number_features(_centres(context), self.numeric) * ordered
         label = self.label(torch.cat([order, names], -1).to(self.label.weight.dtype))
-        label = label.gather(1, tables.y[..., None].expand(-1, -1, label.shape[-1]))
+        label = label.gather(1, context.y[..., None].expand(-1, -1, label.shape[-1]))
         thinking = label.new_zeros(n_tables, len(self.thinking), label.shape[-1])
-        unlabelled = self.unlabelled.expand(n_tables, tables.n_unlabelled, -1)
+        unlabelled = self.unlabelled.expand(n_tables, context.x.shape[1] - n_labelled, -1)
         return torch.cat([thinking, label, unlabelled], 1)[:, :, None]
 
-    def _vote(self, rows: Tensor, tables: Tables) -> Tensor:
-        n_labelled = tables.n_labelled
-        first = n_labelled + tables.n_unlabelled
-        one_hot = F.one_hot(tables.y, tables.n_classes).float()
-        voter = F.normalize(self.voter(rows).float(), dim=-1)
-        similarity = voter[:, first:] @ voter[:, :n_labelled].mT
-        vote = (SHARPNESS * self.sharpness.float().exp() * similarity).softmax(-1) @ one_hot
-        count = one_hot.sum(1)
-        member = self.member(rows).float()
-        mean = one_hot.mT @ member[:, :n_labelled] / count.clamp(min=1)[..., None]
-        logit = 8 * F.normalize(member[:, first:], dim=-1) @ F.normalize(mean, dim=-1).mT
-        logit = logit + (count / n_labelled).clamp(min=FLOOR).log()[:, None]
-        logit = logit.masked_fill((count == 0)[:, None], -torch.inf)
+    def _vote(self, rows: Tensor, memory: Memory) -> Tensor:
+        similarity = F.normalize(self.voter(rows).float(), dim=-1) @ memory.voters.mT
+        sharpness = SHARPNESS * self.sharpness.float().exp()
+        vote = (sharpness * similarity).softmax(-1) @ memory.one_hot
+        count = memory.one_hot.sum(1, keepdim=True)
+        near = F.normalize(self.member(rows).float(), dim=-1) @ memory.members.mT
+        logit = 8 * near + (count / memory.one_hot.shape[1]).clamp(min=FLOOR).log()
+        logit = logit.masked_fill(count == 0, -torch.inf)
         share = self.mixture.float().sigmoid()
         mixed = share * vote + (1 - share) * logit.softmax(-1)
         # what no labelled row has is as improbable as it can be
-        return ((1 - FLOOR * tables.n_classes) * mixed + FLOOR).log()
+        return ((1 - FLOOR * count.shape[-1]) * mixed + FLOOR).log()
 
 
 class Block(nn.Module):
@@ -215,17 +248,17 @@ class Block(nn.Module):
         nn.init.zeros_(self.narrow.weight)
         nn.init.zeros_(self.narrow.bias)
 
-    def forward(self, x: Tensor, n_context: int, labels: Tensor) -> Tensor:
-        """Return the tokens, (n_tables, n_rows, n_columns, width), after the block.
+    def look(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the keys and values of a context, whose tokens (n_tables, n, n_columns, width)
+        are added to their labels."""
+        return self.of_rows.look((self.row_norm(x) + labels).transpose(1, 2))
 
-        Every row attends to the first ``n_context``, which have labels.
-        """
-        normed = self.row_norm(x)
-        context = (normed[:, :n_context] + labels).transpose(1, 2)
-        x = x + self.of_rows(normed.transpose(1, 2), context).transpose(1, 2)
+    def forward(self, x: Tensor, seen: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the tokens of rows that attend to a context, after the block."""
+        x = x + self.of_rows(self.row_norm(x).transpose(1, 2), seen).transpose(1, 2)
         x = x + self.narrow(F.gelu(self.wide(self.norm(x))))
         normed = self.column_norm(x)
-        return x + self.of_columns(normed, normed)
+        return x + self.of_columns(normed, self.of_columns.look(normed))
 
 
 class Attention(nn.Module):
@@ -242,17 +275,20 @@ class Attention(nn.Module):
         )
         nn.init.zeros_(self.out.weight)
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """Return what each token of ``x`` reads in ``context``; all before are batches."""
-        shape = x.shape
-        query, key, value = (
-            linear(given).flatten(0, 1).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
-            for linear, given in ((self.query, x), (self.key, context), (self.value, context))
-        )
+    def look(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys and values of a context (..., n, width)."""
+        return self._heads(self.key(context)), self._heads(self.value(context))
+
+    def forward(self, x: Tensor, seen: tuple[Tensor, Tensor]) -> Tensor:
+        """Return what each token of ``x``, (..., n, width), reads in keys and values."""
+        query, (key, value) = self._heads(self.query(x)), seen
         if self.power is not None:
             query = query * (self.power * math.log(key.shape[2] / USUAL)).exp()
         made = _attend(query, key, value)
-        return self.out(made.transpose(1, 2).flatten(2)).view(shape)
+        return self.out(made.transpose(1, 2).flatten(2)).view(x.shape)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.flatten(0, 1).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -272,8 +308,17 @@ def number_features(x: Tensor, how: Literal["periodic", "rbf"]) -> Tensor:
     return torch.stack([x, x.abs(), *waves], -1)
 
 
-def _centres(tables: Tables) -> Tensor:
+def _draw_names(context: Context, generator: torch.Generator | None) -> Names:
+    """Draw what stands for the columns and their categories."""
+    n_tables, _, n_columns = context.x.shape
+    shape, device = (n_tables, 1, n_columns, N_RANDOM), context.x.device
+    frequency, phase = torch.rand(2, *shape, generator=generator, device=device) * 2 * torch.pi
+    identity = torch.randn(shape, generator=generator, device=device)
+    return Names((context.cardinality == 0)[:, None], frequency, phase, identity)
+
+
+def _centres(context: Context) -> Tensor:
     """Return the middle of each class on the scale of a normal distribution, if it is ordered."""
-    count = F.one_hot(tables.y, tables.n_classes).sum(1).to(tables.x.dtype)
-    share = (count.cumsum(1) - count / 2) / tables.n_labelled
+    count = F.one_hot(context.y, context.n_classes).sum(1).to(context.x.dtype)
+    share = (count.cumsum(1) - count / 2) / context.y.shape[1]
     return torch.special.ndtri(share.clamp(0.005, 0.995))
