@@ -4,7 +4,7 @@
     python benchmarks/mutants.py --map                 # once: which tests run which lines
     python benchmarks/mutants.py                       # what is drawn and has no result yet
     python benchmarks/mutants.py --only losses views   # files whose path begins so
-    python benchmarks/mutants.py --again               # those that survived, after new tests
+    python benchmarks/mutants.py --again               # those left without a reason, once more
     python benchmarks/mutants.py --report              # results/mutants.md
 
 Processes are forked from one that has loaded everything and collected all tests. A change inside a
@@ -393,6 +393,8 @@ class Run:
                 return run_tests(session, known, self.map.seconds, told)
 
             found = in_child(work)
+            if found[1] not in items:  # it ended before the first test
+                return "missed", "", 0
             if found[0] in ("killed", "timeout"):
                 alone = [items[found[1]]]
                 self.must_pass(
@@ -485,7 +487,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--map", nargs="*", metavar="TEST_FILE", help="run tests under coverage")
     parser.add_argument("--only", nargs="*", default=[""], metavar="PATH")
-    parser.add_argument("--again", action="store_true", help="try those that survived once more")
+    parser.add_argument("--again", action="store_true", help="try those left once more")
     parser.add_argument("--report", action="store_true", help="write results/mutants.md")
     parser.add_argument("--share", type=float, default=SHARE)
     parser.add_argument("--limit", type=int, default=None)
@@ -504,12 +506,13 @@ def main() -> None:
         m for m in draw(paths, args.share, AT_LEAST, SEED) if m.stratum.startswith(tuple(args.only))
     ]
     seen = {row["key"]: row for row in rows_of(args.results)}  # the latest of each
+    reasons = {row["key"]: row["reason"] for row in rows_of(REASONS)}
     if args.report:
-        reasons = {row["key"]: row["reason"] for row in rows_of(REASONS)}
         args.results.with_suffix(".md").write_text(report(drawn, seen, reasons))
         return
     if args.again:
-        todo = [m for m in drawn if seen.get(m.key, {}).get("status") in AGAIN]
+        left = [m for m in drawn if seen.get(m.key, {}).get("status") in AGAIN]
+        todo = [m for m in left if m.key not in reasons]
     else:
         todo = [m for m in drawn if m.key not in seen]
     Run(todo[: args.limit], args.results)()
