@@ -634,8 +634,8 @@ NOT_IN_FILES = {
     "_Spaced",
     "of one fit": "CheckpointFile ChunkedRows Draws Forecast Head Look Patience Place Plan Read "
     "Reading Report Rows RowsLike Sample Seen Stage Underway",
-    "of one call": "Work Tables Packer Unpacker Uncacheable Graph Value Labels Method Split _Codes "
-    "_Key",
+    "of one call": "Work Memory Names Packer Unpacker Uncacheable Graph Value Labels Method Split "
+    "_Codes _Key",
     "of torch": "_Gathered _Normalised _BatchNorm1d _BatchNorm2d _Bounded _Everywhere",
     "of threads": "_Here _State",
     "of ONNX": "Affine AudioInput ChannelsFirst ImageInput MeanAndDeviation MeanOverNodes Mixture "
@@ -648,10 +648,11 @@ NOT_IN_FILES = {
     "errors": "VersionError _TimedError _Unaffordable",
     "constants": "Modality",
     "protocols": "Reader Task",
+    "not public yet": "InContextClassifier",
     "inherited from": "BaseFineTuned BasePretrained CleansAudio ContinuesTokens Ensemble Estimator "
-    "FillsMasks Linear ManyTasks PredictsTokens Raw ReadsAll ReadsAudio ReadsEvents ReadsImages "
-    "ReadsSeries ReadsTables ReadsTokens ReadsVideo ReconstructionMixin RoutesFit SSLTransformer "
-    "ScoresRows ThresholdMixin BaseClassifier BaseRegressor _OfAll",
+    "FillsMasks InContextEstimator Linear ManyTasks PredictsTokens Raw ReadsAll ReadsAudio "
+    "ReadsEvents ReadsImages ReadsSeries ReadsTables ReadsTokens ReadsVideo ReconstructionMixin "
+    "RoutesFit SSLTransformer ScoresRows ThresholdMixin BaseClassifier BaseRegressor _OfAll",
 }
 
 

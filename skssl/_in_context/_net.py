@@ -34,6 +34,7 @@ class Context:
         Whether the classes are intervals of a number, in order.
     """
 
+    _saved_as = "InContextRows"
     x: Tensor
     cardinality: Tensor
     y: Tensor
