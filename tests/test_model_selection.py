@@ -61,11 +61,13 @@ FLOATS = {
     "pandas Float64": pd.Series([0, 1, None, 2], dtype="Float64"),
     "polars NaN": pl.Series([0.0, 1.0, float("nan"), 2.0]),
     "list with NaN": [0.0, 1.0, float("nan"), 2.0],
+    "list of rows": [[0.0], [1.0], [float("nan")], [2.0]],
 }
 STRINGS = {
     "list with None": ["a", "b", None, "c"],
     "list with -1": ["a", "b", -1, "c"],
     "list with NaN": ["a", "b", float("nan"), "c"],
+    "list of rows": [["a"], ["b"], [None], ["c"]],
     "object array": np.array(["a", "b", None, "c"], dtype=object),
     "object array with NA": np.array(["a", "b", pd.NA, "c"], dtype=object),
     "numpy string": np.array(["a", "b", None, "c"], np.dtypes.StringDType(na_object=None)),

@@ -169,7 +169,9 @@ def as_objects(values: Iterable[object]) -> np.ndarray:
 
 def _is_single(value: Sequence[object] | np.ndarray) -> bool:
     """Tell whether a row of a column vector is one entry."""
-    return np.asarray(value, dtype=object).shape == (1,) and not np.iterable(value[0])
+    if np.asarray(value, dtype=object).shape != (1,):
+        return False
+    return isinstance(value[0], str | bytes) or not np.iterable(value[0])
 
 
 def _warn_column_vector(name: str) -> None:
