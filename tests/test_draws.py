@@ -327,6 +327,7 @@ from sklearn.datasets import load_iris
 from skssl import SCARF
 
 warnings.simplefilter("ignore")  # that threads run
+torch.set_num_threads(1)  # OpenMP hangs in a fork of a process in which it had several
 torch.set_default_dtype(torch.float64)
 X = load_iris().data
 fit = lambda: SCARF(n_components=8, max_epochs=1, random_state=0).fit(X)
