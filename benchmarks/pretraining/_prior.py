@@ -214,13 +214,36 @@ def clusters(random: Random, n: int, d: int) -> Raw:
     return table, np.zeros(d, int), which % n_classes, False
 
 
+def categories(random: Random, n: int, d: int) -> Raw:
+    """Columns that are all categories; a target that sums what each says, or conjunctions do."""
+    same = int(log_uniform(random, 2, 8))
+    levels = np.full(d, same) if random.random() < 0.5 else random.integers(2, 9, size=d)
+    latent = causes(random, n, d) if random.random() < 0.5 else random.normal(size=(n, d))
+    table = np.empty((n, d), int)
+    for j in range(d):
+        cuts = np.quantile(latent[:, j], np.sort(random.random(levels[j] - 1)))
+        table[:, j] = random.permutation(levels[j])[np.searchsorted(cuts, latent[:, j])]
+    n_classes = 2 if random.random() < 0.5 else int(random.integers(2, MAX_CLASSES + 1))
+    importance = random.random(d) ** random.uniform(0, 6)
+    scores = np.zeros((n, n_classes))
+    for j in range(d):
+        scores += importance[j] * random.normal(size=(levels[j], n_classes))[table[:, j]]
+    if random.random() < 0.4:
+        scores *= random.choice([0.0, 0.3])
+        for _ in range(int(log_uniform(random, 2, 16))):
+            columns = random.choice(d, min(d, int(random.integers(2, 4))), replace=False)
+            holds = (table[:, columns] == table[random.integers(n), columns]).all(1)
+            scores += np.outer(holds, random.normal(size=n_classes))
+    return table.astype(float), levels, classes_of(random, scores), False
+
+
 def observe(random: Random, raw: Raw) -> Raw:
     """What is written down: rounded, cut to categories, on another scale, or missing."""
     table, cardinality, target, is_number = raw
     table, cardinality = table.copy(), cardinality.copy()
     n, d = table.shape
-    p_category, p_round = random.choice([0, 0.2, 0.6]), random.choice([0, 0.2])
-    for j in range(d):
+    p_category, p_round = random.choice([0, 0.2, 0.6, 1]), random.choice([0, 0.2])
+    for j in np.flatnonzero(cardinality == 0):
         if random.random() < p_category:
             n_levels = int(log_uniform(random, 2, 12))
             cuts = np.quantile(table[:, j], np.sort(random.random(n_levels - 1)))
@@ -352,8 +375,8 @@ def draw(
         if tables and random.random() < real_share:
             raw = real(random, n, d, tables)
         else:
-            family = random.choice(3, p=[0.55, 0.25, 0.2])
-            made = (graph, function_of_columns, clusters)[family](random, n, d)
+            family = random.choice(4, p=[0.45, 0.2, 0.15, 0.2])
+            made = (graph, function_of_columns, clusters, categories)[family](random, n, d)
             raw = observe(random, made) if np.isfinite(made[0]).all() else None
         if raw is None:
             continue

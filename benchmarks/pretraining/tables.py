@@ -58,7 +58,7 @@ def write_shard(path: Path, seed: int, real_tables: Any) -> None:
     """Draw the tasks of a seed and write them."""
     random = np.random.default_rng(seed)
     n = int(random.choice([96, 192, 384, 640], p=[0.25, 0.35, 0.25, 0.15]))
-    d = round(log_uniform(random, 1, 40))
+    d = round(log_uniform(random, 1, 60))
     tasks = [draw(random, n, d, real_tables) for _ in range(N_TASKS)]
     new = path.with_suffix(".new.npz")
     np.savez(
