@@ -63,7 +63,7 @@ class InContextEstimator(Estimator):
         self.scaler_ = QuantileScaler(x, self.reader_.columns)
         return self.scaler_(x)
 
-    def _keep(self, x: Tensor, codes: np.ndarray, n_classes: int, is_ordered: bool) -> None:
+    def _keep(self, x: Tensor, codes: np.ndarray, n_classes: int) -> None:
         """Draw the contexts: for each permutation, rows, columns and a seed of their names.
 
         ``codes`` are classes, and -1 where a row has no label.
@@ -81,7 +81,7 @@ class InContextEstimator(Estimator):
                 cardinality[None, columns],
                 torch.from_numpy(codes[known])[None],
                 n_classes,
-                torch.tensor([is_ordered]),
+                torch.tensor([False]),
             )
             self.contexts_.append(context)
             self.columns_.append(columns)
@@ -172,7 +172,7 @@ class InContextClassifier(ClassifierMixin, InContextEstimator):
         self.classes_, of_labelled = np.unique(labels, return_inverse=True)
         codes = np.full(len(mask), -1)
         codes[mask] = of_labelled
-        self._keep(x, codes, len(self.classes_), is_ordered=False)
+        self._keep(x, codes, len(self.classes_))
         return self
 
     @plain_torch()
@@ -189,7 +189,7 @@ class InContextClassifier(ClassifierMixin, InContextEstimator):
 def _some_of_each(
     random: np.random.RandomState, rows: np.ndarray, codes: np.ndarray, most: int
 ) -> np.ndarray:
-    """Return at most so many rows in random order, of each class its share, and one at least."""
+    """Return at most ``most`` rows: of each class its share, and one at least if there is room."""
     rows = random.permutation(rows)
     if len(rows) <= most:
         return rows

@@ -250,8 +250,10 @@ class Block(nn.Module):
         nn.init.zeros_(self.narrow.bias)
 
     def look(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the keys and values of a context, whose tokens (n_tables, n, n_columns, width)
-        are added to their labels."""
+        """Return the keys and values of a context's tokens, to which its labels are added.
+
+        Tokens are (n_tables, n, n_columns, width), labels (n_tables, n, 1, width).
+        """
         return self.of_rows.look((self.row_norm(x) + labels).transpose(1, 2))
 
     def forward(self, x: Tensor, seen: tuple[Tensor, Tensor]) -> Tensor:
