@@ -1,4 +1,4 @@
-"""Tables drawn at random: graphs of mixed functions, trees, clusters; and real columns as targets.
+"""Tables drawn at random: graphs of functions, trees, clusters, categories; and real columns.
 
 Each drawer returns a raw table, (n_rows, n_columns) float64 with codes for categories, the
 cardinality of each column (0 = number), and a target: numbers, or codes of classes.
