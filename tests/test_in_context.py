@@ -31,13 +31,19 @@ def tables(n_labelled=12, n_unlabelled=6, n_new=5, n_columns=4, n_classes=3, n_t
 
 
 @pytest.fixture(
-    params=[{}, {"numeric": "rbf", "scalable": True, "label_in_cells": True}],
-    ids=["default", "arms"],
+    params=[
+        {},
+        {"numeric": "rbf", "scalable": True, "label_in_cells": True},
+        {"n_blocks": 1, "n_row_blocks": 2, "row_width": 16},
+        {"n_blocks": 0, "n_row_blocks": 1, "row_width": 16},
+    ],
+    ids=["default", "arms", "cells, then rows", "rows"],
 )
 def net(request):
     """A small net whose residual branches are not zero, as in training."""
     torch.manual_seed(0)
-    net = InContextNet(width=16, n_blocks=2, n_heads=2, n_thinking=3, **request.param)
+    given = {"width": 16, "n_blocks": 2, "n_heads": 2, "n_thinking": 3} | request.param
+    net = InContextNet(**given)
     for parameter in net.parameters():
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     return net.eval()
@@ -101,7 +107,8 @@ def test_a_class_without_rows_is_as_improbable_as_can_be(net):
     assert torch.allclose(made[..., 3:], torch.full((2, 5, 2), FLOOR).log(), atol=1e-3)
 
 
-def test_the_vote_equals_a_loop(net):
+def test_the_vote_equals_a_loop(net, monkeypatch):
+    """Of classes, and of numbers, where a class is worth the mean of its rows."""
     context, x = tables(n_unlabelled=2)
     memory = net.read(context, torch.Generator().manual_seed(1))
     random = torch.Generator().manual_seed(3)
@@ -117,7 +124,9 @@ def test_the_vote_equals_a_loop(net):
             for m, y in zip(members, context.y, strict=True)
         ]
     )
-    made = net._vote(rows, memory).exp()
+    values = torch.randn(2, 12, generator=random)
+    monkeypatch.setattr(net, "_embed", lambda memory, x: rows)
+    made, means = net.predict(memory, x).exp(), net.expect(memory, x, values)
     for t in range(2):
         y = context.y[t]
         for i in range(5):
@@ -134,9 +143,13 @@ def test_the_vote_equals_a_loop(net):
                 mean, share = members[t][y == c].mean(0), (y == c).float().mean()
                 cosine = F.cosine_similarity(net.member(rows[t, i]), mean, dim=0)
                 near.append(8 * cosine + share.log())
-            share = net.mixture.sigmoid()
-            expected = share * vote + (1 - share) * torch.stack(near).softmax(0)
+            share, near = net.mixture.sigmoid(), torch.stack(near).softmax(0)
+            expected = share * vote + (1 - share) * near
             assert torch.allclose(made[t, i], expected * (1 - 3 * FLOOR) + FLOOR, atol=1e-5)
+            of_rows = sum(w * v for w, v in zip(weight / weight.sum(), values[t], strict=True))
+            of_classes = sum(near[c] * values[t][y == c].mean() for c in range(3))
+            expected = share * of_rows + (1 - share) * of_classes
+            assert torch.allclose(means[t, i], expected, atol=1e-5)
 
 
 def test_what_is_kept_of_the_labelled_rows_equals_a_loop(net):
@@ -174,7 +187,7 @@ def test_in_bfloat16_it_is_about_the_same(net):
 
 
 def test_attention_in_bfloat16_is_the_formula(net):
-    block = net.bfloat16().blocks[0].of_rows
+    block = [*net.bfloat16().blocks, *net.row_blocks][0].of_rows
     x, context = torch.randn(2, 3, 7, 16).bfloat16(), torch.randn(2, 3, 5, 16).bfloat16()
     found = block(x, block.look(context))
     expected = block.float()(x.float(), block.look(context.float()))

@@ -632,8 +632,8 @@ HAS_CALLBACKS = CallbackSupportMixin.__module__ != "skssl._compat"
 NOT_IN_FILES = {
     "of user's rows": "Bag BagArray BagDtype Events Given Piece Readings Source Table Survey _File "
     "_Spaced",
-    "of one fit": "CheckpointFile ChunkedRows Draws Forecast Head Look Patience Place Plan Read "
-    "Reading Report Rows RowsLike Sample Seen Stage Underway",
+    "of one fit": "CheckpointFile ChunkedRows Classes DrawnLabels Draws Forecast Head Look Numbers "
+    "Patience Place Plan Read Reading Report Rows RowsLike Sample Seen Stage Underway",
     "of one call": "Work Memory Names Packer Unpacker Uncacheable Graph Value Labels Method Split "
     "_Codes _Key",
     "of torch": "_Gathered _Normalised _BatchNorm1d _BatchNorm2d _Bounded _Everywhere",
@@ -648,11 +648,12 @@ NOT_IN_FILES = {
     "errors": "VersionError _TimedError _Unaffordable",
     "constants": "Modality",
     "protocols": "Reader Task",
-    "not public yet": "InContextClassifier",
+    "not public yet": "InContextClassifier InContextImputer InContextRegressor",
     "inherited from": "BaseFineTuned BasePretrained CleansAudio ContinuesTokens Ensemble Estimator "
-    "FillsMasks InContextEstimator Linear ManyTasks PredictsTokens Raw ReadsAll ReadsAudio "
-    "ReadsEvents ReadsImages ReadsSeries ReadsTables ReadsTokens ReadsVideo ReconstructionMixin "
-    "RoutesFit SSLTransformer ScoresRows ThresholdMixin BaseClassifier BaseRegressor _OfAll",
+    "FillsMasks InContextEstimator InContextPredictor Linear ManyTasks PredictsTokens Raw ReadsAll "
+    "ReadsAudio ReadsEvents ReadsImages ReadsSeries ReadsTables ReadsTokens ReadsVideo "
+    "ReconstructionMixin RoutesFit SSLTransformer ScoresRows ThresholdMixin BaseClassifier "
+    "BaseRegressor _OfAll _TunedForest",
 }
 
 

@@ -6,8 +6,8 @@ Each step goes on where it was broken off; `--folder` (build/pretraining) holds 
     python benchmarks/pretraining/tables.py train --hours 2      # takes shards as they come
     python benchmarks/pretraining/tables.py evaluate             # 100 labels, public tables, rivals
 
-`draw` and `train` run beside each other, one core each. `train` writes the state (NAME.pt: weights,
-their average, optimizer, step) and appends to NAME.csv the loss of tasks held out.
+`draw` and `train` run beside each other, one core each. `train` writes the state (NAME.pt: the
+mean of the weights, step) and appends to NAME.csv the loss of tasks held out.
 """
 
 import argparse
@@ -48,6 +48,10 @@ ARMS: dict[str, dict[str, Any]] = {
     "two heads": {"n_heads": 2},
     "wide": {"width": 192, "n_blocks": 3},
     "deep": {"width": 64, "n_blocks": 8},
+    "rows": {"n_blocks": 2, "n_row_blocks": 6, "row_width": 128},
+    "one": {"n_blocks": 1, "n_row_blocks": 6, "row_width": 128},
+    "rows first": {"width": 192, "n_blocks": 0, "n_row_blocks": 6, "row_width": 128},
+    "rows first, wide": {"width": 192, "n_blocks": 0, "n_row_blocks": 8, "row_width": 192},
 }
 
 
@@ -117,6 +121,7 @@ class Tasks:
 
     folder: Path
     seed: int
+    n_cells: int  # of a batch, of at least two tasks
     scale: None = None
 
     def batches(
@@ -129,7 +134,7 @@ class Tasks:
             for path in random.choice(np.array(shards), STEPS):
                 tasks = read_shard(path)
                 n, d = tasks[0].x.shape
-                size = int(np.clip(12_000 // (min(n, 300) * (d + 1)), 2, batch_size))
+                size = int(np.clip(self.n_cells // (min(n, 300) * (d + 1)), 2, batch_size))
                 chosen = random.choice(len(tasks), size, replace=False)
                 yield assemble(random, [tasks[i] for i in chosen])
 
@@ -180,25 +185,21 @@ def predict(
 
 
 class Both:
-    """Muon for the matrices of the blocks beside AdamW for the rest, as one optimizer."""
+    """Muon for the matrices of the blocks beside AdamW for the rest, as one optimizer.
+
+    With ``muon=0`` AdamW takes all of them.
+    """
 
     def __init__(self, net: nn.Module, muon: float, adamw: float, weight_decay: float = 0.01):
-        if not hasattr(torch.optim, "Muon"):
-            sys.exit(f"Muon needs torch 2.9 or newer, this is {torch.__version__}: update torch.")
-        inside = [p for n, p in net.named_parameters() if p.ndim == 2 and n.startswith("blocks")]
+        inside = [p for n, p in net.named_parameters() if muon and p.ndim == 2 and "blocks." in n]
         ids = {id(p) for p in inside}
         others = [p for p in net.parameters() if id(p) not in ids]
+        group = [{"params": others, "peak": adamw}]
         self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(
-                [{"params": inside, "peak": muon}],
-                lr=muon,
-                weight_decay=weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            ),
-            torch.optim.AdamW(
-                [{"params": others, "peak": adamw}], lr=adamw, weight_decay=weight_decay
-            ),
+            torch.optim.AdamW(group, lr=adamw, weight_decay=weight_decay)
         ]
+        if muon:
+            self.optimizers.insert(0, _muon(inside, muon, weight_decay))
         self.param_groups = [g for one in self.optimizers for g in one.param_groups]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -211,21 +212,20 @@ class Both:
         for one in self.optimizers:
             one.step()
 
-    def state_dict(self) -> list[dict[str, Any]]:
-        """Return the states of the two."""
-        return [one.state_dict() for one in self.optimizers]
 
-    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
-        """Restore the states; the learning rates stay those asked for."""
-        for one, state in zip(self.optimizers, states, strict=True):
-            peaks = [group["peak"] for group in one.param_groups]
-            one.load_state_dict(state)
-            for group, peak in zip(one.param_groups, peaks, strict=True):
-                group["peak"] = peak
+def _muon(matrices: list[nn.Parameter], peak: float, weight_decay: float) -> torch.optim.Optimizer:
+    if not hasattr(torch.optim, "Muon"):
+        sys.exit(f"Muon needs torch 2.9 or newer, this is {torch.__version__}: update torch.")
+    group = [{"params": matrices, "peak": peak}]
+    how = "match_rms_adamw"
+    return torch.optim.Muon(group, lr=peak, weight_decay=weight_decay, adjust_lr_fn=how)
 
 
 class Run:
-    """A training that can be broken off: its net, its state on the disk, its curve."""
+    """A training that can be broken off: its net, its state on the disk, its curve.
+
+    The state is the mean of the weights in float16. Each piece begins there, and warms up.
+    """
 
     def __init__(self, given: argparse.Namespace):
         self.given = given
@@ -240,37 +240,35 @@ class Run:
         self.file = CheckpointFile(given.states / f"{name}.pt", name, every=300.0)
         self.minutes = 0.0
         self.file.read(self._restore)
+        self.first = self.net.step
         self.began = self.looked = time.process_time()
 
     def _state(self) -> dict[str, Any]:
         return {
-            "net": self.net.state_dict(),
-            "mean": self.mean.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "mean": {k: v.half() for k, v in self.mean.state_dict().items()},
             "step": self.net.step,
             "minutes": self.minutes + self._minutes_now(),
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self.net.load_state_dict(state["net"])
-        self.mean.load_state_dict(state["mean"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for net in (self.net, self.mean):  # training goes on from the mean
+            net.load_state_dict(state["mean"])
         self.net.step, self.minutes = state["step"], state["minutes"]
 
     def _minutes_now(self) -> float:
         return (time.process_time() - self.began) / 60
 
     def rate(self, step: int) -> float:
-        """Warm up over 50 steps; decay over the last part of the time, if that is asked for."""
+        """Warm up over 100 steps; decay over the last part of the time, if that is asked for."""
         over = self._minutes_now() / (60 * self.given.hours)
         left = min(1.0, (1 - over) / self.given.decay) if self.given.decay else 1.0
-        return min(1.0, (step + 1) / 50) * max(0.01, left)
+        return min(1.0, (step - self.first + 1) / 100) * max(0.01, left)
 
     def train(self) -> None:
         """Train for the hours given: of CPU time, whatever else runs on the machine."""
         plan = Plan(10**9, self.given.batch_size, self.rate, endless=True)
         seed = self.given.seed + 1000 * self.net.step
-        tasks = Tasks(self.given.folder / "shards", seed)
+        tasks = Tasks(self.given.folder / "shards", seed, self.given.cells)
         train(self.net, self.optimizer, tasks, loss, plan, Draws(seed), self._on_epoch)
 
     def _on_epoch(self, losses: list[float]) -> bool:
@@ -364,7 +362,8 @@ def main() -> None:
     parser.add_argument("--decay", type=float, default=0.0, help="share of the hours that decays")
     parser.add_argument("--half", type=int, choices=(0, 1), default=0, help="of the public tables")
     parser.add_argument("--draws", type=int, default=5, help="of labels")
-    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--batch-size", type=int, default=8, help="tasks of a step, at most")
+    parser.add_argument("--cells", type=int, default=12_000, help="of a step, at most")
     parser.add_argument("--muon", type=float, default=1.5e-3)
     parser.add_argument("--adamw", type=float, default=7e-4)
     given = parser.parse_args()

@@ -100,6 +100,11 @@ class InContextNet(nn.Module):
         that each head learns.
     label_in_cells : bool, default=False
         Whether labels are added to the cells of their rows as well, not only to keys and values.
+    n_row_blocks : int, default=0
+        Blocks after those of cells, in which a row is one token: attention over rows, a multilayer
+        perceptron.
+    row_width : int, default=192
+        Of such a token, into which the cells of a row are pooled by learnt weights.
 
     Notes
     -----
@@ -124,6 +129,8 @@ class InContextNet(nn.Module):
         numeric: Literal["periodic", "rbf"] = "periodic",
         scalable: bool = False,
         label_in_cells: bool = False,
+        n_row_blocks: int = 0,
+        row_width: int = 192,
     ):
         super().__init__()
         self.numeric = numeric
@@ -131,11 +138,18 @@ class InContextNet(nn.Module):
         self.cell = nn.Linear(n_features + N_RANDOM + 1, width)
         self.neighbours = nn.Linear(2 * n_features, width, bias=False)
         self.column = nn.Linear(N_RANDOM, width, bias=False)
-        self.label = nn.Linear(n_features + N_RANDOM, width, bias=False)
+        self.label = Label(n_features + N_RANDOM, width) if n_blocks else None
         self.label_of_cells = nn.Linear(width, width, bias=False) if label_in_cells else None
         self.thinking = nn.Parameter(torch.randn(n_thinking, width) / 2)
-        self.unlabelled = nn.Parameter(torch.zeros(width))
         self.blocks = nn.ModuleList(Block(width, n_heads, scalable) for _ in range(n_blocks))
+        self.pool, self.row_label = None, None
+        if n_row_blocks:
+            self.pool = Pool(width, row_width)
+            self.row_label = Label(n_features + N_RANDOM, row_width)
+            width = row_width
+        self.row_blocks = nn.ModuleList(
+            Block(width, n_heads, scalable, of_columns=False) for _ in range(n_row_blocks)
+        )
         self.norm = nn.LayerNorm(width, bias=False)
         self.voter = nn.Linear(width, width, bias=False)
         self.member = nn.Linear(width, width, bias=False)
@@ -170,15 +184,17 @@ class InContextNet(nn.Module):
         names = _draw_names(context, generator)
         thinking = self.thinking[:, None].expand(len(context.x), -1, context.x.shape[2], -1)
         tokens = torch.cat([thinking, self._cells(context.x, names)], 1)
-        labels = self._labels(context, generator)
-        if self.label_of_cells is not None:
-            tokens = tokens + self.label_of_cells(labels)
-        seen = []
-        for block in self.blocks:
-            assert isinstance(block, Block)
-            seen.append(block.look(tokens, labels))
-            tokens = block(tokens, seen[-1])
         first = len(self.thinking)
+        given = self._label(context, generator), context.y, first, tokens.shape[1]
+        seen: list[tuple[Tensor, Tensor]] = []
+        if self.label is not None:
+            labels = self.label(*given)
+            if self.label_of_cells is not None:
+                tokens = tokens + self.label_of_cells(labels)
+            tokens, seen = _read(self.blocks, tokens, labels)
+        if self.pool is not None and self.row_label is not None:
+            tokens, more = _read(self.row_blocks, self.pool(tokens), self.row_label(*given))
+            seen += more
         rows = self.norm(tokens[:, first : first + context.y.shape[1]].mean(2))
         one_hot = F.one_hot(context.y, context.n_classes).float()
         means = one_hot.mT @ self.member(rows).float() / one_hot.sum(1).clamp(min=1)[..., None]
@@ -187,10 +203,43 @@ class InContextNet(nn.Module):
 
     def predict(self, memory: Memory, x: Tensor) -> Tensor:
         """Return the logarithms of the probabilities of the classes of the rows in ``x``."""
+        of_rows, of_classes = self._shares(self._embed(memory, x), memory)
+        mixed = of_rows @ memory.one_hot + of_classes
+        # what no labelled row has is as improbable as it can be
+        return ((1 - FLOOR * mixed.shape[-1]) * mixed + FLOOR).log()
+
+    def expect(self, memory: Memory, x: Tensor, values: Tensor) -> Tensor:
+        """Return the mean of what labelled rows are worth, by their votes and those of classes.
+
+        Parameters
+        ----------
+        memory : Memory
+            Of a context.
+        x : Tensor of shape (n_tables, n_predicted, n_columns)
+            Rows to be predicted.
+        values : Tensor of shape (n_tables, n_labelled)
+            The numbers of which the classes of the context are intervals.
+
+        Returns
+        -------
+        mean : Tensor of shape (n_tables, n_predicted)
+        """
+        of_rows, of_classes = self._shares(self._embed(memory, x), memory)
+        count = memory.one_hot.sum(1).clamp(min=1)
+        means = memory.one_hot.mT @ values[..., None] / count[..., None]
+        return (of_rows @ values[..., None] + of_classes @ means)[..., 0]
+
+    def _embed(self, memory: Memory, x: Tensor) -> Tensor:
+        """Return the rows that are to be predicted, (n_tables, n_predicted, width)."""
         tokens = self._cells(x, memory.names)
-        for block, seen in zip(self.blocks, memory.seen, strict=True):
+        n_blocks = len(self.blocks)
+        for block, seen in zip(self.blocks, memory.seen[:n_blocks], strict=True):
             tokens = block(tokens, seen)
-        return self._vote(self.norm(tokens.mean(2)), memory)
+        if self.pool is not None:
+            tokens = self.pool(tokens)
+        for block, seen in zip(self.row_blocks, memory.seen[n_blocks:], strict=True):
+            tokens = block(tokens, seen)
+        return self.norm(tokens.mean(2))
 
     def _cells(self, x: Tensor, names: Names) -> Tensor:
         """Return a token for each cell: features of its value times a random vector."""
@@ -206,32 +255,65 @@ class InContextNet(nn.Module):
         made = self.cell(given.to(dtype)) + self.neighbours(near.to(dtype))
         return made * (SPREAD * self.column(names.identity.to(dtype)))
 
-    def _labels(self, context: Context, generator: torch.Generator | None) -> Tensor:
-        """Return what is added to the keys and values of the context, (n_tables, n, 1, width)."""
-        n_tables, n_labelled = context.y.shape
-        shape = n_tables, context.n_classes, N_RANDOM
+    def _label(self, context: Context, generator: torch.Generator | None) -> Tensor:
+        """Return what stands for each class, (n_tables, n_classes, n_features + N_RANDOM)."""
+        shape = len(context.x), context.n_classes, N_RANDOM
         names = torch.randn(shape, generator=generator, device=context.y.device)
         ordered = context.is_ordered[:, None, None]
         names = 4 * F.normalize(names, dim=-1) * ~ordered
         order = number_features(_centres(context), self.numeric) * ordered
-        label = self.label(torch.cat([order, names], -1).to(self.label.weight.dtype))
-        label = label.gather(1, context.y[..., None].expand(-1, -1, label.shape[-1]))
-        thinking = label.new_zeros(n_tables, len(self.thinking), label.shape[-1])
-        unlabelled = self.unlabelled.expand(n_tables, context.x.shape[1] - n_labelled, -1)
-        return torch.cat([thinking, label, unlabelled], 1)[:, :, None]
+        return torch.cat([order, names], -1)
 
-    def _vote(self, rows: Tensor, memory: Memory) -> Tensor:
+    def _shares(self, rows: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Return the shares of labelled rows and of classes in the vote on rows; their sum is 1."""
         similarity = F.normalize(self.voter(rows).float(), dim=-1) @ memory.voters.mT
         sharpness = SHARPNESS * self.sharpness.float().exp()
-        vote = (sharpness * similarity).softmax(-1) @ memory.one_hot
+        vote = (sharpness * similarity).softmax(-1)
         count = memory.one_hot.sum(1, keepdim=True)
         near = F.normalize(self.member(rows).float(), dim=-1) @ memory.members.mT
         logit = 8 * near + (count / memory.one_hot.shape[1]).clamp(min=FLOOR).log()
         logit = logit.masked_fill(count == 0, -torch.inf)
         share = self.mixture.float().sigmoid()
-        mixed = share * vote + (1 - share) * logit.softmax(-1)
-        # what no labelled row has is as improbable as it can be
-        return ((1 - FLOOR * count.shape[-1]) * mixed + FLOOR).log()
+        return share * vote, (1 - share) * logit.softmax(-1)
+
+
+class Label(nn.Module):
+    """What is added to the keys and values of a context: its labels, or that there is none."""
+
+    _saved_as = "InContextLabel"
+
+    def __init__(self, n_given: int, width: int):
+        super().__init__()
+        self.made = nn.Linear(n_given, width, bias=False)
+        self.unlabelled = nn.Parameter(torch.zeros(width))
+
+    def forward(self, label: Tensor, y: Tensor, n_thinking: int, n: int) -> Tensor:
+        """Return (n_tables, n, 1, width): nothing for the thinking rows, which come first."""
+        made = self.made(label.to(self.made.weight.dtype))
+        made = made.gather(1, y[..., None].expand(-1, -1, made.shape[-1]))
+        n_unlabelled = n - n_thinking - made.shape[1]
+        others = self.unlabelled.expand(len(made), n_unlabelled, -1)
+        return torch.cat([made.new_zeros(len(made), n_thinking, made.shape[2]), made, others], 1)[
+            :, :, None
+        ]
+
+
+class Pool(nn.Module):
+    """The cells of a row as one token: their means by several learnt weights, side by side."""
+
+    _saved_as = "InContextPool"
+
+    def __init__(self, width: int, row_width: int, n_pools: int = 4):
+        super().__init__()
+        self.norm = nn.LayerNorm(width, bias=False)
+        self.weight = nn.Linear(width, n_pools, bias=False)
+        self.made = nn.Linear(n_pools * width, row_width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (n_tables, n, 1, row_width)."""
+        x = self.norm(x)
+        pooled = self.weight(x).softmax(2).mT @ x
+        return self.made(pooled.flatten(2))[:, :, None]
 
 
 class Block(nn.Module):
@@ -239,12 +321,14 @@ class Block(nn.Module):
 
     _saved_as = "InContextBlock"
 
-    def __init__(self, width: int, n_heads: int, scalable: bool):
+    def __init__(self, width: int, n_heads: int, scalable: bool, of_columns: bool = True):
         super().__init__()
         self.of_rows = Attention(width, n_heads, scalable)
-        self.of_columns = Attention(width, n_heads)
-        norms = (nn.LayerNorm(width, bias=False) for _ in range(3))
-        self.row_norm, self.norm, self.column_norm = norms
+        self.row_norm, self.norm = (nn.LayerNorm(width, bias=False) for _ in range(2))
+        self.of_columns = self.column_norm = None
+        if of_columns:
+            self.of_columns = Attention(width, n_heads)
+            self.column_norm = nn.LayerNorm(width, bias=False)
         self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
         nn.init.zeros_(self.narrow.weight)
         nn.init.zeros_(self.narrow.bias)
@@ -260,8 +344,22 @@ class Block(nn.Module):
         """Return the tokens of rows that attend to a context, after the block."""
         x = x + self.of_rows(self.row_norm(x).transpose(1, 2), seen).transpose(1, 2)
         x = x + self.narrow(F.gelu(self.wide(self.norm(x))))
+        if self.of_columns is None or self.column_norm is None:
+            return x
         normed = self.column_norm(x)
         return x + self.of_columns(normed, self.of_columns.look(normed))
+
+
+def _read(
+    blocks: nn.ModuleList, tokens: Tensor, labels: Tensor
+) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    """Return the tokens of a context after blocks, and the keys and values of each block."""
+    seen = []
+    for block in blocks:
+        assert isinstance(block, Block)
+        seen.append(block.look(tokens, labels))
+        tokens = block(tokens, seen[-1])
+    return tokens, seen
 
 
 class Attention(nn.Module):

@@ -1,0 +1,148 @@
+"""Missing cells of a table, predicted in context."""
+
+from numbers import Integral
+from typing import Self
+
+import numpy as np
+import torch
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skssl._compat import Constraints, Interval, Seed, fit_context, plain_torch
+from skssl._data import note_columns
+from skssl._data._containers import as_native
+from skssl._data._table import CategoricalFeatures
+from skssl._in_context._base import InContextEstimator
+from skssl._in_context._passes import Classes, Numbers, Target, draw_passes, predict, starting_net
+
+
+class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimator):
+    """Fill in missing cells in context: from the rest of their row, and from other rows.
+
+    Each column with missing cells is predicted as a target, numbers by their mean, categories by
+    the most probable one. A missing cell among the others is no obstacle.
+
+    Parameters
+    ----------
+    n_permutations : int, default=2
+        Passes with other rows, and other names of columns and categories, that are averaged.
+    max_samples : int, default=256
+        Greatest number of rows that a pass reads.
+    categorical_features : "from_dtype", list of str, list of int, boolean mask or None
+        The columns that hold categories.
+    random_state : int, RandomState instance or None, default=None
+        Draws rows, and the vectors that stand for columns and categories.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of columns.
+    """
+
+    _parameter_constraints: Constraints = {
+        **InContextEstimator._parameter_constraints,
+        "max_samples": [Interval(Integral, 2, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_permutations: int = 2,
+        max_samples: int = 256,
+        categorical_features: CategoricalFeatures = "from_dtype",
+        random_state: Seed = None,
+    ):
+        self.n_permutations = n_permutations
+        self.max_samples = max_samples
+        self.categorical_features = categorical_features
+        self.random_state = random_state
+
+    @fit_context(prefer_skip_nested_validation=True)
+    @plain_torch()
+    def fit(self, X: object, y: object = None) -> Self:
+        """Keep some of the rows.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            Rows, with missing cells or without.
+        y : object
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        note_columns(self, X)
+        X = as_native(X)
+        random = check_random_state(self.random_state)
+        x = self._read_table(X)
+        self.x_ = x[self._rows_to_keep(random, x.isnan().numpy())]
+        self.seed_ = int(random.randint(2**31 - 1))
+        return self
+
+    def _rows_to_keep(self, random: np.random.RandomState, is_missing: np.ndarray) -> np.ndarray:
+        """Return rows of which each column has as many known cells as a pass reads, if it has."""
+        order = random.permutation(len(is_missing))
+        known = ~is_missing[order]
+        enough = known & (known.cumsum(0) <= self.max_samples * self.n_permutations)
+        return order[enough.any(1)]
+
+    @plain_torch()
+    def transform(self, X: object) -> object:
+        """Fill in missing cells.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        X_filled : of the type, columns and units of X
+            A copy of X with its missing cells predicted; all other cells are unchanged.
+        """
+        check_is_fitted(self)
+        native = as_native(X)
+        x = self.reader_.read(native)
+        note_columns(self, X, reset=False)
+        cells = x.double().numpy().copy()
+        scaled = self.scaler_(x)
+        for j in np.flatnonzero(np.isnan(cells).any(0)):
+            rows = np.flatnonzero(np.isnan(cells[:, j]))
+            cells[rows, j] = self._predict_column(int(j), scaled[torch.from_numpy(rows)])
+        return self.reader_.fill(cells, native)
+
+    def _predict_column(self, j: int, x: torch.Tensor) -> np.ndarray:
+        """Return numbers, or codes of categories, of a column of scaled rows."""
+        values = self.x_[:, j].double().numpy()
+        known = ~np.isnan(values)
+        if len(np.unique(values[known])) < 2:  # nothing to tell apart
+            return np.full(len(x), values[known][0] if known.any() else np.nan)
+        if x.shape[1] == 1:  # nothing to tell by
+            is_number = not self.reader_.columns.cardinality[j]
+            return np.full(len(x), np.nanmean(values) if is_number else _commonest(values[known]))
+        others = np.delete(np.arange(x.shape[1]), j)
+        target, mean, scale = self._target(values, j)
+        most = self.max_samples, 0
+        random, columns = np.random.RandomState((self.seed_ + j) % 2**32), self.reader_.columns
+        drawn = draw_passes(
+            random, self.scaler_(self.x_), columns, target, self.n_permutations, most, others
+        )
+        net, passes = starting_net(), list(drawn)
+        with torch.inference_mode():
+            found = predict(net, passes, [one.read(net) for one in passes], x)
+        return found.argmax(1) if columns.cardinality[j] else found * scale + mean
+
+    def _target(self, values: np.ndarray, j: int) -> tuple[Target, float, float]:
+        """Return codes, or standardized numbers with their mean and standard deviation."""
+        n_categories = self.reader_.columns.cardinality[j]
+        if n_categories:
+            return Classes(np.nan_to_num(values, nan=-1).astype(int), n_categories), 0.0, 1.0
+        mean, scale = float(np.nanmean(values)), float(np.nanstd(values))
+        return Numbers((values - mean) / scale), mean, scale
+
+
+def _commonest(codes: np.ndarray) -> float:
+    names, count = np.unique(codes, return_counts=True)
+    return float(names[count.argmax()])

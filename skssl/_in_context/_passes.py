@@ -1,0 +1,178 @@
+"""Readings of a table, from each of which further rows are predicted."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skssl._data._columns import Columns
+from skssl._data._draws import Draws
+from skssl._in_context._net import Context, InContextNet, Memory
+
+MOST_COLUMNS = 60  # that the net reads at once; of more, each pass reads some
+CELLS = 2**16  # that are predicted at once
+N_INTERVALS = 10  # of a number that is to be predicted
+
+
+@functools.cache
+def starting_net() -> InContextNet:
+    """Return the net, so far with random weights."""
+    with Draws(0).here(everywhere=True):
+        return InContextNet().eval()
+
+
+@dataclass
+class DrawnLabels:
+    """Classes of labelled rows; and numbers, of which those are intervals."""
+
+    codes: np.ndarray
+    n_classes: int
+    numbers: np.ndarray | None = None
+
+
+@dataclass
+class Classes:
+    """Classes, from 0; -1 where a row has none."""
+
+    codes: np.ndarray
+    n_classes: int
+
+    @property
+    def known(self) -> np.ndarray:
+        """The rows that have one."""
+        return np.flatnonzero(self.codes >= 0)
+
+    def draw(self, random: np.random.RandomState, most: int) -> tuple[np.ndarray, DrawnLabels]:
+        """Return rows of each class: its share, and one at least if there is room."""
+        rows = some_of_each(random, self.known, self.codes, most)
+        return rows, DrawnLabels(self.codes[rows], self.n_classes)
+
+
+@dataclass
+class Numbers:
+    """Numbers, NaN where a row has none."""
+
+    values: np.ndarray
+
+    @property
+    def known(self) -> np.ndarray:
+        """The rows that have one."""
+        return np.flatnonzero(~np.isnan(self.values))
+
+    def draw(self, random: np.random.RandomState, most: int) -> tuple[np.ndarray, DrawnLabels]:
+        """Return rows, and intervals that begin elsewhere each time, with equally many rows."""
+        rows = random.permutation(self.known)[:most]
+        numbers = self.values[rows]
+        places = (np.arange(1, N_INTERVALS) + random.uniform(-0.5, 0.5)) / N_INTERVALS
+        edges = np.quantile(numbers, places)
+        found, codes = np.unique(np.searchsorted(edges, numbers, "right"), return_inverse=True)
+        return rows, DrawnLabels(codes, len(found), numbers)
+
+
+Target = Classes | Numbers
+_TENSORS = tuple(f.name for f in fields(Context) if f.type is Tensor)
+
+
+class Pass(nn.Module):
+    """The rows of a table that a pass reads, in an order of columns, and a seed of names.
+
+    Parameters
+    ----------
+    context : Context
+        The rows, of one table.
+    columns : Tensor of shape (n_columns,)
+        Their columns in the table.
+    seed : int
+        Of what stands for columns, categories and classes.
+    numbers : Tensor of shape (1, n_labelled), default=None
+        Of the labelled rows, where classes are intervals of a number.
+    """
+
+    _saved_as = "InContextPass"
+    columns: Tensor
+    numbers: Tensor | None
+
+    def __init__(self, context: Context, columns: Tensor, seed: int, numbers: Tensor | None = None):
+        super().__init__()
+        for name in _TENSORS:
+            self.register_buffer(name, getattr(context, name))
+        self.register_buffer("columns", columns)
+        self.register_buffer("numbers", numbers)
+        self.n_classes, self.seed = context.n_classes, seed
+
+    def context(self) -> Context:
+        """Return the rows."""
+        return Context(n_classes=self.n_classes, **{n: getattr(self, n) for n in _TENSORS})
+
+    def read(self, net: InContextNet) -> Memory:
+        """Return what the net keeps of the rows."""
+        return net.read(self.context(), torch.Generator().manual_seed(self.seed))
+
+    def predict(self, net: InContextNet, memory: Memory, x: Tensor) -> Tensor:
+        """Return the probabilities of classes (n, n_classes), or a number for each row (n,)."""
+        x = x[None, :, self.columns]
+        if self.numbers is None:
+            return net.predict(memory, x)[0].exp()
+        return net.expect(memory, x, self.numbers)[0]
+
+
+def draw_passes(
+    random: np.random.RandomState,
+    x: Tensor,
+    columns: Columns,
+    target: Target,
+    n_passes: int,
+    most: tuple[int, int],
+    read: np.ndarray | None = None,
+) -> Iterator[Pass]:
+    """Yield passes over scaled rows, with at most so many labelled and unlabelled ones.
+
+    ``read`` are the columns to choose from, by default all.
+    """
+    cardinality = torch.tensor(columns.cardinality)
+    others = np.setdiff1d(np.arange(len(x)), target.known)
+    for _ in range(n_passes):
+        labelled, labels = target.draw(random, most[0])
+        rows = np.concatenate([labelled, random.permutation(others)[: most[1]]])
+        chosen = random.permutation(x.shape[1] if read is None else read)[:MOST_COLUMNS]
+        order = torch.from_numpy(chosen)
+        numbers = labels.numbers
+        context = Context(
+            x[torch.from_numpy(rows)][None, :, order],
+            cardinality[None, order],
+            torch.from_numpy(labels.codes)[None],
+            labels.n_classes,
+            torch.tensor([numbers is not None]),
+        )
+        values = None if numbers is None else torch.from_numpy(numbers)[None].float()
+        yield Pass(context, order, int(random.randint(2**31 - 1)), values)
+
+
+@torch.inference_mode()
+def predict(
+    net: InContextNet, passes: Sequence[Pass], memories: Sequence[Memory], x: Tensor
+) -> np.ndarray:
+    """Return the mean of what the passes predict of scaled rows, in float64."""
+    size = max(1, CELLS // x.shape[1])
+    each = [
+        torch.cat([one.predict(net, memory, part) for part in x.split(size)]).double()
+        for one, memory in zip(passes, memories, strict=True)
+    ]
+    return torch.stack(each).mean(0).numpy()
+
+
+def some_of_each(
+    random: np.random.RandomState, rows: np.ndarray, codes: np.ndarray, most: int
+) -> np.ndarray:
+    """Return at most ``most`` rows: of each class its share, and one at least if there is room."""
+    rows = random.permutation(rows)
+    if len(rows) <= most:
+        return rows
+    place = np.zeros(len(rows))  # of a row among those of its class, in [0, 1)
+    for code in np.unique(codes[rows]):
+        mine = np.flatnonzero(codes[rows] == code)
+        place[mine] = np.arange(len(mine)) / len(mine)
+    return rows[np.sort(np.argsort(place, kind="stable")[:most])]

@@ -1,0 +1,190 @@
+"""Estimators that predict a table in context: one forward pass, no training."""
+
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from torch import Tensor
+
+from skssl._compat import Constraints, Interval, Seed, fit_context, plain_torch
+from skssl._data import note_columns
+from skssl._data._containers import as_native
+from skssl._data._labels import separate_labelled
+from skssl._data._table import CategoricalFeatures
+from skssl._in_context._base import InContextEstimator
+from skssl._in_context._passes import Classes, Numbers, Target, draw_passes, predict, starting_net
+
+
+class InContextPredictor(InContextEstimator):
+    """Base of the predictors: keeps the rows that others are predicted from."""
+
+    _parameter_constraints: Constraints = {
+        **InContextEstimator._parameter_constraints,
+        "max_labeled": [Interval(Integral, 1, None, closed="left")],
+        "max_unlabeled": [Interval(Integral, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_permutations: int = 4,
+        max_labeled: int = 1000,
+        max_unlabeled: int = 256,
+        categorical_features: CategoricalFeatures = "from_dtype",
+        random_state: Seed = None,
+    ):
+        self.n_permutations = n_permutations
+        self.max_labeled = max_labeled
+        self.max_unlabeled = max_unlabeled
+        self.categorical_features = categorical_features
+        self.random_state = random_state
+
+    def _keep(self, x: Tensor, target: Target) -> None:
+        """Draw the passes over rows as they are, and read them."""
+        random, most = check_random_state(self.random_state), (self.max_labeled, self.max_unlabeled)
+        columns = self.reader_.columns
+        self.passes_ = list(
+            draw_passes(random, self.scaler_(x), columns, target, self.n_permutations, most)
+        )
+        self._read_passes()
+
+    @torch.inference_mode()
+    def _read_passes(self) -> None:
+        self._kept = [one.read(starting_net()) for one in self.passes_]
+
+    def _predicted(self, X: object) -> np.ndarray:
+        """Return the mean of what the passes predict."""
+        check_is_fitted(self)
+        x = self.scaler_(self.reader_.read(as_native(X)))
+        note_columns(self, X, reset=False)
+        if not hasattr(self, "_kept"):  # a copy from a file
+            self._read_passes()
+        return predict(starting_net(), self.passes_, self._kept, x)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_kept"}
+
+
+class InContextClassifier(ClassifierMixin, InContextPredictor):
+    """Predict classes in context: labelled rows vote, and unlabelled rows are read, too.
+
+    Parameters
+    ----------
+    n_permutations : int, default=4
+        Passes with other names of columns and classes, whose probabilities are averaged.
+    max_labeled : int, default=1000
+        Greatest number of labelled rows that a pass reads; of more, each draws some of each class.
+    max_unlabeled : int, default=256
+        Greatest number of rows without a label that a pass reads.
+    categorical_features : "from_dtype", list of str, list of int, boolean mask or None
+        The columns that hold categories.
+    random_state : int, RandomState instance or None, default=None
+        Draws rows, and the vectors that stand for columns and classes.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes.
+    """
+
+    @fit_context(prefer_skip_nested_validation=True)
+    @plain_torch()
+    def fit(self, X: object, y: object) -> Self:
+        """Read the table.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            Rows, labelled or not.
+        y : array-like of shape (n_samples,)
+            Classes; None, NaN, NA and -1 mark rows without a label.
+
+        Returns
+        -------
+        self : object
+        """
+        note_columns(self, X, y)
+        X = as_native(X)
+        x = self._read_table(X)
+        mask, labels = separate_labelled(y)
+        check_consistent_length(x, mask)
+        if not len(labels):
+            raise ValueError("No row of y is labelled: InContextClassifier needs some labels.")
+        check_classification_targets(labels)
+        self.classes_, of_labelled = np.unique(labels, return_inverse=True)
+        codes = np.full(len(mask), -1)
+        codes[mask] = of_labelled
+        self._keep(x, Classes(codes, len(self.classes_)))
+        return self
+
+    @plain_torch()
+    def predict_proba(self, X: object) -> np.ndarray:
+        """Return the probability of each class, in the order of ``classes_``."""
+        return self._predicted(X)
+
+    def predict(self, X: object) -> np.ndarray:
+        """Return the most probable class of each row."""
+        best = self.predict_proba(X).argmax(1)
+        return self.classes_[best]
+
+
+class InContextRegressor(RegressorMixin, InContextPredictor):
+    """Predict numbers in context: labelled rows vote with theirs, and unlabelled rows are read.
+
+    Parameters
+    ----------
+    n_permutations : int, default=4
+        Passes with other names of columns and other intervals, whose predictions are averaged.
+    max_labeled : int, default=1000
+        Greatest number of labelled rows that a pass reads; of more, each draws some.
+    max_unlabeled : int, default=256
+        Greatest number of rows without a label that a pass reads.
+    categorical_features : "from_dtype", list of str, list of int, boolean mask or None
+        The columns that hold categories.
+    random_state : int, RandomState instance or None, default=None
+        Draws rows, intervals, and the vectors that stand for columns.
+
+    Attributes
+    ----------
+    target_mean_, target_scale_ : float
+        Mean and standard deviation of the labels.
+    """
+
+    @fit_context(prefer_skip_nested_validation=True)
+    @plain_torch()
+    def fit(self, X: object, y: object) -> Self:
+        """Read the table.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            Rows, labelled or not.
+        y : array-like of shape (n_samples,)
+            Numbers; None, NaN and NA mark rows without a label.
+
+        Returns
+        -------
+        self : object
+        """
+        note_columns(self, X, y)
+        X = as_native(X)
+        x = self._read_table(X)
+        mask, labels = separate_labelled(y, classes=False)
+        check_consistent_length(x, mask)
+        if not len(labels):
+            raise ValueError("No row of y is labelled: InContextRegressor needs some labels.")
+        values = np.full(len(mask), np.nan)
+        values[mask] = labels
+        self.target_mean_, scale = float(labels.mean()), float(labels.std())
+        self.target_scale_ = scale if scale > 0 else 1.0
+        self._keep(x, Numbers((values - self.target_mean_) / self.target_scale_))
+        return self
+
+    @plain_torch()
+    def predict(self, X: object) -> np.ndarray:
+        """Return a number for each row."""
+        return self._predicted(X) * self.target_scale_ + self.target_mean_
