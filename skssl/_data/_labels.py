@@ -74,9 +74,10 @@ def separate_labelled(y: Any, *, classes: bool = True) -> tuple[np.ndarray, np.n
     return mask, labels
 
 
-def _refuse_infinity(labels: np.ndarray) -> None:
+def _refuse_infinity(labels: np.ndarray, name: str = "y") -> None:
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise ValueError("Input y contains infinity. Mark unlabelled rows with NaN or None.")
+        what = "unlabelled rows" if name == "y" else "rows without one"
+        raise ValueError(f"Input {name} contains infinity. Mark {what} with NaN or None.")
 
 
 def read_labels(y: object) -> np.ndarray:
@@ -94,6 +95,17 @@ def read_labels(y: object) -> np.ndarray:
     _refuse_infinity(labels)
     refuse_unordered(labels, "y")
     return labels
+
+
+def read_known(values: object, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mask of the rows whose entry is not missing, and these entries; -1 is one."""
+    found, present = read_column(values, name)
+    mask = present.copy()
+    mask[present] = ~_is_missing(found, classes=False)
+    known = _narrow(found[mask[present]], name)
+    _refuse_infinity(known, name)
+    refuse_unordered(known, name)
+    return mask, known
 
 
 def read_column(values: object, name: str = "y") -> tuple[np.ndarray, np.ndarray]:
@@ -203,30 +215,31 @@ def _is_missing_object(value: object, classes: bool) -> bool:
     return is_missing(value) or (classes and isinstance(value, Real | Decimal) and value == -1)
 
 
-def _narrow(labels: np.ndarray) -> np.ndarray:
+def _narrow(labels: np.ndarray, name: str = "y") -> np.ndarray:
     """Convert Python objects to an array of booleans, integers or floats."""
     if labels.dtype.kind != "O":
         return labels
     kinds = {_kind(label) for label in labels}
     if "text" in kinds and len(kinds) > 1:
+        marks = "unlabelled rows with None, NaN or the number -1"
         raise ValueError(
-            "y mixes text and other labels, which have no common order. Make all of its labels "
-            "text, or all numbers; mark unlabelled rows with None, NaN or the number -1."
+            f"{name} mixes text and other labels, which have no common order. Make all of its "
+            f"labels text, or all numbers; mark {marks if name == 'y' else 'others with None'}."
         )
     for accepted, dtype in NARROWER:
         if kinds and kinds <= accepted:
-            return _as_numbers(labels, dtype)
+            return _as_numbers(labels, dtype, name)
     return labels
 
 
-def _as_numbers(labels: np.ndarray, dtype: type) -> np.ndarray:
+def _as_numbers(labels: np.ndarray, dtype: type, name: str) -> np.ndarray:
     try:
         return labels.astype(dtype)
     except (OverflowError, TypeError, ValueError) as error:
         greatest = max(labels, key=abs)
         raise ValueError(
-            f"y holds {str(greatest)[:40]}, which is no number of 64 bits. Pass smaller numbers, "
-            "or classes as text."
+            f"{name} holds {str(greatest)[:40]}, which is no number of 64 bits. Pass smaller "
+            "numbers, or classes as text."
         ) from error
 
 

@@ -2,10 +2,11 @@
 
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any, Literal, get_args
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
@@ -14,7 +15,7 @@ from sklearn.utils import check_random_state, indexable
 from sklearn.utils.validation import check_consistent_length
 
 from skssl._compat import HasMethods, Interval, Seed, StrOptions, validate_params
-from skssl._data._labels import separate_labelled, target_type
+from skssl._data._labels import read_groups, separate_labelled, target_type
 from skssl._meta._forecast import Forecast, attempted
 from skssl._meta._steps import default_transformer
 from skssl.evaluation._baselines import default_baselines
@@ -36,6 +37,7 @@ COLUMNS = ["method", "role", "budget", "split", "draw", "score", "fit_time"]
         "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split", "get_n_splits"])],
         "task": [StrOptions(set(get_args(Task)))],
         "scoring": [str, callable, None],
+        "sensitive_features": ["array-like", None],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -54,6 +56,7 @@ def label_budget_report(
     groups: Any = None,
     task: Task = "auto",
     scoring: str | Callable[..., float] | None = None,
+    sensitive_features: object = None,
     n_jobs: int | None = None,
     verbose: int = 0,
     random_state: Seed = None,
@@ -83,10 +86,10 @@ def label_budget_report(
     baselines : dict of str to estimator, default=None
         More baselines by name, in addition to the default ones: ``"untrained encoder"`` (the
         first transformer with ``max_epochs=0``) and, on tables, ``"raw columns"`` and ``"PCA"``
-        with a tuned linear model, and ``"extra trees"``. ``"drop"`` in place of an estimator
-        removes the baseline of that name. An estimator is fitted on the labelled rows; to fit
-        its preprocessing on all training rows, as scaler and PCA are here, make it a
-        :class:`PretrainedClassifier` or regressor with ``passthrough=False``.
+        with a tuned linear model, ``"extra trees"``, and a tuned ``"random forest"``. ``"drop"``
+        in place of an estimator removes the baseline of that name. An estimator is fitted on the
+        labelled rows; to fit its preprocessing on all training rows, as scaler and PCA are here,
+        make it a :class:`PretrainedClassifier` or regressor with ``passthrough=False``.
     budgets : array-like of int, default=(5, 10, 20, 50, 100)
         Total numbers of labels. Draws of classes are stratified, with at least one label per
         class; a larger budget adds labels to those of a smaller one. Budgets with fewer labels
@@ -105,6 +108,10 @@ def label_budget_report(
         a regression; very many distinct whole numbers are an error.
     scoring : str, callable or None, default=None
         Name of a scorer, or a scorer. None is the score of the estimators: accuracy or R².
+    sensitive_features : array-like of shape (n_samples,) or dataframe, default=None
+        Groups whose scores are to be compared, such as sex or age bands; methods do not see
+        them, unless they are columns of X. The report gets a column for each: ``score[female]``,
+        of a dataframe or a named series ``score[sex=female]``.
     n_jobs : int, default=None
         Number of processes, as in joblib; each fits one split and method at a time.
     verbose : int, default=0
@@ -118,7 +125,8 @@ def label_budget_report(
     report : pandas.DataFrame
         One row per method, budget, split and draw. Columns: ``method``; ``role`` ("pretrained"
         or "baseline"); ``budget``; ``split``; ``draw``; ``score``; ``fit_time``, the seconds of
-        one fit, including pretraining. Scores with equal budget, split and draw have the same
+        one fit, including pretraining; and scores by group, NaN where a group has no score.
+        Scores with equal budget, split and draw have the same
         labels and test rows: compare them in pairs.
 
     Raises
@@ -149,7 +157,7 @@ def label_budget_report(
     ...     X,
     ...     y,
     ...     transformers={"SCARF": PretrainedClassifier(scarf, LogisticRegression())},
-    ...     baselines={"extra trees": "drop"},
+    ...     baselines={"extra trees": "drop", "random forest": "drop"},
     ...     budgets=(6, 12),
     ...     n_draws=2,
     ...     cv=2,
@@ -171,6 +179,7 @@ def label_budget_report(
     target = np.zeros(len(mask), dtype=labels.dtype)
     target[mask] = labels
     methods = _methods(X, transformers, baselines, is_classes)
+    by_group = _columns_of(sensitive_features, len(mask))
     random = check_random_state(random_state)
     folds = _splitter(cv, is_classes, random).split(X, keeping(target, mask).tolist(), groups)
     splits = [_split(*fold, mask, target, n_draws, is_classes, random) for fold in folds]
@@ -178,14 +187,44 @@ def label_budget_report(
         budgets, [target[split.train[split.draws[0]]] for split in splits], is_classes
     )
     works = [
-        Work(method, number, split, X, target, budgets, scoring)
+        Work(method, number, split, X, target, budgets, scoring, by_group)
         for method in methods
         for number, split in enumerate(splits)
     ]
     if verbose:
         _announce(works, len(splits), min(effective_n_jobs(n_jobs), len(works)))
-    report = pd.DataFrame(_do(works, len(splits), n_jobs, verbose), columns=COLUMNS)
-    report.attrs["score_name"] = _name_of(scoring, is_classes)
+    rows = _do(works, len(splits), n_jobs, verbose)
+    return _report(rows, by_group, _name_of(scoring, is_classes))
+
+
+def _columns_of(sensitive_features: object, n: int) -> dict[str, np.ndarray]:
+    """Return the rows of each group, by the name of its column in the report."""
+    if sensitive_features is None:
+        return {}
+    frame = nw.from_native(sensitive_features, eager_only=True, pass_through=True)
+    if isinstance(frame, nw.DataFrame):
+        columns = {name: frame[name].to_native() for name in frame.columns}
+    else:
+        shape = tuple(getattr(sensitive_features, "shape", ()))
+        if len(shape) == 2:
+            raise ValueError(
+                f"sensitive_features must be of shape ({n},), or a dataframe with a column for "
+                f"each attribute; got an array of shape {shape}."
+            )
+        columns = {str(getattr(sensitive_features, "name", None) or ""): sensitive_features}
+    found = {}
+    for name, column in columns.items():
+        groups = read_groups(column, n, "sensitive_features")
+        present = [group for group in groups if group is not None]
+        for group in sorted(set(present), key=str):
+            label = f"{name}={group}" if name else str(group)
+            found[f"score[{label}]"] = groups == group
+    return found
+
+
+def _report(rows: list[Row], by_group: Iterable[str], score_name: str) -> pd.DataFrame:
+    report = pd.DataFrame(rows, columns=[*COLUMNS, *by_group])
+    report.attrs["score_name"] = score_name
     return report
 
 

@@ -2,7 +2,8 @@
 
 import time
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from skssl.semi_supervised._base import BasePretrained, pick_unlabelled
 
 SHORT = 1.0  # seconds of a fit that is done once to see how long it takes
 
-Row = tuple[str, str, int, int, int, float, float]
+Scorer = Callable[[BaseEstimator, object, np.ndarray], float]
+Row = tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Work:
     target: np.ndarray
     budgets: list[int]
     scoring: object
+    # the rows of X in each group, by the name of its column in the report
+    groups: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def do(self) -> list[Row]:
         """Return the rows of the report."""
@@ -69,9 +73,21 @@ class Work:
                 fitted = self._fit(model, X_train, y_train, order[:budget])
                 seconds = before + time.perf_counter() - start
                 score = float(scorer(fitted, X_test, y_test))
+                by_group = self._by_group(scorer, fitted, X_test, y_test)
                 method, role = self.method.name, self.method.role
-                rows.append((method, role, budget, self.number, draw, score, seconds))
+                rows.append((method, role, budget, self.number, draw, score, seconds, *by_group))
         return rows
+
+    def _by_group(
+        self, scorer: Scorer, fitted: BaseEstimator, X_test: object, y_test: np.ndarray
+    ) -> Iterator[float]:
+        """Yield the score of the test rows of each group, NaN where there is none."""
+        for group in self.groups.values():
+            rows = np.flatnonzero(group[self.split.test])
+            try:
+                yield float(scorer(fitted, take_rows(X_test, rows), y_test[rows]))
+            except ValueError:  # no row, or all of one class: many a score is not defined
+                yield np.nan
 
     def forecast(self) -> float:
         """Return about the seconds of the work, from a part of the training and of a fit."""
