@@ -103,8 +103,17 @@ PARTS: Mapping[str, dict[str, Any]] = {  # of the default classifier at the end
     "no prior": {"PRIOR_LABELS": 0},
     "prior only": {"PRIOR_LABELS": 10**9},
     "3 shares of raw columns": {"RAW_SHARES": (0.0, 0.5, 1.0)},
+    "no forests": {"TREES": _ensemble.TREES[:4]},
+    "four kinds of trees": {"TREES": _ensemble.TREES[:5:2] + _ensemble.TREES[3:4]},
 }
-STEPS: Mapping[str, float] = {"half the steps": 0.5, "twice the steps": 2.0}
+STEPS: Mapping[str, tuple[int, int]] = {  # at least so many, of so many rows
+    "200 steps": (200, 256),
+    "1500 steps": (1500, 256),
+    "750 steps": (750, 256),
+    "375 steps": (375, 256),
+    "750 steps of 128 rows": (750, 128),
+    "375 steps of 128 rows": (375, 128),
+}
 
 
 def _logistic_regression() -> LogisticRegressionCV:
@@ -134,10 +143,10 @@ def with_parts(split: Split, **constants: Any) -> tuple[float]:
         return (fitted(split, MultiTask()),)
 
 
-def with_steps(split: Split, times: float) -> tuple[float]:
-    n, batch = len(split.X), min(256, len(split.X))
-    epochs = max(1, round(times * auto_steps(n, batch) / n_batches(n, batch)))
-    return (fitted(split, MultiTask(max_epochs=epochs)),)
+def with_steps(split: Split, at_least: int, batch_size: int) -> tuple[float]:
+    n, batch = len(split.X), min(batch_size, len(split.X))
+    epochs = max(1, auto_steps(n, batch, at_least=at_least) // n_batches(n, batch))
+    return (fitted(split, MultiTask(max_epochs=epochs, batch_size=batch_size)),)
 
 
 def two_seeds(split: Split) -> tuple[float]:
@@ -148,7 +157,7 @@ def two_seeds(split: Split) -> tuple[float]:
 METHODS: Mapping[str, Method] = {
     DEFAULT: with_mixture,
     **{name: partial(with_mixture, **params) for name, params in MIXTURES.items()},
-    **{name: partial(with_steps, times=times) for name, times in STEPS.items()},
+    **{name: partial(with_steps, at_least=t, batch_size=n) for name, (t, n) in STEPS.items()},
     "two seeds joined": two_seeds,
     "embedding only": lambda split: (fitted(split, MultiTask(), passthrough=False),),
     **{name: partial(with_head, make=make) for name, make in HEADS.items()},

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, load_iris, make_moons
-from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.semi_supervised import LabelSpreading
 from sklearn.tree import DecisionTreeClassifier
@@ -305,7 +309,8 @@ def told(model, n_labels):
     if isinstance(model, PropagatedClassifier | PropagatedRegressor):
         return "propagated", model.alpha
     assert isinstance(model.random_state, int)
-    return "trees", model.n_estimators, model.max_features
+    is_forest = isinstance(model, RandomForestClassifier | RandomForestRegressor)
+    return "forest" if is_forest else "trees", model.n_estimators, model.max_features
 
 
 def library(cls, n_embedding, n_labels):
@@ -323,7 +328,7 @@ def linear(kind, values, middle):
 
 
 def smooth(*power):
-    """Graphs, and forests of 100 trees."""
+    """Graphs, extra trees and random forests, of 100 trees each."""
     return {
         ("placed", share, "propagated", alpha, *power): (share, alpha) == (0.5, 0.9)
         for share in (0.0, 0.5, 1.0)
@@ -333,11 +338,16 @@ def smooth(*power):
         ("scaled", 0.5, "trees", 100, 0.3, *power): False,
         ("scaled", 1.0, "trees", 100, "sqrt", *power): False,
         ("scaled", 1.0, "trees", 100, 1.0, *power): False,
+        ("scaled", 1.0, "forest", 100, "sqrt", *power): True,
+        ("scaled", 1.0, "forest", 100, 0.3, *power): False,
     }
 
 
 def test_members_to_choose_from():
-    """One of each kind is in the prior: the middle one, of half embedding and half raw columns."""
+    """One of each kind is in the prior: the middle one, of half embedding and half raw columns.
+
+    Random forests read raw columns only.
+    """
     of_classes = linear("logistic", CS, 10.0) | smooth(2)
     assert library(EnsembleClassifier, 2, 3) == of_classes
     assert library(EnsembleRegressor, 2, 2) == linear("ridge", PENALTIES, 0.01) | smooth()
@@ -354,11 +364,12 @@ def test_members_to_choose_from():
     assert library(EnsembleClassifier, 5, 2) == alone
 
 
-@pytest.mark.parametrize("kind", ["ridge", "propagated", "trees"])
+@pytest.mark.parametrize("kind", ["ridge", "propagated", "trees", "forest"])
 def test_members_predict_in_the_units_of_the_targets(kind):
     X, y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) * 70.0 + 5
     scaler = TargetScaler()
-    model = Ridge() if kind == "ridge" else ExtraTreesRegressor(3, random_state=0)
+    trees = RandomForestRegressor if kind == "forest" else ExtraTreesRegressor
+    model = Ridge() if kind == "ridge" else trees(3, random_state=0)
     if kind == "propagated":
         graph = NeighborGraph().fit(X)
         model, X = PropagatedRegressor(graph.spread_), graph.transform(X)

@@ -39,6 +39,7 @@ import math
 import re
 import warnings
 from fractions import Fraction
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -368,17 +369,24 @@ def distilled(X, y, of):
     return skssl.distill(LinearRegression().fit(X, y), X, random_state=0).predict(of)
 
 
-def trees_of_the_report(X, y, of):
+def trees_of_the_report(X, y, of, name="extra trees"):
     model = skssl.PretrainedRegressor(SCARF(), random_state=0)
-    trees = default_baselines(X, model, is_classes=False)["extra trees"]
+    trees = default_baselines(X, model, is_classes=False)[name]
     return (
-        trees.set_params(regressor__regressor__n_estimators=10, random_state=0)
+        trees.set_params(regressor__regressor__n_estimators=40, random_state=0)
         .fit(X, y)
         .predict(of)
     )
 
 
-@pytest.mark.parametrize("fit", [pretrained, fine_tuned, distilled, trees_of_the_report])
+forest_of_the_report = partial(trees_of_the_report, name="random forest")
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [pretrained, fine_tuned, distilled, trees_of_the_report, forest_of_the_report],
+    ids=["pretrained", "fine-tuned", "distilled", "extra trees", "random forest"],
+)
 def test_predictions_follow_the_unit_of_the_targets(fit):
     X, y = regression()
     expected = in_their_unit(fit, 1.0, 0.0)

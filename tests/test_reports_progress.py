@@ -240,7 +240,7 @@ def test_members_of_other_models():
     targets[0] = 1.0
     one_label = members(with_ensemble(skssl.PretrainedRegressor, targets))
     assert one_label["held_out_loss"].isna().all() and one_label["weight"].sum() == pytest.approx(1)
-    assert one_label["model"].str.contains("ridge regression|target propagation|trees").all()
+    assert one_label["model"].str.contains("ridge regression|target propagation|trees|forest").all()
 
 
 def test_a_fine_tuned_encoder_is_half_of_the_prediction(classifier):
@@ -441,7 +441,7 @@ VERBOSE = [e for e in EVERY if "verbose" in e.get_params()]
 OWNERS = [e for e in VERBOSE if "transformer" in e.get_params()]
 LABELS = np.where(np.arange(len(Y_IRIS)) % 5, -1, Y_IRIS)  # 15 of 75
 SCARF_PLAN = "[SCARF] 75 rows (table, 4): 2 epochs, 4 steps, about N s"
-CHOICE = "choosing among 38 models, about N s"
+CHOICE = "choosing among 40 models, about N s"
 
 
 def labels_for(estimator):
@@ -529,7 +529,7 @@ def test_with_one_label_there_is_no_choice(capsys, few_trees):
     targets[0] = 1.0
     model = skssl.PretrainedRegressor(SCARF(**CHEAP), random_state=0, verbose=1)
     lines = lines_of(lambda: model.fit(X_IRIS, targets), capsys)
-    assert lines[1] == f"{SCARF_PLAN}; then fitting 3 models, about N s"
+    assert lines[1] == f"{SCARF_PLAN}; then fitting 4 models, about N s"
 
 
 def test_a_predictor_that_cannot_be_timed_fails_in_its_own_fit(capsys):
@@ -576,7 +576,7 @@ def test_images_with_many_labels_are_fine_tuned_in_the_line(capsys, monkeypatch,
     model = skssl.PretrainedClassifier(random_state=0, verbose=1)
     lines = lines_of(lambda: model.fit(images, np.arange(320) % 2), capsys)
     own = "fitting LinearClassifier to 320 labels", "fine-tuning with 320 labels"
-    ahead = "; then ".join(f"{what}, about N s" for what in ("choosing among 3 models", *own))
+    ahead = "; then ".join(f"{what}, about N s" for what in ("choosing among 4 models", *own))
     assert lines[1].endswith(f"about N s; then {ahead}")
     assert [line.removeprefix("[FineTunedClassifier] ") for line in lines[-4:]] == [
         own[0],
@@ -847,7 +847,7 @@ def test_a_rehearsal_leaves_no_trace():
 
 def test_a_label_budget_report_says_what_it_fits_and_how_long(capsys, monkeypatch):
     model = skssl.PretrainedClassifier(SCARF(**CHEAP), LogisticRegression(max_iter=1000))
-    beside = {name: "drop" for name in ("raw columns", "PCA", "extra trees")}
+    beside = {name: "drop" for name in ("raw columns", "PCA", "extra trees", "random forest")}
     given = {"transformers": {"SCARF": model}, "baselines": beside, "budgets": (6, 9), "cv": 2}
     given |= {"n_draws": 1, "random_state": 0}
 

@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from torch import nn
 
-from skssl import SCARF, VIME, _compat
+from skssl import SCARF, VIME, MultiTask, _compat
 from skssl._data import _rows
 from skssl._data._draws import Draws
 from skssl._data._rows import Rows, _n_dealt, hold_out
@@ -298,6 +298,17 @@ def test_the_budget_is_one_of_steps():
     assert passes == sorted(passes, reverse=True)
     assert auto_steps(20_000, 256) == 20 * 78 and auto_steps(60_000, 256) == 10 * 234
     assert all(p == int(p) for p in passes[:4])  # whole ones, but for the largest tables
+
+
+def test_the_default_tasks_of_tables_take_fewer_steps(monkeypatch):
+    """A quarter of what others take at least; large tables get their ten passes all the same."""
+    assert SSLTransformer._least_steps == 1500
+    assert auto_steps(1000, 250, at_least=375) == 376
+    assert auto_steps(60_000, 256, at_least=375) == auto_steps(60_000, 256)
+    monkeypatch.setattr(SSLTransformer, "_least_steps", 30)
+    methods = SCARF(**CHEAP), MultiTask([("scarf", SCARF(), 1.0)], **CHEAP), MultiTask(**CHEAP)
+    passes = [len(method.fit(X_IRIS[:50]).loss_curve_) for method in methods]
+    assert passes == [30, 30, 375]  # of one step each
 
 
 class Shallow(SSLTransformer):

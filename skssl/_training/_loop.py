@@ -18,6 +18,7 @@ Loss = Callable[..., Tensor]
 
 STEPS_PER_REPORT = 2000  # greatest number of steps in an "epoch" of a large table
 NUMBERS_PER_STEP = 2**24  # at most: 256 grey images of 256 x 256 pixels
+LEAST_STEPS = 1500  # of a default fit
 PLACES = 10_000_000  # places that a default fit reads of sequences: minutes on two cores
 
 
@@ -87,15 +88,15 @@ def auto_batch(n_numbers: int) -> int:
     return size
 
 
-def auto_steps(n_rows: int, batch_size: int, n_places: int = 0) -> int:
-    """Return the number of steps of a sensible fit: a budget of 1 500 to 6 000.
+def auto_steps(n_rows: int, batch_size: int, n_places: int = 0, at_least: int = LEAST_STEPS) -> int:
+    """Return the number of steps of a sensible fit: a budget of 1 500 to 6 000, unless told.
 
     In between it is ten passes: small data is read more often, large data less often. Passes are
     complete unless that exceeds the budget. Sequences have ``n_places`` per row; at most ten
     million places are read, but each row at least once.
     """
     per_pass = n_batches(n_rows, batch_size)
-    passes = math.ceil(max(10 * per_pass, 1500) / per_pass)
+    passes = math.ceil(max(10 * per_pass, at_least) / per_pass)
     if n_places:
         passes = min(passes, max(1, PLACES // (per_pass * batch_size * n_places)))
     return min(passes * per_pass, 6000)
@@ -155,13 +156,14 @@ def make_plan(
     dtype: torch.dtype | None,
     *,
     n_places: int = 0,
+    at_least: int = LEAST_STEPS,
     endless: bool = False,
 ) -> Plan:
     """Return the plan of ``max_epochs`` passes over the rows; ``"auto"`` is a budget of steps."""
     batch_size = rows.cap(batch_size)
     per_pass = rows.n_batches(batch_size)
     if n_epochs == "auto":
-        n_steps = auto_steps(per_pass * batch_size, batch_size, n_places)
+        n_steps = auto_steps(per_pass * batch_size, batch_size, n_places, at_least)
     else:
         n_steps = n_epochs * per_pass
     rate = constant() if endless else one_cycle(n_steps)

@@ -128,6 +128,7 @@ class SSLTransformer(
     _auto_encoder: ClassVar[str] = "auto"  # the encoder that "auto" means for the method
     # Whether other rows are negatives; False: nothing but a teacher or predictor prevents collapse
     _negatives: ClassVar[bool | None] = None
+    _least_steps: ClassVar[int] = _loop.LEAST_STEPS  # of max_epochs="auto", on small data
     _parameter_constraints = CONSTRAINTS
     _optimizer_state = None
 
@@ -491,6 +492,7 @@ class SSLTransformer(
             1 if stream else self.max_epochs,
             choose_dtype(self.precision, device),
             n_places=net.n_places,
+            at_least=self._least_steps,
             endless=stream,
         )
 

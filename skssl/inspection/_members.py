@@ -21,6 +21,8 @@ NAMES = {
     "Ridge": "ridge regression",
     "ExtraTreesClassifier": "extra trees",
     "ExtraTreesRegressor": "extra trees",
+    "RandomForestClassifier": "random forest",
+    "RandomForestRegressor": "random forest",
     "PropagatedClassifier": "label propagation",
     "PropagatedRegressor": "target propagation",
 }
@@ -99,7 +101,7 @@ def _name(estimator: Any) -> str:
     name = "least squares" if hasattr(model, "regression") else NAMES[type(model).__name__]
     model = getattr(model, "regression", model)
     own = {key: value for key in TUNED if (value := getattr(model, key, None)) is not None}
-    if name == "extra trees" or name.endswith("propagation"):
+    if name in ("extra trees", "random forest") or name.endswith("propagation"):
         power = None  # the same for all of them
     own |= {} if power is None else {"power": power}
     values = (f"{k}={v if isinstance(v, str) else format(v, '.3g')}" for k, v in own.items())

@@ -8,15 +8,10 @@ from typing import Any, Self
 
 from skssl._compat import BaseComposition
 from skssl.base import ReadsAll, ReconstructionMixin, SSLTransformer
-from skssl.methods._scarf import SCARF
-from skssl.methods._vime import VIME
+from skssl.methods._default_tasks import DEFAULT_TASKS, LEAST_STEPS
 
 Tasks = list[tuple[str, SSLTransformer, float]]
 
-DEFAULT_TASKS: Tasks = [
-    ("vime", VIME(p=0.3), 1.0),
-    ("scarf", SCARF(corruption=0.3, temperature=0.2, exact=False), 0.2),
-]
 _SHARED = {f.name for base in (SSLTransformer, ReadsAll) for f in fields(base)}
 
 
@@ -27,6 +22,10 @@ class ManyTasks(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
 
     def _tasks(self) -> Tasks:
         return DEFAULT_TASKS if self.tasks is None else self.tasks
+
+    @property
+    def _least_steps(self) -> int:  # type: ignore[override]
+        return LEAST_STEPS if self.tasks is None else SSLTransformer._least_steps
 
     @property
     def _modalities(self) -> tuple[str, ...]:  # type: ignore[override]

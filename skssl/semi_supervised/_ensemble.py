@@ -13,7 +13,7 @@ the same weight as if ``PRIOR_LABELS`` labels had chosen it.
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from scipy import sparse
@@ -35,10 +35,22 @@ from skssl.semi_supervised._propagation import (
 )
 from skssl.semi_supervised._target_scaler import TargetScaler
 
+Trees = Literal["extra trees", "random forest"]
+
 RAW_SHARES = (0.0, 0.1, 0.5, 0.9, 1.0)  # share of the variance; the rest is the embedding's
 JOINED = 0.5  # share of the members in the prior
-TREES = ((0.5, "sqrt"), (0.5, 0.3), (1.0, "sqrt"), (1.0, 1.0))  # share, columns tried per split
-TREES_ALONE = ((0.0, "sqrt"), (0.0, 0.3))  # without raw columns
+TREES: tuple[tuple[Trees, float, str | float], ...] = (  # share, columns tried per split
+    ("extra trees", 0.5, "sqrt"),
+    ("extra trees", 0.5, 0.3),
+    ("extra trees", 1.0, "sqrt"),
+    ("extra trees", 1.0, 1.0),
+    ("random forest", 1.0, "sqrt"),
+    ("random forest", 1.0, 0.3),
+)
+TREES_ALONE: tuple[tuple[Trees, float, str | float], ...] = (  # without raw columns
+    ("extra trees", 0.0, "sqrt"),
+    ("extra trees", 0.0, 0.3),
+)
 N_TREES = 100
 GRAPH_SHARES = (0.0, 0.5, 1.0)
 PROPAGATION_ALPHAS = (0.5, 0.9, 0.98)
@@ -136,9 +148,11 @@ class Ensemble(BaseEstimator):
                 for alpha in PROPAGATION_ALPHAS:
                     model = self._propagate(feature[-1].spread_, alpha)
                     yield Member((space, share), model, alpha == 0.9 and share == joined)
-        for i, (share, max_features) in enumerate(TREES if joined else TREES_ALONE):
-            trees = self._trees(max_features, random.randint(2**31 - 1))
-            yield Member(("scaled", share), trees, i == 0)
+        kinds: set[Trees] = set()
+        for kind, share, max_features in TREES if joined else TREES_ALONE:
+            trees = self._trees(kind, max_features, random.randint(2**31 - 1))
+            yield Member(("scaled", share), trees, kind not in kinds)
+            kinds.add(kind)
 
     def _weigh(
         self,
@@ -231,11 +245,11 @@ class EnsembleClassifier(ClassifierMixin, Ensemble):
     def _propagate(self, spread: sparse.csr_array, alpha: float) -> BaseEstimator:
         return Sharpened(PropagatedClassifier(spread, alpha))
 
-    def _trees(self, max_features: float | str, seed: int) -> BaseEstimator:
-        from sklearn.ensemble import ExtraTreesClassifier  # slow to import
+    def _trees(self, kind: Trees, max_features: float | str, seed: int) -> BaseEstimator:
+        from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier  # slow to import
 
-        trees = ExtraTreesClassifier(N_TREES, max_features=max_features, random_state=seed)
-        return Sharpened(trees)
+        made = ExtraTreesClassifier if kind == "extra trees" else RandomForestClassifier
+        return Sharpened(made(N_TREES, max_features=max_features, random_state=seed))
 
     def _predicted(self, model: Any, X: Any, y: np.ndarray) -> np.ndarray:
         """Return the probability of the true class; every class is in every training fold."""
@@ -301,10 +315,11 @@ class EnsembleRegressor(RegressorMixin, Ensemble):
     def _propagate(self, spread: sparse.csr_array, alpha: float) -> BaseEstimator:
         return PropagatedRegressor(spread, alpha)
 
-    def _trees(self, max_features: float | str, seed: int) -> BaseEstimator:
-        from sklearn.ensemble import ExtraTreesRegressor  # slow to import
+    def _trees(self, kind: Trees, max_features: float | str, seed: int) -> BaseEstimator:
+        from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor  # slow to import
 
-        return ExtraTreesRegressor(N_TREES, max_features=max_features, random_state=seed)
+        made = ExtraTreesRegressor if kind == "extra trees" else RandomForestRegressor
+        return made(N_TREES, max_features=max_features, random_state=seed)
 
     def _predicted(self, model: Any, X: Any, y: np.ndarray) -> np.ndarray:
         return model.predict(X)

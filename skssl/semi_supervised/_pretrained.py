@@ -32,10 +32,10 @@ class PretrainedClassifier(BaseClassifier):
         is wrapped in :class:`~sklearn.frozen.FrozenEstimator`.
     classifier : classifier, default=None
         Learns from the labels. None is the default ensemble: a weighted mean of logistic
-        regressions and extra trees on the embedding and the raw columns, and of label
-        propagation, chosen by cross-validated log loss. It needs only one label per class. For
-        images with 300 labels or more it is the mean of the ensemble and a
-        :class:`FineTunedClassifier`, unless a transformer was passed.
+        regressions and extra trees on the embedding and the raw columns, of random forests on
+        the raw columns, and of label propagation, chosen by cross-validated log loss. It needs
+        only one label per class. For images with 300 labels or more it is the mean of the
+        ensemble and a :class:`FineTunedClassifier`, unless a transformer was passed.
     passthrough : bool or "auto", default="auto"
         Whether to join the raw columns, encoded as numbers, to the embedding: the columns of
         tables, principal components of the pixels of images, 100 topics (TF-IDF and a truncated
@@ -191,8 +191,8 @@ class PretrainedRegressor(BaseRegressor):
         is wrapped in :class:`~sklearn.frozen.FrozenEstimator`.
     regressor : regressor, default=None
         Learns from the targets. None is the default ensemble: a weighted mean of ridge
-        regressions and extra trees on the embedding and the raw columns, and of target
-        propagation, chosen by cross-validated squared error.
+        regressions and extra trees on the embedding and the raw columns, of random forests on
+        the raw columns, and of target propagation, chosen by cross-validated squared error.
     passthrough : bool or "auto", default="auto"
         Whether to join the raw columns, encoded as numbers, to the embedding: the columns of
         tables, principal components of the pixels of images, 100 topics (TF-IDF and a truncated
