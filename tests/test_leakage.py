@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skssl import LabelBudgetDisplay, label_budget_report
+from skssl import SCARF, LabelBudgetDisplay, PretrainedClassifier, label_budget_report
 from skssl.metrics import attribute_leakage
 
 random = np.random.default_rng(0)
@@ -115,8 +115,6 @@ class Knows(DummyClassifier):
 
 def report(sensitive_features, n_jobs=None):
     X = np.c_[np.arange(400) % 2, Z[:, 3], np.ones(400)]
-    from skssl import SCARF, PretrainedClassifier
-
     scarf = SCARF(max_epochs=0, n_components=2, random_state=0)
     return label_budget_report(
         X,

@@ -56,10 +56,7 @@ def separate_labelled(y: Any, *, classes: bool = True) -> tuple[np.ndarray, np.n
     >>> labels
     array([2, 0])
     """
-    y, present = read_column(y)
-    mask = present.copy()
-    mask[present] = ~_is_missing(y, classes)
-    labels = _narrow(y[mask[present]])
+    mask, labels = _known(y, "y", classes)
     if classes:
         _refuse_look_alikes(labels, "Build y with dtype=object and None in unlabelled rows")
         refuse_unordered(labels, "y")
@@ -99,13 +96,18 @@ def read_labels(y: object) -> np.ndarray:
 
 def read_known(values: object, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the mask of the rows whose entry is not missing, and these entries; -1 is one."""
-    found, present = read_column(values, name)
-    mask = present.copy()
-    mask[present] = ~_is_missing(found, classes=False)
-    known = _narrow(found[mask[present]], name)
+    mask, known = _known(values, name, classes=False)
     _refuse_infinity(known, name)
     refuse_unordered(known, name)
     return mask, known
+
+
+def _known(values: object, name: str, classes: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mask of the rows whose entry is not missing, and these entries."""
+    found, present = read_column(values, name)
+    mask = present.copy()
+    mask[present] = ~_is_missing(found, classes)
+    return mask, _narrow(found[mask[present]], name)
 
 
 def read_column(values: object, name: str = "y") -> tuple[np.ndarray, np.ndarray]:
