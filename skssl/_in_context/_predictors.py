@@ -43,6 +43,17 @@ class InContextPredictor(InContextEstimator):
         self.categorical_features = categorical_features
         self.random_state = random_state
 
+    def _read(self, X: object, y: object, classes: bool) -> tuple[Tensor, np.ndarray, np.ndarray]:
+        """Return the rows as they are, which of them are labelled, and their labels."""
+        note_columns(self, X, y)
+        x = self._read_table(as_native(X))
+        mask, labels = separate_labelled(y, classes=classes)
+        check_consistent_length(x, mask)
+        if not len(labels):
+            name = type(self).__name__
+            raise ValueError(f"No row of y is labelled: {name} needs some labels.")
+        return x, mask, labels
+
     def _keep(self, x: Tensor, target: Target) -> None:
         """Draw the passes over rows as they are, and read them."""
         random, most = check_random_state(self.random_state), (self.max_labeled, self.max_unlabeled)
@@ -107,13 +118,7 @@ class InContextClassifier(ClassifierMixin, InContextPredictor):
         -------
         self : object
         """
-        note_columns(self, X, y)
-        X = as_native(X)
-        x = self._read_table(X)
-        mask, labels = separate_labelled(y)
-        check_consistent_length(x, mask)
-        if not len(labels):
-            raise ValueError("No row of y is labelled: InContextClassifier needs some labels.")
+        x, mask, labels = self._read(X, y, classes=True)
         check_classification_targets(labels)
         self.classes_, of_labelled = np.unique(labels, return_inverse=True)
         codes = np.full(len(mask), -1)
@@ -170,13 +175,7 @@ class InContextRegressor(RegressorMixin, InContextPredictor):
         -------
         self : object
         """
-        note_columns(self, X, y)
-        X = as_native(X)
-        x = self._read_table(X)
-        mask, labels = separate_labelled(y, classes=False)
-        check_consistent_length(x, mask)
-        if not len(labels):
-            raise ValueError("No row of y is labelled: InContextRegressor needs some labels.")
+        x, mask, labels = self._read(X, y, classes=False)
         values = np.full(len(mask), np.nan)
         values[mask] = labels
         self.target_mean_, scale = float(labels.mean()), float(labels.std())
