@@ -278,6 +278,21 @@ def pretraining() -> None:
         print(f"MultiTask() on {size}: {wall:.1f} s, {cpu:.1f} of the processor", flush=True)
 
 
+def default_fit() -> None:
+    """CPU seconds of `PretrainedClassifier()` on 1 000 x 30 with 100 labels, by precision."""
+    X = table(1000, 30)
+    y = np.full(1000, -1)
+    y[:100] = X[:100, 0] + X[:100, 1] > 0
+    print()
+    for precision in ("auto", "float32"):
+        encoder = MultiTask(precision=precision, random_state=0)
+        model = PretrainedClassifier(encoder, random_state=0)
+        start = time.process_time()
+        model.fit(X, y)
+        spent = time.process_time() - start
+        print(f"PretrainedClassifier() on 1 000 x 30, {precision}: {spent:.1f} s of the processor")
+
+
 class Epochs:
     """A callback that times epochs."""
 
@@ -468,6 +483,7 @@ ALL = (
     image_views,
     transform,
     pretraining,
+    default_fit,
     sequences,
     checkpoint,
     search,
