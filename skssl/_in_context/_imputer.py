@@ -107,14 +107,14 @@ class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimato
         x = self.reader_.read(native)
         note_columns(self, X, reset=False)
         cells = x.double().numpy().copy()
-        scaled = self.scaler_(x)
+        scaled, kept = self.scaler_(x), self.scaler_(self.x_)
         for j in np.flatnonzero(np.isnan(cells).any(0)):
             rows = np.flatnonzero(np.isnan(cells[:, j]))
-            cells[rows, j] = self._predict_column(int(j), scaled[torch.from_numpy(rows)])
+            cells[rows, j] = self._predict_column(int(j), scaled[torch.from_numpy(rows)], kept)
         return self.reader_.fill(cells, native)
 
-    def _predict_column(self, j: int, x: torch.Tensor) -> np.ndarray:
-        """Return numbers, or codes of categories, of a column of scaled rows."""
+    def _predict_column(self, j: int, x: torch.Tensor, kept: torch.Tensor) -> np.ndarray:
+        """Return numbers, or codes of categories, of a column of scaled rows, from scaled ones."""
         values = self.x_[:, j].double().numpy()
         known = ~np.isnan(values)
         if len(np.unique(values[known])) < 2:  # nothing to tell apart
@@ -126,9 +126,7 @@ class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimato
         target, mean, scale = self._target(values, j)
         most = self.max_samples, 0
         random, columns = np.random.RandomState((self.seed_ + j) % 2**32), self.reader_.columns
-        drawn = draw_passes(
-            random, self.scaler_(self.x_), columns, target, self.n_permutations, most, others
-        )
+        drawn = draw_passes(random, kept, columns, target, self.n_permutations, most, others)
         net, passes = starting_net(), list(drawn)
         with torch.inference_mode():
             found = predict(net, passes, [one.read(net) for one in passes], x)
