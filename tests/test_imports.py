@@ -16,7 +16,7 @@ import skssl
 ROOT = Path(skssl.__file__).parent
 # From the ground up. A room, a folder or a file at the root, imports only from rooms below it.
 FLOORS = (
-    {"_atomic", "_compat", "_ranks", "datasets"},
+    {"_atomic", "_compat", "_ranks", "_weights", "datasets"},
     {"_data"},
     {"losses", "views", "encoders", "_training", "model_selection"},
     {"base"},

@@ -7,13 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from skssl._in_context._net import (
-    FLOOR,
-    SHARPNESS,
-    Context,
-    InContextNet,
-    number_features,
-)
+from skssl._in_context._evidence import N_KERNELS
+from skssl._in_context._net import FLOOR, SHARPNESS, Context, InContextNet, number_features
 
 
 def tables(n_labelled=12, n_unlabelled=6, n_new=5, n_columns=4, n_classes=3, n_tables=2):
@@ -33,16 +28,20 @@ def tables(n_labelled=12, n_unlabelled=6, n_new=5, n_columns=4, n_classes=3, n_t
 @pytest.fixture(
     params=[
         {},
-        {"numeric": "rbf", "scalable": True, "label_in_cells": True},
-        {"n_blocks": 1, "n_row_blocks": 2, "row_width": 16},
-        {"n_blocks": 0, "n_row_blocks": 1, "row_width": 16},
+        {"numeric": "rbf", "scalable": True},
     ],
-    ids=["default", "arms", "cells, then rows", "rows"],
+    ids=["default", "arms"],
 )
 def net(request):
     """A small net whose residual branches are not zero, as in training."""
     torch.manual_seed(0)
-    given = {"width": 16, "n_blocks": 2, "n_heads": 2, "n_thinking": 3} | request.param
+    given = {
+        "width": 16,
+        "cell_width": 24,
+        "n_blocks": 2,
+        "n_heads": 2,
+        "n_thinking": 3,
+    } | request.param
     net = InContextNet(**given)
     for parameter in net.parameters():
         parameter.data.add_(0.1 * torch.randn_like(parameter))
@@ -110,41 +109,38 @@ def test_a_class_without_rows_is_as_improbable_as_can_be(net):
 def test_the_vote_equals_a_loop(net, monkeypatch):
     """Of classes, and of numbers, where a class is worth the mean of its rows."""
     context, x = tables(n_unlabelled=2)
-    memory = net.read(context, torch.Generator().manual_seed(1))
+    memory, vote = net.read(context, torch.Generator().manual_seed(1)), net.vote
     random = torch.Generator().manual_seed(3)
     labelled, rows = (
         torch.randn(2, 12, 16, generator=random),
         torch.randn(2, 5, 16, generator=random),
     )
-    memory.voters = F.normalize(net.voter(labelled), dim=2)
-    members = net.member(labelled)
-    memory.members = torch.stack(
-        [
-            torch.stack([F.normalize(m[y == c].mean(0), dim=0) for c in range(3)])
-            for m, y in zip(members, context.y, strict=True)
-        ]
-    )
+    memory.voters, memory.members = vote.look(labelled, memory.one_hot)
     values = torch.randn(2, 12, generator=random)
-    monkeypatch.setattr(net, "_embed", lambda memory, x: rows)
+    evidence = memory.statistics.read(x)
+    monkeypatch.setattr(net, "embed", lambda memory, x: (rows, evidence))
     made, means = net.predict(memory, x).exp(), net.expect(memory, x, values)
     for t in range(2):
         y = context.y[t]
         for i in range(5):
-            query = F.normalize(net.voter(rows[t, i]), dim=0)
-            weight = torch.stack(
-                [
-                    (SHARPNESS * net.sharpness.exp() * query @ memory.voters[t, j]).exp()
-                    for j in range(12)
-                ]
-            )
-            vote = torch.stack([weight[y == c].sum() / weight.sum() for c in range(3)])
+            query = F.normalize(vote.voter(rows[t, i]), dim=0)
+            like = evidence.likeness[t, :, i, :12]
+            score = []
+            for j in range(12):
+                cosine = query @ F.normalize(vote.voter(labelled[t, j]), dim=0)
+                alike = sum(w * k for w, k in zip(vote.rows_alike, like[:, j], strict=True))
+                score.append(SHARPNESS * vote.sharpness.exp() * cosine + alike)
+            weight = torch.stack(score).exp()
+            each = torch.stack([weight[y == c].sum() / weight.sum() for c in range(3)])
             near = []
             for c in range(3):
-                mean, share = members[t][y == c].mean(0), (y == c).float().mean()
-                cosine = F.cosine_similarity(net.member(rows[t, i]), mean, dim=0)
-                near.append(8 * cosine + share.log())
-            share, near = net.mixture.sigmoid(), torch.stack(near).softmax(0)
-            expected = share * vote + (1 - share) * near
+                mean, share = vote.member(labelled[t][y == c]).mean(0), (y == c).float().mean()
+                cosine = F.cosine_similarity(vote.member(rows[t, i]), mean, dim=0)
+                alike = vote.classes_alike @ like[:, y == c].mean(1)
+                fitted = vote.fitted @ evidence.fitted[t, :, i, c]
+                near.append(8 * cosine + alike + fitted + share.log())
+            share, near = vote.mixture.sigmoid(), torch.stack(near).softmax(0)
+            expected = share * each + (1 - share) * near
             assert torch.allclose(made[t, i], expected * (1 - 3 * FLOOR) + FLOOR, atol=1e-5)
             of_rows = sum(w * v for w, v in zip(weight / weight.sum(), values[t], strict=True))
             of_classes = sum(near[c] * values[t][y == c].mean() for c in range(3))
@@ -152,18 +148,11 @@ def test_the_vote_equals_a_loop(net, monkeypatch):
             assert torch.allclose(means[t, i], expected, atol=1e-5)
 
 
-def test_what_is_kept_of_the_labelled_rows_equals_a_loop(net):
-    """The means of classes are those of the rows' embeddings; a class without rows has none."""
+def test_a_class_without_rows_has_no_members(net):
     context, _ = tables(n_classes=4)
     context = replace(context, y=context.y.clamp(max=2))
-    kept = []
-    net.member.register_forward_hook(lambda module, given, made: kept.append(made))
     memory = net.read(context, torch.Generator().manual_seed(1))
-    for t in range(2):
-        for c in range(3):
-            mean = kept[0][t][context.y[t] == c].mean(0)
-            assert torch.allclose(memory.members[t, c], F.normalize(mean, dim=0), atol=1e-6)
-        assert not memory.members[t, 3].any() and not memory.one_hot[t, :, 3].any()
+    assert not memory.members[:, 3].any() and not memory.one_hot[..., 3].any()
 
 
 def test_with_random_weights_it_is_a_kernel_method_already():
@@ -187,10 +176,11 @@ def test_in_bfloat16_it_is_about_the_same(net):
 
 
 def test_attention_in_bfloat16_is_the_formula(net):
-    block = [*net.bfloat16().blocks, *net.row_blocks][0].of_rows
-    x, context = torch.randn(2, 3, 7, 16).bfloat16(), torch.randn(2, 3, 5, 16).bfloat16()
-    found = block(x, block.look(context))
-    expected = block.float()(x.float(), block.look(context.float()))
+    block = net.bfloat16().blocks[0].attention
+    x, context = torch.randn(2, 7, 16).bfloat16(), torch.randn(2, 5, 16).bfloat16()
+    like = torch.randn(2, N_KERNELS, 7, 5).bfloat16()
+    found = block(x, block.look(context), like)
+    expected = block.float()(x.float(), block.look(context.float()), like.float())
     assert (found.float() - expected).square().mean() < 1e-3 * expected.square().mean()
 
 

@@ -634,8 +634,8 @@ NOT_IN_FILES = {
     "_Spaced",
     "of one fit": "CheckpointFile ChunkedRows Classes DrawnLabels Draws Forecast Head Look Numbers "
     "Patience Place Plan Read Reading Report Rows RowsLike Sample Seen Stage Underway",
-    "of one call": "Work Memory Names Packer Unpacker Uncacheable Graph Value Labels Method Split "
-    "_Codes _Key",
+    "of one call": "Work Memory Names Evidence Partitions Packer Unpacker Uncacheable Graph Value "
+    "Labels Method Split Statistics _Codes _Key",
     "of torch": "_Gathered _Normalised _BatchNorm1d _BatchNorm2d _Bounded _Everywhere",
     "of threads": "_Here _State",
     "of ONNX": "Affine AudioInput ChannelsFirst ImageInput MeanAndDeviation MeanOverNodes Mixture "

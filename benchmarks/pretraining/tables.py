@@ -44,14 +44,10 @@ ARMS: dict[str, dict[str, Any]] = {
     "base": {},
     "rbf": {"numeric": "rbf"},
     "scalable": {"scalable": True},
-    "cells": {"label_in_cells": True},
-    "two heads": {"n_heads": 2},
-    "wide": {"width": 192, "n_blocks": 3},
-    "deep": {"width": 64, "n_blocks": 8},
-    "rows": {"n_blocks": 2, "n_row_blocks": 6, "row_width": 128},
-    "one": {"n_blocks": 1, "n_row_blocks": 6, "row_width": 128},
-    "rows first": {"width": 192, "n_blocks": 0, "n_row_blocks": 6, "row_width": 128},
-    "rows first, wide": {"width": 192, "n_blocks": 0, "n_row_blocks": 8, "row_width": 192},
+    "narrow": {"cell_width": 96},
+    "wide": {"cell_width": 96, "width": 192},
+    "heads": {"n_heads": 8},
+    "deep": {"cell_width": 96, "n_blocks": 9},
 }
 
 

@@ -13,7 +13,7 @@ from skssl._data._draws import Draws
 from skssl._in_context._net import Context, InContextNet, Memory
 
 MOST_COLUMNS = 60  # that the net reads at once; of more, each pass reads some
-CELLS = 2**16  # that are predicted at once
+CELLS, ROWS = 2**16, 2**11  # that are predicted at once
 N_INTERVALS = 10  # of a number that is to be predicted
 
 
@@ -21,7 +21,7 @@ N_INTERVALS = 10  # of a number that is to be predicted
 def starting_net() -> InContextNet:
     """Return the net, so far with random weights."""
     with Draws(0).here(everywhere=True):
-        return InContextNet().eval()
+        return InContextNet().eval().double()
 
 
 @dataclass
@@ -104,8 +104,9 @@ class Pass(nn.Module):
         self.n_classes, self.seed = context.n_classes, seed
 
     def context(self) -> Context:
-        """Return the rows."""
-        return Context(n_classes=self.n_classes, **{n: getattr(self, n) for n in _TENSORS})
+        """Return the rows, in float64: what is told in closed form needs the places."""
+        given = {name: getattr(self, name) for name in _TENSORS}
+        return Context(**given | {"x": self.x.double()}, n_classes=self.n_classes)
 
     def read(self, net: InContextNet) -> Memory:
         """Return what the net keeps of the rows."""
@@ -113,7 +114,7 @@ class Pass(nn.Module):
 
     def predict(self, net: InContextNet, memory: Memory, x: Tensor) -> Tensor:
         """Return the probabilities of classes (n, n_classes), or a number for each row (n,)."""
-        x = x[None, :, self.columns]
+        x = x[None, :, self.columns].double()
         if self.numbers is None:
             return net.predict(memory, x)[0].exp()
         return net.expect(memory, x, self.numbers)[0]
@@ -156,7 +157,7 @@ def predict(
     net: InContextNet, passes: Sequence[Pass], memories: Sequence[Memory], x: Tensor
 ) -> np.ndarray:
     """Return the mean of what the passes predict of scaled rows, in float64."""
-    size = max(1, CELLS // x.shape[1])
+    size = min(max(1, CELLS // x.shape[1]), ROWS)
     each = [
         torch.cat([one.predict(net, memory, part) for part in x.split(size)]).double()
         for one, memory in zip(passes, memories, strict=True)

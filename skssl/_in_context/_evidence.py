@@ -1,0 +1,224 @@
+"""What classical methods say of a table, in closed form: the net begins where they end.
+
+Three readings of the rows that have labels, of which nothing is learnt beforehand:
+
+- **Cells**, as naive Bayes does: how many labelled rows of each class have a cell like this one.
+- **Likeness** of rows by kernels: the share of columns in which they agree, where each column
+  counts the same or as much as it tells of the classes; and the share of random partitions of the
+  table, by conditions on a few columns, in which they fall into the same part.
+- **Ridge regression** of the classes with each kernel; a labelled row is left out of its own.
+
+A class is told by its vector, so nothing depends on what classes are called or how many there are.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+N_BINS = 32  # of a column; category 32 shares the bin of category 0
+WIDTHS = (0.2, 0.8)  # of a soft bin, in standard deviations
+PRIOR = 1.0  # labelled rows that say what all of them say
+N_PARTITIONS, DEPTH = 128, 4  # conditions of each partition
+FLAT = 0.02  # of the chance of a column to be taken for a condition
+N_KERNELS = 2 * len(WIDTHS) + 1
+PENALTY = 0.1  # of ridge regression
+SHARPER = 4.0  # what makes of a sum over columns a product of so many
+N_RIDGES = N_KERNELS + 2
+MISSING = -4.0  # below all numbers, and no category
+
+
+@dataclass
+class Evidence:
+    """What is said of rows.
+
+    Attributes
+    ----------
+    of_cells : Tensor of shape (n_tables, n_rows, n_columns, len(WIDTHS) * (n_label + 1))
+        For each class how much more of it there is among like cells than elsewhere, times its
+        vector; and the logarithm of their number.
+    of_rows : Tensor of shape (n_tables, n_rows, N_RIDGES * n_label)
+        What ridge regressions predict, times the vectors of the classes.
+    fitted : Tensor of shape (n_tables, N_RIDGES, n_rows, n_classes)
+        What they predict, less the shares of the classes.
+    likeness : Tensor of shape (n_tables, N_KERNELS, n_rows, n_context)
+        To the rows of the context: of mean 0 and standard deviation 1 over them.
+    """
+
+    of_cells: Tensor
+    of_rows: Tensor
+    fitted: Tensor
+    likeness: Tensor
+
+
+@dataclass
+class Partitions:
+    """Conditions on columns, (n_tables, N_PARTITIONS * DEPTH): above a number, or a category."""
+
+    columns: Tensor
+    values: Tensor
+
+
+class Statistics:
+    """What is kept of a context, to tell the evidence of further rows.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_tables, n_context, n_columns)
+        Labelled rows come first.
+    cardinality : Tensor of shape (n_tables, n_columns)
+        The number of categories, 0 for numbers.
+    y : Tensor of shape (n_tables, n_labelled)
+        Classes.
+    label : Tensor of shape (n_tables, n_classes, n_label)
+        The vector that stands for each class.
+    dtype : torch.dtype, default=None
+        In which rows are compared; by default that of ``x``.
+    generator : torch.Generator, default=None
+        What draws the partitions.
+
+    Attributes
+    ----------
+    own : Evidence
+        Of the rows of the context: none counts itself.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        cardinality: Tensor,
+        y: Tensor,
+        label: Tensor,
+        dtype: torch.dtype | None = None,
+        generator: torch.Generator | None = None,
+    ):
+        one_hot = _one_hot(y, label.shape[1], x.dtype)
+        n = y.shape[1]
+        self.is_number, self.label = (cardinality == 0)[..., None], label.to(x.dtype) / 4
+        self.dtype = dtype or x.dtype
+        self.share = one_hot.mean(1)
+        bins = _bins(x, self.is_number)
+        self.counts = bins[..., :n, :].mT @ one_hot[:, None]
+        information = _information(self.counts)
+        self.weights = _shares(torch.stack([torch.ones_like(information), information], 1))
+        self.partitions = _draw_partitions(x, information.mean(0), generator)
+        self.maps = self._maps(x, bins)
+        of_cells = bins @ self.counts
+        of_cells[..., :n, :] -= one_hot[:, None]
+        kernels = self._compare(self.maps)
+        known = _sharpened(kernels[..., :n])
+        inverse = torch.linalg.inv(known[:, :, :n] + PENALTY * torch.eye(n, device=x.device))
+        wanted = (one_hot - self.share[:, None])[:, None]
+        self.dual = inverse @ wanted
+        left_out = wanted - self.dual / inverse.diagonal(dim1=2, dim2=3)[..., None]
+        fitted = torch.cat([left_out, known[:, :, n:] @ self.dual], 2)
+        self.own = self._evidence(of_cells, fitted, _without_itself(kernels))
+
+    def read(self, x: Tensor) -> Evidence:
+        """Return the evidence of rows outside the context, (n_tables, n, n_columns)."""
+        bins = _bins(x, self.is_number)
+        kernels = self._compare(self._maps(x, bins))
+        fitted = _sharpened(kernels[..., : self.dual.shape[2]]) @ self.dual
+        return self._evidence(bins @ self.counts, fitted, kernels)
+
+    def _maps(self, x: Tensor, bins: Tensor) -> list[Tensor]:
+        """Return features of rows, (n_tables, n, n_features), whose products are kernels."""
+        maps = []
+        for of_width, weights in zip(bins, self.weights, strict=True):
+            for weight in weights:
+                weighted = of_width * weight.sqrt()[..., None, None]
+                maps.append(weighted.to(self.dtype).transpose(1, 2).flatten(2))
+        return [*maps, _parts(x, self.is_number, self.partitions, self.dtype)]
+
+    def _compare(self, maps: list[Tensor]) -> Tensor:
+        """Return kernels between rows and those of the context, (n_tables, N_KERNELS, n, m)."""
+        made = [new @ old.mT for new, old in zip(maps, self.maps, strict=True)]
+        return torch.stack(made, 1).to(self.counts.dtype)
+
+    def _evidence(self, counts: Tensor, fitted: Tensor, kernels: Tensor) -> Evidence:
+        spread = kernels.std(-1, keepdim=True, correction=0)
+        return Evidence(
+            self._weigh(counts),
+            (fitted @ self.label[:, None]).transpose(1, 2).flatten(2),
+            fitted,
+            (kernels - kernels.mean(-1, keepdim=True)) / (spread + 1e-3),
+        )
+
+    def _weigh(self, counts: Tensor) -> Tensor:
+        """Return evidence from counts of like cells, (n_widths, n_tables, n_columns, n, k)."""
+        share = self.share[:, None, None]
+        total = counts.sum(-1, keepdim=True)
+        rate = (counts.clamp(min=0) + PRIOR * share) / (total + PRIOR)
+        more = (rate / share).log().masked_fill(share == 0, 0.0)
+        told = torch.cat([more @ self.label[:, None], total.clamp(min=0).log1p()], -1)
+        return told.permute(1, 3, 2, 0, 4).flatten(3)
+
+
+def _shares(x: Tensor) -> Tensor:
+    return x / x.sum(-1, keepdim=True)
+
+
+def _information(counts: Tensor) -> Tensor:
+    """Return what bins (..., n_bins, n_classes) tell of the classes, in nats; at least a little."""
+    joint = counts / counts.sum((-2, -1), keepdim=True)
+    apart = joint.sum(-1, keepdim=True) * joint.sum(-2, keepdim=True)
+    return torch.xlogy(joint, joint / apart.clamp(min=1e-12)).sum((-2, -1)).clamp(min=1e-6)
+
+
+def _sharpened(kernels: Tensor) -> Tensor:
+    """Return kernels, and those that multiply over columns instead of adding."""
+    return torch.cat([kernels, ((kernels[:, 2:4] - 1) * SHARPER).exp()], 1)
+
+
+def _without_itself(kernels: Tensor) -> Tensor:
+    """Replace what compares a row with itself by the mean over the others."""
+    n = kernels.shape[-1]
+    itself = torch.eye(n, dtype=torch.bool, device=kernels.device)
+    others = kernels.masked_fill(itself, 0).sum(-1, keepdim=True) / max(1, n - 1)
+    return torch.where(itself, others, kernels)
+
+
+def _bins(x: Tensor, is_number: Tensor) -> Tensor:
+    """Return soft bins of unit length, (n_widths, n_tables, n_columns, n, N_BINS + 1)."""
+    x = x.mT
+    missing = x.isnan()[..., None]
+    value = x.nan_to_num()
+    code = _one_hot(value.long().remainder(N_BINS), N_BINS, x.dtype)
+    centres = torch.linspace(-3.1, 3.1, N_BINS, dtype=x.dtype, device=x.device)
+    far = (value[..., None] - centres).square()
+    made = []
+    for width in WIDTHS:
+        near = F.normalize((far / (-2 * width**2)).softmax(-1), dim=-1)
+        known = torch.where(is_number[..., None], near, code) * ~missing
+        made.append(torch.cat([known, missing.to(x.dtype)], -1))
+    return torch.stack(made)
+
+
+def _one_hot(code: Tensor, n: int, dtype: torch.dtype) -> Tensor:
+    """Return one-hot codes; torch's own are int64, eight times as large."""
+    return (code[..., None] == torch.arange(n, device=code.device)).to(dtype)
+
+
+def _draw_partitions(
+    x: Tensor, information: Tensor, generator: torch.Generator | None
+) -> Partitions:
+    """Draw conditions: columns by what they tell of the classes, values that rows have."""
+    n = N_PARTITIONS * DEPTH
+    chance = _shares(information) + FLAT / x.shape[2]
+    columns = torch.multinomial(chance, n, replacement=True, generator=generator)
+    ranks = torch.randint(x.shape[1], (len(x), n), generator=generator, device=x.device)
+    tables = torch.arange(len(x), device=x.device)[:, None]
+    in_order = x.nan_to_num(nan=MISSING).sort(1).values  # so the order of rows does not matter
+    return Partitions(columns, in_order[tables, ranks, columns])
+
+
+def _parts(x: Tensor, is_number: Tensor, partitions: Partitions, dtype: torch.dtype) -> Tensor:
+    """Return the part of each partition that a row is in, one-hot and side by side."""
+    columns = partitions.columns[:, None]
+    given = x.nan_to_num(nan=MISSING).gather(2, columns.expand(-1, x.shape[1], -1))
+    above = is_number[..., 0].gather(1, partitions.columns)[:, None]
+    values = partitions.values[:, None]
+    holds = torch.where(above, given > values, given == values).unflatten(2, (-1, DEPTH))
+    part = (holds * 2 ** torch.arange(DEPTH, device=x.device)).sum(3)
+    return _one_hot(part, 2**DEPTH, dtype).flatten(2) / N_PARTITIONS**0.5

@@ -1,0 +1,106 @@
+"""Tokens of cells, and of rows, that the in-context net reads."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from skssl._in_context._evidence import N_RIDGES, WIDTHS, Evidence
+
+N_RANDOM = 16  # numbers that stand for a column, a category or a class; drawn anew at each pass
+SPREAD = 1.7  # of what a cell's token is multiplied by, so that its variance is about one
+N_POOLS = 4  # means of a row's cells, by learnt weights
+
+Numeric = Literal["periodic", "rbf"]
+
+
+@dataclass
+class Names:
+    """Random vectors that stand for columns and categories, (n_tables, 1, n_columns, N_RANDOM)."""
+
+    is_number: Tensor
+    frequency: Tensor
+    phase: Tensor
+    identity: Tensor
+
+
+def draw_names(cardinality: Tensor, generator: torch.Generator | None) -> Names:
+    """Draw what stands for the columns, of so many categories each, and for those categories."""
+    n_tables, n_columns = cardinality.shape
+    shape, device = (n_tables, 1, n_columns, N_RANDOM), cardinality.device
+    frequency, phase = torch.rand(2, *shape, generator=generator, device=device) * 2 * torch.pi
+    identity = torch.randn(shape, generator=generator, device=device)
+    return Names((cardinality == 0)[:, None], frequency, phase, identity)
+
+
+class CellTokens(nn.Module):
+    """A token for each cell: features of its value times its column's vector, and evidence."""
+
+    _saved_as = "InContextCellTokens"
+
+    def __init__(self, width: int, n_label: int, numeric: Numeric):
+        super().__init__()
+        self.numeric = numeric
+        n_features = number_features(torch.zeros(1), numeric).shape[-1]
+        self.value = nn.Linear(n_features + N_RANDOM + 1, width)
+        self.neighbours = nn.Linear(2 * n_features, width, bias=False)
+        self.column = nn.Linear(N_RANDOM, width, bias=False)
+        self.evidence = nn.Linear(len(WIDTHS) * (n_label + 1), width, bias=False)
+        nn.init.zeros_(self.neighbours.weight)
+
+    def forward(self, x: Tensor, names: Names, evidence: Tensor) -> Tensor:
+        """Return (n_tables, n_rows, n_columns, width)."""
+        known = ~x.isnan()
+        value = x.nan_to_num()
+        category = (value[..., None] * names.frequency + names.phase).cos()
+        category = category * (known & ~names.is_number)[..., None]
+        number = number_features(value * names.is_number, self.numeric)
+        number = number * (known & names.is_number)[..., None]
+        near = torch.cat([number.roll(1, 2), number.roll(3, 2)], -1)
+        given = torch.cat([number, category, (~known)[..., None].to(number.dtype)], -1)
+        dtype = self.column.weight.dtype
+        made = self.value(given.to(dtype)) + self.neighbours(near.to(dtype))
+        column = SPREAD * self.column(names.identity.to(dtype))
+        return made * column + self.evidence(evidence.to(dtype))
+
+
+class RowTokens(nn.Module):
+    """The cells of a row as one token: their means by several learnt weights, side by side.
+
+    What they tell of the row's class is summed as well, as independent evidence is; beside it is
+    what regressions on the whole row tell.
+    """
+
+    _saved_as = "InContextRowTokens"
+
+    def __init__(self, cell_width: int, n_label: int, width: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(cell_width, bias=False)
+        self.weight = nn.Linear(cell_width, N_POOLS, bias=False)
+        self.pooled = nn.Linear(N_POOLS * cell_width, width, bias=False)
+        self.of_cells = nn.Linear(len(WIDTHS) * (n_label + 1), width, bias=False)
+        self.of_rows = nn.Linear(N_RIDGES * n_label, width, bias=False)
+
+    def forward(self, cells: Tensor, evidence: Evidence) -> Tensor:
+        """Return (n_tables, n_rows, width)."""
+        cells = self.norm(cells)
+        pooled = self.weight(cells).softmax(2).mT @ cells
+        summed = evidence.of_cells.sum(2) / math.sqrt(cells.shape[2])
+        dtype = cells.dtype
+        return (
+            self.pooled(pooled.flatten(2))
+            + self.of_cells(summed.to(dtype))
+            + self.of_rows(evidence.of_rows.to(dtype))
+        )
+
+
+def number_features(x: Tensor, how: Numeric) -> Tensor:
+    """Return features of scaled numbers, in a new last dimension."""
+    if how == "rbf":
+        centres = torch.linspace(-2.5, 2.5, 15, dtype=x.dtype, device=x.device)
+        near = (-2 * (x[..., None] - centres).square()).exp()
+        return torch.cat([x[..., None], near], -1)
+    waves = [f(k * x) for k in (2, 4) for f in (torch.sin, torch.cos)]
+    return torch.stack([x, x.abs(), *waves], -1)
