@@ -1,6 +1,7 @@
 """What the in-context net is told in closed form, against slow loops."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from skssl._in_context._evidence import (
     DEPTH,
     MISSING,
     N_BINS,
-    PENALTY,
+    PENALTIES,
     PRIOR,
     SHARPER,
     WIDTHS,
@@ -32,7 +33,7 @@ def read():
     random = torch.Generator().manual_seed(5)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_evidence, "N_PARTITIONS", N_PARTITIONS)
-        made = Statistics(x, context.cardinality, context.y, label, torch.float64, random)
+        made = Statistics(x, context.cardinality, context.y, label, random)
         yield made, x, new, context.y, label / 4
 
 
@@ -43,7 +44,7 @@ def kernels(read):
     found = []
     for t in range(2):
         rows = np.concatenate([x[t].numpy(), new[t].numpy()])
-        told = [information(rows, y[t], width) for width in WIDTHS]
+        told = information(rows, y[t], WIDTHS[-1])
         pairs = [[kernels_of(made, told, t, a, b) for b in rows[:N_CONTEXT]] for a in rows]
         found.append(np.array(pairs).transpose(2, 0, 1))
     return found
@@ -83,10 +84,8 @@ def information(x, y, width):
 
 def kernels_of(made, information, t, a, b):
     """Return the kernels of two rows of a table, in the order that the net knows."""
-    found = []
-    for width, told in zip(WIDTHS, information, strict=True):
-        each = np.array([alike(a[j], b[j], j, width) for j in range(len(a))])
-        found += [each.mean(), each @ told / told.sum()]
+    each = np.array([alike(a[j], b[j], j, WIDTHS[-1]) for j in range(len(a))])
+    found = [each.mean(), each @ information / information.sum()]
     same = 0
     columns, values = made.partitions.columns[t], made.partitions.values[t]
     for first in range(0, N_PARTITIONS * DEPTH, DEPTH):
@@ -143,18 +142,23 @@ def test_ridge_regression_equals_one_fit_per_row(read, kernels):
     made, _, new, y, label = read
     evidence = made.read(new)
     for t in range(2):
-        each = np.concatenate([kernels[t], np.exp(SHARPER * (kernels[t][2:4] - 1))])
+        each = np.concatenate([kernels[t], np.exp(SHARPER * (kernels[t][:2] - 1))])
         wanted = np.eye(3)[y[t]] - np.bincount(y[t], minlength=3) / N_LABELLED
-        for k, kernel in enumerate(each):
+        for k, (penalty, kernel) in enumerate(product(PENALTIES, each)):
+            errors = []
             for i in range(N_CONTEXT + 5):
                 used = [row for row in range(N_LABELLED) if row != i]
-                known = kernel[np.ix_(used, used)] + PENALTY * np.eye(len(used))
+                known = kernel[np.ix_(used, used)] + penalty * np.eye(len(used))
                 expected = kernel[i, used] @ np.linalg.solve(known, wanted[used])
+                if i < N_LABELLED:
+                    errors.append(((expected - wanted[i]) ** 2).sum())
                 found = made.own if i < N_CONTEXT else evidence
                 row = i if i < N_CONTEXT else i - N_CONTEXT
                 np.testing.assert_allclose(found.fitted[t, k, row], expected, atol=1e-7)
-                told = found.of_rows[t, row].view(len(each), -1)[k]
+                told = found.of_rows[t, row, k]
                 np.testing.assert_allclose(told, expected @ label[t].numpy(), atol=1e-7)
+            error = np.mean(errors) * np.sqrt(N_LABELLED)
+            np.testing.assert_allclose(evidence.errors[t, k], error, atol=1e-7)
 
 
 def test_partitions_prefer_columns_that_tell_of_the_classes():

@@ -6,11 +6,13 @@ Three readings of the rows that have labels, of which nothing is learnt beforeha
 - **Likeness** of rows by kernels: the share of columns in which they agree, where each column
   counts the same or as much as it tells of the classes; and the share of random partitions of the
   table, by conditions on a few columns, in which they fall into the same part.
-- **Ridge regression** of the classes with each kernel; a labelled row is left out of its own.
+- **Ridge regression** of the classes with each kernel and several penalties; a labelled row is
+  left out of its own, which tells how far each regression is to be trusted.
 
 A class is told by its vector, so nothing depends on what classes are called or how many there are.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -22,10 +24,10 @@ WIDTHS = (0.2, 0.8)  # of a soft bin, in standard deviations
 PRIOR = 1.0  # labelled rows that say what all of them say
 N_PARTITIONS, DEPTH = 128, 4  # conditions of each partition
 FLAT = 0.02  # of the chance of a column to be taken for a condition
-N_KERNELS = 2 * len(WIDTHS) + 1
-PENALTY = 0.1  # of ridge regression
+N_KERNELS = 3
+PENALTIES = (0.03, 0.3)  # of ridge regression
 SHARPER = 4.0  # what makes of a sum over columns a product of so many
-N_RIDGES = N_KERNELS + 2
+N_RIDGES = (N_KERNELS + 2) * len(PENALTIES)
 MISSING = -4.0  # below all numbers, and no category
 
 
@@ -38,10 +40,13 @@ class Evidence:
     of_cells : Tensor of shape (n_tables, n_rows, n_columns, len(WIDTHS) * (n_label + 1))
         For each class how much more of it there is among like cells than elsewhere, times its
         vector; and the logarithm of their number.
-    of_rows : Tensor of shape (n_tables, n_rows, N_RIDGES * n_label)
+    of_rows : Tensor of shape (n_tables, n_rows, N_RIDGES, n_label)
         What ridge regressions predict, times the vectors of the classes.
     fitted : Tensor of shape (n_tables, N_RIDGES, n_rows, n_classes)
         What they predict, less the shares of the classes.
+    errors : Tensor of shape (n_tables, N_RIDGES)
+        Their squared errors of the labelled rows, summed over classes, times the square root of
+        the number of these rows: as many standard errors, about.
     likeness : Tensor of shape (n_tables, N_KERNELS, n_rows, n_context)
         To the rows of the context: of mean 0 and standard deviation 1 over them.
     """
@@ -49,6 +54,7 @@ class Evidence:
     of_cells: Tensor
     of_rows: Tensor
     fitted: Tensor
+    errors: Tensor
     likeness: Tensor
 
 
@@ -73,8 +79,6 @@ class Statistics:
         Classes.
     label : Tensor of shape (n_tables, n_classes, n_label)
         The vector that stands for each class.
-    dtype : torch.dtype, default=None
-        In which rows are compared; by default that of ``x``.
     generator : torch.Generator, default=None
         What draws the partitions.
 
@@ -90,13 +94,11 @@ class Statistics:
         cardinality: Tensor,
         y: Tensor,
         label: Tensor,
-        dtype: torch.dtype | None = None,
         generator: torch.Generator | None = None,
     ):
         one_hot = _one_hot(y, label.shape[1], x.dtype)
         n = y.shape[1]
         self.is_number, self.label = (cardinality == 0)[..., None], label.to(x.dtype) / 4
-        self.dtype = dtype or x.dtype
         self.share = one_hot.mean(1)
         bins = _bins(x, self.is_number)
         self.counts = bins[..., :n, :].mT @ one_hot[:, None]
@@ -107,41 +109,38 @@ class Statistics:
         of_cells = bins @ self.counts
         of_cells[..., :n, :] -= one_hot[:, None]
         kernels = self._compare(self.maps)
-        known = _sharpened(kernels[..., :n])
-        inverse = torch.linalg.inv(known[:, :, :n] + PENALTY * torch.eye(n, device=x.device))
         wanted = (one_hot - self.share[:, None])[:, None]
-        self.dual = inverse @ wanted
-        left_out = wanted - self.dual / inverse.diagonal(dim1=2, dim2=3)[..., None]
-        fitted = torch.cat([left_out, known[:, :, n:] @ self.dual], 2)
+        fitted, self.dual, self.errors = _regress(_sharpened(kernels[..., :n]), wanted)
         self.own = self._evidence(of_cells, fitted, _without_itself(kernels))
 
     def read(self, x: Tensor) -> Evidence:
         """Return the evidence of rows outside the context, (n_tables, n, n_columns)."""
         bins = _bins(x, self.is_number)
         kernels = self._compare(self._maps(x, bins))
-        fitted = _sharpened(kernels[..., : self.dual.shape[2]]) @ self.dual
+        known = _sharpened(kernels[..., : self.dual.shape[3]])
+        fitted = (known[:, None] @ self.dual).flatten(1, 2)
         return self._evidence(bins @ self.counts, fitted, kernels)
 
     def _maps(self, x: Tensor, bins: Tensor) -> list[Tensor]:
         """Return features of rows, (n_tables, n, n_features), whose products are kernels."""
         maps = []
-        for of_width, weights in zip(bins, self.weights, strict=True):
-            for weight in weights:
-                weighted = of_width * weight.sqrt()[..., None, None]
-                maps.append(weighted.to(self.dtype).transpose(1, 2).flatten(2))
-        return [*maps, _parts(x, self.is_number, self.partitions, self.dtype)]
+        for weight in self.weights[-1]:
+            weighted = bins[-1] * weight.sqrt()[..., None, None]
+            maps.append(weighted.transpose(1, 2).flatten(2))
+        return [*maps, _parts(x, self.is_number, self.partitions)]
 
     def _compare(self, maps: list[Tensor]) -> Tensor:
         """Return kernels between rows and those of the context, (n_tables, N_KERNELS, n, m)."""
         made = [new @ old.mT for new, old in zip(maps, self.maps, strict=True)]
-        return torch.stack(made, 1).to(self.counts.dtype)
+        return torch.stack(made, 1)
 
     def _evidence(self, counts: Tensor, fitted: Tensor, kernels: Tensor) -> Evidence:
         spread = kernels.std(-1, keepdim=True, correction=0)
         return Evidence(
             self._weigh(counts),
-            (fitted @ self.label[:, None]).transpose(1, 2).flatten(2),
+            (fitted @ self.label[:, None]).transpose(1, 2),
             fitted,
+            self.errors,
             (kernels - kernels.mean(-1, keepdim=True)) / (spread + 1e-3),
         )
 
@@ -168,7 +167,33 @@ def _information(counts: Tensor) -> Tensor:
 
 def _sharpened(kernels: Tensor) -> Tensor:
     """Return kernels, and those that multiply over columns instead of adding."""
-    return torch.cat([kernels, ((kernels[:, 2:4] - 1) * SHARPER).exp()], 1)
+    return torch.cat([kernels, ((kernels[:, :2] - 1) * SHARPER).exp()], 1)
+
+
+def _regress(kernels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what ridge regressions predict, their dual coefficients, and their errors.
+
+    Parameters
+    ----------
+    kernels : Tensor of shape (n_tables, n_kernels, n_rows, n_labelled)
+        The labelled rows come first, and are predicted without themselves.
+    wanted : Tensor of shape (n_tables, 1, n_labelled, n_classes)
+
+    Returns
+    -------
+    fitted : Tensor of shape (n_tables, N_RIDGES, n_rows, n_classes)
+    dual : Tensor of shape (n_tables, n_penalties, n_kernels, n_labelled, n_classes)
+    errors : Tensor of shape (n_tables, N_RIDGES)
+    """
+    n = kernels.shape[3]
+    penalties = torch.tensor(PENALTIES, dtype=kernels.dtype, device=kernels.device)
+    ridge = penalties[:, None, None, None] * torch.eye(n, device=kernels.device)
+    inverse = torch.linalg.inv(kernels[:, None, :, :n] + ridge)
+    dual = inverse @ wanted[:, None]
+    wrong = dual / inverse.diagonal(dim1=3, dim2=4)[..., None]
+    fitted = torch.cat([wanted[:, None] - wrong, kernels[:, None, :, n:] @ dual], 3)
+    errors = wrong.square().sum(-1).mean(-1) * math.sqrt(n)
+    return fitted.flatten(1, 2), dual, errors.flatten(1)
 
 
 def _without_itself(kernels: Tensor) -> Tensor:
@@ -213,7 +238,7 @@ def _draw_partitions(
     return Partitions(columns, in_order[tables, ranks, columns])
 
 
-def _parts(x: Tensor, is_number: Tensor, partitions: Partitions, dtype: torch.dtype) -> Tensor:
+def _parts(x: Tensor, is_number: Tensor, partitions: Partitions) -> Tensor:
     """Return the part of each partition that a row is in, one-hot and side by side."""
     columns = partitions.columns[:, None]
     given = x.nan_to_num(nan=MISSING).gather(2, columns.expand(-1, x.shape[1], -1))
@@ -221,4 +246,4 @@ def _parts(x: Tensor, is_number: Tensor, partitions: Partitions, dtype: torch.dt
     values = partitions.values[:, None]
     holds = torch.where(above, given > values, given == values).unflatten(2, (-1, DEPTH))
     part = (holds * 2 ** torch.arange(DEPTH, device=x.device)).sum(3)
-    return _one_hot(part, 2**DEPTH, dtype).flatten(2) / N_PARTITIONS**0.5
+    return _one_hot(part, 2**DEPTH, x.dtype).flatten(2) / N_PARTITIONS**0.5

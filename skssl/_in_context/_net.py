@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from skssl._in_context._evidence import N_KERNELS, N_RIDGES, Evidence, Statistics
 from skssl._in_context._tokens import (
-    N_RANDOM,
     CellTokens,
     Names,
     Numeric,
@@ -18,6 +17,7 @@ from skssl._in_context._tokens import (
     number_features,
 )
 
+N_NAME = 32  # numbers that stand for a class; drawn anew at each pass
 SHARPNESS = 10.0  # of a vote, at the start of training
 FLOOR = 1e-6  # a probability
 USUAL = 64  # rows of a context
@@ -130,13 +130,14 @@ class InContextNet(nn.Module):
     ):
         super().__init__()
         self.numeric: Numeric = numeric
-        n_label = number_features(torch.zeros(1), numeric).shape[-1] + N_RANDOM
+        n_label = number_features(torch.zeros(1), numeric).shape[-1] + N_NAME
         self.cells = CellTokens(cell_width, n_label, numeric)
         self.rows = RowTokens(cell_width, n_label, width)
         self.label = Label(n_label, width)
         self.thinking = nn.Parameter(torch.randn(n_thinking, width) / 2)
         self.blocks = nn.ModuleList(Block(width, n_heads, scalable) for _ in range(n_blocks))
         self.norm = nn.LayerNorm(width, bias=False)
+        self.trust = Trust()
         self.vote = Vote(width)
 
     def forward(
@@ -164,10 +165,9 @@ class InContextNet(nn.Module):
         names = draw_names(context.cardinality, generator)
         label = self._label(context, generator)
         x, y, first = context.x, context.y, len(self.thinking)
-        dtype = self.thinking.dtype if self.thinking.dtype == torch.bfloat16 else None
-        statistics = Statistics(x, context.cardinality, y, label, dtype, generator)
+        statistics = Statistics(x, context.cardinality, y, label, generator)
         own = statistics.own
-        rows = self.rows(self.cells(x, names, own.of_cells), own)
+        rows = self._tokens(x, names, own)
         tokens = torch.cat([self.thinking.expand(len(x), -1, -1), rows], 1)
         labels = self.label(label, y, first, tokens.shape[1])
         like = F.pad(own.likeness, (first, 0, first, 0)).to(tokens.dtype)
@@ -211,25 +211,48 @@ class InContextNet(nn.Module):
     def embed(self, memory: Memory, x: Tensor) -> tuple[Tensor, Evidence]:
         """Return embeddings of rows, (n_tables, n_predicted, width), and what is said of them."""
         evidence = memory.statistics.read(x)
-        tokens = self.rows(self.cells(x, memory.names, evidence.of_cells), evidence)
+        tokens = self._tokens(x, memory.names, evidence)
         like = F.pad(evidence.likeness, (len(self.thinking), 0)).to(tokens.dtype)
         for block, seen in zip(self.blocks, memory.seen, strict=True):
             tokens = block(tokens, seen, like)
         return self.norm(tokens), evidence
 
+    def _tokens(self, x: Tensor, names: Names, evidence: Evidence) -> Tensor:
+        """Return tokens of rows, (n_tables, n_rows, width)."""
+        cells = self.cells(x, names, evidence.of_cells)
+        return self.rows(cells, evidence, self.trust(evidence.errors))
+
     def _shares(self, memory: Memory, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the shares of labelled rows and of classes in the vote on rows; their sum is 1."""
         rows, evidence = self.embed(memory, x)
-        return self.vote(rows, evidence, memory.voters, memory.members, memory.one_hot)
+        trust = self.trust(evidence.errors)
+        return self.vote(rows, evidence, trust, memory.voters, memory.members, memory.one_hot)
 
     def _label(self, context: Context, generator: torch.Generator | None) -> Tensor:
-        """Return what stands for each class, (n_tables, n_classes, n_features + N_RANDOM)."""
-        shape = len(context.x), context.n_classes, N_RANDOM
+        """Return what stands for each class, (n_tables, n_classes, n_features + N_NAME)."""
+        shape = len(context.x), N_NAME, context.n_classes
         names = torch.randn(shape, generator=generator, device=context.y.device)
+        if context.n_classes <= N_NAME:  # at right angles to each other
+            names = torch.linalg.qr(names).Q
         ordered = context.is_ordered[:, None, None]
-        names = 4 * F.normalize(names, dim=-1) * ~ordered
+        names = 4 * F.normalize(names, dim=1).mT * ~ordered
         order = number_features(_centres(context), self.numeric) * ordered
         return torch.cat([order, names], -1)
+
+
+class Trust(nn.Module):
+    """The share of each ridge regression, by how well it predicts rows that it has not seen."""
+
+    _saved_as = "InContextTrust"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prior = nn.Parameter(torch.zeros(N_RIDGES))
+        self.sharpness = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, errors: Tensor) -> Tensor:
+        """Return (n_tables, N_RIDGES), of sum 1."""
+        return (_exact(self.prior) - _exact(self.sharpness).exp() * errors).softmax(1)
 
 
 class Vote(nn.Module):
@@ -245,7 +268,7 @@ class Vote(nn.Module):
         self.mixture = nn.Parameter(torch.tensor(0.0))
         self.rows_alike = nn.Parameter(torch.full((N_KERNELS,), 0.5))
         self.classes_alike = nn.Parameter(torch.full((N_KERNELS,), 0.5))
-        self.fitted = nn.Parameter(torch.full((N_RIDGES,), 0.5))
+        self.fitted = nn.Parameter(torch.tensor(4.0))
 
     def look(self, rows: Tensor, one_hot: Tensor) -> tuple[Tensor, Tensor]:
         """Return voters and members: the labelled rows, and the means of classes."""
@@ -253,7 +276,13 @@ class Vote(nn.Module):
         return F.normalize(_exact(self.voter(rows)), dim=-1), F.normalize(means, dim=-1)
 
     def forward(
-        self, rows: Tensor, evidence: Evidence, voters: Tensor, members: Tensor, one_hot: Tensor
+        self,
+        rows: Tensor,
+        evidence: Evidence,
+        trust: Tensor,
+        voters: Tensor,
+        members: Tensor,
+        one_hot: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Return (n_tables, n, n_labelled) and (n_tables, n, n_classes)."""
         like = evidence.likeness[..., : one_hot.shape[1]]
@@ -262,7 +291,8 @@ class Vote(nn.Module):
         vote = vote + _mixed(self.rows_alike, like)
         near = 8 * F.normalize(_exact(self.member(rows)), dim=-1) @ members.mT
         near = near + _mixed(self.classes_alike, like) @ one_hot / _count(one_hot)
-        near = near + _mixed(self.fitted, evidence.fitted)
+        trusted = torch.einsum("trnc,tr->tnc", evidence.fitted, trust.to(evidence.fitted.dtype))
+        near = near + _exact(self.fitted) * trusted
         share = one_hot.mean(1, keepdim=True)
         logit = (near + share.clamp(min=FLOOR).log()).masked_fill(share == 0, -torch.inf)
         mixture = _exact(self.mixture).sigmoid()

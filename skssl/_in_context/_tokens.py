@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from skssl._in_context._evidence import N_RIDGES, WIDTHS, Evidence
 
-N_RANDOM = 16  # numbers that stand for a column, a category or a class; drawn anew at each pass
+N_RANDOM = 16  # numbers that stand for a column or a category; drawn anew at each pass
 SPREAD = 1.7  # of what a cell's token is multiplied by, so that its variance is about one
 N_POOLS = 4  # means of a row's cells, by learnt weights
 
@@ -81,18 +81,20 @@ class RowTokens(nn.Module):
         self.weight = nn.Linear(cell_width, N_POOLS, bias=False)
         self.pooled = nn.Linear(N_POOLS * cell_width, width, bias=False)
         self.of_cells = nn.Linear(len(WIDTHS) * (n_label + 1), width, bias=False)
-        self.of_rows = nn.Linear(N_RIDGES * n_label, width, bias=False)
+        self.of_rows = nn.Linear((N_RIDGES + 1) * n_label, width, bias=False)
 
-    def forward(self, cells: Tensor, evidence: Evidence) -> Tensor:
-        """Return (n_tables, n_rows, width)."""
+    def forward(self, cells: Tensor, evidence: Evidence, trust: Tensor) -> Tensor:
+        """Return (n_tables, n_rows, width); ``trust`` is the share of each regression."""
         cells = self.norm(cells)
         pooled = self.weight(cells).softmax(2).mT @ cells
         summed = evidence.of_cells.sum(2) / math.sqrt(cells.shape[2])
-        dtype = cells.dtype
+        told, dtype = evidence.of_rows, cells.dtype
+        trusted = (told * trust[:, None, :, None].to(told.dtype)).sum(2, keepdim=True)
+        regressed = torch.cat([told, trusted], 2).flatten(2)
         return (
             self.pooled(pooled.flatten(2))
             + self.of_cells(summed.to(dtype))
-            + self.of_rows(evidence.of_rows.to(dtype))
+            + self.of_rows(regressed.to(dtype))
         )
 
 
