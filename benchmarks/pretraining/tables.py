@@ -5,6 +5,7 @@ Each step goes on where it was broken off; `--folder` (build/pretraining) holds 
     python benchmarks/pretraining/tables.py draw --shards 500    # tasks, from seeds: 64 a shard
     python benchmarks/pretraining/tables.py train --hours 2      # takes shards as they come
     python benchmarks/pretraining/tables.py evaluate             # 100 labels, public tables, rivals
+    python benchmarks/pretraining/tables.py write                # weights as the package reads them
 
 `draw` and `train` run beside each other, one core each. `train` writes the state (NAME.pt: the
 mean of the weights, step) and appends to NAME.csv the loss of tasks held out.
@@ -32,11 +33,13 @@ from skssl._data._draws import Draws
 from skssl._in_context._net import Context, InContextNet
 from skssl._training._checkpoint import CheckpointFile
 from skssl._training._loop import Plan, train
+from skssl._weights import write_weights
 
 HERE = Path(__file__).parent
 N_TASKS = 64  # per shard: all of one size, so that they can be stacked
 HELD_OUT = 10_000_000  # the first seed of shards that are never trained on
 STEPS = 100  # between two looks at the clock
+MANY_CLASSES = 0.2  # of the steps have tasks whose classes are split
 IGNORED = -1  # a class that no labelled row has
 DTYPE = torch.bfloat16 if has_native_bfloat16(torch.device("cpu")) else torch.float32
 
@@ -111,6 +114,20 @@ def assemble(random: np.random.Generator, tasks: list[Drawn]) -> tuple[Tensor, .
     return x, cardinality, y, is_ordered, torch.tensor([n_labelled, n_unlabelled])
 
 
+def split_classes(random: np.random.Generator, task: Drawn) -> Drawn:
+    """Split each class by what a column says, which is left out: a task of up to 32 classes."""
+    most = 32 // (int(task.y.max()) + 1)
+    j, n_parts = int(random.integers(task.x.shape[1])), int(random.integers(2, max(3, most + 1)))
+    column = np.nan_to_num(task.x[:, j].astype(np.float32), nan=-4.0)
+    if task.cardinality[j]:
+        part = column.astype(np.int64) % n_parts
+    else:
+        part = np.searchsorted(np.quantile(column, np.arange(1, n_parts) / n_parts), column)
+    _, y = np.unique(task.y.astype(np.int64) * n_parts + part, return_inverse=True)
+    others = np.delete(np.arange(task.x.shape[1]), j)
+    return Drawn(task.x[:, others], task.cardinality[others], y, False)
+
+
 @dataclass
 class Tasks:
     """What the loop takes batches from: any shard that is there, again and again."""
@@ -131,8 +148,10 @@ class Tasks:
                 tasks = read_shard(path)
                 n, d = tasks[0].x.shape
                 size = int(np.clip(self.n_cells // (min(n, 300) * (d + 1)), 2, batch_size))
-                chosen = random.choice(len(tasks), size, replace=False)
-                yield assemble(random, [tasks[i] for i in chosen])
+                chosen = [tasks[i] for i in random.choice(len(tasks), size, replace=False)]
+                if d > 2 and random.random() < MANY_CLASSES:
+                    chosen = [split_classes(random, task) for task in chosen]
+                yield assemble(random, chosen)
 
     def place_on(self, device: torch.device, n_taken: int) -> "Tasks":
         """Return the tasks: batches are moved one by one."""
@@ -323,6 +342,12 @@ def evaluate(given: argparse.Namespace) -> None:
     found.to_csv(given.states / f"{given.arm}-{given.seed}-public.csv", index=False)
 
 
+def write(given: argparse.Namespace) -> None:
+    """Write the mean of the weights for the package, and print the digest."""
+    path = given.states / f"{given.arm}-{given.seed}.npz"
+    print(path, write_weights(path, ARMS[given.arm], Run(given).mean.state_dict()))
+
+
 # ---- command line ------------------------------------------------------------------------
 
 
@@ -346,6 +371,7 @@ def main() -> None:
         "draw": draw_shards,
         "train": lambda given: Run(given).train(),
         "evaluate": evaluate,
+        "write": write,
     }
     parser.add_argument("do", choices=steps)
     parser.add_argument("--folder", type=Path, default=Path("build/pretraining"))

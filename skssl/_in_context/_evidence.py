@@ -244,6 +244,7 @@ def _parts(x: Tensor, is_number: Tensor, partitions: Partitions) -> Tensor:
     given = x.nan_to_num(nan=MISSING).gather(2, columns.expand(-1, x.shape[1], -1))
     above = is_number[..., 0].gather(1, partitions.columns)[:, None]
     values = partitions.values[:, None]
-    holds = torch.where(above, given > values, given == values).unflatten(2, (-1, DEPTH))
+    holds = (above & (given > values)) | (~above & (given == values))
+    holds = holds.unflatten(2, (-1, DEPTH))
     part = (holds * 2 ** torch.arange(DEPTH, device=x.device)).sum(3)
     return _one_hot(part, 2**DEPTH, x.dtype).flatten(2) / N_PARTITIONS**0.5

@@ -126,10 +126,11 @@ class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimato
         target, mean, scale = self._target(values, j)
         most = self.max_samples, 0
         random, columns = np.random.RandomState((self.seed_ + j) % 2**32), self.reader_.columns
-        drawn = draw_passes(random, kept, columns, target, self.n_permutations, most, others)
-        net, passes = starting_net(), list(drawn)
-        with torch.inference_mode():
-            found = predict(net, passes, [one.read(net) for one in passes], x)
+        drawn = draw_passes(
+            random, kept, columns.cardinality, target, self.n_permutations, most, others
+        )
+        net = starting_net()
+        found = predict(net, drawn, drawn.read(net), x)
         return found.argmax(1) if columns.cardinality[j] else found * scale + mean
 
     def _target(self, values: np.ndarray, j: int) -> tuple[Target, float, float]:

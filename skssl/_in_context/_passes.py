@@ -1,19 +1,18 @@
-"""Readings of a table, from each of which further rows are predicted."""
+"""Readings of a table, from which further rows are predicted."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skssl._data._columns import Columns
 from skssl._data._draws import Draws
 from skssl._in_context._net import Context, InContextNet, Memory
 
 MOST_COLUMNS = 60  # that the net reads at once; of more, each pass reads some
-CELLS, ROWS = 2**16, 2**11  # that are predicted at once
+CELLS, ROWS = 2**17, 2**12  # that are predicted at once, of all passes
 N_INTERVALS = 10  # of a number that is to be predicted
 
 
@@ -76,22 +75,22 @@ Target = Classes | Numbers
 _TENSORS = tuple(f.name for f in fields(Context) if f.type is Tensor)
 
 
-class Pass(nn.Module):
-    """The rows of a table that a pass reads, in an order of columns, and a seed of names.
+class Passes(nn.Module):
+    """The rows of a table that several passes read, each with its own columns and names.
 
     Parameters
     ----------
     context : Context
-        The rows, of one table.
-    columns : Tensor of shape (n_columns,)
+        The rows of each pass, as of so many tables.
+    columns : Tensor of shape (n_passes, n_columns)
         Their columns in the table.
     seed : int
         Of what stands for columns, categories and classes.
-    numbers : Tensor of shape (1, n_labelled), default=None
+    numbers : Tensor of shape (n_passes, n_labelled), default=None
         Of the labelled rows, where classes are intervals of a number.
     """
 
-    _saved_as = "InContextPass"
+    _saved_as = "InContextPasses"
     columns: Tensor
     numbers: Tensor | None
 
@@ -108,61 +107,61 @@ class Pass(nn.Module):
         given = {name: getattr(self, name) for name in _TENSORS}
         return Context(**given | {"x": self.x.double()}, n_classes=self.n_classes)
 
+    @torch.inference_mode()
     def read(self, net: InContextNet) -> Memory:
         """Return what the net keeps of the rows."""
         return net.read(self.context(), torch.Generator().manual_seed(self.seed))
 
     def predict(self, net: InContextNet, memory: Memory, x: Tensor) -> Tensor:
-        """Return the probabilities of classes (n, n_classes), or a number for each row (n,)."""
-        x = x[None, :, self.columns].double()
+        """Return the mean of what the passes predict of scaled rows.
+
+        Probabilities of classes (n, n_classes), or a number for each row (n,).
+        """
+        x = x[:, self.columns].transpose(0, 1).double()
         if self.numbers is None:
-            return net.predict(memory, x)[0].exp()
-        return net.expect(memory, x, self.numbers)[0]
+            return net.predict(memory, x).exp().mean(0)
+        return net.expect(memory, x, self.numbers).mean(0)
 
 
 def draw_passes(
     random: np.random.RandomState,
     x: Tensor,
-    columns: Columns,
+    cardinality: Sequence[int],
     target: Target,
     n_passes: int,
     most: tuple[int, int],
     read: np.ndarray | None = None,
-) -> Iterator[Pass]:
-    """Yield passes over scaled rows, with at most so many labelled and unlabelled ones.
+) -> Passes:
+    """Draw passes over scaled rows, with at most so many labelled and unlabelled ones.
 
-    ``read`` are the columns to choose from, by default all.
+    ``cardinality`` is the number of categories of each column, 0 for numbers; ``read`` are the
+    columns to choose from, by default all.
     """
-    cardinality = torch.tensor(columns.cardinality)
     others = np.setdiff1d(np.arange(len(x)), target.known)
+    rows, columns, labels = [], [], []
     for _ in range(n_passes):
-        labelled, labels = target.draw(random, most[0])
-        rows = np.concatenate([labelled, random.permutation(others)[: most[1]]])
-        chosen = random.permutation(x.shape[1] if read is None else read)[:MOST_COLUMNS]
-        order = torch.from_numpy(chosen)
-        numbers = labels.numbers
-        context = Context(
-            x[torch.from_numpy(rows)][None, :, order],
-            cardinality[None, order],
-            torch.from_numpy(labels.codes)[None],
-            labels.n_classes,
-            torch.tensor([numbers is not None]),
-        )
-        values = None if numbers is None else torch.from_numpy(numbers)[None].float()
-        yield Pass(context, order, int(random.randint(2**31 - 1)), values)
+        labelled, drawn = target.draw(random, most[0])
+        labels.append(drawn)
+        rows.append(np.concatenate([labelled, random.permutation(others)[: most[1]]]))
+        columns.append(random.permutation(x.shape[1] if read is None else read)[:MOST_COLUMNS])
+    of_passes = torch.from_numpy(np.stack(columns))
+    numbers = [drawn.numbers for drawn in labels if drawn.numbers is not None]
+    context = Context(
+        x[torch.from_numpy(np.stack(rows))[..., None], of_passes[:, None]],
+        torch.tensor(cardinality)[of_passes],
+        torch.from_numpy(np.stack([drawn.codes for drawn in labels])),
+        max(drawn.n_classes for drawn in labels),
+        torch.full((n_passes,), bool(numbers)),
+    )
+    values = torch.from_numpy(np.stack(numbers)).float() if numbers else None
+    return Passes(context, of_passes, int(random.randint(2**31 - 1)), values)
 
 
 @torch.inference_mode()
-def predict(
-    net: InContextNet, passes: Sequence[Pass], memories: Sequence[Memory], x: Tensor
-) -> np.ndarray:
-    """Return the mean of what the passes predict of scaled rows, in float64."""
-    size = min(max(1, CELLS // x.shape[1]), ROWS)
-    each = [
-        torch.cat([one.predict(net, memory, part) for part in x.split(size)]).double()
-        for one, memory in zip(passes, memories, strict=True)
-    ]
-    return torch.stack(each).mean(0).numpy()
+def predict(net: InContextNet, passes: Passes, memory: Memory, x: Tensor) -> np.ndarray:
+    """Return what the passes predict of scaled rows, part by part, in float64."""
+    size = max(1, min(CELLS // passes.columns.numel(), ROWS // len(passes.columns)))
+    return torch.cat([passes.predict(net, memory, part).double() for part in x.split(size)]).numpy()
 
 
 def some_of_each(

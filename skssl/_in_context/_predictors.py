@@ -4,7 +4,6 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-import torch
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
@@ -57,15 +56,11 @@ class InContextPredictor(InContextEstimator):
     def _keep(self, x: Tensor, target: Target) -> None:
         """Draw the passes over rows as they are, and read them."""
         random, most = check_random_state(self.random_state), (self.max_labeled, self.max_unlabeled)
-        columns = self.reader_.columns
-        self.passes_ = list(
-            draw_passes(random, self.scaler_(x), columns, target, self.n_permutations, most)
+        cardinality = self.reader_.columns.cardinality
+        self.passes_ = draw_passes(
+            random, self.scaler_(x), cardinality, target, self.n_permutations, most
         )
-        self._read_passes()
-
-    @torch.inference_mode()
-    def _read_passes(self) -> None:
-        self._kept = [one.read(starting_net()) for one in self.passes_]
+        self._kept = self.passes_.read(starting_net())
 
     def _predicted(self, X: object) -> np.ndarray:
         """Return the mean of what the passes predict."""
@@ -73,7 +68,7 @@ class InContextPredictor(InContextEstimator):
         x = self.scaler_(self.reader_.read(as_native(X)))
         note_columns(self, X, reset=False)
         if not hasattr(self, "_kept"):  # a copy from a file
-            self._read_passes()
+            self._kept = self.passes_.read(starting_net())
         return predict(starting_net(), self.passes_, self._kept, x)
 
     def __getstate__(self) -> dict[str, Any]:
