@@ -118,8 +118,8 @@ def test_the_vote_equals_a_loop(net, monkeypatch):
     memory.voters, memory.members = vote.look(labelled, memory.one_hot)
     values = torch.randn(2, 12, generator=random)
     evidence = memory.statistics.read(x)
-    errors = net.trust.prior - net.trust.sharpness.exp() * evidence.errors
-    trust = errors.exp() / errors.exp().sum(1, keepdim=True)
+    trust = (net.trust.prior + net.trust.sharpness.exp() * evidence.scores).exp()
+    told = evidence.probabilities(trust / trust.sum((1, 2), keepdim=True))
     monkeypatch.setattr(net, "embed", lambda memory, x: (rows, evidence))
     made, means = net.predict(memory, x).exp(), net.expect(memory, x, values)
     for t in range(2):
@@ -136,11 +136,10 @@ def test_the_vote_equals_a_loop(net, monkeypatch):
             each = torch.stack([weight[y == c].sum() / weight.sum() for c in range(3)])
             near = []
             for c in range(3):
-                mean, share = vote.member(labelled[t][y == c]).mean(0), (y == c).float().mean()
+                mean = vote.member(labelled[t][y == c]).mean(0)
                 cosine = F.cosine_similarity(vote.member(rows[t, i]), mean, dim=0)
                 alike = vote.classes_alike @ like[:, y == c].mean(1)
-                fitted = vote.fitted * (trust[t] @ evidence.fitted[t, :, i, c])
-                near.append(8 * cosine + alike + fitted + share.log())
+                near.append(vote.nearness * cosine + alike + told[t, i, c].log())
             share, near = vote.mixture.sigmoid(), torch.stack(near).softmax(0)
             expected = share * each + (1 - share) * near
             assert torch.allclose(made[t, i], expected * (1 - 3 * FLOOR) + FLOOR, atol=1e-5)

@@ -11,11 +11,14 @@ from test_in_context import tables
 from skssl._in_context import _evidence
 from skssl._in_context._evidence import (
     DEPTH,
+    LEAST,
     MISSING,
     N_BINS,
+    N_RIDGES,
     PENALTIES,
     PRIOR,
     SHARPER,
+    STEEPNESS,
     WIDTHS,
     Statistics,
 )
@@ -143,22 +146,38 @@ def test_ridge_regression_equals_one_fit_per_row(read, kernels):
     evidence = made.read(new)
     for t in range(2):
         each = np.concatenate([kernels[t], np.exp(SHARPER * (kernels[t][:2] - 1))])
-        wanted = np.eye(3)[y[t]] - np.bincount(y[t], minlength=3) / N_LABELLED
+        share = np.bincount(y[t], minlength=3) / N_LABELLED
+        wanted = np.eye(3)[y[t]] - share
         for k, (penalty, kernel) in enumerate(product(PENALTIES, each)):
-            errors = []
+            left_out = np.zeros((N_LABELLED, 3))
             for i in range(N_CONTEXT + 5):
                 used = [row for row in range(N_LABELLED) if row != i]
                 known = kernel[np.ix_(used, used)] + penalty * np.eye(len(used))
                 expected = kernel[i, used] @ np.linalg.solve(known, wanted[used])
                 if i < N_LABELLED:
-                    errors.append(((expected - wanted[i]) ** 2).sum())
+                    left_out[i] = expected
                 found = made.own if i < N_CONTEXT else evidence
                 row = i if i < N_CONTEXT else i - N_CONTEXT
                 np.testing.assert_allclose(found.fitted[t, k, row], expected, atol=1e-7)
                 told = found.of_rows[t, row, k]
                 np.testing.assert_allclose(told, expected @ label[t].numpy(), atol=1e-7)
-            error = np.mean(errors) * np.sqrt(N_LABELLED)
-            np.testing.assert_allclose(evidence.errors[t, k], error, atol=1e-7)
+            for s, steep in enumerate(STEEPNESS):
+                p = share * np.exp(steep * left_out)
+                true = (p / p.sum(1, keepdims=True))[np.arange(N_LABELLED), y[t]]
+                score = np.log(np.maximum(true, LEAST)).sum()
+                np.testing.assert_allclose(evidence.scores[t, k, s], score, atol=1e-6)
+
+
+def test_probabilities_are_those_of_each_regression_mixed(read):
+    made, _, new, _, _ = read
+    evidence = made.read(new)
+    trust = torch.rand(evidence.scores.shape, generator=torch.Generator().manual_seed(6)).double()
+    found = evidence.probabilities(trust)
+    expected = torch.zeros(2, 5, 3).double()
+    for k, (s, steep) in product(range(N_RIDGES), enumerate(STEEPNESS)):
+        p = made.share[:, None] * (steep * evidence.fitted[:, k]).exp()
+        expected += trust[:, k, s, None, None] * p / p.sum(2, keepdim=True)
+    torch.testing.assert_close(found, expected)
 
 
 def test_partitions_prefer_columns_that_tell_of_the_classes():

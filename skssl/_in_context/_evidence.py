@@ -7,12 +7,12 @@ Three readings of the rows that have labels, of which nothing is learnt beforeha
   counts the same or as much as it tells of the classes; and the share of random partitions of the
   table, by conditions on a few columns, in which they fall into the same part.
 - **Ridge regression** of the classes with each kernel and several penalties; a labelled row is
-  left out of its own, which tells how far each regression is to be trusted.
+  left out of its own, which tells how far each regression is to be trusted, and how steeply
+  probabilities rise with it.
 
 A class is told by its vector, so nothing depends on what classes are called or how many there are.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +28,8 @@ N_KERNELS = 3
 PENALTIES = (0.03, 0.3)  # of ridge regression
 SHARPER = 4.0  # what makes of a sum over columns a product of so many
 N_RIDGES = (N_KERNELS + 2) * len(PENALTIES)
+STEEPNESS = (1.0, 2.0, 3.0, 4.5, 6.5, 9.0, 13.0)  # of probabilities in what is regressed
+LEAST = 1e-9  # probability
 MISSING = -4.0  # below all numbers, and no category
 
 
@@ -44,9 +46,10 @@ class Evidence:
         What ridge regressions predict, times the vectors of the classes.
     fitted : Tensor of shape (n_tables, N_RIDGES, n_rows, n_classes)
         What they predict, less the shares of the classes.
-    errors : Tensor of shape (n_tables, N_RIDGES)
-        Their squared errors of the labelled rows, summed over classes, times the square root of
-        the number of these rows: as many standard errors, about.
+    scores : Tensor of shape (n_tables, N_RIDGES, len(STEEPNESS))
+        Log-likelihood of the labelled rows, each left out, with each steepness.
+    share : Tensor of shape (n_tables, n_classes)
+        Of each class in the labelled rows.
     likeness : Tensor of shape (n_tables, N_KERNELS, n_rows, n_context)
         To the rows of the context: of mean 0 and standard deviation 1 over them.
     """
@@ -54,8 +57,20 @@ class Evidence:
     of_cells: Tensor
     of_rows: Tensor
     fitted: Tensor
-    errors: Tensor
+    scores: Tensor
+    share: Tensor
     likeness: Tensor
+
+    def probabilities(self, trust: Tensor) -> Tensor:
+        """Return those of the classes, (n_tables, n_rows, n_classes).
+
+        ``trust``, (n_tables, N_RIDGES, len(STEEPNESS)), are the shares in the mixture.
+        """
+        made = [
+            (_probabilities(self.share, self.fitted, steep) * trust[..., i, None, None]).sum(1)
+            for i, steep in enumerate(STEEPNESS)
+        ]
+        return torch.stack(made).sum(0)
 
 
 @dataclass
@@ -110,7 +125,8 @@ class Statistics:
         of_cells[..., :n, :] -= one_hot[:, None]
         kernels = self._compare(self.maps)
         wanted = (one_hot - self.share[:, None])[:, None]
-        fitted, self.dual, self.errors = _regress(_sharpened(kernels[..., :n]), wanted)
+        fitted, self.dual = _regress(_sharpened(kernels[..., :n]), wanted)
+        self.scores = _score(self.share, fitted[:, :, :n], y)
         self.own = self._evidence(of_cells, fitted, _without_itself(kernels))
 
     def read(self, x: Tensor) -> Evidence:
@@ -140,7 +156,8 @@ class Statistics:
             self._weigh(counts),
             (fitted @ self.label[:, None]).transpose(1, 2),
             fitted,
-            self.errors,
+            self.scores,
+            self.share,
             (kernels - kernels.mean(-1, keepdim=True)) / (spread + 1e-3),
         )
 
@@ -170,8 +187,21 @@ def _sharpened(kernels: Tensor) -> Tensor:
     return torch.cat([kernels, ((kernels[:, :2] - 1) * SHARPER).exp()], 1)
 
 
-def _regress(kernels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what ridge regressions predict, their dual coefficients, and their errors.
+def _probabilities(share: Tensor, fitted: Tensor, steep: float) -> Tensor:
+    """Return probabilities from what is regressed, (n_tables, N_RIDGES, n_rows, n_classes)."""
+    usual = share.log()[:, None, None]  # -inf where a class has no rows
+    return (usual + steep * fitted).softmax(-1)
+
+
+def _score(share: Tensor, fitted: Tensor, y: Tensor) -> Tensor:
+    """Return log-likelihoods of labelled rows, (n_tables, N_RIDGES, len(STEEPNESS))."""
+    true = y[:, None, :, None].expand(-1, fitted.shape[1], -1, 1)
+    every = [_probabilities(share, fitted, steep).gather(3, true) for steep in STEEPNESS]
+    return torch.stack(every, -1).clamp(min=LEAST).log().sum((2, 3))
+
+
+def _regress(kernels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what ridge regressions predict, and their dual coefficients.
 
     Parameters
     ----------
@@ -183,7 +213,6 @@ def _regress(kernels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     -------
     fitted : Tensor of shape (n_tables, N_RIDGES, n_rows, n_classes)
     dual : Tensor of shape (n_tables, n_penalties, n_kernels, n_labelled, n_classes)
-    errors : Tensor of shape (n_tables, N_RIDGES)
     """
     n = kernels.shape[3]
     penalties = torch.tensor(PENALTIES, dtype=kernels.dtype, device=kernels.device)
@@ -192,8 +221,7 @@ def _regress(kernels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     dual = inverse @ wanted[:, None]
     wrong = dual / inverse.diagonal(dim1=3, dim2=4)[..., None]
     fitted = torch.cat([wanted[:, None] - wrong, kernels[:, None, :, n:] @ dual], 3)
-    errors = wrong.square().sum(-1).mean(-1) * math.sqrt(n)
-    return fitted.flatten(1, 2), dual, errors.flatten(1)
+    return fitted.flatten(1, 2), dual
 
 
 def _without_itself(kernels: Tensor) -> Tensor:

@@ -7,7 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl._in_context._evidence import N_KERNELS, N_RIDGES, Evidence, Statistics
+from skssl._in_context._evidence import (
+    LEAST,
+    N_KERNELS,
+    N_RIDGES,
+    STEEPNESS,
+    Evidence,
+    Statistics,
+)
 from skssl._in_context._tokens import (
     CellTokens,
     Names,
@@ -19,6 +26,7 @@ from skssl._in_context._tokens import (
 
 N_NAME = 32  # numbers that stand for a class; drawn anew at each pass
 SHARPNESS = 10.0  # of a vote, at the start of training
+USUAL_STEEPNESS = 4.0  # of ridge regressions, at the start of training
 FLOOR = 1e-6  # a probability
 USUAL = 64  # rows of a context
 
@@ -220,12 +228,12 @@ class InContextNet(nn.Module):
     def _tokens(self, x: Tensor, names: Names, evidence: Evidence) -> Tensor:
         """Return tokens of rows, (n_tables, n_rows, width)."""
         cells = self.cells(x, names, evidence.of_cells)
-        return self.rows(cells, evidence, self.trust(evidence.errors))
+        return self.rows(cells, evidence, self.trust(evidence.scores).sum(2))
 
     def _shares(self, memory: Memory, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the shares of labelled rows and of classes in the vote on rows; their sum is 1."""
         rows, evidence = self.embed(memory, x)
-        trust = self.trust(evidence.errors)
+        trust = self.trust(evidence.scores)
         return self.vote(rows, evidence, trust, memory.voters, memory.members, memory.one_hot)
 
     def _label(self, context: Context, generator: torch.Generator | None) -> Tensor:
@@ -241,18 +249,20 @@ class InContextNet(nn.Module):
 
 
 class Trust(nn.Module):
-    """The share of each ridge regression, by how well it predicts rows that it has not seen."""
+    """The share of each ridge regression and steepness, by how it predicts rows left out."""
 
     _saved_as = "InContextTrust"
 
     def __init__(self) -> None:
         super().__init__()
-        self.prior = nn.Parameter(torch.zeros(N_RIDGES))
-        self.sharpness = nn.Parameter(torch.tensor(1.0))
+        far = (torch.tensor(STEEPNESS) / USUAL_STEEPNESS).log().square()
+        self.prior = nn.Parameter((-2 * far).repeat(N_RIDGES, 1))
+        self.sharpness = nn.Parameter(torch.tensor(-1.0))
 
-    def forward(self, errors: Tensor) -> Tensor:
-        """Return (n_tables, N_RIDGES), of sum 1."""
-        return (_exact(self.prior) - _exact(self.sharpness).exp() * errors).softmax(1)
+    def forward(self, scores: Tensor) -> Tensor:
+        """Return (n_tables, N_RIDGES, len(STEEPNESS)), of sum 1."""
+        share = _exact(self.prior) + _exact(self.sharpness).exp() * scores
+        return share.flatten(1).softmax(1).view(scores.shape)
 
 
 class Vote(nn.Module):
@@ -265,10 +275,10 @@ class Vote(nn.Module):
         self.voter = nn.Linear(width, width, bias=False)
         self.member = nn.Linear(width, width, bias=False)
         self.sharpness = nn.Parameter(torch.tensor(1.0))
-        self.mixture = nn.Parameter(torch.tensor(0.0))
+        self.mixture = nn.Parameter(torch.tensor(-3.0))
         self.rows_alike = nn.Parameter(torch.full((N_KERNELS,), 0.5))
-        self.classes_alike = nn.Parameter(torch.full((N_KERNELS,), 0.5))
-        self.fitted = nn.Parameter(torch.tensor(4.0))
+        self.classes_alike = nn.Parameter(torch.zeros(N_KERNELS))
+        self.nearness = nn.Parameter(torch.tensor(0.5))
 
     def look(self, rows: Tensor, one_hot: Tensor) -> tuple[Tensor, Tensor]:
         """Return voters and members: the labelled rows, and the means of classes."""
@@ -289,12 +299,12 @@ class Vote(nn.Module):
         similarity = F.normalize(_exact(self.voter(rows)), dim=-1) @ voters.mT
         vote = SHARPNESS * _exact(self.sharpness).exp() * similarity
         vote = vote + _mixed(self.rows_alike, like)
-        near = 8 * F.normalize(_exact(self.member(rows)), dim=-1) @ members.mT
+        near = F.normalize(_exact(self.member(rows)), dim=-1) @ members.mT
+        near = _exact(self.nearness) * near
         near = near + _mixed(self.classes_alike, like) @ one_hot / _count(one_hot)
-        trusted = torch.einsum("trnc,tr->tnc", evidence.fitted, trust.to(evidence.fitted.dtype))
-        near = near + _exact(self.fitted) * trusted
-        share = one_hot.mean(1, keepdim=True)
-        logit = (near + share.clamp(min=FLOOR).log()).masked_fill(share == 0, -torch.inf)
+        told = evidence.probabilities(trust).to(near.dtype)
+        logit = near + told.clamp(min=LEAST).log()
+        logit = logit.masked_fill(one_hot.sum(1, keepdim=True) == 0, -torch.inf)
         mixture = _exact(self.mixture).sigmoid()
         return mixture * vote.softmax(-1), (1 - mixture) * logit.softmax(-1)
 
