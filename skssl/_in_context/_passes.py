@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor, nn
 
 from skssl._data._draws import Draws
 from skssl._in_context._net import Context, InContextNet, Memory
+from skssl._weights import DIGESTS, FOLDER, read_weights
 
+WEIGHTS = "tables"
 MOST_COLUMNS = 60  # that the net reads at once; of more, each pass reads some
 CELLS, ROWS = 2**17, 2**12  # that are predicted at once, of all passes
 N_INTERVALS = 10  # of a number that is to be predicted
@@ -18,9 +21,14 @@ N_INTERVALS = 10  # of a number that is to be predicted
 
 @functools.cache
 def starting_net() -> InContextNet:
-    """Return the net, so far with random weights."""
+    """Return the net with its starting weights, which are random where the package has none."""
     with Draws(0).here(everywhere=True):
-        return InContextNet().eval().double()
+        if WEIGHTS not in DIGESTS:
+            return InContextNet().eval().double()
+        settings, state = read_weights(FOLDER / f"{WEIGHTS}.npz", DIGESTS[WEIGHTS])
+        net = InContextNet(**cast("dict[str, Any]", settings))
+    net.load_state_dict(state)
+    return net.eval().double()
 
 
 @dataclass
