@@ -8,7 +8,15 @@ import torch
 import torch.nn.functional as F
 
 from skssl._in_context._evidence import N_KERNELS
-from skssl._in_context._net import FLOOR, SHARPNESS, USUAL, Context, InContextNet, number_features
+from skssl._in_context._net import (
+    FLOOR,
+    SHARPNESS,
+    USUAL,
+    VOTED,
+    Context,
+    InContextNet,
+    number_features,
+)
 
 
 def tables(n_labelled=12, n_unlabelled=6, n_new=5, n_columns=4, n_classes=3, n_tables=2):
@@ -109,19 +117,20 @@ def test_a_class_without_rows_is_as_improbable_as_can_be(net):
 def test_the_vote_equals_a_loop(net, monkeypatch):
     """Of classes, and of numbers, where a class is worth the mean of its rows."""
     context, x = tables(n_unlabelled=2)
-    memory, vote = net.read(context, torch.Generator().manual_seed(1)), net.vote
     random = torch.Generator().manual_seed(3)
+    values = torch.randn(2, 12, generator=random)
+    context = replace(context, values=values)
+    memory, vote = net.read(context, torch.Generator().manual_seed(1)), net.vote
     labelled, rows = (
         torch.randn(2, 12, 16, generator=random),
         torch.randn(2, 5, 16, generator=random),
     )
     memory.voters, memory.members = vote.look(labelled, memory.one_hot)
-    values = torch.randn(2, 12, generator=random)
     evidence = memory.statistics.read(x)
     trust = (net.trust.prior + net.trust.sharpness.exp() * evidence.scores).exp()
     told = evidence.probabilities(trust / trust.sum((1, 2), keepdim=True))
     monkeypatch.setattr(net, "embed", lambda memory, x: (rows, evidence))
-    made, means = net.predict(memory, x).exp(), net.expect(memory, x, values)
+    made, means = net.predict(memory, x).exp(), net.expect(memory, x)
     for t in range(2):
         y = context.y[t]
         for i in range(5):
@@ -146,6 +155,7 @@ def test_the_vote_equals_a_loop(net, monkeypatch):
             of_rows = sum(w * v for w, v in zip(weight / weight.sum(), values[t], strict=True))
             of_classes = sum(near[c] * values[t][y == c].mean() for c in range(3))
             expected = share * of_rows + (1 - share) * of_classes
+            expected = VOTED * expected + (1 - VOTED) * evidence.number[t, i]
             assert torch.allclose(means[t, i], expected, atol=1e-5)
 
 

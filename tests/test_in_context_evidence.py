@@ -19,6 +19,7 @@ from skssl._in_context._evidence import (
     PRIOR,
     SHARPER,
     STEEPNESS,
+    TRUST_IN_NUMBERS,
     WIDTHS,
     Statistics,
 )
@@ -36,7 +37,9 @@ def read():
     random = torch.Generator().manual_seed(5)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_evidence, "N_PARTITIONS", N_PARTITIONS)
-        made = Statistics(x, context.cardinality, context.y, label, random)
+        values = torch.randn(2, N_LABELLED, generator=torch.Generator().manual_seed(7)).double()
+        made = Statistics(x, context.cardinality, context.y, label, values, random)
+        made.values = values.numpy()
         yield made, x, new, context.y, label / 4
 
 
@@ -166,6 +169,27 @@ def test_ridge_regression_equals_one_fit_per_row(read, kernels):
                 true = (p / p.sum(1, keepdims=True))[np.arange(N_LABELLED), y[t]]
                 score = np.log(np.maximum(true, LEAST)).sum()
                 np.testing.assert_allclose(evidence.scores[t, k, s], score, atol=1e-6)
+
+
+def test_numbers_are_regressed_by_errors_of_rows_left_out(read, kernels):
+    made, _, new, _, _ = read
+    found = made.read(new).number
+    for t in range(2):
+        each = np.concatenate([kernels[t], np.exp(SHARPER * (kernels[t][:2] - 1))])
+        values, mean = made.values[t], made.values[t].mean()
+        predicted, weights = [], []
+        for penalty, kernel in product(PENALTIES, each):
+            known = kernel[:N_LABELLED, :N_LABELLED] + penalty * np.eye(N_LABELLED)
+            errors = []
+            for i in range(N_LABELLED):
+                used = [row for row in range(N_LABELLED) if row != i]
+                dual = np.linalg.solve(known[np.ix_(used, used)], values[used] - mean)
+                errors.append((kernel[i, used] @ dual - (values[i] - mean)) ** 2)
+            dual = np.linalg.solve(known, values - mean)
+            predicted.append(kernel[N_CONTEXT:, :N_LABELLED] @ dual)
+            weights.append(np.mean(errors) ** (-TRUST_IN_NUMBERS * N_LABELLED / 2))
+        expected = mean + np.average(predicted, axis=0, weights=weights)
+        np.testing.assert_allclose(found[t], expected, atol=1e-6)
 
 
 def test_probabilities_are_those_of_each_regression_mixed(read):

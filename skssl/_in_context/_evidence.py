@@ -29,7 +29,8 @@ PENALTIES = (0.03, 0.3)  # of ridge regression
 SHARPER = 4.0  # what makes of a sum over columns a product of so many
 N_RIDGES = (N_KERNELS + 2) * len(PENALTIES)
 STEEPNESS = (1.0, 2.0, 3.0, 4.5, 6.5, 9.0, 13.0)  # of probabilities in what is regressed
-LEAST = 1e-9  # probability
+TRUST_IN_NUMBERS = 0.15  # power of the likelihood of rows left out
+LEAST = 1e-9  # probability, or squared error
 MISSING = -4.0  # below all numbers, and no category
 
 
@@ -50,6 +51,9 @@ class Evidence:
         Log-likelihood of the labelled rows, each left out, with each steepness.
     share : Tensor of shape (n_tables, n_classes)
         Of each class in the labelled rows.
+    number : Tensor of shape (n_tables, n_rows), or None
+        What is regressed where labelled rows have numbers: the mean of the regressions, by their
+        errors of rows left out.
     likeness : Tensor of shape (n_tables, N_KERNELS, n_rows, n_context)
         To the rows of the context: of mean 0 and standard deviation 1 over them.
     """
@@ -59,6 +63,7 @@ class Evidence:
     fitted: Tensor
     scores: Tensor
     share: Tensor
+    number: Tensor | None
     likeness: Tensor
 
     def probabilities(self, trust: Tensor) -> Tensor:
@@ -94,6 +99,8 @@ class Statistics:
         Classes.
     label : Tensor of shape (n_tables, n_classes, n_label)
         The vector that stands for each class.
+    values : Tensor of shape (n_tables, n_labelled), default=None
+        Numbers of the labelled rows, of which the classes are intervals.
     generator : torch.Generator, default=None
         What draws the partitions.
 
@@ -109,6 +116,7 @@ class Statistics:
         cardinality: Tensor,
         y: Tensor,
         label: Tensor,
+        values: Tensor | None = None,
         generator: torch.Generator | None = None,
     ):
         one_hot = _one_hot(y, label.shape[1], x.dtype)
@@ -124,9 +132,14 @@ class Statistics:
         of_cells = bins @ self.counts
         of_cells[..., :n, :] -= one_hot[:, None]
         kernels = self._compare(self.maps)
-        wanted = (one_hot - self.share[:, None])[:, None]
+        numbers = one_hot[..., :0] if values is None else values[..., None].to(x.dtype)
+        self.mean = numbers.mean(1, keepdim=True)
+        wanted = torch.cat([one_hot - self.share[:, None], numbers - self.mean], 2)[:, None]
         fitted, self.dual = _regress(_sharpened(kernels[..., :n]), wanted)
-        self.scores = _score(self.share, fitted[:, :, :n], y)
+        left_out = fitted[:, :, :n]
+        self.scores = _score(self.share, left_out[..., : one_hot.shape[2]], y)
+        error = (left_out - wanted)[..., one_hot.shape[2] :].square().mean((2, 3))
+        self.of_numbers = (-TRUST_IN_NUMBERS * n / 2 * error.clamp(min=LEAST).log()).softmax(1)
         self.own = self._evidence(of_cells, fitted, _without_itself(kernels))
 
     def read(self, x: Tensor) -> Evidence:
@@ -151,6 +164,11 @@ class Statistics:
         return torch.stack(made, 1)
 
     def _evidence(self, counts: Tensor, fitted: Tensor, kernels: Tensor) -> Evidence:
+        n_classes, number = self.share.shape[1], None
+        if fitted.shape[3] > n_classes:
+            of_each = fitted[..., n_classes] * self.of_numbers[..., None]
+            number = self.mean[..., 0] + of_each.sum(1)
+        fitted = fitted[..., :n_classes]
         spread = kernels.std(-1, keepdim=True, correction=0)
         return Evidence(
             self._weigh(counts),
@@ -158,6 +176,7 @@ class Statistics:
             fitted,
             self.scores,
             self.share,
+            number,
             (kernels - kernels.mean(-1, keepdim=True)) / (spread + 1e-3),
         )
 

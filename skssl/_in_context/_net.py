@@ -29,6 +29,7 @@ SHARPNESS = 10.0  # of a vote, at the start of training
 USUAL_STEEPNESS = 4.0  # of ridge regressions, at the start of training
 FLOOR = 1e-6  # a probability
 USUAL = 64  # rows of a context
+VOTED = 0.5  # of a number that is predicted; the rest is regressed
 
 
 @dataclass
@@ -48,6 +49,8 @@ class Context:
         Of the table that has most.
     is_ordered : Tensor of shape (n_tables,)
         Whether the classes are intervals of a number, in order.
+    values : Tensor of shape (n_tables, n_labelled), default=None
+        The numbers of which they are intervals.
     """
 
     _saved_as = "InContextRows"
@@ -56,6 +59,7 @@ class Context:
     y: Tensor
     n_classes: int
     is_ordered: Tensor
+    values: Tensor | None = None
 
 
 @dataclass
@@ -74,6 +78,8 @@ class Memory:
         Embeddings of the labelled rows, and the mean of each class.
     one_hot : Tensor of shape (n_tables, n_labelled, n_classes)
         Their classes.
+    values : Tensor of shape (n_tables, n_labelled) or None
+        Their numbers, of which the classes are intervals.
     """
 
     names: Names
@@ -82,6 +88,7 @@ class Memory:
     voters: Tensor
     members: Tensor
     one_hot: Tensor
+    values: Tensor | None
 
 
 class InContextNet(nn.Module):
@@ -173,7 +180,7 @@ class InContextNet(nn.Module):
         names = draw_names(context.cardinality, generator)
         label = self._label(context, generator)
         x, y, first = context.x, context.y, len(self.thinking)
-        statistics = Statistics(x, context.cardinality, y, label, generator)
+        statistics = Statistics(x, context.cardinality, y, label, context.values, generator)
         own = statistics.own
         rows = self._tokens(x, names, own)
         tokens = torch.cat([self.thinking.expand(len(x), -1, -1), rows], 1)
@@ -186,35 +193,39 @@ class InContextNet(nn.Module):
             tokens = block(tokens, seen[-1], like)
         rows = self.norm(tokens[:, first : first + y.shape[1]])
         one_hot = _exact(F.one_hot(y, context.n_classes).to(rows.dtype))
-        return Memory(names, statistics, seen, *self.vote.look(rows, one_hot), one_hot)
+        voters, members = self.vote.look(rows, one_hot)
+        return Memory(names, statistics, seen, voters, members, one_hot, context.values)
 
     def predict(self, memory: Memory, x: Tensor) -> Tensor:
         """Return the logarithms of the probabilities of the classes of the rows in ``x``."""
-        of_rows, of_classes = self._shares(memory, x)
+        of_rows, of_classes = self._shares(memory, *self.embed(memory, x))
         mixed = of_rows @ memory.one_hot + of_classes
         # what no labelled row has is as improbable as it can be
         return ((1 - FLOOR * mixed.shape[-1]) * mixed + FLOOR).log()
 
-    def expect(self, memory: Memory, x: Tensor, values: Tensor) -> Tensor:
-        """Return the mean of what labelled rows are worth, by their votes and those of classes.
+    def expect(self, memory: Memory, x: Tensor) -> Tensor:
+        """Return a number for each row: the mean of ridge regressions and of votes.
+
+        A labelled row votes for its number, a class for the mean of its rows.
 
         Parameters
         ----------
         memory : Memory
-            Of a context.
+            Of a context whose labelled rows have numbers.
         x : Tensor of shape (n_tables, n_predicted, n_columns)
             Rows to be predicted.
-        values : Tensor of shape (n_tables, n_labelled)
-            The numbers of which the classes of the context are intervals.
 
         Returns
         -------
         mean : Tensor of shape (n_tables, n_predicted)
         """
-        of_rows, of_classes = self._shares(memory, x)
-        values = values[..., None].to(memory.one_hot.dtype)
+        rows, evidence = self.embed(memory, x)
+        assert memory.values is not None and evidence.number is not None
+        of_rows, of_classes = self._shares(memory, rows, evidence)
+        values = memory.values[..., None].to(memory.one_hot.dtype)
         means = memory.one_hot.mT @ values / _count(memory.one_hot).mT
-        return (of_rows @ values + of_classes @ means)[..., 0]
+        voted = (of_rows @ values + of_classes @ means)[..., 0]
+        return VOTED * voted + (1 - VOTED) * evidence.number.to(voted.dtype)
 
     def embed(self, memory: Memory, x: Tensor) -> tuple[Tensor, Evidence]:
         """Return embeddings of rows, (n_tables, n_predicted, width), and what is said of them."""
@@ -230,9 +241,8 @@ class InContextNet(nn.Module):
         cells = self.cells(x, names, evidence.of_cells)
         return self.rows(cells, evidence, self.trust(evidence.scores).sum(2))
 
-    def _shares(self, memory: Memory, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _shares(self, memory: Memory, rows: Tensor, evidence: Evidence) -> tuple[Tensor, Tensor]:
         """Return the shares of labelled rows and of classes in the vote on rows; their sum is 1."""
-        rows, evidence = self.embed(memory, x)
         trust = self.trust(evidence.scores)
         return self.vote(rows, evidence, trust, memory.voters, memory.members, memory.one_hot)
 

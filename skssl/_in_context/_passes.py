@@ -113,7 +113,9 @@ class Passes(nn.Module):
     def context(self) -> Context:
         """Return the rows, in float64: what is told in closed form needs the places."""
         given = {name: getattr(self, name) for name in _TENSORS}
-        return Context(**given | {"x": self.x.double()}, n_classes=self.n_classes)
+        numbers = None if self.numbers is None else self.numbers.double()
+        given |= {"x": self.x.double(), "values": numbers}
+        return Context(**given, n_classes=self.n_classes)
 
     @torch.inference_mode()
     def read(self, net: InContextNet) -> Memory:
@@ -128,7 +130,7 @@ class Passes(nn.Module):
         x = x[:, self.columns].transpose(0, 1).double()
         if self.numbers is None:
             return net.predict(memory, x).exp().mean(0)
-        return net.expect(memory, x, self.numbers).mean(0)
+        return net.expect(memory, x).mean(0)
 
 
 def draw_passes(
