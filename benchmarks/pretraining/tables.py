@@ -339,7 +339,7 @@ def evaluate(given: argparse.Namespace) -> None:
     from _public_tables import compare  # reads what the benchmarks read
 
     found = compare(Run(given).mean.eval(), given.half, given.draws)
-    found.to_csv(given.states / f"{given.arm}-{given.seed}-public.csv", index=False)
+    found.to_csv(given.states / f"{given.arm}-{given.seed}-public-{given.half}.csv", index=False)
 
 
 def write(given: argparse.Namespace) -> None:
