@@ -10,6 +10,7 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "BYOL",
+    "BiGAN",
     "CPC",
     "BarlowTwins",
     "BinningPretext",
@@ -55,6 +56,7 @@ __all__ = [
     "ReconstructionOutlierDetector",
     "RotationPrediction",
     "SCARF",
+    "SSGAN",
     "STUNT",
     "SimCLR",
     "SimSiam",
@@ -82,6 +84,7 @@ __all__ = [
 # Which of our modules to load for each of these names.
 _HOMES = {
     "BYOL": "methods._byol",
+    "BiGAN": "methods._bigan",
     "CPC": "methods._cpc",
     "BarlowTwins": "methods._barlow_twins",
     "BinningPretext": "methods._binning",
@@ -127,6 +130,7 @@ _HOMES = {
     "ReconstructionOutlierDetector": "outliers",
     "RotationPrediction": "methods._rotation",
     "SCARF": "methods._scarf",
+    "SSGAN": "methods._ssgan",
     "STUNT": "methods._stunt",
     "SimCLR": "methods._simclr",
     "SimSiam": "methods._simsiam",
@@ -200,6 +204,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors, which 
         ViewsDisplay,
     )
     from skssl.methods._barlow_twins import BarlowTwins
+    from skssl.methods._bigan import BiGAN
     from skssl.methods._binning import BinningPretext
     from skssl.methods._byol import BYOL
     from skssl.methods._coles import CoLES
@@ -232,6 +237,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors, which 
     from skssl.methods._scarf import SCARF
     from skssl.methods._simclr import SimCLR
     from skssl.methods._simsiam import SimSiam
+    from skssl.methods._ssgan import SSGAN
     from skssl.methods._stunt import STUNT
     from skssl.methods._subtab import SubTab
     from skssl.methods._swav import SwAV

@@ -55,6 +55,8 @@ class Net(nn.Module):
         the clipping of the other gradients see it.
     lr_scale : dict of str to float
         Optional: factors of the learning rate of parts, by their name.
+    betas : (float, float)
+        Optional: decay rates of AdamW's moments, by default (0.9, 0.999).
     """
 
     _saved_as = "Net"
@@ -121,7 +123,10 @@ def constant(warmup: int = 100) -> Callable[[int], float]:
 def make_optimizer(
     net: nn.Module, learning_rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """Return AdamW over the parameters of ``net``; ``net.lr_scale`` scales rates of its parts."""
+    """Return AdamW over the parameters of ``net``; ``net.lr_scale`` scales rates of its parts.
+
+    ``net.betas`` are the decay rates of its moments.
+    """
     scale: dict[str, float] = getattr(net, "lr_scale", {})
     parts: dict[str, list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
@@ -129,7 +134,10 @@ def make_optimizer(
             part = next((s for s in scale if name.startswith(s)), "")
             parts.setdefault(part, []).append(parameter)
     groups = [{"params": ps, "peak": learning_rate * scale.get(s, 1)} for s, ps in parts.items()]
-    return torch.optim.AdamW(groups, lr=learning_rate, weight_decay=weight_decay, fused=True)
+    betas = getattr(net, "betas", (0.9, 0.999))
+    return torch.optim.AdamW(
+        groups, lr=learning_rate, betas=betas, weight_decay=weight_decay, fused=True
+    )
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from skssl._compat import Interval, StrOptions
 from skssl._training._loop import Net
+from skssl.base._image_generation import GeneratesImages
 from skssl.base._parameters import (
     ReadsAll,
     ReadsAudio,
@@ -20,6 +21,7 @@ from skssl.base._transformer import SSLTransformer
 __all__ = [
     "ContinuesTokens",
     "FillsMasks",
+    "GeneratesImages",
     "Interval",
     "Net",
     "ReadsAll",

@@ -26,6 +26,7 @@ from skssl.encoders._series import (
 )
 from skssl.encoders._series_transformer import SeriesTransformer, check_series_patches
 from skssl.encoders._sharing import encode
+from skssl.encoders._spectral import SpectralNet
 from skssl.encoders._table import (
     ONE_HOT_LIMIT,
     QuantileScaler,
@@ -71,6 +72,7 @@ __all__ = [
     "SeriesScaler",
     "SeriesTransformer",
     "SideBySide",
+    "SpectralNet",
     "Standardizer",
     "TableEncoder",
     "TableFront",

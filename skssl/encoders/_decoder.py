@@ -2,7 +2,7 @@
 
 import math
 
-from torch import Tensor, nn
+from torch import Tensor, channels_last, nn
 
 from skssl.encoders._resnet import convolution
 
@@ -60,3 +60,37 @@ class Decoder(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         height, width = self.size
         return self.rest(self.first(z))[:, :, :height, :width]
+
+
+class Generator(Decoder):
+    """A decoder whose pixels have the range that each channel has in X, at any input.
+
+    Parameters
+    ----------
+    width : int
+        Number of random numbers that an image is made from.
+    X : Tensor of shape (n, n_channels, height, width)
+        Images of which the range of each channel, and the shape, are used.
+    n_filters : int, default=64
+        As in :class:`Decoder`.
+
+    Shape
+    -----
+    (n, width) -> (n, n_channels, height, width)
+    """
+
+    _saved_as = "Generator"
+    low: Tensor
+    range: Tensor
+
+    def __init__(self, width: int, X: Tensor, n_filters: int = 64):
+        super().__init__(width, X.shape[1], (X.shape[2], X.shape[3]), n_filters)
+        self.width = width
+        low, high = X.amin((0, 2, 3))[:, None, None], X.amax((0, 2, 3))[:, None, None]
+        self.register_buffer("low", low)
+        self.register_buffer("range", high - low)
+        # channels-last weights give channels-last maps, on which convolutions are faster
+        self.to(memory_format=channels_last)  # type: ignore[call-overload]
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.low + self.range * super().forward(z).float().sigmoid()

@@ -5,6 +5,7 @@ that product is most of the cost); everything after the product is float32 or wi
 """
 
 from skssl._data._columns import Columns
+from skssl.losses._adversarial import hinge
 from skssl.losses._capacity import emp_ssl, mmcr, total_coding_rate
 from skssl.losses._cells import cell_error, cell_errors, mask_error
 from skssl.losses._clusters import dino, prototypical, sinkhorn, swapped_prediction
@@ -29,6 +30,7 @@ __all__ = [
     "gradient_difference",
     "find_future",
     "hierarchical_contrast",
+    "hinge",
     "info_nce",
     "internal_contrast",
     "lejepa",
