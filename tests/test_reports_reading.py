@@ -71,6 +71,7 @@ from skssl import (
 )
 from skssl._compat import plain_torch
 from skssl._data import AudioReader, SeriesReader, TableReader, TokenReader, _sources
+from skssl.base import GeneratesImages
 from skssl.base._modalities import MODALITIES
 from skssl.base._modality_of import infer_modality, modality_of
 from skssl.base._transformer import SSLTransformer
@@ -855,7 +856,7 @@ VERBS = {
     "predict_next": {},
     "enhance": {},
     "fill_mask": {},
-    "generate": {"n_tokens": 2, "random_state": 0},
+    "generate": {"random_state": 0},
 }
 
 
@@ -870,10 +871,12 @@ def test_every_verb_has_its_own_state(method, modality):
         assert now() == before
     for verb, params in VERBS.items():
         if hasattr(fitted, verb) and not (verb == "fill_mask" and modality != "text"):
-            call = getattr(fitted, verb)
-            expected = call(X, **params)
+            call, given = getattr(fitted, verb), [X]
+            if verb == "generate":
+                given = [3] if isinstance(fitted, GeneratesImages) else [X, 2]
+            expected = call(*given, **params)
             with everything():
-                found = [call(X, **params), getattr(inside, verb)(X, **params)]
+                found = [call(*given, **params), getattr(inside, verb)(*given, **params)]
                 assert now() == before
             for one in found:
                 if isinstance(expected, pd.DataFrame):

@@ -2,9 +2,9 @@
 Images that a generator makes
 =============================
 
-``SSGAN`` and ``BiGAN`` learn from images by a contest: a generator makes images of random numbers, and
-a discriminator tells them from real ones. What is left is an embedding, as of any other method, and
-a generator.
+``SSGAN`` and ``BiGAN`` learn from images by a contest: a generator makes images of random numbers,
+and a discriminator tells them from real ones. What is left is an embedding, as of any other method,
+and a generator.
 
 Here are scikit-learn's digits, real and generated. The Fréchet distance says how far the generated
 ones are from the real ones.

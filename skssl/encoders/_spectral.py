@@ -1,4 +1,4 @@
-"""Spectral normalisation, and the convolutional net of discriminators."""
+"""Spectral normalisation, and discriminators of images that have it."""
 
 import itertools
 import math
@@ -100,8 +100,8 @@ class SpectralNet(nn.Module):
         super().__init__()
         if min(size) < 2:
             raise ValueError(
-                f"A SpectralNet reads images of at least 2 pixels a side, got {size[0]} x {size[1]}. "
-                "Pad them."
+                f"A SpectralNet reads images of at least 2 pixels a side, got "
+                f"{size[0]} x {size[1]}. Pad them."
             )
         self.grid = 2 if n_components % 4 == 0 and n_components >= 64 else 1
         n_halvings = max(1, round(math.log2(min(size) / 4)))
@@ -118,3 +118,39 @@ class SpectralNet(nn.Module):
         maps = self.stack(x)
         n_summed = maps.shape[2] * maps.shape[3] / self.grid**2
         return F.adaptive_avg_pool2d(maps, self.grid).flatten(1) * n_summed
+
+
+class TurnCritic(nn.Module):
+    """A discriminator that also tells the quarter turn of an image."""
+
+    _saved_as = "TurnCritic"
+
+    def __init__(self, encoder: nn.Module, width: int):
+        super().__init__()
+        self.encoder = encoder
+        self.score, self.turn = SpectralLinear(width, 1), SpectralLinear(width, 4)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        z = self.encoder(x)
+        return self.score(z).float()[:, 0], self.turn(z).float()
+
+
+class PairCritic(nn.Module):
+    """A discriminator of pairs of an image and its embedding."""
+
+    _saved_as = "PairCritic"
+
+    def __init__(self, width: int, X: Tensor, n_hidden: int = 256):
+        super().__init__()
+        self.image = SpectralNet(X.shape[1], (X.shape[2], X.shape[3]), n_hidden)
+        self.code = nn.Sequential(SpectralLinear(width, n_hidden), nn.LeakyReLU(SLOPE))
+        self.pair = nn.Sequential(
+            SpectralLinear(2 * n_hidden, n_hidden),
+            nn.LeakyReLU(SLOPE),
+            SpectralLinear(n_hidden, n_hidden),
+            nn.LeakyReLU(SLOPE),
+            SpectralLinear(n_hidden, 1),
+        )
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        return self.pair(torch.cat([self.image(x), self.code(z)], 1)).float()[:, 0]

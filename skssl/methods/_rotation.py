@@ -54,12 +54,7 @@ class RotationPrediction(ReadsImages, SSLTransformer):
         return (original if self.views == "auto" else augment,)
 
     def _build(self, net: Net, X: Tensor) -> None:
-        height, width = X.shape[2:]
-        if height != width:
-            raise ValueError(
-                f"RotationPrediction turns images by 90 degrees: expected square ones, got "
-                f"{height} x {width} pixels. Crop or pad them to squares, or use Jigsaw."
-            )
+        check_square(X, "RotationPrediction", "Jigsaw")
         net.whole = net.encoder
         net.head = MLP(width_of(net.whole, X), 256, 4)
         if self.layer != "last" and hasattr(net.whole, "layers"):
@@ -71,6 +66,16 @@ class RotationPrediction(ReadsImages, SSLTransformer):
         logits = net.head(torch.cat(encode(net.whole, turned)))
         turns = torch.arange(len(turned), device=x.device) % 4
         return F.cross_entropy(logits.float(), turns.repeat_interleave(len(x)))
+
+
+def check_square(X: Tensor, name: str, other: str) -> None:
+    """Raise unless images are square; name a method that needs no square ones."""
+    height, width = X.shape[2:]
+    if height != width:
+        raise ValueError(
+            f"{name} turns images by 90 degrees: expected square ones, got {height} x {width} "
+            f"pixels. Crop or pad them to squares, or use {other}."
+        )
 
 
 class OneLayer(nn.Module):

@@ -12,10 +12,11 @@ from skssl._data._draws import randn
 from skssl.base import GeneratesImages, Interval, Net, ReadsImages, SSLTransformer
 from skssl.encoders import SpectralNet, width_of
 from skssl.encoders._decoder import Generator
-from skssl.encoders._spectral import SpectralLinear
+from skssl.encoders._spectral import TurnCritic
 from skssl.losses import hinge
 from skssl.methods._adversary import BETAS, frozen
 from skssl.methods._projections import average
+from skssl.methods._rotation import check_square
 from skssl.views import View, original
 
 
@@ -40,9 +41,8 @@ class SSGAN(GeneratesImages, ReadsImages, SSLTransformer):
         is: the generator learns best from one without batch normalisation.
     batch_size : "auto" or int, default=64
         Rows per step; all of them if there are fewer. A last ragged batch is dropped.
-    learning_rate : float, default=2e-4
-        Peak learning rate of AdamW, after a linear warm-up and before a cosine decay. Its moments
-        decay with rates 0 and 0.9.
+    learning_rate : float, default=1e-3
+        Peak learning rate of AdamW, whose moments decay with rates 0 and 0.9.
 
     Attributes
     ----------
@@ -73,9 +73,8 @@ class SSGAN(GeneratesImages, ReadsImages, SSLTransformer):
     alpha: float = 0.2
     beta: float = 1.0
     batch_size: int | Literal["auto"] = 64
-    learning_rate: float = 2e-4
 
-    _least_steps = 3000
+    _least_steps = 4500  # minutes of a processor for 10 000 images of 28 x 28 pixels
     _parameter_constraints = {
         "n_latent": [Interval(Integral, 1, 2**16, closed="both")],
         "alpha": [Interval(Real, 0, None, closed="left")],
@@ -90,14 +89,9 @@ class SSGAN(GeneratesImages, ReadsImages, SSLTransformer):
         return (original if self.views == "auto" else augment,)
 
     def _build(self, net: Net, X: Tensor) -> None:
-        height, width = X.shape[2:]
-        if height != width:
-            raise ValueError(
-                f"SSGAN turns images by 90 degrees: expected square ones, got {height} x {width} "
-                "pixels. Crop or pad them to squares, or use BiGAN."
-            )
+        check_square(X, "SSGAN", "BiGAN")
         net.betas = BETAS
-        net.critic = Critic(net.encoder, width_of(net.encoder, X))
+        net.critic = TurnCritic(net.encoder, width_of(net.encoder, X))
         net.decoder = Generator(self.n_latent, X)
 
     def _loss(self, net: Net, x: Tensor) -> Tensor:
@@ -111,19 +105,6 @@ class SSGAN(GeneratesImages, ReadsImages, SSLTransformer):
         critic = hinge(score[:n], score[n : 2 * n]) + self.beta * turn_error(turn[2 * n :])
         score, turn = frozen(net.critic, torch.cat([fake, turned(fake)]))
         return critic - score[:n].mean() + self.alpha * turn_error(turn[n:])
-
-
-class Critic(nn.Module):
-    """A discriminator that also tells the quarter turn of an image."""
-
-    def __init__(self, encoder: nn.Module, width: int):
-        super().__init__()
-        self.encoder = encoder
-        self.score, self.turn = SpectralLinear(width, 1), SpectralLinear(width, 4)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        z = self.encoder(x)
-        return self.score(z).float()[:, 0], self.turn(z).float()
 
 
 def turned(x: Tensor) -> Tensor:
