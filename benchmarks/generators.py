@@ -114,7 +114,9 @@ def turns_told(gan: Any, X: np.ndarray) -> float:
     critic, right = gan.net.cpu().eval().critic, []
     for chunk in gan._read(X).split(500):
         x = gan._scaler(chunk)
-        right += [(critic(x.rot90(k, (2, 3)))[1].argmax(1) == k).float().mean() for k in range(4)]
+        right += [
+            (critic(x.rot90(k, (2, 3)))[:, 1:].argmax(1) == k).float().mean() for k in range(4)
+        ]
     return float(torch.stack(right).mean())
 
 

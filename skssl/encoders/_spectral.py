@@ -130,9 +130,10 @@ class TurnCritic(nn.Module):
         self.encoder = encoder
         self.score, self.turn = SpectralLinear(width, 1), SpectralLinear(width, 4)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the scores and, beside them, the logits of the four turns, (n, 5)."""
         z = self.encoder(x)
-        return self.score(z).float()[:, 0], self.turn(z).float()
+        return torch.cat([self.score(z), self.turn(z)], 1).float()
 
 
 class PairCritic(nn.Module):

@@ -1,14 +1,12 @@
 """What methods with an adversary share."""
 
-from typing import Any
-
 from torch import Tensor, nn
 from torch.func import functional_call
 
 BETAS = 0.0, 0.9  # of the optimizer: momentum would follow where the adversary was
 
 
-def frozen(module: nn.Module, *args: Tensor) -> Any:
+def frozen(module: nn.Module, *args: Tensor) -> Tensor:
     """Call a module so that gradients reach its inputs, but none of its parameters.
 
     A discriminator and its generator learn in the same step: the loss of the one reads detached
@@ -23,8 +21,9 @@ def frozen(module: nn.Module, *args: Tensor) -> Any:
 
     Returns
     -------
-    output : Tensor or tuple of Tensor
+    output : Tensor
         What the module returns.
     """
     weights = {name: weight.detach() for name, weight in module.named_parameters()}
-    return functional_call(module, weights, args)
+    output: Tensor = functional_call(module, weights, args)
+    return output

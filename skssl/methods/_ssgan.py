@@ -101,10 +101,10 @@ class SSGAN(GeneratesImages, ReadsImages, SSLTransformer):
     def _adversaries(self, net: Net, x: Tensor) -> Tensor:
         """Return the loss of the discriminator plus that of the generator."""
         fake, n = net.decoder(randn(len(x), self.n_latent, device=x.device)), len(x)
-        score, turn = net.critic(torch.cat([x, fake.detach(), turned(x)]))
-        critic = hinge(score[:n], score[n : 2 * n]) + self.beta * turn_error(turn[2 * n :])
-        score, turn = frozen(net.critic, torch.cat([fake, turned(fake)]))
-        return critic - score[:n].mean() + self.alpha * turn_error(turn[n:])
+        out = net.critic(torch.cat([x, fake.detach(), turned(x)]))
+        critic = hinge(out[:n, 0], out[n : 2 * n, 0]) + self.beta * turn_error(out[2 * n :, 1:])
+        out = frozen(net.critic, torch.cat([fake, turned(fake)]))
+        return critic - out[:n, 0].mean() + self.alpha * turn_error(out[n:, 1:])
 
 
 def turned(x: Tensor) -> Tensor:

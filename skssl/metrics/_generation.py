@@ -12,7 +12,7 @@ from skssl.metrics._spectrum import check_embedding
     {"transformer": [HasMethods(["transform"]), None]},
     prefer_skip_nested_validation=True,
 )
-def frechet_distance(A: Any, B: Any, transformer: Any = None) -> float:
+def frechet_distance(A: object, B: object, transformer: Any = None) -> float:
     """Fréchet distance between two sets of rows, such as real and generated images.
 
     Lower is better. A fixed transformer is the ruler: it embeds both sets, and the distance is that
@@ -67,12 +67,12 @@ def frechet_distance(A: Any, B: Any, transformer: Any = None) -> float:
     """
     if transformer is not None:
         A, B = transformer.transform(A), transformer.transform(B)
-    A, B = check_embedding(A), check_embedding(B)
-    if A.shape[1] != B.shape[1]:
+    Z, W = check_embedding(A), check_embedding(B)
+    if Z.shape[1] != W.shape[1]:
         raise ValueError(
-            f"A and B must have the same number of columns; got {A.shape[1]} and {B.shape[1]}."
+            f"A and B must have the same number of columns; got {Z.shape[1]} and {W.shape[1]}."
         )
-    (m, R), (n, Q) = _mean_and_root(A), _mean_and_root(B)
+    (m, R), (n, Q) = _mean_and_root(Z), _mean_and_root(W)
     # The trace of the root is the sum of the singular values of S^1/2 T^1/2, or of any roots.
     root = np.linalg.norm(R @ Q.T, "nuc")
     return max(0.0, float(((m - n) ** 2).sum() + (R**2).sum() + (Q**2).sum() - 2 * root))
