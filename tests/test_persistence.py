@@ -650,10 +650,10 @@ NOT_IN_FILES = {
     "protocols": "Reader Task",
     "not public yet": "InContextClassifier InContextImputer InContextRegressor",
     "inherited from": "BaseFineTuned BasePretrained CleansAudio ContinuesTokens Ensemble Estimator "
-    "FillsMasks InContextEstimator InContextPredictor Linear ManyTasks PredictsTokens Raw ReadsAll "
-    "ReadsAudio ReadsEvents ReadsImages ReadsSeries ReadsTables ReadsTokens ReadsVideo "
+    "FillsMasks GeneratesImages InContextEstimator InContextPredictor Linear ManyTasks "
+    "PredictsTokens Raw ReadsAll ReadsAudio ReadsEvents ReadsImages ReadsSeries ReadsTables ReadsTokens ReadsVideo "
     "ReconstructionMixin RoutesFit SSLTransformer ScoresRows ThresholdMixin BaseClassifier "
-    "BaseRegressor _OfAll _TunedForest",
+    "BaseRegressor _OfAll _Spectral _TunedForest",
 }
 
 

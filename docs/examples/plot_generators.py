@@ -22,8 +22,8 @@ from skssl.metrics import frechet_distance
 X = load_digits().images.astype(np.uint8)
 train, test = X[::2], X[1::2]
 
-ssgan = SSGAN(max_epochs=60, learning_rate=1e-3, random_state=0).fit(train)
-bigan = BiGAN(max_epochs=60, learning_rate=1e-3, random_state=0).fit(train)
+ssgan = SSGAN(max_epochs=70, random_state=0).fit(train)
+bigan = BiGAN(max_epochs=50, random_state=0).fit(train)
 
 # %%
 # The rival is a normal distribution of principal components.
