@@ -651,7 +651,8 @@ NOT_IN_FILES = {
     "not public yet": "InContextClassifier InContextImputer InContextRegressor",
     "inherited from": "BaseFineTuned BasePretrained CleansAudio ContinuesTokens Ensemble Estimator "
     "FillsMasks GeneratesImages InContextEstimator InContextPredictor Linear ManyTasks "
-    "PredictsTokens Raw ReadsAll ReadsAudio ReadsEvents ReadsImages ReadsSeries ReadsTables ReadsTokens ReadsVideo "
+    "PredictsTokens Raw ReadsAll ReadsAudio ReadsEvents ReadsImages ReadsSeries ReadsTables "
+    "ReadsTokens ReadsVideo "
     "ReconstructionMixin RoutesFit SSLTransformer ScoresRows ThresholdMixin BaseClassifier "
     "BaseRegressor _OfAll _Spectral _TunedForest",
 }

@@ -23,7 +23,7 @@ X = load_digits().images.astype(np.uint8)
 train, test = X[::2], X[1::2]
 
 ssgan = SSGAN(max_epochs=70, random_state=0).fit(train)
-bigan = BiGAN(max_epochs=50, random_state=0).fit(train)
+bigan = BiGAN(max_epochs=40, random_state=0).fit(train)
 
 # %%
 # The rival is a normal distribution of principal components.
