@@ -31,8 +31,8 @@ class BiGAN(GeneratesImages, ReconstructionMixin, ReadsImages, SSLTransformer):
     A discriminator sees pairs: a real image with its embedding, or a generated image with the
     random numbers it was made from. Where it cannot tell them apart, encoder and generator are
     each other's inverse. ``generate`` draws new images, and ``reconstruct`` generates from the
-    embedding: an image with the same content rather than the same pixels. For small images, of 8
-    to 64 pixels.
+    embedding: at best an image with the same content, not the same pixels. For small images, of 8
+    to 64 pixels. Experimental: within minutes it learns to generate, and little about embedding.
 
     Parameters
     ----------
