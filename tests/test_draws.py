@@ -1,5 +1,6 @@
 """Random numbers: those of a seed, whoever else draws, and nobody else's are disturbed."""
 
+import inspect
 import os
 import re
 import subprocess
@@ -18,7 +19,8 @@ from torch import nn
 import skssl
 from skssl import SCARF, MaskedTable
 from skssl._data import _draws
-from skssl._data._draws import Draws, _lend, _with_generator, rand, random_source
+from skssl._data._draws import Draws, _lend, _with_generator, may_draw, rand, random_source
+from skssl.encoders import MLP
 
 X = load_iris().data
 CHEAP = {"n_components": 8, "batch_size": 50, "precision": "float32", "max_epochs": 2}
@@ -235,6 +237,76 @@ def test_the_package_draws_from_its_source():
     assert random_source() is None
     with Draws(1, for_others=True).here():
         assert torch.equal(torch.rand(3), expected)
+
+
+class Own(nn.Linear):
+    """A user's module, which may do anything."""
+
+
+def hooked(register, *hook):
+    module = nn.Linear(4, 8)
+    getattr(module, register)(*hook or [lambda *seen: None])
+    return module
+
+
+def replaced():
+    module = nn.Linear(4, 8)
+    module.forward = lambda x: torch.randn(len(x), 8)
+    return module
+
+
+QUIET = {
+    "linear": nn.Linear(4, 8),
+    "layers": nn.Sequential(nn.Linear(4, 8), nn.Sequential(nn.BatchNorm1d(8), nn.ReLU())),
+    "the package's": MLP(4, 16, 16, 8),
+    "images": nn.Sequential(nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.AdaptiveAvgPool2d(1)),
+}
+LOUD = {
+    "dropout": nn.Dropout(0.1),
+    "dropout inside": nn.Sequential(nn.Linear(4, 8), nn.Sequential(nn.Dropout(0.1))),
+    "a user's": nn.Sequential(Own(4, 8)),
+    "attention": NETS["block"],
+    "LSTM": NETS["LSTM"],
+    "before": hooked("register_forward_pre_hook"),
+    "after": hooked("register_forward_hook"),
+    "gradients": hooked("register_full_backward_hook"),
+    "their gradients": hooked("register_full_backward_pre_hook"),
+    "replaced": replaced(),
+    "parametrized": nn.utils.parametrizations.weight_norm(nn.Linear(4, 8)),
+}
+
+
+@pytest.mark.parametrize("name", [*QUIET, *LOUD])
+def test_modules_that_may_draw_are_known(name):
+    assert may_draw({**QUIET, **LOUD}[name]) == (name in LOUD)
+
+
+@pytest.mark.parametrize("cls", sorted(_draws.QUIET, key=lambda cls: cls.__name__))
+def test_quiet_modules_draw_nothing(cls):
+    code = inspect.getsource(cls.forward)
+    assert not re.search(r"rand|dropout|bernoulli|multinomial", code)
+    assert "training" not in code or "BatchNorm" in cls.__mro__[1].__name__
+
+
+@pytest.mark.parametrize("name", ["layers", "dropout inside"])
+def test_the_mode_of_the_dispatcher_is_there_for_modules_that_may_draw(name, monkeypatch):
+    """For others it costs time in every step, and numbers are the same without it."""
+    seen, dispatch = set(), _draws._Everywhere.__torch_dispatch__
+
+    def noted(mode, func, *given):
+        seen.add(func)
+        return dispatch(mode, func, *given)
+
+    monkeypatch.setattr(_draws._Everywhere, "__torch_dispatch__", noted)
+    step = torch.ops.aten.nll_loss_backward.default
+    method = SCARF(encoder={**QUIET, **LOUD}[name], **CHEAP, random_state=0)
+    found = clone(method).fit(X)
+    assert (step in seen) == (name in LOUD)
+    monkeypatch.setattr(skssl.base._transformer, "may_draw", lambda module: True)
+    always = clone(method).fit(X)
+    assert step in seen
+    assert always.loss_curve_ == found.loss_curve_
+    assert np.array_equal(always.transform(X), found.transform(X))
 
 
 def test_only_one_file_touches_global_generators():

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 Function = Callable[..., Any]  # of torch
@@ -29,9 +29,9 @@ class Draws:
     device : torch.device, default="cpu"
         There is a generator for it, besides that of the CPU.
     for_others : bool, default=False
-        Whether code runs inside the block that is not the package's: modules, views and methods
-        of the user. Then every function of torch draws from the generators. The package's own code
-        asks for its ``random_source`` instead, which costs nothing.
+        Whether code runs inside the block that is not the package's and may draw: modules, views
+        and methods of the user. Then every function of torch draws from the generators. The
+        package's own code asks for its ``random_source`` instead, which costs nothing.
     compiled : bool, default=False
         Whether torch's compiler translates that code. It draws from the global generators, which
         are lent to it for the whole block, seeded.
@@ -177,6 +177,31 @@ class _Everywhere(TorchDispatchMode):
             return fill(made, *limits, generator=self.draws.of((made,), {}))
         with _lend(self.draws.of(args, kwargs)):
             return func(*args, **kwargs)
+
+
+# Modules of torch that draw nothing when they are called.
+QUIET: set[type[nn.Module]] = {nn.Identity, nn.Linear, nn.Flatten, nn.Unflatten, nn.Embedding}
+QUIET |= {nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.Conv1d, nn.Conv2d, nn.Conv3d}
+QUIET |= {nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm}
+QUIET |= {nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid}
+QUIET |= {nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d}
+QUIET |= {nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d}
+
+
+def may_draw(module: nn.Module) -> bool:
+    """Tell whether torch's generators may be drawn from when a module is called.
+
+    Not if it consists of modules of ``QUIET`` and of the package, and neither has hooks.
+    """
+    return not all(map(_is_quiet, module.modules()))
+
+
+def _is_quiet(module: nn.Module) -> bool:
+    cls = type(module)
+    is_known = cls in QUIET or cls.__module__.startswith("skssl.")
+    forward = module._forward_hooks, module._forward_pre_hooks
+    backward = module._backward_hooks, module._backward_pre_hooks
+    return is_known and not any(forward + backward) and "forward" not in vars(module)
 
 
 # Operators that take no generator in torch 2.6.

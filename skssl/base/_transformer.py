@@ -30,7 +30,7 @@ from skssl._compat import (
 )
 from skssl._data import SAMPLE_ROWS, Source, note_columns, survey
 from skssl._data._chunked_rows import ChunkedRows
-from skssl._data._draws import Draws
+from skssl._data._draws import Draws, may_draw
 from skssl._data._given import Given, make_rows, refuse_to_join
 from skssl._data._rows import Rows, RowsLike, hold_out
 from skssl._training import _loop
@@ -157,10 +157,15 @@ class SSLTransformer(
         """Return the number of views that a list from the user's ``views`` must have."""
         return len(self._views(augment))
 
-    def _runs_other_code(self) -> bool:
-        """Tell whether losses call code that is not skssl's: the method, its encoder or views."""
+    def _runs_other_code(self, encoder: nn.Module | None = None) -> bool:
+        """Tell whether losses call code that is not skssl's: the method, its encoder or views.
+
+        Once there is an encoder, one that draws no random numbers does not count.
+        """
         is_own = type(self).__module__.startswith("skssl.")
-        given = self.encoder, getattr(self, "views", "auto")
+        given = [getattr(self, "views", "auto")]
+        if encoder is None or may_draw(encoder):
+            given.append(self.encoder)
         return not (is_own and all(isinstance(value, str) for value in given))
 
     def _places(self, net: Net, x: Tensor) -> int:
@@ -392,6 +397,7 @@ class SSLTransformer(
         with draws.here():
             rows = self._scale(rows, reset=not again)
             net = self._make_net(rows, again, draws)
+            draws.for_others = self._runs_other_code(net.encoder)
             trained, held_out = rows, None
             if self.n_iter_no_change is not None and not stream:
                 trained, held_out = hold_out(rows, self.validation_fraction)

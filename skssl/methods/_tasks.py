@@ -6,6 +6,8 @@ from dataclasses import fields
 from numbers import Real
 from typing import Any, Self
 
+from torch import nn
+
 from skssl._compat import BaseComposition
 from skssl.base import ReadsAll, ReconstructionMixin, SSLTransformer
 from skssl.methods._default_tasks import DEFAULT_TASKS, LEAST_STEPS
@@ -51,10 +53,10 @@ class ManyTasks(ReconstructionMixin, ReadsAll, SSLTransformer, BaseComposition):
         about = {task._about for task in tasks if isinstance(task, SSLTransformer)}
         return about.pop() if len(about) == 1 else ""
 
-    def _runs_other_code(self) -> bool:
+    def _runs_other_code(self, encoder: nn.Module | None = None) -> bool:
         check_tasks(self._tasks())
-        tasks = any(task._runs_other_code() for _, task, _ in self._tasks())
-        return tasks or super()._runs_other_code()
+        tasks = any(task._runs_other_code(encoder) for _, task, _ in self._tasks())
+        return tasks or super()._runs_other_code(encoder)
 
     def _reconstructs(self) -> bool:
         if hasattr(self, "encoder_"):  # tasks that read all layers leave no decoder_
