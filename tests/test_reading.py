@@ -30,6 +30,7 @@ from skssl._meta._raw_columns import RawColumns
 from skssl._meta._reading import Reading, Seen, embedding_and_raw
 from skssl._meta._steps import last_step
 from skssl.base._transformer import Read
+from skssl.semi_supervised import _ensemble
 
 CHEAP = {"n_components": 8, "max_epochs": 1, "precision": "float32", "random_state": 0}
 N = 60
@@ -65,6 +66,12 @@ MODELS = {
     "embedding": (EmbeddingOutlierDetector(SCARF(**CHEAP), **SEEDED), None),
     "errors": (ReconstructionOutlierDetector(DenoisingAutoencoder(**CHEAP), **SEEDED), None),
 }
+
+
+@pytest.fixture(autouse=True)
+def small_forests(monkeypatch):
+    """What is read does not depend on the number of trees."""
+    monkeypatch.setattr(_ensemble, "N_TREES", 3)
 
 
 @pytest.fixture
