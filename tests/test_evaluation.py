@@ -30,6 +30,7 @@ from skssl import (
     UnlabeledKFold,
     label_budget_report,
 )
+from skssl.evaluation import _baselines
 from skssl.evaluation._label_budget import _methods, _order
 
 X, Y = load_iris(return_X_y=True)
@@ -39,6 +40,12 @@ NO_BASELINES = dict.fromkeys(
     ["untrained encoder", "raw columns", "PCA", "extra trees", "random forest"], "drop"
 )
 DUMMY = {**NO_BASELINES, "dummy": DummyClassifier()}
+
+
+@pytest.fixture(autouse=True)
+def small_forests(monkeypatch):
+    """What is tested here is the same with any number of trees."""
+    monkeypatch.setattr(_baselines, "N_TREES", 30)
 
 
 def scarf(**params):

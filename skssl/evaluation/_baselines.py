@@ -61,12 +61,16 @@ def default_baselines(X: Any, model: BasePretrained, is_classes: bool) -> dict[s
 
 def _classifiers() -> list[BaseEstimator]:
     """Return a linear classifier, extra trees and a forest."""
-    return [TunedLogisticRegression(), ExtraTreesClassifier(N_TREES), TunedForestClassifier()]
+    return [
+        TunedLogisticRegression(),
+        ExtraTreesClassifier(N_TREES),
+        TunedForestClassifier(N_TREES),
+    ]
 
 
 def _regressors() -> list[BaseEstimator]:
     """Return a linear regression, extra trees and a forest."""
-    trees = [ExtraTreesRegressor(N_TREES), TunedForestRegressor()]
+    trees = [ExtraTreesRegressor(N_TREES), TunedForestRegressor(N_TREES)]
     return [RidgeCV(np.logspace(-3, 6, 28))] + [
         TransformedTargetRegressor(model, transformer=TargetScaler(), check_inverse=False)
         for model in trees
