@@ -1,6 +1,7 @@
 """Imports point one way, and `import skssl` stays light."""
 
 import ast
+import functools
 import json
 import pickle
 import re
@@ -50,12 +51,13 @@ def module_name(path):
 MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 
+@functools.cache
 def imported(name):
     """Return the full names of what module ``name`` imports when it runs, anywhere in its file."""
     path = MODULES[name]
     package = name if path.stem == "__init__" else name.rpartition(".")[0]
     names = set()
-    for node in nodes_that_run(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(name):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -65,7 +67,13 @@ def imported(name):
                 base = ".".join([*above, base]).rstrip(".")
             names.add(base)
             names.update(f"{base}.{alias.name}" for alias in node.names)
-    return names
+    return frozenset(names)
+
+
+@functools.cache
+def nodes_of(name):
+    """Return the nodes of module ``name`` that run."""
+    return list(nodes_that_run(ast.parse(MODULES[name].read_text(encoding="utf-8"))))
 
 
 def nodes_that_run(tree):
@@ -86,7 +94,7 @@ def our_names(name):
     """Return the skssl modules that strings of a module name: what is looked up when used."""
     strings = {
         node.value
-        for node in nodes_that_run(ast.parse(MODULES[name].read_text(encoding="utf-8")))
+        for node in nodes_of(name)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     found = {string for string in strings if re.fullmatch(r"skssl(\.\w+)+", string)}
