@@ -33,6 +33,8 @@ from sklearn.preprocessing import StandardScaler
 import skssl
 from skssl import SCARF, VIME, PretrainedClassifier, UnlabeledKFold
 from skssl._training import _loop
+from skssl.evaluation import _baselines
+from skssl.semi_supervised import _ensemble
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
@@ -47,6 +49,8 @@ def python_blocks(text):
 def test_readme_code_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(_loop, "auto_steps", lambda *sizes: 30)  # a minute of default fits
+    for module in (_ensemble, _baselines):
+        monkeypatch.setattr(module, "N_TREES", 5)
     path = ROOT / "README.md"
     blocks = python_blocks(path.read_text(encoding="utf-8"))
     assert blocks
