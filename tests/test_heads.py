@@ -255,7 +255,7 @@ def test_selection_against_a_slow_loop():
     assert loss((weights @ predictions)[None])[0] <= loss(predictions).min()
 
 
-def test_least_squares_of_the_classes():
+def test_least_squares_of_the_classes(monkeypatch):
     """The closed form of a ridge on indicators; where columns are many, it is in the library."""
     X, y = load_iris(return_X_y=True)
     model = LeastSquares(Ridge(2.0, fit_intercept=False)).fit(X, y)
@@ -265,6 +265,7 @@ def test_least_squares_of_the_classes():
     expected /= expected.sum(1, keepdims=True)
     np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-6)
 
+    monkeypatch.setattr(_ensemble, "N_TREES", 2)
     wide = RNG.normal(size=(60, 40))  # of which 38 are raw
     for n_labels, is_there in ((30, True), (60, False)):
         chosen = EnsembleClassifier(2, random_state=0).fit(wide[:n_labels], np.arange(n_labels) % 3)
@@ -410,7 +411,7 @@ def digits(n_labels, seed=0):
 
 
 @functools.cache
-def ensemble(seed=0):
+def ensemble(seed):
     """The ensemble that 30 labels and the rows without labels make of the digits."""
     X, y, few, others, _ = digits(30, seed)
     return EnsembleClassifier(64, random_state=seed).fit(X[few], y[few], X[others])
@@ -427,7 +428,7 @@ def test_rows_without_labels_help_where_classes_are_clusters(seed, margin):
 
 def test_members_weigh_one_and_only_their_features_are_kept(tmp_path):
     X, _, few, _, _ = digits(30)
-    model = ensemble()
+    model = ensemble(0)
     np.testing.assert_allclose(sum(weight for weight, _ in model.members_), 1)
     assert set(model.features_) == {member.features for _, member in model.members_}
     save(model, tmp_path / "model.skssl")  # trees, sparse matrices and all
@@ -468,9 +469,10 @@ def test_held_out_losses_are_in_squared_units_of_the_targets(monkeypatch):
     np.testing.assert_allclose(eight.held_out_losses_, 64 * np.array(one.held_out_losses_))
 
 
-def test_probabilities_decisions_and_predictions_agree():
+def test_probabilities_decisions_and_predictions_agree(monkeypatch):
+    monkeypatch.setattr(_ensemble, "N_TREES", 5)
     X, y, few, others, test = digits(30)
-    model = ensemble()
+    model = EnsembleClassifier(64, random_state=0).fit(X[few], y[few], X[others])
     proba = model.predict_proba(X[test])
     np.testing.assert_allclose(proba.sum(1), 1)
     assert (model.decision_function(X[test]).argmax(1) == proba.argmax(1)).all()
@@ -493,7 +495,9 @@ def test_noise_gives_no_confidence(seed, margin):
 
 
 @pytest.mark.parametrize("n_labels", [1, 2, 4, 60])
-def test_regressor(n_labels):
+def test_regressor(n_labels, monkeypatch):
+    if n_labels < 60:  # which say little, with any number of trees
+        monkeypatch.setattr(_ensemble, "N_TREES", 5)
     X, y = load_diabetes(return_X_y=True)
     few, rest = np.arange(n_labels), np.arange(n_labels, len(X))
     model = EnsembleRegressor(6, random_state=0).fit(X[few], y[few], X[rest])
