@@ -365,7 +365,7 @@ LEARNS = {
 
 
 @functools.cache
-def learnt(name, seed, trained=True):
+def learnt(name, seed, trained):
     """Fit on the digits or, for colours, on patches of which the photograph is to be told."""
     epochs = LEARNS[name][0] if trained else 0
     estimator = clone(METHODS[name]).set_params(**LEARNING, max_epochs=epochs, random_state=seed)
@@ -416,7 +416,7 @@ def test_training_beats_the_untrained_encoder(name, seed, margin):
 
 
 def test_turns_are_told(seed, margin):
-    _, net, x = learnt("RotationPrediction", seed)
+    _, net, x = learnt("RotationPrediction", seed, True)
     for turns in range(4):
         logits = evaluated(nn.Sequential(net.whole, net.head), x.rot90(turns, (2, 3)))
         margin((logits.argmax(1) == turns).mean(), 0.95, f"{turns} turns")
@@ -424,7 +424,7 @@ def test_turns_are_told(seed, margin):
 
 def test_orders_are_told(seed, margin):
     """Of 24 orders, of four tiles of 4 x 4 pixels."""
-    fitted, net, x = learnt("Jigsaw", seed)
+    fitted, net, x = learnt("Jigsaw", seed, True)
     tiles = standardize_tiles(random_tiles(x, 2, 0.0))
     z = torch.from_numpy(evaluated(net.siamese, tiles.flatten(0, 1))).float().view(len(x), 4, -1)
     found = [
@@ -435,7 +435,7 @@ def test_orders_are_told(seed, margin):
 
 
 def test_colours_are_told_more_often_than_the_commonest(seed, margin):
-    _, net, x = learnt("Colorization", seed)
+    _, net, x = learnt("Colorization", seed, True)
     net.colors.weight.fill_(1.0)
     bins = net.colors(torch.nn.functional.adaptive_avg_pool2d(x, 4)).numpy()
     found = evaluated(nn.Sequential(net.encoder, net.painter), x).argmax(1)
@@ -444,7 +444,7 @@ def test_colours_are_told_more_often_than_the_commonest(seed, margin):
 
 
 def test_hidden_pixels_are_predicted_better_than_by_their_mean(seed, margin):
-    fitted, _, _ = learnt("Inpainting", seed)
+    fitted, _, _ = learnt("Inpainting", seed, True)
     hidden = fitted.decoder_.hidden.numpy()
     X = DIGITS[:500].astype(np.float32)
     error = np.square(fitted.reconstruct(X) - X)[:, hidden].mean()
