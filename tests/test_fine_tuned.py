@@ -61,12 +61,12 @@ def partly(n, y=Y):
 
 
 @functools.cache
-def scarf(seed=0):
+def scarf(seed):
     return SCARF(n_components=64, max_epochs=10, precision="float32", random_state=seed).fit(X)
 
 
 @functools.cache
-def tuned(n=200, seed=0):
+def tuned(n, seed):
     model = FineTunedClassifier(FrozenEstimator(scarf(seed)), passthrough=False, random_state=seed)
     return model.fit(X, partly(n))
 
@@ -190,7 +190,7 @@ def test_training_starts_from_the_greater_penalty(monkeypatch):
 
         monkeypatch.setattr(LinearClassifier, "fit", with_greater)
         FineTunedClassifier(
-            FrozenEstimator(scarf()), passthrough=False, max_epochs=1, random_state=0
+            FrozenEstimator(scarf(0)), passthrough=False, max_epochs=1, random_state=0
         ).fit(X, partly(100))
         monkeypatch.setattr(LinearClassifier, "fit", fit)
     smaller, larger = np.split(np.array(starts), 2)
@@ -238,14 +238,14 @@ def test_an_epoch_must_be_better_by_a_standard_error():
 @pytest.mark.parametrize("n", [10, 60])
 def test_without_epochs_it_is_the_frozen_encoder_and_a_linear_model(n):
     y = partly(n)
-    frozen = PretrainedClassifier(FrozenEstimator(scarf()), LinearClassifier()).fit(X, y)
-    model = FineTunedClassifier(FrozenEstimator(scarf()), max_epochs=0).fit(X, y)
+    frozen = PretrainedClassifier(FrozenEstimator(scarf(0)), LinearClassifier()).fit(X, y)
+    model = FineTunedClassifier(FrozenEstimator(scarf(0)), max_epochs=0).fit(X, y)
     assert model.n_iter_ == 0 and model.loss_curve_ == []
     np.testing.assert_allclose(model.predict_proba(X[TEST]), frozen.predict_proba(X[TEST]))
 
 
 def test_the_curves_are_as_long_as_training_was():
-    model = tuned()
+    model = tuned(200, 0)
     assert 0 < model.n_iter_ == len(model.loss_curve_) < len(model.validation_loss_curve_)
     assert np.argmin(model.validation_loss_curve_) == model.n_iter_
     assert model.loss_curve_[-1] < model.loss_curve_[0]
@@ -255,7 +255,7 @@ def test_one_label_a_class_leaves_the_encoder_as_it_was():
     first = [np.flatnonzero(Y == c)[0] for c in range(10)]
     y = np.full(len(Y), -1)
     y[first] = Y[first]
-    model = FineTunedClassifier(FrozenEstimator(scarf())).fit(X, y)
+    model = FineTunedClassifier(FrozenEstimator(scarf(0))).fit(X, y)
     assert model.n_iter_ == 0 and model.validation_loss_curve_ == []
     assert np.array_equal(model.predict(X[first]), Y[first])
 
@@ -303,10 +303,10 @@ def test_chunks_of_labels_are_learnt_from(seed, margin):
 
 def test_a_rate_of_zero_leaves_the_encoder():
     model = FineTunedClassifier(
-        FrozenEstimator(scarf()), encoder_lr_scale=0.0, weight_decay=0.0, random_state=0
+        FrozenEstimator(scarf(0)), encoder_lr_scale=0.0, weight_decay=0.0, random_state=0
     ).fit(X, partly(200))
     np.testing.assert_allclose(
-        model.transformer_.transform(X[TEST]), scarf().transform(X[TEST]), atol=1e-6
+        model.transformer_.transform(X[TEST]), scarf(0).transform(X[TEST]), atol=1e-6
     )
 
 
@@ -546,9 +546,9 @@ def test_pipelines_are_fine_tuned_at_their_end(seed, margin):
 
 
 def test_a_frozen_transformer_is_not_changed():
-    before = scarf().transform(X[TEST])
-    model = tuned()
-    assert np.array_equal(scarf().transform(X[TEST]), before)
+    before = scarf(0).transform(X[TEST])
+    model = tuned(200, 0)
+    assert np.array_equal(scarf(0).transform(X[TEST]), before)
     assert not np.allclose(model.transformer_.transform(X[TEST]), before, atol=1e-2)
 
 
@@ -606,7 +606,7 @@ def test_views_alter_rows_in_training_only():
         seen.append(len(x))
         return x
 
-    model = FineTunedClassifier(FrozenEstimator(scarf()), views=watched, max_epochs=3)
+    model = FineTunedClassifier(FrozenEstimator(scarf(0)), views=watched, max_epochs=3)
     model.fit(X, partly(60))
     n_seen = len(seen)
     assert n_seen >= 3 * 3  # three folds, an epoch each at the least

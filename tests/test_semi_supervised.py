@@ -93,7 +93,8 @@ def frame():
     ],
     expected_failed_checks=lambda e: MINUS_ONE if isinstance(e, PretrainedClassifier) else {},
 )
-def test_scikit_learn_checks(estimator, check):
+def test_scikit_learn_checks(estimator, check, monkeypatch):
+    monkeypatch.setattr(_ensemble, "N_TREES", 3)
     check(estimator)
 
 
