@@ -1,20 +1,13 @@
 """A net that fills in one column of a table from the other columns and the other rows."""
 
-import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl._in_context._evidence import (
-    LEAST,
-    N_KERNELS,
-    N_RIDGES,
-    STEEPNESS,
-    Evidence,
-    Statistics,
-)
+from skssl._in_context._evidence import Evidence, Statistics
+from skssl._in_context._layers import Block, Label, Trust, Vote, count_of, exact
 from skssl._in_context._tokens import (
     CellTokens,
     Names,
@@ -25,10 +18,7 @@ from skssl._in_context._tokens import (
 )
 
 N_NAME = 32  # numbers that stand for a class; drawn anew at each pass
-SHARPNESS = 10.0  # of a vote, at the start of training
-USUAL_STEEPNESS = 4.0  # of ridge regressions, at the start of training
 FLOOR = 1e-6  # a probability
-USUAL = 64  # rows of a context
 VOTED = 0.5  # of a number that is predicted; the rest is regressed
 
 
@@ -192,7 +182,7 @@ class InContextNet(nn.Module):
             seen.append(block.look(tokens, labels))
             tokens = block(tokens, seen[-1], like)
         rows = self.norm(tokens[:, first : first + y.shape[1]])
-        one_hot = _exact(F.one_hot(y, context.n_classes).to(rows.dtype))
+        one_hot = exact(F.one_hot(y, context.n_classes).to(rows.dtype))
         voters, members = self.vote.look(rows, one_hot)
         return Memory(names, statistics, seen, voters, members, one_hot, context.values)
 
@@ -223,7 +213,7 @@ class InContextNet(nn.Module):
         assert memory.values is not None and evidence.number is not None
         of_rows, of_classes = self._shares(memory, rows, evidence)
         values = memory.values[..., None].to(memory.one_hot.dtype)
-        means = memory.one_hot.mT @ values / _count(memory.one_hot).mT
+        means = memory.one_hot.mT @ values / count_of(memory.one_hot).mT
         voted = (of_rows @ values + of_classes @ means)[..., 0]
         return VOTED * voted + (1 - VOTED) * evidence.number.to(voted.dtype)
 
@@ -256,158 +246,6 @@ class InContextNet(nn.Module):
         names = 4 * F.normalize(names, dim=1).mT * ~ordered
         order = number_features(_centres(context), self.numeric) * ordered
         return torch.cat([order, names], -1)
-
-
-class Trust(nn.Module):
-    """The share of each ridge regression and steepness, by how it predicts rows left out."""
-
-    _saved_as = "InContextTrust"
-
-    def __init__(self) -> None:
-        super().__init__()
-        far = (torch.tensor(STEEPNESS) / USUAL_STEEPNESS).log().square()
-        self.prior = nn.Parameter((-2 * far).repeat(N_RIDGES, 1))
-        self.sharpness = nn.Parameter(torch.tensor(-1.0))
-
-    def forward(self, scores: Tensor) -> Tensor:
-        """Return (n_tables, N_RIDGES, len(STEEPNESS)), of sum 1."""
-        share = _exact(self.prior) + _exact(self.sharpness).exp() * scores
-        return share.flatten(1).softmax(1).view(scores.shape)
-
-
-class Vote(nn.Module):
-    """The shares that labelled rows and classes have in what is predicted."""
-
-    _saved_as = "InContextVote"
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.voter = nn.Linear(width, width, bias=False)
-        self.member = nn.Linear(width, width, bias=False)
-        self.sharpness = nn.Parameter(torch.tensor(1.0))
-        self.mixture = nn.Parameter(torch.tensor(-3.0))
-        self.rows_alike = nn.Parameter(torch.full((N_KERNELS,), 0.5))
-        self.classes_alike = nn.Parameter(torch.zeros(N_KERNELS))
-        self.nearness = nn.Parameter(torch.tensor(0.5))
-
-    def look(self, rows: Tensor, one_hot: Tensor) -> tuple[Tensor, Tensor]:
-        """Return voters and members: the labelled rows, and the means of classes."""
-        means = one_hot.mT @ _exact(self.member(rows)) / _count(one_hot).mT
-        return F.normalize(_exact(self.voter(rows)), dim=-1), F.normalize(means, dim=-1)
-
-    def forward(
-        self,
-        rows: Tensor,
-        evidence: Evidence,
-        trust: Tensor,
-        voters: Tensor,
-        members: Tensor,
-        one_hot: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Return (n_tables, n, n_labelled) and (n_tables, n, n_classes)."""
-        like = evidence.likeness[..., : one_hot.shape[1]]
-        similarity = F.normalize(_exact(self.voter(rows)), dim=-1) @ voters.mT
-        vote = SHARPNESS * _exact(self.sharpness).exp() * similarity
-        vote = vote + _mixed(self.rows_alike, like)
-        near = F.normalize(_exact(self.member(rows)), dim=-1) @ members.mT
-        near = _exact(self.nearness) * near
-        near = near + _mixed(self.classes_alike, like) @ one_hot / _count(one_hot)
-        told = evidence.probabilities(trust).to(near.dtype)
-        logit = near + told.clamp(min=LEAST).log()
-        logit = logit.masked_fill(one_hot.sum(1, keepdim=True) == 0, -torch.inf)
-        mixture = _exact(self.mixture).sigmoid()
-        return mixture * vote.softmax(-1), (1 - mixture) * logit.softmax(-1)
-
-
-def _exact(x: Tensor) -> Tensor:
-    """Return a tensor in float32 at least."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def _mixed(weight: Tensor, given: Tensor) -> Tensor:
-    """Return the sum over the second dimension, by weights."""
-    weight = _exact(weight)
-    return torch.einsum("tk...,k->t...", given.to(weight.dtype), weight)
-
-
-def _count(one_hot: Tensor) -> Tensor:
-    """Return the number of rows of each class, at least 1, (n_tables, 1, n_classes)."""
-    return one_hot.sum(1, keepdim=True).clamp(min=1)
-
-
-class Label(nn.Module):
-    """What is added to the keys and values of a context: its labels, or that there is none."""
-
-    _saved_as = "InContextLabel"
-
-    def __init__(self, n_given: int, width: int):
-        super().__init__()
-        self.made = nn.Linear(n_given, width, bias=False)
-        self.unlabelled = nn.Parameter(torch.zeros(width))
-
-    def forward(self, label: Tensor, y: Tensor, n_thinking: int, n: int) -> Tensor:
-        """Return (n_tables, n, width): nothing for the thinking rows, which come first."""
-        made = self.made(label.to(self.made.weight.dtype))
-        made = made.gather(1, y[..., None].expand(-1, -1, made.shape[-1]))
-        n_unlabelled = n - n_thinking - made.shape[1]
-        others = self.unlabelled.expand(len(made), n_unlabelled, -1)
-        return torch.cat([made.new_zeros(len(made), n_thinking, made.shape[2]), made, others], 1)
-
-
-class Block(nn.Module):
-    """Attention over the rows of a context, a multilayer perceptron."""
-
-    _saved_as = "InContextBlock"
-
-    def __init__(self, width: int, n_heads: int, scalable: bool):
-        super().__init__()
-        self.attention = Attention(width, n_heads, scalable)
-        self.row_norm, self.norm = (nn.LayerNorm(width, bias=False) for _ in range(2))
-        self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
-        nn.init.zeros_(self.narrow.weight)
-        nn.init.zeros_(self.narrow.bias)
-
-    def look(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the keys and values of a context's tokens, to which its labels are added."""
-        return self.attention.look(self.row_norm(x) + labels)
-
-    def forward(self, x: Tensor, seen: tuple[Tensor, Tensor], like: Tensor) -> Tensor:
-        """Return the tokens of rows that attend to a context, after the block."""
-        x = x + self.attention(self.row_norm(x), seen, like)
-        return x + self.narrow(F.gelu(self.wide(self.norm(x))))
-
-
-class Attention(nn.Module):
-    """Multi-head attention, drawn to like rows; it begins as zero."""
-
-    _saved_as = "InContextAttention"
-
-    def __init__(self, width: int, n_heads: int, scalable: bool):
-        super().__init__()
-        self.n_heads = n_heads
-        self.power = nn.Parameter(torch.zeros(n_heads, 1, 1)) if scalable else None
-        self.alike = nn.Parameter(torch.full((n_heads, N_KERNELS), 0.5))
-        self.query, self.key, self.value, self.out = (
-            nn.Linear(width, width, bias=False) for _ in range(4)
-        )
-        nn.init.zeros_(self.out.weight)
-
-    def look(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Return keys and values of a context (n_tables, n, width)."""
-        return self._heads(self.key(context)), self._heads(self.value(context))
-
-    def forward(self, x: Tensor, seen: tuple[Tensor, Tensor], like: Tensor) -> Tensor:
-        """Return what each token of ``x``, (n_tables, n, width), reads in keys and values."""
-        query, (key, value) = self._heads(self.query(x)), seen
-        if self.power is not None:
-            query = query * (self.power * math.log(key.shape[2] / USUAL)).exp()
-        bias = (self.alike @ like.flatten(2)).unflatten(2, like.shape[2:])
-        # in bfloat16 on a CPU the formula is faster than torch's function
-        score = query / math.sqrt(query.shape[3]) @ key.mT + bias
-        return self.out((score.softmax(3) @ value).transpose(1, 2).flatten(2))
-
-    def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
 
 
 def _centres(context: Context) -> Tensor:

@@ -1,0 +1,165 @@
+"""Layers of the in-context net: attention to a context's rows, and the vote of those."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skssl._in_context._evidence import LEAST, N_KERNELS, N_RIDGES, STEEPNESS, Evidence
+
+SHARPNESS = 10.0  # of a vote, at the start of training
+USUAL_STEEPNESS = 4.0  # of ridge regressions, at the start of training
+USUAL = 64  # rows of a context
+
+
+class Trust(nn.Module):
+    """The share of each ridge regression and steepness, by how it predicts rows left out."""
+
+    _saved_as = "InContextTrust"
+
+    def __init__(self) -> None:
+        super().__init__()
+        far = (torch.tensor(STEEPNESS) / USUAL_STEEPNESS).log().square()
+        self.prior = nn.Parameter((-2 * far).repeat(N_RIDGES, 1))
+        self.sharpness = nn.Parameter(torch.tensor(-1.0))
+
+    def forward(self, scores: Tensor) -> Tensor:
+        """Return (n_tables, N_RIDGES, len(STEEPNESS)), of sum 1."""
+        share = exact(self.prior) + exact(self.sharpness).exp() * scores
+        return share.flatten(1).softmax(1).view(scores.shape)
+
+
+class Vote(nn.Module):
+    """The shares that labelled rows and classes have in what is predicted."""
+
+    _saved_as = "InContextVote"
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.voter = nn.Linear(width, width, bias=False)
+        self.member = nn.Linear(width, width, bias=False)
+        self.sharpness = nn.Parameter(torch.tensor(1.0))
+        self.mixture = nn.Parameter(torch.tensor(-3.0))
+        self.rows_alike = nn.Parameter(torch.full((N_KERNELS,), 0.5))
+        self.classes_alike = nn.Parameter(torch.zeros(N_KERNELS))
+        self.nearness = nn.Parameter(torch.tensor(0.5))
+
+    def look(self, rows: Tensor, one_hot: Tensor) -> tuple[Tensor, Tensor]:
+        """Return voters and members: the labelled rows, and the means of classes."""
+        means = one_hot.mT @ exact(self.member(rows)) / count_of(one_hot).mT
+        return F.normalize(exact(self.voter(rows)), dim=-1), F.normalize(means, dim=-1)
+
+    def forward(
+        self,
+        rows: Tensor,
+        evidence: Evidence,
+        trust: Tensor,
+        voters: Tensor,
+        members: Tensor,
+        one_hot: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Return (n_tables, n, n_labelled) and (n_tables, n, n_classes)."""
+        like = evidence.likeness[..., : one_hot.shape[1]]
+        similarity = F.normalize(exact(self.voter(rows)), dim=-1) @ voters.mT
+        vote = SHARPNESS * exact(self.sharpness).exp() * similarity
+        vote = vote + _mixed(self.rows_alike, like)
+        near = F.normalize(exact(self.member(rows)), dim=-1) @ members.mT
+        near = exact(self.nearness) * near
+        near = near + _mixed(self.classes_alike, like) @ one_hot / count_of(one_hot)
+        told = evidence.probabilities(trust).to(near.dtype)
+        logit = near + told.clamp(min=LEAST).log()
+        logit = logit.masked_fill(one_hot.sum(1, keepdim=True) == 0, -torch.inf)
+        mixture = exact(self.mixture).sigmoid()
+        return mixture * vote.softmax(-1), (1 - mixture) * logit.softmax(-1)
+
+
+def exact(x: Tensor) -> Tensor:
+    """Return a tensor in float32 at least."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _mixed(weight: Tensor, given: Tensor) -> Tensor:
+    """Return the sum over the second dimension, by weights."""
+    weight = exact(weight)
+    return torch.einsum("tk...,k->t...", given.to(weight.dtype), weight)
+
+
+def count_of(one_hot: Tensor) -> Tensor:
+    """Return the number of rows of each class, at least 1, (n_tables, 1, n_classes)."""
+    return one_hot.sum(1, keepdim=True).clamp(min=1)
+
+
+class Label(nn.Module):
+    """What is added to the keys and values of a context: its labels, or that there is none."""
+
+    _saved_as = "InContextLabel"
+
+    def __init__(self, n_given: int, width: int):
+        super().__init__()
+        self.made = nn.Linear(n_given, width, bias=False)
+        self.unlabelled = nn.Parameter(torch.zeros(width))
+
+    def forward(self, label: Tensor, y: Tensor, n_thinking: int, n: int) -> Tensor:
+        """Return (n_tables, n, width): nothing for the thinking rows, which come first."""
+        made = self.made(label.to(self.made.weight.dtype))
+        made = made.gather(1, y[..., None].expand(-1, -1, made.shape[-1]))
+        n_unlabelled = n - n_thinking - made.shape[1]
+        others = self.unlabelled.expand(len(made), n_unlabelled, -1)
+        return torch.cat([made.new_zeros(len(made), n_thinking, made.shape[2]), made, others], 1)
+
+
+class Block(nn.Module):
+    """Attention over the rows of a context, a multilayer perceptron."""
+
+    _saved_as = "InContextBlock"
+
+    def __init__(self, width: int, n_heads: int, scalable: bool):
+        super().__init__()
+        self.attention = Attention(width, n_heads, scalable)
+        self.row_norm, self.norm = (nn.LayerNorm(width, bias=False) for _ in range(2))
+        self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        nn.init.zeros_(self.narrow.weight)
+        nn.init.zeros_(self.narrow.bias)
+
+    def look(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the keys and values of a context's tokens, to which its labels are added."""
+        return self.attention.look(self.row_norm(x) + labels)
+
+    def forward(self, x: Tensor, seen: tuple[Tensor, Tensor], like: Tensor) -> Tensor:
+        """Return the tokens of rows that attend to a context, after the block."""
+        x = x + self.attention(self.row_norm(x), seen, like)
+        return x + self.narrow(F.gelu(self.wide(self.norm(x))))
+
+
+class Attention(nn.Module):
+    """Multi-head attention, drawn to like rows; it begins as zero."""
+
+    _saved_as = "InContextAttention"
+
+    def __init__(self, width: int, n_heads: int, scalable: bool):
+        super().__init__()
+        self.n_heads = n_heads
+        self.power = nn.Parameter(torch.zeros(n_heads, 1, 1)) if scalable else None
+        self.alike = nn.Parameter(torch.full((n_heads, N_KERNELS), 0.5))
+        self.query, self.key, self.value, self.out = (
+            nn.Linear(width, width, bias=False) for _ in range(4)
+        )
+        nn.init.zeros_(self.out.weight)
+
+    def look(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys and values of a context (n_tables, n, width)."""
+        return self._heads(self.key(context)), self._heads(self.value(context))
+
+    def forward(self, x: Tensor, seen: tuple[Tensor, Tensor], like: Tensor) -> Tensor:
+        """Return what each token of ``x``, (n_tables, n, width), reads in keys and values."""
+        query, (key, value) = self._heads(self.query(x)), seen
+        if self.power is not None:
+            query = query * (self.power * math.log(key.shape[2] / USUAL)).exp()
+        bias = (self.alike @ like.flatten(2)).unflatten(2, like.shape[2:])
+        # in bfloat16 on a CPU the formula is faster than torch's function
+        score = query / math.sqrt(query.shape[3]) @ key.mT + bias
+        return self.out((score.softmax(3) @ value).transpose(1, 2).flatten(2))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
