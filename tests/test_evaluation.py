@@ -43,9 +43,10 @@ DUMMY = {**NO_BASELINES, "dummy": DummyClassifier()}
 
 
 @pytest.fixture(autouse=True)
-def small_forests(monkeypatch):
-    """What is tested here is the same with any number of trees."""
-    monkeypatch.setattr(_baselines, "N_TREES", 30)
+def small_forests(request, monkeypatch):
+    """What is tested here is the same with any number of trees, but for margins."""
+    if request.function not in WITH_MARGINS:
+        monkeypatch.setattr(_baselines, "N_TREES", 30)
 
 
 def scarf(**params):
@@ -578,3 +579,6 @@ def test_images_are_beside_their_own_untrained_encoder():
     report = label_budget_report(images, y[:120], transformers={"SimCLR": model}, **options)
     assert set(report["method"]) == {"SimCLR", "untrained encoder"}
     assert report["score"].between(0, 1).all()
+
+
+WITH_MARGINS = test_frames_with_categories_and_holes_and_text_labels, test_regression

@@ -61,8 +61,9 @@ plt.show()
 # %%
 # Back from the embedding
 # -----------------------
-# BiGAN's encoder inverts its generator: an image is generated from the embedding of another one.
-# It was never asked to keep the pixels, so that a digit may come back in another hand.
+# BiGAN's encoder is to invert its generator: an image is generated from the embedding of another
+# one. It was never asked to keep the pixels, so that a digit may come back in another hand; and
+# after so few epochs many of them fade.
 fig, ax = plt.subplots(figsize=(8, 2), layout="constrained")
 pairs = np.concatenate([test[:16], bigan.reconstruct(test[:16])])
 ax.imshow(side_by_side(pairs, 2, 16), cmap="gray_r")
