@@ -104,9 +104,10 @@ def test_a_diverse_buffer_is_bounded_and_keeps_what_is_old(stream):
     for keep in ("diverse", "latest"):
         learner = stream["Learner"](100, keep)
         for Z in np.concatenate([old, new]).reshape(-1, 10, 4):
-            learner.learn(Z, Z[:, 1])
-            assert len(learner.rows[0]) <= 200
-        kept[keep] = (learner.rows[0][:, 1] < 5).sum()
+            learner.add(Z, Z[:, 1])
+            assert len(learner.y) == len(learner.Z) <= 200
+        assert np.array_equal(learner.y, learner.Z[:, 1])
+        kept[keep] = (learner.Z[:, 0] < 5).sum()
     assert kept["diverse"] > 30 and kept["latest"] == 0
 
 
@@ -119,10 +120,11 @@ def test_a_minute_of_stream_beats_a_constant_and_colours(stream, events):
     Z, learner = encoder.transform(frames), stream["Learner"]()
     for second in range(60):
         now = slice(10 * second, 10 * second + 10)
-        learner.learn(Z[now], y[now])
+        learner.add(Z[now], y[now])
+        learner.replay()
     ridge = stream["ridge"]().fit(stream["mean_colour"](frames), y)
     colour = stream["rmse"](ridge.predict(stream["mean_colour"](test)), y_test)
     rival = min(colour, stream["rmse"](y.mean(), y_test))
-    assert learner.error(encoder.transform(test), y_test) < 0.65 * rival
+    assert max(dict(learner.errors("", encoder.transform(test), y_test)).values()) < 0.65 * rival
     old_and_new = encoder.transform(test), encoder.transform(new)
     assert stream["novelty"](Z, *old_and_new) > 0.9
