@@ -4,17 +4,17 @@ A stream that labels itself
 
 A vehicle looks at the ground ahead of it, and a moment later feels how rough that ground is. So
 every frame of its camera gets a label, and nobody annotates anything. An encoder that stays as it
-is, a regression that goes on learning, and a detector of what is new: that is how SALON [1]_ drives
-off the road. Here the terrain is generated, with a camera of ten frames per second.
+is, a regression that goes on learning, and a detector of what is new: so SALON [1]_ drives off the
+road. Here the terrain is generated, and the camera takes ten frames per second.
 
-.. [1] Sivaprakasam, Triest, Ho, Aich, Lew, Adu, Wang and Scherer, "SALON: Self-supervised Adaptive
-   Learning for Off-road Navigation", 2024. https://arxiv.org/abs/2412.07826
+.. [1] "SALON: Self-supervised Adaptive Learning for Off-road Navigation", Carnegie Mellon
+   University. https://theairlab.org/SALON
 """
 
 # %%
 # The encoder reads five minutes of other frames, without any roughness. Roughness shows in texture,
-# so this encoder of one's own computes energies of filtered images. The logarithm makes changes of
-# the light a constant, which is subtracted.
+# so the encoder, a module of our own, computes energies of filtered images. In the logarithm of the
+# brightness, a change of the light is a constant, which is subtracted.
 import time
 
 import matplotlib.pyplot as plt
@@ -121,7 +121,8 @@ maps["after 120 s"] = draw_map()
 
 # %%
 # When the cobbles come, the detector says at once that it does not know them, and the error is
-# large. Ten seconds later it is lower than on the old terrains.
+# larger than that of a constant. Once two seconds of them have labels, it is as low as before. At
+# 72 seconds a stretch of cobbles is rougher than any before, and the detector says so, too.
 figure, (above, below) = plt.subplots(2, 1, figsize=(8, 4.5), sharex=True, layout="constrained")
 above.semilogy(np.arange(6, 120), errors)
 above.axhline(np.std(target[:600]), color="black", linestyle="--", label="a constant")
@@ -134,8 +135,8 @@ for ax in (above, below):
 plt.show()
 
 # %%
-# The speed map: how fast the vehicle may go where. White is what the detector does not know; there
-# it goes slowly, until it has been there.
+# The speed map: how fast the vehicle may go. White is what the detector does not know: borders
+# between terrains and, at first, cobbles. There the vehicle should go slowly.
 figure, axes = plt.subplots(2, 2, figsize=(9, 5), layout="constrained")
 axes[0, 0].imshow(ground)
 axes[0, 0].set_title("ground")
