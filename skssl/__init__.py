@@ -16,6 +16,7 @@ __all__ = [
     "BinningPretext",
     "CoLES",
     "Colorization",
+    "ContextSSL",
     "DINO",
     "DenoisingAudio",
     "DenoisingAutoencoder",
@@ -90,6 +91,7 @@ _HOMES = {
     "BinningPretext": "methods._binning",
     "CoLES": "methods._coles",
     "Colorization": "methods._colorization",
+    "ContextSSL": "methods._context_ssl",
     "DINO": "methods._dino",
     "DenoisingAudio": "methods._denoising_audio",
     "DenoisingAutoencoder": "methods._denoising",
@@ -209,6 +211,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors, which 
     from skssl.methods._byol import BYOL
     from skssl.methods._coles import CoLES
     from skssl.methods._colorization import Colorization
+    from skssl.methods._context_ssl import ContextSSL
     from skssl.methods._cpc import CPC
     from skssl.methods._denoising import DenoisingAutoencoder
     from skssl.methods._denoising_audio import DenoisingAudio

@@ -653,7 +653,7 @@ NOT_IN_FILES = {
     "FillsMasks GeneratesImages InContextEstimator InContextPredictor Linear ManyTasks "
     "PredictsTokens Raw ReadsAll ReadsAudio ReadsEvents ReadsImages ReadsSeries ReadsTables "
     "ReadsTokens ReadsVideo "
-    "ReconstructionMixin RoutesFit SSLTransformer ScoresRows ThresholdMixin BaseClassifier "
+    "ReconstructionMixin RoutesFit SSLTransformer ScoresRows TakesContext ThresholdMixin BaseClassifier "
     "BaseRegressor _OfAll _Spectral _TunedForest",
 }
 

@@ -2,6 +2,7 @@
 
 from skssl._compat import Interval, StrOptions
 from skssl._training._loop import Net
+from skssl.base._context import TakesContext
 from skssl.base._image_generation import GeneratesImages
 from skssl.base._parameters import (
     ReadsAll,
@@ -36,4 +37,5 @@ __all__ = [
     "SSLTransformer",
     "ScoresRows",
     "StrOptions",
+    "TakesContext",
 ]

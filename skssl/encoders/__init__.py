@@ -8,6 +8,7 @@ from skssl._data._columns import Columns
 from skssl.encoders._audio import AudioScaler, LogMel
 from skssl.encoders._bins import Bins, Unbinned, cell_heads
 from skssl.encoders._build import front_and_body, table_encoder, width_of
+from skssl.encoders._context import ContextEncoder
 from skssl.encoders._decoder import Decoder
 from skssl.encoders._events import EventEncoder, EventScaler, MeanState, event_encoder
 from skssl.encoders._image import ImageScaler, image_encoder, small_resnet
@@ -55,6 +56,7 @@ __all__ = [
     "BagOfTokens",
     "Bins",
     "CausalGRU",
+    "ContextEncoder",
     "Columns",
     "Decoder",
     "EventEncoder",

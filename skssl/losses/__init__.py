@@ -9,6 +9,7 @@ from skssl.losses._adversarial import hinge
 from skssl.losses._capacity import emp_ssl, mmcr, total_coding_rate
 from skssl.losses._cells import cell_error, cell_errors, mask_error
 from skssl.losses._clusters import dino, prototypical, sinkhorn, swapped_prediction
+from skssl.losses._context import context_nce, told_error
 from skssl.losses._contrastive import info_nce, margin_contrastive, nt_xent
 from skssl.losses._frames import gradient_difference
 from skssl.losses._gaussian import lejepa, sigreg
@@ -23,6 +24,7 @@ __all__ = [
     "barlow_twins",
     "cell_error",
     "cell_errors",
+    "context_nce",
     "cosine_error",
     "deterministic_contrast",
     "dino",
@@ -43,6 +45,7 @@ __all__ = [
     "sinkhorn",
     "standardized_error",
     "swapped_prediction",
+    "told_error",
     "total_coding_rate",
     "vicreg",
     "whitening_error",

@@ -4,6 +4,17 @@ A view draws from torch's generator, which ``fit`` seeds, and never writes to it
 Views of images are batched: each image of a batch is altered independently.
 """
 
+from skssl.views._actions import (
+    IMAGE_ACTIONS,
+    Action,
+    Actions,
+    blur_action,
+    brightness_action,
+    crop_action,
+    hue_action,
+    rotation_action,
+    swap_action,
+)
 from skssl.views._audio import add_hiss, clip_peaks, lose_band, random_spans, reverberate
 from skssl.views._clips import Alike, clip_views, random_run
 from skssl.views._colors import add_noise, color_jitter, grayscale, solarize
@@ -34,7 +45,10 @@ from skssl.views._table import altered, column_windows, mask_cells, swap_cells, 
 from skssl.views._tokens import drop_tokens, mask_tokens, random_chunk
 
 __all__ = [
+    "IMAGE_ACTIONS",
     "IMAGE_PRESETS",
+    "Action",
+    "Actions",
     "Alike",
     "SERIES_PRESETS",
     "Compose",
@@ -46,15 +60,19 @@ __all__ = [
     "add_noise",
     "altered",
     "blur",
+    "blur_action",
+    "brightness_action",
     "clip_peaks",
     "column_windows",
     "clip_views",
     "color_jitter",
     "drop_tokens",
+    "crop_action",
     "crop_time",
     "erase",
     "flip",
     "grayscale",
+    "hue_action",
     "image_views",
     "jitter",
     "lose_band",
@@ -73,10 +91,12 @@ __all__ = [
     "rescale",
     "resized_crop",
     "reverberate",
+    "rotation_action",
     "rotate",
     "series_views",
     "shift",
     "solarize",
+    "swap_action",
     "swap_cells",
     "swap_columns",
 ]

@@ -73,14 +73,14 @@ def color_jitter(
     if x.shape[1] != 3:
         return torch.addcmul(added + (1 - gain) * mean, gain, pixels).view(x.shape).to(x.dtype)
     spread = (1 + saturation * draw[2]) * ~choose_rows(x, grey)
-    colors = _color_matrices(spread, 2 * math.pi * hue * draw[3])
+    colors = color_matrices(spread, 2 * math.pi * hue * draw[3])
     with torch.autocast(x.device.type, enabled=False):
         offset = added + (1 - gain) * (colors @ mean)
         out = torch.baddbmm(offset, gain * colors, pixels)
     return out.view(x.shape).to(x.dtype)
 
 
-def _color_matrices(saturation: Tensor, angle: Tensor) -> Tensor:
+def color_matrices(saturation: Tensor, angle: Tensor) -> Tensor:
     """Return the maps (n, 3, 3) that scale the distance from the grey axis and turn about it."""
     along, across = saturation * angle.cos(), saturation * angle.sin() / math.sqrt(3)
     same, left, right = (1 + 2 * along) / 3, (1 - along) / 3 - across, (1 - along) / 3 + across

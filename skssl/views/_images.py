@@ -79,11 +79,11 @@ def resized_crop(
     """
     check_images(x)
     height, width = pair((x.shape[2], x.shape[3]) if size is None else size)
-    (top, left), (tall, broad) = _boxes(x, scale, ratio)
+    (top, left), (tall, broad) = boxes(x, scale, ratio)
     mirrored = choose_rows(x, mirror)  # read from right to left
     left, broad = torch.where(mirrored, left + broad, left), torch.where(mirrored, -broad, broad)
-    rows = _resampling(top, tall, x.shape[2], height)
-    columns = _resampling(left, broad, x.shape[3], width)
+    rows = resampling(top, tall, x.shape[2], height)
+    columns = resampling(left, broad, x.shape[3], width)
     if blurred:
         smooth_rows, smooth_columns = _smoothings(x, sigma, blurred, (height, width))
         rows, columns = product(smooth_rows, rows), product(smooth_columns, columns)
@@ -98,7 +98,7 @@ def pair(size: Size) -> tuple[int, int]:
     return height, width
 
 
-def _boxes(
+def boxes(
     x: Tensor, scale: Range, ratio: Range
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Draw a box in each image: (top, left) and (height, width), n numbers each, in pixels."""
@@ -114,7 +114,7 @@ def _boxes(
     return (draw[2] * (x.shape[2] - tall), draw[3] * (x.shape[3] - broad)), (tall, broad)
 
 
-def _resampling(start: Tensor, length: Tensor, n_in: int, n_out: int) -> Tensor:
+def resampling(start: Tensor, length: Tensor, n_in: int, n_out: int) -> Tensor:
     """Return the weights of the old pixels in each new one, (n, n_out, n_in); rows sum to 1.
 
     A new pixel weighs the old ones by a triangle around its centre, as wide as the wider of the
@@ -224,12 +224,16 @@ def rotate(x: Tensor, degrees: float = 10.0, p: float = 1.0) -> Tensor:
     True
     """
     check_images(x)
-    angle = math.radians(degrees) * between(-1, 1, uniform(x)) * choose_rows(x, p)
+    return turn(x, math.radians(degrees) * between(-1, 1, uniform(x)) * choose_rows(x, p))
+
+
+def turn(x: Tensor, angle: Tensor) -> Tensor:
+    """Rotate each image about its centre by its own angle in radians, bilinearly."""
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     aspect = x.shape[2] / x.shape[3]  # the grid's units are half the width and half the height
-    turn = torch.stack([cos, -sin * aspect, zero, sin / aspect, cos, zero], 1).view(-1, 2, 3)
+    matrix = torch.stack([cos, -sin * aspect, zero, sin / aspect, cos, zero], 1).view(-1, 2, 3)
     with torch.autocast(x.device.type, enabled=False):
-        grid = F.affine_grid(turn, list(x.shape), align_corners=False)
+        grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
         out = F.grid_sample(x.to(wide(x)), grid, padding_mode="border", align_corners=False)
     return out.to(x.dtype)
 
@@ -308,11 +312,11 @@ def _smoothings(x: Tensor, sigma: Range, p: float, size: tuple[int, int]) -> tup
     spread = torch.where(
         choose_rows(x, p), between(*sigma, uniform(x)), 0.02
     )  # 0.02 changes nothing
-    rows = _smoothing(spread, size[0])
-    return rows, rows if size[0] == size[1] else _smoothing(spread, size[1])
+    rows = smoothing(spread, size[0])
+    return rows, rows if size[0] == size[1] else smoothing(spread, size[1])
 
 
-def _smoothing(spread: Tensor, side: int) -> Tensor:
+def smoothing(spread: Tensor, side: int) -> Tensor:
     """Return Gaussian weights between the pixels of a row, (n, side, side); rows sum to 1."""
     at = torch.arange(side, dtype=spread.dtype, device=spread.device)
     distance = at[:, None] - at
@@ -356,7 +360,7 @@ def erase(
     True
     """
     check_images(x)
-    start, length = _boxes(x, scale, ratio)
+    start, length = boxes(x, scale, ratio)
     inside = []
     for low, long, side in zip(start, length, x.shape[2:], strict=True):
         at = torch.arange(0.5, side, dtype=low.dtype, device=x.device) - low[:, None]
