@@ -364,8 +364,8 @@ def test_default_actions_of_images_and_tables():
         return list(ContextSSL(**CHEAP, **params).fit(X).actions_.functions)
 
     grey, color = DIGITS, colored(40).numpy()
-    assert names(grey, modality="image") == ["crop", "rotation", "brightness"]
-    assert names(color, modality="image") == ["crop", "rotation", "hue"]
+    assert names(grey, modality="image") == ["rotation", "brightness"]
+    assert names(color, modality="image") == ["rotation", "hue"]
     assert names(IRIS) == list(IRIS.columns)
     assert names(IRIS.to_numpy()) == ["0", "1", "2", "3"]
     block = [["petal length (cm)", 3], "sepal width (cm)"]

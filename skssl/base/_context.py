@@ -1,10 +1,9 @@
 """Embeddings that depend on a context: the verb that sets one."""
 
 import copy
-from collections.abc import Callable
 from functools import partial
 from numbers import Integral
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 from sklearn.utils.validation import check_is_fitted
@@ -24,11 +23,11 @@ class TakesContext:
     encoder: their features, not the rows themselves.
     """
 
-    n_pairs: ClassVar[int]
-    actions_: ClassVar[Actions]
-    encoder_: ClassVar[Any]
-    views_: ClassVar[Callable[[Tensor], list[Tensor]]]
-    _generator: ClassVar[Any]
+    n_pairs: int
+    actions_: Actions
+    encoder_: Any
+    views_: Any
+    _generator: Any
 
     def with_context(
         self, sensitive: object = None, *, blind: object = None, n: int | None = None
@@ -73,7 +72,7 @@ class TakesContext:
                 f"n must be a number of pairs from 0 to {most}; got {n!r}. For more, set n_pairs "
                 "before fit, and fit more rows."
             )
-        made.encoder_ = copy.deepcopy(self.encoder_)  # type: ignore[misc]
+        made.encoder_ = copy.deepcopy(self.encoder_)
         made.encoder_[1].set_context(told, most if n is None else int(n))
         return made
 
@@ -83,9 +82,9 @@ class TakesContext:
         x = x if rows.scale is None else rows.scale(x)
         draws = Draws(_ranks.seed(self._generator, torch.device("cpu")), for_others=True)
         with draws.here():
-            before = self.views_(x)[0]
-            after, parameters = self.actions_(before)
-        features = encode(encoder.encoder, [before, after])
+            after, parameters = self.actions_(x)
+            views = [self.views_(copy)[0] for copy in (x, after)]
+        features = encode(encoder.encoder, views)
         encoder.keep(*features, encoder.standardised(torch.cat(parameters, 1)))
 
 

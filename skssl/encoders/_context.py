@@ -170,5 +170,5 @@ class ContextEncoder(nn.Module):
     def set_context(self, told: Tensor, n: int) -> None:
         """Read the first ``n`` of the pairs that are kept, and what they tell, from now on."""
         width = self.read.in_features
-        parts = self.pairs[None, :n].split([width, width, len(self.action)], 2)
-        self.context = self.make_context(*parts, told[None])[0]
+        before, after, changes = self.pairs[None, :n].split([width, width, len(self.action)], 2)
+        self.context = self.make_context(before, after, changes, told[None])[0]

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from skssl.base._context import is_one, name_of
-from skssl.views import IMAGE_ACTIONS, Action, Actions, swap_action
+from skssl.views import IMAGE_ACTIONS, Action, Actions, resized_crop, swap_action
 
 
 def find_actions(given: str | Sequence[Any], X: Tensor, columns: Sequence[str] | None) -> Actions:
@@ -27,13 +27,15 @@ def find_actions(given: str | Sequence[Any], X: Tensor, columns: Sequence[str] |
     actions : Actions
         The actions by their names.
     """
-    is_table = X.ndim == 2
+    is_table, wanted = X.ndim == 2, given
     if isinstance(given, str):
         colour = "hue" if X.shape[1] == 3 else "brightness"
-        given = range(X.shape[1]) if is_table else ("crop", "rotation", colour)
+        wanted = range(X.shape[1]) if is_table else ("rotation", colour)
+    name: str
+    action: Any
     names = list(map(str, range(X.shape[1]) if columns is None else columns))
     found: dict[str, Action] = {}
-    for action in given:
+    for action in wanted:
         if callable(action):
             name, function = name_of(action), action
         elif is_table:
@@ -41,7 +43,7 @@ def find_actions(given: str | Sequence[Any], X: Tensor, columns: Sequence[str] |
             name = ", ".join(names[j] for j in block)
             function = partial(swap_action, columns=block)
         else:
-            name, function = action, _image_action(action)
+            name, function = str(action), _image_action(action)
         if name in found:
             raise ValueError(f"actions must have different names; {name!r} stands there twice.")
         found[name] = function
@@ -70,3 +72,8 @@ def _column(column: object, names: list[str]) -> int:
         f"{column!r} in actions is no column of X; there are {len(names)}: "
         f"{', '.join(names[:20])}{' ...' if len(names) > 20 else ''}."
     )
+
+
+def crop_images(x: Tensor) -> Tensor:
+    """Crop images, and leave tables as they are."""
+    return resized_crop(x, (0.4, 1.0)) if x.ndim == 4 else x
