@@ -1,5 +1,6 @@
 """Embeddings that depend on a context: actions, the encoder, losses and ContextSSL."""
 
+import functools
 import math
 import pickle
 from functools import partial
@@ -10,12 +11,13 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import NotFittedError
+from sklearn.neighbors import KNeighborsRegressor
 from test_methods import trained_net
 from test_pretexts import probe
 from torch import nn
 
-from skssl import ContextSSL, MultiTask, SimCLR, load, save
-from skssl.encoders import ContextEncoder
+from skssl import ContextSSL, load, save
+from skssl.encoders import MLP, ContextEncoder
 from skssl.encoders._context import ContextBlock
 from skssl.losses import context_nce, told_error
 from skssl.views import (
@@ -28,6 +30,7 @@ from skssl.views import (
     rotation_action,
     swap_action,
 )
+from skssl.views._images import turn
 
 CHEAP = {
     "n_components": 8,
@@ -445,3 +448,58 @@ def test_bad_contexts_are_said(fitted, given, message):
 def test_a_context_needs_a_fit():
     with pytest.raises(NotFittedError):
         ContextSSL().with_context("rotation")
+
+
+# ---- learning ----------------------------------------------------------------------------
+
+
+@functools.cache
+def tinted_digits(seed):
+    """Digits turned by up to 60 degrees and tinted by a hue, with both and the labels."""
+    digits, y = load_digits(return_X_y=True)
+    rng = np.random.default_rng(seed)
+    hue, angle = rng.uniform(0, 2 * np.pi, len(y)), np.radians(rng.uniform(-60, 60, len(y)))
+    grey = torch.tensor(digits.reshape(-1, 1, 8, 8) / 16).float()
+    color = 0.5 + 0.5 * np.cos(hue[:, None] - 2 * np.pi * np.arange(3) / 3)
+    X = turn(grey, torch.tensor(angle).float()).numpy() * color[:, :, None, None]
+    return (
+        X.astype(np.float32),
+        {"rotation": angle, "hue": np.stack([np.sin(hue), np.cos(hue)], 1)},
+        y,
+    )
+
+
+@functools.cache
+def learnt(seed, trained=True):
+    """Fit 910 steps, in three quarters of a minute, or none."""
+    actions = [partial(rotation_action, degrees=60), "hue"]
+    epochs = 130 if trained else 0
+    made = ContextSSL(actions=actions, encoder=dense, modality="image", max_epochs=epochs)
+    return made.set_params(random_state=seed).fit(tinted_digits(seed)[0])
+
+
+def dense(x):
+    return nn.Sequential(nn.Flatten(), MLP(x[0].numel(), 512, 512, 64, activated=True))
+
+
+@pytest.mark.slow
+@pytest.mark.learns("ContextSSL")
+def test_training_beats_the_untrained_encoder(seed, margin):
+    X, _, y = tinted_digits(seed)
+    scores = [probe(learnt(seed, t).with_context([]).transform(X), y) for t in (True, False)]
+    margin(scores[0] - scores[1], 0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("context", "other"), [("rotation", "hue"), ("hue", "rotation")])
+def test_a_context_keeps_what_it_tells_and_hides_the_rest(context, other, seed, margin):
+    X, factors, _ = tinted_digits(seed)
+    made = learnt(seed)
+
+    def told(name, n):
+        Z = made.with_context(context, n=n).transform(X)
+        near = KNeighborsRegressor(10, metric="cosine").fit(Z[::2], factors[name][::2])
+        return near.score(Z[1::2], factors[name][1::2])
+
+    margin(told(context, 14), 0.5, f"{context} is told")
+    margin(told(other, 0) - told(other, 14), 0.1, f"{other} is hidden")

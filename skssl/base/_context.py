@@ -1,18 +1,20 @@
 """Embeddings that depend on a context: the verb that sets one."""
 
 import copy
+from collections.abc import Callable, Iterable
 from functools import partial
 from numbers import Integral
-from typing import Any, Self
+from typing import Self, cast
 
+import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Tensor, nn
 
 from skssl import _ranks
 from skssl._data._draws import Draws
 from skssl._data._rows import RowsLike
-from skssl.encoders import encode
+from skssl.encoders import ContextEncoder, encode
 from skssl.views import Actions
 
 
@@ -25,9 +27,9 @@ class TakesContext:
 
     n_pairs: int
     actions_: Actions
-    encoder_: Any
-    views_: Any
-    _generator: Any
+    encoder_: nn.Sequential
+    views_: Callable[[Tensor], list[Tensor]]
+    _generator: np.random.RandomState
 
     def with_context(
         self, sensitive: object = None, *, blind: object = None, n: int | None = None
@@ -66,26 +68,30 @@ class TakesContext:
         """
         check_is_fitted(self)
         told, made = told_actions(list(self.actions_.functions), sensitive, blind), copy.copy(self)
-        most = len(self.encoder_[1].pairs)
+        most = len(_last(self.encoder_).pairs)
         if n is not None and not (isinstance(n, Integral) and 0 <= n <= most):
             raise ValueError(
                 f"n must be a number of pairs from 0 to {most}; got {n!r}. For more, set n_pairs "
                 "before fit, and fit more rows."
             )
         made.encoder_ = copy.deepcopy(self.encoder_)
-        made.encoder_[1].set_context(told, most if n is None else int(n))
+        _last(made.encoder_).set_context(told, most if n is None else int(n))
         return made
 
     @torch.no_grad()
     def _finish(self, rows: RowsLike) -> None:
-        x, encoder = rows.some(self.n_pairs), self.encoder_[1]
+        x, encoder = rows.some(self.n_pairs), _last(self.encoder_)
         x = x if rows.scale is None else rows.scale(x)
         draws = Draws(_ranks.seed(self._generator, torch.device("cpu")), for_others=True)
         with draws.here():
             after, parameters = self.actions_(x)
             views = [self.views_(copy)[0] for copy in (x, after)]
-        features = encode(encoder.encoder, views)
-        encoder.keep(*features, encoder.standardised(torch.cat(parameters, 1)))
+        before, after = encode(encoder.encoder, views)
+        encoder.keep(before, after, encoder.standardised(torch.cat(parameters, 1)))
+
+
+def _last(encoder: nn.Sequential) -> ContextEncoder:
+    return cast(ContextEncoder, encoder[1])
 
 
 def told_actions(names: list[str], sensitive: object, blind: object) -> Tensor:
@@ -104,28 +110,29 @@ def told_actions(names: list[str], sensitive: object, blind: object) -> Tensor:
             f"what it shall be blind to, as in with_context(blind='hue'): one of the two; got "
             f"sensitive={sensitive!r} and blind={blind!r}."
         )
-    asked: Any = blind if sensitive is None else sensitive
-    chosen = {_known(name, names) for name in ([asked] if is_one(asked) else asked)}
+    asked = blind if sensitive is None else sensitive
+    chosen = {_known(name, names) for name in as_list(asked)}
     return torch.tensor([float((name in chosen) == (blind is None)) for name in names])
 
 
-def is_one(value: object) -> bool:
-    """Tell whether a value is one action or column rather than a list of them."""
-    return isinstance(value, str | int) or callable(value)
+def as_list(value: object) -> list[object]:
+    """Return a list of actions or columns, or one of them as a list."""
+    is_one = isinstance(value, str | int) or callable(value)
+    return [value] if is_one else list(cast(Iterable[object], value))
 
 
-def name_of(action: Any) -> str:
+def name_of(action: object) -> str:
     """Return the name of an action or column; of a callable without an ending ``_action``."""
     if isinstance(action, str | int):
         return str(action)
     if not callable(action):
-        return ", ".join(map(str, action))
+        return ", ".join(map(str, as_list(action)))
     while isinstance(action, partial):
         action = action.func
     return getattr(action, "__name__", type(action).__name__).removesuffix("_action")
 
 
-def _known(action: Any, names: list[str]) -> str:
+def _known(action: object, names: list[str]) -> str:
     name = name_of(action)
     if name not in names:
         raise ValueError(f"{action!r} is none of the actions that were fitted: {', '.join(names)}.")

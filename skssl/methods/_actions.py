@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import cast
 
 from torch import Tensor
 
-from skssl.base._context import is_one, name_of
+from skssl.base._context import as_list, name_of
 from skssl.views import IMAGE_ACTIONS, Action, Actions, resized_crop, swap_action
 
 
-def find_actions(given: str | Sequence[Any], X: Tensor, columns: Sequence[str] | None) -> Actions:
+def find_actions(
+    given: str | Sequence[object], X: Tensor, columns: Sequence[str] | None
+) -> Actions:
     """Return the actions that a user gave by name, as columns or as callables.
 
     Parameters
@@ -31,15 +33,14 @@ def find_actions(given: str | Sequence[Any], X: Tensor, columns: Sequence[str] |
     if isinstance(given, str):
         colour = "hue" if X.shape[1] == 3 else "brightness"
         wanted = range(X.shape[1]) if is_table else ("rotation", colour)
-    name: str
-    action: Any
     names = list(map(str, range(X.shape[1]) if columns is None else columns))
     found: dict[str, Action] = {}
     for action in wanted:
+        function: Action
         if callable(action):
-            name, function = name_of(action), action
+            name, function = name_of(action), cast(Action, action)
         elif is_table:
-            block = [_column(c, names) for c in ([action] if is_one(action) else action)]
+            block = [_column(c, names) for c in as_list(action)]
             name = ", ".join(names[j] for j in block)
             function = partial(swap_action, columns=block)
         else:
