@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from skssl.encoders._transformer import attend, choose_heads
 
+NARROWEST = 32  # tokens of the transformer, where the embedding is narrower
+
 
 class ContextBlock(nn.Module):
     """Attention and a gated feed-forward layer for a context and the rows that read it.
@@ -102,10 +104,11 @@ class ContextEncoder(nn.Module):
         self.encoder = encoder
         numbers, sizes = torch.cat(parameters, 1), [part.shape[1] for part in parameters]
         n_inputs = 2 * width + len(sizes) + sum(sizes)
-        self.read, self.pair = nn.Linear(width, width), nn.Linear(n_inputs, width)
-        self.blocks = nn.ModuleList(ContextBlock(width) for _ in range(n_layers))
-        self.norm = nn.LayerNorm(width)
-        self.gate, self.out = nn.Linear(width, 4 * width), nn.Linear(2 * width, width)
+        wide = max(width, NARROWEST)
+        self.read, self.pair = nn.Linear(width, wide), nn.Linear(n_inputs, wide)
+        self.blocks = nn.ModuleList(ContextBlock(wide) for _ in range(n_layers))
+        self.norm = nn.LayerNorm(wide)
+        self.gate, self.out = nn.Linear(wide, 4 * wide), nn.Linear(2 * wide, width)
         std = numbers.std(0, correction=0)
         self.register_buffer("mean", numbers.mean(0))
         self.register_buffer("scale", torch.where(std > 1e-6, 1 / std, 0.0))

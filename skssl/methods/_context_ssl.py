@@ -74,7 +74,6 @@ class ContextSSL(TakesContext, ReadsTables, ReadsImages, SSLTransformer):
     symmetry: float = 1.0
 
     _negatives = True
-    _about = "image"
     _modalities = ("table", "image")
     _parameter_constraints = {
         "actions": [StrOptions({"auto"}), list, tuple],
