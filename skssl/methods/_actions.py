@@ -7,7 +7,7 @@ from typing import cast
 from torch import Tensor
 
 from skssl.base._context import as_list, name_of
-from skssl.views import IMAGE_ACTIONS, Action, Actions, resized_crop, swap_action
+from skssl.views import IMAGE_ACTIONS, Action, Actions, swap_action
 
 
 def find_actions(
@@ -73,8 +73,3 @@ def _column(column: object, names: list[str]) -> int:
         f"{column!r} in actions is no column of X; there are {len(names)}: "
         f"{', '.join(names[:20])}{' ...' if len(names) > 20 else ''}."
     )
-
-
-def crop_images(x: Tensor) -> Tensor:
-    """Crop images, and leave tables as they are."""
-    return resized_crop(x, (0.4, 1.0)) if x.ndim == 4 else x

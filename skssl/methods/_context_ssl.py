@@ -13,8 +13,8 @@ from skssl.base import Interval, Net, ReadsImages, ReadsTables, SSLTransformer, 
 from skssl.base._context import TakesContext
 from skssl.encoders import ContextEncoder, encode, width_of
 from skssl.losses import context_nce, told_error
-from skssl.methods._actions import crop_images, find_actions
-from skssl.views import View
+from skssl.methods._actions import find_actions
+from skssl.views import View, crop_images
 
 N_CONTEXTS, ROWS_PER_CONTEXT = 4, 32  # in a step: at most, and at least
 

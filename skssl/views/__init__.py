@@ -21,6 +21,7 @@ from skssl.views._colors import add_noise, color_jitter, grayscale, solarize
 from skssl.views._events import random_slice
 from skssl.views._images import (
     blur,
+    crop_images,
     erase,
     flip,
     quarter_turns,
@@ -68,6 +69,7 @@ __all__ = [
     "color_jitter",
     "drop_tokens",
     "crop_action",
+    "crop_images",
     "crop_time",
     "erase",
     "flip",

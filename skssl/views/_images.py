@@ -90,6 +90,31 @@ def resized_crop(
     return along_axes(x, rows, columns)
 
 
+def crop_images(x: Tensor, scale: Range = (0.4, 1.0)) -> Tensor:
+    """Crop a random box of each image; leave a batch that is no images as it is.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, channels, height, width) or (n, ...)
+        A batch of images, or of anything else.
+    scale : tuple of float, default=(0.4, 1.0)
+        Least and greatest share of the image's area to keep, as in :func:`resized_crop`.
+
+    Returns
+    -------
+    view : Tensor of the shape of x
+        The crops, or x itself.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.views import crop_images
+    >>> crop_images(torch.tensor([[1.0, 2.0]]))
+    tensor([[1., 2.]])
+    """
+    return resized_crop(x, scale) if x.ndim == 4 else x
+
+
 def pair(size: Size) -> tuple[int, int]:
     """Return (height, width) of a size given as one number or two."""
     height, width = (size, size) if isinstance(size, int) else size
