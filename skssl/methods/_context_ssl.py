@@ -92,7 +92,9 @@ class ContextSSL(TakesContext, ReadsTables, ReadsImages, SSLTransformer):
         names = getattr(self, "feature_names_in_", None)
         self.actions_ = net.actions = find_actions(self.actions, X, names)
         width, (_, parameters) = width_of(net.encoder, X), net.actions(X[:1024])
-        net.encoder = ContextEncoder(net.encoder, width, parameters)
+        if not isinstance(net.encoder, ContextEncoder):
+            net.encoder = ContextEncoder(net.encoder, width, parameters)
+        net.trunk = net.encoder  # a later partial_fit continues with the transformer, too
         layers = [nn.Linear(2 * width, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU()]
         net.guess = nn.Sequential(*layers, nn.Linear(256, len(net.encoder.action)))
 

@@ -24,9 +24,10 @@ def crop_action(
     ----------
     x : Tensor of shape (n, channels, height, width)
         A batch of images.
-    scale, ratio : tuple of float, default=(0.4, 1.0), (3/4, 4/3)
-        Limits of the box's area and of its ratio of width to height, as in
-        :func:`resized_crop`.
+    scale : tuple of float, default=(0.4, 1.0)
+        Least and greatest share of the image's area to keep.
+    ratio : tuple of float, default=(3/4, 4/3)
+        Least and greatest ratio of width to height, as in :func:`resized_crop`.
 
     Returns
     -------
