@@ -143,7 +143,7 @@ def adult(steps: int, seed: int) -> Iterator[Row]:
     """Yield how well sex and income are found where a context keeps sex, and where it hides it."""
     X, income = load_table("adult", default_cache())
     rows = X.sample(10_000, random_state=seed).index
-    X, income = X.loc[rows].reset_index(drop=True), income[rows].to_numpy()
+    X, income = X.loc[rows].reset_index(drop=True), np.asarray(income[rows])
     train = np.arange(len(X)) % 2 == 0
     sex, replaced = X["gender"].to_numpy(), X.copy()
     replaced["gender"] = X["gender"].sample(frac=1, random_state=seed).to_numpy()

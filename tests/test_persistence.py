@@ -652,8 +652,8 @@ NOT_IN_FILES = {
     "inherited from": "BaseFineTuned BasePretrained CleansAudio ContinuesTokens Ensemble Estimator "
     "FillsMasks GeneratesImages InContextEstimator InContextPredictor Linear ManyTasks "
     "PredictsTokens Raw ReadsAll ReadsAudio ReadsEvents ReadsImages ReadsSeries ReadsTables "
-    "ReadsTokens ReadsVideo "
-    "ReconstructionMixin RoutesFit SSLTransformer ScoresRows TakesContext ThresholdMixin BaseClassifier "
+    "ReadsTokens ReadsVideo TakesContext "
+    "ReconstructionMixin RoutesFit SSLTransformer ScoresRows ThresholdMixin BaseClassifier "
     "BaseRegressor _OfAll _Spectral _TunedForest",
 }
 
