@@ -57,6 +57,11 @@ class TakesContext:
             If neither or both of ``sensitive`` and ``blind`` are given, if one names an unknown
             action, or if there are not so many pairs.
 
+        Notes
+        -----
+        Blind means that distances do not show it: neighbours are found by something else. It is
+        no protection of a sensitive attribute, of which a linear probe still finds traces.
+
         Examples
         --------
         >>> from sklearn.datasets import load_iris

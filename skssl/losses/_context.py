@@ -31,6 +31,13 @@ def context_nce(
         Mean over all 2 g n embeddings of the cross-entropy of the row's other embedding among
         the first, second and former ones of all rows of the context, without itself.
 
+    Notes
+    -----
+    Of the paper's loss [1]_, this differs where short trainings on small data ignored the context.
+    There, the embedding of a row and its action must be that of the result; a predictor can then
+    guess around what the embedding keeps, and hardly anything is gained by dropping it. Here, two
+    results of the same actions told are compared, so that every trace of the other actions costs.
+
     References
     ----------
     .. [1] Gupta, Wang, Wang, Jaakkola and Jegelka, "In-Context Symmetries: Self-Supervised
