@@ -44,6 +44,7 @@ from skssl.views._images import turn
 RESULTS = Path(__file__).parent / "results" / "context.csv"
 FIELDS = ["data", "method", "context", "pairs", "figure", "probe", "value"]
 PAIRS = (0, 1, 2, 4, 8, 14)
+STEPS = {"digits": 1500, "letters": 800, "adult": 1000}  # of each fit
 LETTERS = {  # rows of five pixels, which look different at every angle
     "F": "11111 10000 10000 11110 10000 10000 10000",
     "G": "01110 10001 10000 10111 10001 10001 01110",
@@ -171,9 +172,8 @@ def adult(steps: int, seed: int) -> Iterator[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = ["digits", "letters", "adult"]
-    parser.add_argument("--data", nargs="+", choices=names, default=names)
-    parser.add_argument("--steps", type=int, default=1500, help="of each fit")
+    parser.add_argument("--data", nargs="+", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--steps", type=int, help="of each fit, instead of the default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, default=RESULTS, help="the csv")
     args = parser.parse_args()
@@ -182,11 +182,12 @@ def main() -> None:
         if file.tell() == 0:
             writer.writerow(FIELDS)
         for name in args.data:
+            steps = args.steps or STEPS[name]
             if name == "adult":
-                found = adult(args.steps, args.seed)
+                found = adult(steps, args.seed)
             else:
                 made = (digits if name == "digits" else letters)(args.seed)
-                found = pictures(made, args.steps, args.seed)
+                found = pictures(made, steps, args.seed)
             for *row, value in found:
                 writer.writerow([name, *row, f"{value:.3f}"])
                 file.flush()
