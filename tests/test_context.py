@@ -470,7 +470,7 @@ def tinted_digits(seed):
 
 
 @functools.cache
-def learnt(seed, trained=True):
+def learnt(seed, trained):
     """Fit 910 steps, in three quarters of a minute, or none."""
     actions = [partial(rotation_action, degrees=60), "hue"]
     epochs = 130 if trained else 0
@@ -487,14 +487,14 @@ def dense(x):
 def test_training_beats_the_untrained_encoder(seed, margin):
     X, _, y = tinted_digits(seed)
     scores = [probe(learnt(seed, t).with_context([]).transform(X), y) for t in (True, False)]
-    margin(scores[0] - scores[1], 0.1)
+    margin(scores[0] - scores[1], 0.28)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("context", "other"), [("rotation", "hue"), ("hue", "rotation")])
 def test_a_context_keeps_what_it_tells_and_hides_the_rest(context, other, seed, margin):
     X, factors, _ = tinted_digits(seed)
-    made = learnt(seed)
+    made = learnt(seed, True)
 
     def told(name, n):
         Z = made.with_context(context, n=n).transform(X)
