@@ -16,7 +16,7 @@ from test_methods import trained_net
 from test_pretexts import probe
 from torch import nn
 
-from skssl import ContextSSL, load, save
+from skssl import ContextSSL, load, save, to_onnx
 from skssl.encoders import MLP, ContextEncoder
 from skssl.encoders._context import ContextBlock
 from skssl.losses import context_nce, told_error
@@ -225,6 +225,13 @@ def test_a_block_equals_a_slow_loop():
             torch.testing.assert_close(a[g], b, rtol=1e-4, atol=1e-5)
 
 
+def test_no_context_is_a_context_of_which_nothing_is_seen():
+    torch.manual_seed(0)
+    block, rows, none = ContextBlock(32), torch.randn(2, 4, 32), torch.zeros(2, dtype=torch.long)
+    unseen = block(torch.randn(2, 5, 32), rows, none)[1]
+    torch.testing.assert_close(block(torch.randn(2, 0, 32), rows, none)[1], unseen)
+
+
 def made_encoder(width=8):
     torch.manual_seed(0)
     parameters = [torch.randn(50, 2), 3 * torch.randn(50, 1) + 1, torch.ones(50, 1)]
@@ -426,6 +433,17 @@ def test_a_context_is_saved(fitted, tmp_path):
         assert np.array_equal(other.transform(IRIS), made.transform(IRIS))
         again = other.with_context("petal width (cm)", n=2).transform(IRIS)
         assert np.array_equal(again, fitted.with_context("petal width (cm)", n=2).transform(IRIS))
+
+
+@pytest.mark.parametrize("n", [0, 14])
+def test_a_context_is_exported(fitted, n, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    made = fitted.with_context(blind="petal width (cm)", n=n)
+    to_onnx(made, tmp_path / "made.onnx")
+    session = runtime.InferenceSession(tmp_path / "made.onnx")
+    columns = {i.name: IRIS[[i.name]].to_numpy() for i in session.get_inputs()}
+    (out,) = session.run(None, columns)
+    np.testing.assert_allclose(out, made.transform(IRIS), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
