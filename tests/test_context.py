@@ -441,8 +441,7 @@ def test_a_context_is_exported(fitted, n, tmp_path):
     made = fitted.with_context(blind="petal width (cm)", n=n)
     to_onnx(made, tmp_path / "made.onnx")
     session = runtime.InferenceSession(tmp_path / "made.onnx")
-    columns = {i.name: IRIS[[i.name]].to_numpy() for i in session.get_inputs()}
-    (out,) = session.run(None, columns)
+    out = session.run(None, {session.get_inputs()[0].name: IRIS.to_numpy()})[0]
     np.testing.assert_allclose(out, made.transform(IRIS), rtol=1e-4, atol=1e-5)
 
 
@@ -520,4 +519,4 @@ def test_a_context_keeps_what_it_tells_and_hides_the_rest(context, other, seed, 
         return near.score(Z[1::2], factors[name][1::2])
 
     margin(told(context, 14), 0.5, f"{context} is told")
-    margin(told(other, 0) - told(other, 14), 0.1, f"{other} is hidden")
+    margin(told(other, 0) - told(other, 14), 0.4, f"{other} is hidden")
