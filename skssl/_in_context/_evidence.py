@@ -4,8 +4,9 @@ Three readings of the rows that have labels, of which nothing is learnt beforeha
 
 - **Cells**, as naive Bayes does: how many labelled rows of each class have a cell like this one.
 - **Likeness** of rows by kernels: the share of columns in which they agree, where each column
-  counts the same or as much as it tells of the classes; and the share of random partitions of the
-  table, by conditions on a few columns, in which they fall into the same part.
+  counts the same or as much as it tells of the classes; the angle between them, where all rows
+  of the context vary alike in every direction; and the share of random partitions of the table,
+  by conditions on a few columns, in which they fall into the same part.
 - **Ridge regression** of the classes with each kernel and several penalties; a labelled row is
   left out of its own, which tells how far each regression is to be trusted, and how steeply
   probabilities rise with it.
@@ -24,10 +25,11 @@ WIDTHS = (0.2, 0.8)  # of a soft bin, in standard deviations
 PRIOR = 1.0  # labelled rows that say what all of them say
 N_PARTITIONS, DEPTH = 128, 4  # conditions of each partition
 FLAT = 0.02  # of the chance of a column to be taken for a condition
-N_KERNELS = 3
+FLATTER = 0.3  # of a column's variance, that every direction has beside its own
+N_KERNELS, N_SHARPER = 4, 3
 PENALTIES = (0.03, 0.3)  # of ridge regression
 SHARPER = 4.0  # what makes of a sum over columns a product of so many
-N_RIDGES = (N_KERNELS + 2) * len(PENALTIES)
+N_RIDGES = (N_KERNELS + N_SHARPER) * len(PENALTIES)
 STEEPNESS = (1.0, 2.0, 3.0, 4.5, 6.5, 9.0, 13.0)  # of probabilities in what is regressed
 TRUST_IN_NUMBERS = 0.15  # power of the likelihood of rows left out
 LEAST = 1e-9  # probability, or squared error
@@ -53,7 +55,7 @@ class Evidence:
         Of each class in the labelled rows.
     number : Tensor of shape (n_tables, n_rows), or None
         What is regressed where labelled rows have numbers: the mean of the regressions, by their
-        errors of rows left out.
+        errors of rows left out; not beyond the numbers of the labelled rows.
     likeness : Tensor of shape (n_tables, N_KERNELS, n_rows, n_context)
         To the rows of the context: of mean 0 and standard deviation 1 over them.
     """
@@ -84,6 +86,48 @@ class Partitions:
 
     columns: Tensor
     values: Tensor
+
+
+class Directions:
+    """Cosines of the angles between rows, where a context varies alike in every direction.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_tables, n_context, n_coordinates)
+        The rows of the context.
+    n_columns : int
+        Which they have.
+
+    Attributes
+    ----------
+    own : Tensor of shape (n_tables, n_context, n_context)
+        Of the rows of the context.
+    """
+
+    def __init__(self, x: Tensor, n_columns: int):
+        self.mean = x.mean(1, keepdim=True)
+        self.x = x - self.mean
+        products = self.x @ self.x.mT
+        variance = products.diagonal(dim1=1, dim2=2).sum(1) / n_columns  # of a column, times n
+        self.ridge = (FLATTER * variance).clamp(min=1e-6)[:, None]
+        more = torch.diag_embed(self.ridge.expand(-1, x.shape[1]))
+        self.inverse = torch.linalg.inv(products + more)
+        made = products @ self.inverse
+        square = made.diagonal(dim1=1, dim2=2)
+        self.constant = square.mean(1, keepdim=True).clamp(min=1e-6)
+        self.length = (square.clamp(min=0) + self.constant).sqrt()
+        self.own = self._cosines(made, self.length)
+
+    def compare(self, x: Tensor) -> Tensor:
+        """Return those between rows (n_tables, n, n_coordinates) and the context's."""
+        x = x - self.mean
+        products = x @ self.x.mT
+        made = products @ self.inverse
+        square = (x.square().sum(2) - (made * products).sum(2)) / self.ridge
+        return self._cosines(made, (square.clamp(min=0) + self.constant).sqrt())
+
+    def _cosines(self, made: Tensor, length: Tensor) -> Tensor:
+        return (made + self.constant[..., None]) / (length[..., None] * self.length[:, None])
 
 
 class Statistics:
@@ -128,11 +172,14 @@ class Statistics:
         information = _information(self.counts)
         self.weights = _shares(torch.stack([torch.ones_like(information), information], 1))
         self.partitions = _draw_partitions(x, information.mean(0), generator)
+        self.directions = Directions(_coordinates(x, bins, self.is_number), x.shape[2])
         self.maps = self._maps(x, bins)
         of_cells = bins @ self.counts
         of_cells[..., :n, :] -= one_hot[:, None]
-        kernels = self._compare(self.maps)
-        numbers = one_hot[..., :0] if values is None else values[..., None].to(x.dtype)
+        kernels = self._compare(self.maps, self.directions.own)
+        self.numbers = numbers = (
+            one_hot[..., :0] if values is None else values[..., None].to(x.dtype)
+        )
         self.mean = numbers.mean(1, keepdim=True)
         wanted = torch.cat([one_hot - self.share[:, None], numbers - self.mean], 2)[:, None]
         fitted, self.dual = _regress(_sharpened(kernels[..., :n]), wanted)
@@ -145,7 +192,8 @@ class Statistics:
     def read(self, x: Tensor) -> Evidence:
         """Return the evidence of rows outside the context, (n_tables, n, n_columns)."""
         bins = _bins(x, self.is_number)
-        kernels = self._compare(self._maps(x, bins))
+        angles = self.directions.compare(_coordinates(x, bins, self.is_number))
+        kernels = self._compare(self._maps(x, bins), angles)
         known = _sharpened(kernels[..., : self.dual.shape[3]])
         fitted = (known[:, None] @ self.dual).flatten(1, 2)
         return self._evidence(bins @ self.counts, fitted, kernels)
@@ -158,16 +206,19 @@ class Statistics:
             maps.append(weighted.transpose(1, 2).flatten(2))
         return [*maps, _parts(x, self.is_number, self.partitions)]
 
-    def _compare(self, maps: list[Tensor]) -> Tensor:
+    def _compare(self, maps: list[Tensor], angles: Tensor) -> Tensor:
         """Return kernels between rows and those of the context, (n_tables, N_KERNELS, n, m)."""
-        made = [new @ old.mT for new, old in zip(maps, self.maps, strict=True)]
-        return torch.stack(made, 1)
+        uniform, informed, parts = (
+            new @ old.mT for new, old in zip(maps, self.maps, strict=True)
+        )
+        return torch.stack([uniform, informed, angles, parts], 1)
 
     def _evidence(self, counts: Tensor, fitted: Tensor, kernels: Tensor) -> Evidence:
         n_classes, number = self.share.shape[1], None
         if fitted.shape[3] > n_classes:
             of_each = fitted[..., n_classes] * self.of_numbers[..., None]
             number = self.mean[..., 0] + of_each.sum(1)
+            number = number.clamp(self.numbers.amin(1), self.numbers.amax(1))
         fitted = fitted[..., :n_classes]
         spread = kernels.std(-1, keepdim=True, correction=0)
         return Evidence(
@@ -202,8 +253,8 @@ def _information(counts: Tensor) -> Tensor:
 
 
 def _sharpened(kernels: Tensor) -> Tensor:
-    """Return kernels, and those that multiply over columns instead of adding."""
-    return torch.cat([kernels, ((kernels[:, :2] - 1) * SHARPER).exp()], 1)
+    """Return kernels, and some of them again, that multiply over columns instead of adding."""
+    return torch.cat([kernels, ((kernels[:, :N_SHARPER] - 1) * SHARPER).exp()], 1)
 
 
 def _probabilities(share: Tensor, fitted: Tensor, steep: float) -> Tensor:
@@ -265,6 +316,15 @@ def _bins(x: Tensor, is_number: Tensor) -> Tensor:
         known = torch.where(is_number[..., None], near, code) * ~missing
         made.append(torch.cat([known, missing.to(x.dtype)], -1))
     return torch.stack(made)
+
+
+def _coordinates(x: Tensor, bins: Tensor, is_number: Tensor) -> Tensor:
+    """Return rows as coordinates, (n_tables, n, n_coordinates): numbers, and one-hot categories."""
+    numbers = x.nan_to_num() * is_number.mT
+    if is_number.all():
+        return numbers
+    codes = bins[-1] * ~is_number[..., None]
+    return torch.cat([numbers, codes.transpose(1, 2).flatten(2)], 2)
 
 
 def _one_hot(code: Tensor, n: int, dtype: torch.dtype) -> Tensor:
