@@ -28,6 +28,9 @@ __all__ = [
     "HiddenUnit",
     "ICL",
     "IJEPA",
+    "InContextClassifier",
+    "InContextImputer",
+    "InContextRegressor",
     "Inpainting",
     "Jigsaw",
     "LFR",
@@ -103,6 +106,9 @@ _HOMES = {
     "HiddenUnit": "methods._hidden_unit",
     "ICL": "methods._icl",
     "IJEPA": "methods._ijepa",
+    "InContextClassifier": "in_context",
+    "InContextImputer": "in_context",
+    "InContextRegressor": "in_context",
     "Inpainting": "methods._inpainting",
     "Jigsaw": "methods._jigsaw",
     "LFR": "methods._lfr",
@@ -165,6 +171,7 @@ _ROOMS = {
     "datasets",
     "encoders",
     "evaluation",
+    "in_context",
     "inspection",
     "losses",
     "methods",
@@ -184,6 +191,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors, which 
     from skssl import datasets as datasets
     from skssl import encoders as encoders
     from skssl import evaluation as evaluation
+    from skssl import in_context as in_context
     from skssl import inspection as inspection
     from skssl import losses as losses
     from skssl import methods as methods
@@ -196,6 +204,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors, which 
     from skssl import views as views
     from skssl.curation import select_to_label
     from skssl.evaluation import label_budget_report
+    from skssl.in_context import InContextClassifier, InContextImputer, InContextRegressor
     from skssl.inspection import (
         EmbeddingDisplay,
         LabelBudgetDisplay,

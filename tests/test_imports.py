@@ -23,7 +23,7 @@ FLOORS = (
     {"base"},
     {"methods"},
     {"_meta"},
-    {"_in_context", "outliers", "curation", "preprocessing"},
+    {"in_context", "outliers", "curation", "preprocessing"},
     {"semi_supervised"},
     {"evaluation", "inspection", "persistence"},
     {"metrics"},

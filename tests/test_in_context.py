@@ -7,9 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from skssl._in_context._evidence import N_KERNELS
-from skssl._in_context._layers import SHARPNESS, USUAL
-from skssl._in_context._net import FLOOR, VOTED, Context, InContextNet, number_features
+from skssl.in_context._evidence import N_KERNELS
+from skssl.in_context._layers import SHARPNESS, USUAL
+from skssl.in_context._net import FLOOR, VOTED, Context, InContextNet, number_features
 
 
 def tables(n_labelled=12, n_unlabelled=6, n_new=5, n_columns=4, n_classes=3, n_tables=2):

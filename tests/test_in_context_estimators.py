@@ -1,4 +1,4 @@
-"""Prediction in context: what a user of scikit-learn expects, so far with random weights."""
+"""Prediction in context: what a user of scikit-learn expects."""
 
 import pickle
 
@@ -8,13 +8,11 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_iris, load_wine
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skssl._in_context import _passes, _predictors
-from skssl._in_context._imputer import InContextImputer
-from skssl._in_context._net import InContextNet
-from skssl._in_context._passes import Numbers, some_of_each
-from skssl._in_context._predictors import InContextClassifier, InContextRegressor
+from skssl import InContextClassifier, InContextImputer, InContextRegressor
+from skssl.in_context import _passes
+from skssl.in_context._net import InContextNet
+from skssl.in_context._passes import Numbers, some_of_each
 
 X, Y = load_wine(return_X_y=True, as_frame=True)
 FEW = np.random.default_rng(0).permutation(len(X))[:30]
@@ -30,20 +28,6 @@ def labels(missing=-1):
 @pytest.fixture(scope="module")
 def model():
     return InContextClassifier(n_permutations=2, random_state=0).fit(X, labels())
-
-
-@parametrize_with_checks(
-    [
-        InContextClassifier(n_permutations=1, random_state=0),
-        InContextRegressor(n_permutations=1, random_state=0),
-        InContextImputer(n_permutations=1, random_state=0),
-    ],
-    expected_failed_checks=lambda estimator: {
-        "check_classifiers_classes": "-1 marks a row without a label, as in sklearn.semi_supervised"
-    },
-)
-def test_scikit_learn_s_own_checks(estimator, check):
-    check(estimator)
 
 
 def test_random_weights_are_a_kernel_method_already(model):
@@ -63,7 +47,7 @@ def test_rows_without_a_label_are_read(model, monkeypatch):
     net = InContextNet(width=16, n_blocks=2, n_heads=2).eval()
     for parameter in net.parameters():  # as if it had been trained
         parameter.data.add_(0.1 * torch.randn_like(parameter))
-    monkeypatch.setattr(_predictors, "starting_net", lambda: net)
+    monkeypatch.setattr(_passes, "starting_net", lambda: net)
     found = [
         clone(model).set_params(max_unlabeled=n).fit(X, labels()).predict_proba(X) for n in (0, 256)
     ]

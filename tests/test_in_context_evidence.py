@@ -8,8 +8,8 @@ import pytest
 import torch
 from test_in_context import tables
 
-from skssl._in_context import _evidence
-from skssl._in_context._evidence import (
+from skssl.in_context import _evidence
+from skssl.in_context._evidence import (
     DEPTH,
     FLATTER,
     LEAST,

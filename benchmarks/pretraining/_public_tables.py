@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skssl._data import TableReader
-from skssl._in_context._net import FLOOR, Context, InContextNet
+from skssl.in_context._net import FLOOR, Context, InContextNet
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
 from skssl.encoders import QuantileScaler
 from skssl.evaluation._baselines import TunedLogisticRegression

@@ -12,7 +12,8 @@ from torch.nn.modules.conv import _ConvNd as Conv
 from skssl.encoders import QuantileScaler
 
 OURS = __name__.partition(".")[0]
-MAY_BE_INFINITE = {"knots", "thresholds"}  # of columns without a value, or with few
+# of columns without a value, or with few; and cells in context, which may be missing
+MAY_BE_INFINITE = {"knots", "thresholds", "x"}
 # Arrays that transformers of scikit-learn compute from. Predictors compute from whatever they have
 # learnt but for reports of the fit.
 FINITE = {"cluster_centers_", "components_", "means_", "covariances_", "precisions_cholesky_"}

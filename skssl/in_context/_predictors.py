@@ -1,7 +1,7 @@
 """Estimators that predict a table in context: one forward pass, no training."""
 
 from numbers import Integral
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
@@ -15,8 +15,8 @@ from skssl._data import note_columns
 from skssl._data._containers import as_native
 from skssl._data._labels import separate_labelled
 from skssl._data._table import CategoricalFeatures
-from skssl._in_context._base import InContextEstimator
-from skssl._in_context._passes import Classes, Numbers, Target, draw_passes, predict, starting_net
+from skssl.in_context._base import InContextEstimator
+from skssl.in_context._passes import Classes, Numbers, Target, draw_passes
 
 
 class InContextPredictor(InContextEstimator):
@@ -60,19 +60,13 @@ class InContextPredictor(InContextEstimator):
         self.passes_ = draw_passes(
             random, self.scaler_(x), cardinality, target, self.n_permutations, most
         )
-        self._kept = self.passes_.read(starting_net())
 
     def _predicted(self, X: object) -> np.ndarray:
         """Return the mean of what the passes predict."""
         check_is_fitted(self)
         x = self.scaler_(self.reader_.read(as_native(X)))
         note_columns(self, X, reset=False)
-        if not hasattr(self, "_kept"):  # a copy from a file
-            self._kept = self.passes_.read(starting_net())
-        return predict(starting_net(), self.passes_, self._kept, x)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_kept"}
+        return self.passes_.predict(x)
 
 
 class InContextClassifier(ClassifierMixin, InContextPredictor):
@@ -116,6 +110,11 @@ class InContextClassifier(ClassifierMixin, InContextPredictor):
         x, mask, labels = self._read(X, y, classes=True)
         check_classification_targets(labels)
         self.classes_, of_labelled = np.unique(labels, return_inverse=True)
+        if len(self.classes_) > self.max_labeled:
+            raise ValueError(
+                f"y has {len(self.classes_)} classes, and a pass reads at most max_labeled="
+                f"{self.max_labeled} labelled rows, one of each class. Raise max_labeled."
+            )
         codes = np.full(len(mask), -1)
         codes[mask] = of_labelled
         self._keep(x, Classes(codes, len(self.classes_)))

@@ -5,7 +5,7 @@ from numbers import Integral
 from sklearn.utils import Tags
 from torch import Tensor
 
-from skssl._compat import Constraints, Estimator, Interval
+from skssl._compat import Constraints, Estimator, Interval, StrOptions
 from skssl._data import TableReader
 from skssl._data._table import CategoricalFeatures
 from skssl.encoders import QuantileScaler
@@ -16,6 +16,7 @@ class InContextEstimator(Estimator):
 
     _parameter_constraints: Constraints = {
         "n_permutations": [Interval(Integral, 1, None, closed="left")],
+        "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
         "random_state": ["random_state"],
     }
     categorical_features: CategoricalFeatures

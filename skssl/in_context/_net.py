@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl._in_context._evidence import Evidence, Statistics
-from skssl._in_context._layers import Block, Label, Trust, Vote, count_of, exact
-from skssl._in_context._tokens import (
+from skssl.in_context._evidence import Evidence, Statistics
+from skssl.in_context._layers import Block, Label, Trust, Vote, count_of, exact
+from skssl.in_context._tokens import (
     CellTokens,
     Names,
     Numeric,

@@ -13,8 +13,8 @@ from skssl._compat import Constraints, Interval, Seed, fit_context, plain_torch
 from skssl._data import note_columns
 from skssl._data._containers import as_native
 from skssl._data._table import CategoricalFeatures
-from skssl._in_context._base import InContextEstimator
-from skssl._in_context._passes import Classes, Numbers, Target, draw_passes, predict, starting_net
+from skssl.in_context._base import InContextEstimator
+from skssl.in_context._passes import Classes, Numbers, Target, draw_passes
 
 
 class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimator):
@@ -129,8 +129,7 @@ class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimato
         drawn = draw_passes(
             random, kept, columns.cardinality, target, self.n_permutations, most, others
         )
-        net = starting_net()
-        found = predict(net, drawn, drawn.read(net), x)
+        found = drawn.predict(x)
         return found.argmax(1) if columns.cardinality[j] else found * scale + mean
 
     def _target(self, values: np.ndarray, j: int) -> tuple[Target, float, float]:

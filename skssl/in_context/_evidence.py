@@ -208,9 +208,7 @@ class Statistics:
 
     def _compare(self, maps: list[Tensor], angles: Tensor) -> Tensor:
         """Return kernels between rows and those of the context, (n_tables, N_KERNELS, n, m)."""
-        uniform, informed, parts = (
-            new @ old.mT for new, old in zip(maps, self.maps, strict=True)
-        )
+        uniform, informed, parts = (new @ old.mT for new, old in zip(maps, self.maps, strict=True))
         return torch.stack([uniform, informed, angles, parts], 1)
 
     def _evidence(self, counts: Tensor, fitted: Tensor, kernels: Tensor) -> Evidence:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from skssl._data._draws import Draws
-from skssl._in_context._net import Context, InContextNet, Memory
 from skssl._weights import DIGESTS, FOLDER, read_weights
+from skssl.in_context._net import Context, InContextNet, Memory
 
 WEIGHTS = "tables"
 MOST_COLUMNS = 60  # that the net reads at once; of more, each pass reads some
@@ -109,6 +109,7 @@ class Passes(nn.Module):
         self.register_buffer("columns", columns)
         self.register_buffer("numbers", numbers)
         self.n_classes, self.seed = context.n_classes, seed
+        self.weights = DIGESTS.get(WEIGHTS)
 
     def context(self) -> Context:
         """Return the rows, in float64: what is told in closed form needs the places."""
@@ -118,19 +119,32 @@ class Passes(nn.Module):
         return Context(**given, n_classes=self.n_classes)
 
     @torch.inference_mode()
-    def read(self, net: InContextNet) -> Memory:
-        """Return what the net keeps of the rows."""
-        return net.read(self.context(), torch.Generator().manual_seed(self.seed))
-
-    def predict(self, net: InContextNet, memory: Memory, x: Tensor) -> Tensor:
-        """Return the mean of what the passes predict of scaled rows.
+    def predict(self, x: Tensor) -> np.ndarray:
+        """Return the mean of what the passes predict of scaled rows, part by part, in float64.
 
         Probabilities of classes (n, n_classes), or a number for each row (n,).
         """
+        size = max(1, min(CELLS // self.columns.numel(), ROWS // len(self.columns)))
+        return torch.cat([self._predict(part).double() for part in x.split(size)]).numpy()
+
+    def _predict(self, x: Tensor) -> Tensor:
         x = x[:, self.columns].transpose(0, 1).double()
         if self.numbers is None:
-            return net.predict(memory, x).exp().mean(0)
-        return net.expect(memory, x).mean(0)
+            return starting_net().predict(self._memory, x).exp().mean(0)
+        return starting_net().expect(self._memory, x).mean(0)
+
+    @functools.cached_property
+    def _memory(self) -> Memory:
+        """What the net keeps of the rows; copies and files do without."""
+        if self.weights != DIGESTS.get(WEIGHTS):
+            raise ValueError(
+                "This model was fitted with other starting weights than this version of skssl "
+                f"has: SHA-256 {self.weights}, here {DIGESTS.get(WEIGHTS)}. Fit it again."
+            )
+        return starting_net().read(self.context(), torch.Generator().manual_seed(self.seed))
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "_memory"}
 
 
 def draw_passes(
@@ -165,13 +179,6 @@ def draw_passes(
     )
     values = torch.from_numpy(np.stack(numbers)).float() if numbers else None
     return Passes(context, of_passes, int(random.randint(2**31 - 1)), values)
-
-
-@torch.inference_mode()
-def predict(net: InContextNet, passes: Passes, memory: Memory, x: Tensor) -> np.ndarray:
-    """Return what the passes predict of scaled rows, part by part, in float64."""
-    size = max(1, min(CELLS // passes.columns.numel(), ROWS // len(passes.columns)))
-    return torch.cat([passes.predict(net, memory, part).double() for part in x.split(size)]).numpy()
 
 
 def some_of_each(

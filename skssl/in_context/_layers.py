@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skssl._in_context._evidence import LEAST, N_KERNELS, N_RIDGES, STEEPNESS, Evidence
+from skssl.in_context._evidence import LEAST, N_KERNELS, N_RIDGES, STEEPNESS, Evidence
 
 SHARPNESS = 10.0  # of a vote, at the start of training
 USUAL_STEEPNESS = 4.0  # of ridge regressions, at the start of training

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from skssl._in_context._evidence import N_RIDGES, WIDTHS, Evidence
+from skssl.in_context._evidence import N_RIDGES, WIDTHS, Evidence
 
 N_RANDOM = 16  # numbers that stand for a column or a category; drawn anew at each pass
 SPREAD = 1.7  # of what a cell's token is multiplied by, so that its variance is about one

@@ -1,1 +1,0 @@
-"""In-context learning: predict a column of a table from its other columns, in one forward pass."""
