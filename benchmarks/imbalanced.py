@@ -138,6 +138,14 @@ def pretrained(split: Split, transformer: str | None = None, **params: Any) -> S
     return scores(split, model.fit(split.X, split.y).predict_proba(split.X_test))
 
 
+def in_context(split: Split) -> Scores:
+    """`InContextClassifier` on the frame, -1 where there is no label: nothing is trained."""
+    import skssl
+
+    model = skssl.InContextClassifier(random_state=split.seed).fit(split.X, split.y)
+    return scores(split, model.predict_proba(split.X_test))
+
+
 METHODS: dict[str, Method] = {
     "lr": lr,
     "lr_quantile": partial(lr, quantile=True),
@@ -149,6 +157,7 @@ METHODS: dict[str, Method] = {
     "untrained_lr": partial(pretrained, transformer="MultiTask", max_epochs=0, passthrough=False),
     "untrained_joined": partial(pretrained, transformer="MultiTask", max_epochs=0),
     "skssl": pretrained,
+    "in_context": in_context,
     "scarf": partial(pretrained, transformer="SCARF"),
     "vime": partial(pretrained, transformer="VIME"),
     "dae": partial(pretrained, transformer="DenoisingAutoencoder"),

@@ -111,7 +111,7 @@ def as_codes(split: Split, filled: pd.DataFrame) -> np.ndarray:
 
 def in_context(split: Split) -> tuple[float]:
     """The in-context imputer."""
-    from skssl.in_context._imputer import InContextImputer
+    from skssl import InContextImputer
 
     return score(
         split, as_codes(split, InContextImputer(random_state=split.seed).fit_transform(split.X))

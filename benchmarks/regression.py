@@ -152,6 +152,14 @@ def pretrained(split: Split, transformer: str | None = None, **params: Any) -> t
     return (model.fit(split.X, split.y).score(split.X_test, split.y_test),)
 
 
+def in_context(split: Split) -> tuple[float]:
+    """`InContextRegressor` on the frame, NaN where there is no label: nothing is trained."""
+    import skssl
+
+    model = skssl.InContextRegressor(random_state=split.seed).fit(split.X, split.y)
+    return (model.score(split.X_test, split.y_test),)
+
+
 METHODS: dict[str, Method] = {
     "ridge": ridge,
     "ridge_quantile": partial(ridge, quantile=True),
@@ -165,6 +173,7 @@ METHODS: dict[str, Method] = {
     ),
     "untrained_joined": partial(pretrained, transformer="MultiTask", max_epochs=0),
     "skssl": pretrained,
+    "in_context": in_context,
     "scarf": partial(pretrained, transformer="SCARF"),
     "vime": partial(pretrained, transformer="VIME"),
     "dae": partial(pretrained, transformer="DenoisingAutoencoder"),

@@ -223,6 +223,14 @@ def default(split: Split) -> tuple[float]:
     return (model.fit(split.X, split.y).score(split.X_test, split.y_test),)
 
 
+def in_context(split: Split) -> tuple[float]:
+    """`InContextClassifier` on the frame, -1 where there is no label: nothing is trained."""
+    import skssl
+
+    model = skssl.InContextClassifier(random_state=split.seed).fit(split.X, split.y)
+    return (model.score(split.X_test, split.y_test),)
+
+
 METHODS: dict[str, Method] = {
     "lr": lr,
     "lr_quantile": partial(lr, quantile=True),
@@ -234,6 +242,7 @@ METHODS: dict[str, Method] = {
     "untrained_lr": partial(pretrained, max_epochs=0, passthrough=False),
     "skssl": default,
     "untrained_joined": partial(pretrained, max_epochs=0),
+    "in_context": in_context,
     "scarf": partial(pretrained, transformer="SCARF"),
     "vime": partial(pretrained, transformer="VIME"),
     "dae": partial(pretrained, transformer="DenoisingAutoencoder"),

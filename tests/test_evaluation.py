@@ -37,7 +37,8 @@ X, Y = load_iris(return_X_y=True)
 IDS = np.arange(150.0)[:, None]  # rows that say which they are
 SHORT = {"n_components": 8, "max_epochs": 1, "precision": "float32"}
 NO_BASELINES = dict.fromkeys(
-    ["untrained encoder", "raw columns", "PCA", "extra trees", "random forest"], "drop"
+    ["untrained encoder", "raw columns", "PCA", "extra trees", "random forest", "in context"],
+    "drop",
 )
 DUMMY = {**NO_BASELINES, "dummy": DummyClassifier()}
 
@@ -311,7 +312,7 @@ def test_steps_before_the_transformer_stand_before_the_baselines_too():
     report = label_budget_report(
         frame, y, transformers={"scarf": pipe}, budgets=[6], n_draws=1, cv=2, random_state=0
     )
-    assert report["method"].nunique() == 6 and report["score"].notna().all()
+    assert report["method"].nunique() == 7 and report["score"].notna().all()
 
 
 def test_regression():

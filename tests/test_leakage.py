@@ -102,7 +102,8 @@ def test_attributes_that_cannot_be_probed(attribute, message):
 
 AGE = np.where(Z[:, 3] > 0, "old", "young")
 DROP = dict.fromkeys(
-    ["untrained encoder", "raw columns", "PCA", "extra trees", "random forest"], "drop"
+    ["untrained encoder", "raw columns", "PCA", "extra trees", "random forest", "in context"],
+    "drop",
 )
 
 

@@ -847,7 +847,10 @@ def test_a_rehearsal_leaves_no_trace():
 
 def test_a_label_budget_report_says_what_it_fits_and_how_long(capsys, monkeypatch):
     model = skssl.PretrainedClassifier(SCARF(**CHEAP), LogisticRegression(max_iter=1000))
-    beside = {name: "drop" for name in ("raw columns", "PCA", "extra trees", "random forest")}
+    beside = {
+        name: "drop"
+        for name in ("raw columns", "PCA", "extra trees", "random forest", "in context")
+    }
     given = {"transformers": {"SCARF": model}, "baselines": beside, "budgets": (6, 9), "cv": 2}
     given |= {"n_draws": 1, "random_state": 0}
 

@@ -214,7 +214,7 @@ def test_a_report_is_the_same(is_frozen):
     flat, nested = flat_and_nested(SCARF(**SHORT), "steps that do nothing")
     if is_frozen:
         flat, nested = (frozen(pipe.fit(X)) for pipe in (flat, nested))
-    drop = {"extra trees": "drop", "random forest": "drop", "PCA": "drop"}
+    drop = dict.fromkeys(["extra trees", "random forest", "PCA", "in context"], "drop")
     given = {"baselines": drop, "budgets": (9,), "n_draws": 1, "cv": 2, "random_state": 0}
     end = LogisticRegression(max_iter=1000)
     reports = [

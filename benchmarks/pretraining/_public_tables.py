@@ -12,10 +12,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skssl._data import TableReader
-from skssl.in_context._net import FLOOR, Context, InContextNet
 from skssl._meta._columns_as_numbers import ColumnsAsNumbers
 from skssl.encoders import QuantileScaler
 from skssl.evaluation._baselines import TunedLogisticRegression
+from skssl.in_context._net import FLOOR, Context, InContextNet
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # before this folder, which has a tables.py, too
 from _data import default_cache

@@ -30,10 +30,10 @@ from torch.func import functional_call
 
 from skssl._compat import has_native_bfloat16
 from skssl._data._draws import Draws
-from skssl.in_context._net import Context, InContextNet
 from skssl._training._checkpoint import CheckpointFile
 from skssl._training._loop import Plan, train
 from skssl._weights import write_weights
+from skssl.in_context._net import Context, InContextNet
 
 HERE = Path(__file__).parent
 N_TASKS = 64  # per shard: all of one size, so that they can be stacked

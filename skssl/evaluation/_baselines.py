@@ -1,4 +1,4 @@
-"""Baselines of pretraining: an untrained encoder, linear models, trees."""
+"""Baselines of pretraining: an untrained encoder, linear models, trees, prediction in context."""
 
 from collections.abc import Sized
 from typing import Any, Self
@@ -24,6 +24,7 @@ from skssl._meta._steps import default_transformer, last_step, steps_of
 from skssl.base._modalities import MODALITIES
 from skssl.base._modality_of import readings
 from skssl.base._transformer import SSLTransformer
+from skssl.in_context import InContextClassifier, InContextRegressor
 from skssl.model_selection import FewLabelsKFold
 from skssl.semi_supervised._base import BasePretrained
 from skssl.semi_supervised._pretrained import PretrainedClassifier, PretrainedRegressor
@@ -50,12 +51,14 @@ def default_baselines(X: Any, model: BasePretrained, is_classes: bool) -> dict[s
     columns = make_pipeline(*front, ColumnsAsNumbers(categories))
     around: type[BasePretrained] = PretrainedClassifier if is_classes else PretrainedRegressor
     linear, extra_trees, forest = _classifiers() if is_classes else _regressors()
+    in_context = InContextClassifier if is_classes else InContextRegressor
     return {
         **baselines,
         "raw columns": around(columns, linear, passthrough=False),
         "PCA": around(make_pipeline(columns, PCA(0.9)), linear, passthrough=False),
         "extra trees": around(columns, extra_trees, passthrough=False),
         "random forest": around(columns, forest, passthrough=False),
+        "in context": make_pipeline(*front, in_context(categorical_features=categories)),
     }
 
 

@@ -86,10 +86,11 @@ def label_budget_report(
     baselines : dict of str to estimator, default=None
         More baselines by name, in addition to the default ones: ``"untrained encoder"`` (the
         first transformer with ``max_epochs=0``) and, on tables, ``"raw columns"`` and ``"PCA"``
-        with a tuned linear model, ``"extra trees"``, and a tuned ``"random forest"``. ``"drop"``
-        in place of an estimator removes the baseline of that name. An estimator is fitted on the
-        labelled rows; to fit its preprocessing on all training rows, as scaler and PCA are here,
-        make it a :class:`PretrainedClassifier` or regressor with ``passthrough=False``.
+        with a tuned linear model, ``"extra trees"``, a tuned ``"random forest"``, and
+        ``"in context"``: :class:`InContextClassifier` or its regressor. ``"drop"`` in place of an
+        estimator removes the baseline of that name. An estimator is fitted on the labelled rows;
+        to fit its preprocessing on all training rows, as scaler and PCA are here, make it a
+        :class:`PretrainedClassifier` or regressor with ``passthrough=False``.
     budgets : array-like of int, default=(5, 10, 20, 50, 100)
         Total numbers of labels. Draws of classes are stratified, with at least one label per
         class; a larger budget adds labels to those of a smaller one. Budgets with fewer labels
@@ -169,9 +170,10 @@ def label_budget_report(
     untrained encoder    8
     raw columns          8
     PCA                  8
+    in context           8
     dtype: int64
     >>> LabelBudgetDisplay(report).summary().shape
-    (8, 4)
+    (10, 4)
     """
     X, groups = indexable(X, groups)
     check_consistent_length(X, y)

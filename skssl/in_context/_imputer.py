@@ -20,24 +20,51 @@ from skssl.in_context._passes import Classes, Numbers, Target, draw_passes
 class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimator):
     """Fill in missing cells in context: from the rest of their row, and from other rows.
 
-    Each column with missing cells is predicted as a target, numbers by their mean, categories by
-    the most probable one. A missing cell among the others is no obstacle.
+    Each column with missing cells is predicted as a target: numbers by their mean, categories by
+    the most probable one. Missing cells of the other columns are no obstacle: they stay missing.
 
     Parameters
     ----------
     n_permutations : int, default=2
         Passes with other rows, and other names of columns and categories, that are averaged.
     max_samples : int, default=256
-        Greatest number of rows that a pass reads.
-    categorical_features : "from_dtype", list of str, list of int, boolean mask or None
-        The columns that hold categories.
+        Greatest number of rows that a pass reads. Time grows with its square; more than a
+        thousand seldom fill in better.
+    categorical_features : "from_dtype", list of str, list of int, boolean mask or None, \
+            default="from_dtype"
+        The columns that hold categories. ``"from_dtype"``: those of texts, categories and truth
+        values.
     random_state : int, RandomState instance or None, default=None
         Draws rows, and the vectors that stand for columns and categories.
 
     Attributes
     ----------
+    x_ : Tensor of shape (n_kept, n_features)
+        The rows that others are filled in from: numbers, and codes of categories.
     n_features_in_ : int
-        Number of columns.
+        Number of columns seen in ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns seen in ``fit``, if X had names that are all strings.
+
+    See Also
+    --------
+    MaskedTable : Trains a transformer on masked cells, for large tables.
+
+    Notes
+    -----
+    A column without any value in ``fit`` stays as it is: there is nothing to fill in from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_wine
+    >>> from skssl import InContextImputer
+    >>> X, _ = load_wine(return_X_y=True, as_frame=True)
+    >>> is_missing = np.random.default_rng(0).random(X.shape) < 0.2
+    >>> filled = InContextImputer(random_state=0).fit_transform(X.mask(is_missing))
+    >>> error = ((filled - X) / X.std()).where(is_missing)
+    >>> round(float((error**2).mean().mean() ** 0.5), 2)  # the means of the columns: 1.03
+    0.77
     """
 
     _parameter_constraints: Constraints = {
@@ -72,6 +99,7 @@ class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimato
         Returns
         -------
         self : object
+            The fitted imputer.
         """
         note_columns(self, X)
         X = as_native(X)

@@ -70,7 +70,15 @@ class InContextPredictor(InContextEstimator):
 
 
 class InContextClassifier(ClassifierMixin, InContextPredictor):
-    """Predict classes in context: labelled rows vote, and unlabelled rows are read, too.
+    """Predict classes in context: labelled rows vote, without training.
+
+    A net reads the labelled rows and some of the others once, in ``fit``; new rows are compared
+    with them, each by itself. What it begins with is told in closed form: naive Bayes, and ridge
+    regressions with kernels of the rows, trusted by how they predict labelled rows left out. Its
+    starting weights, learnt on other tables, lie in the package.
+
+    Take it for tables with up to some hundred labels, where a model cannot be tuned. With many
+    rows without a label, :class:`skssl.PretrainedClassifier` learns more from those.
 
     Parameters
     ----------
@@ -80,8 +88,10 @@ class InContextClassifier(ClassifierMixin, InContextPredictor):
         Greatest number of labelled rows that a pass reads; of more, each draws some of each class.
     max_unlabeled : int, default=256
         Greatest number of rows without a label that a pass reads.
-    categorical_features : "from_dtype", list of str, list of int, boolean mask or None
-        The columns that hold categories.
+    categorical_features : "from_dtype", list of str, list of int, boolean mask or None, \
+            default="from_dtype"
+        The columns that hold categories. ``"from_dtype"``: those of texts, categories and truth
+        values.
     random_state : int, RandomState instance or None, default=None
         Draws rows, and the vectors that stand for columns and classes.
 
@@ -89,6 +99,38 @@ class InContextClassifier(ClassifierMixin, InContextPredictor):
     ----------
     classes_ : ndarray of shape (n_classes,)
         The classes.
+    n_features_in_ : int
+        Number of columns seen in ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns seen in ``fit``, if X had names that are all strings.
+
+    See Also
+    --------
+    PretrainedClassifier : Learns an embedding from the unlabelled rows first.
+
+    Notes
+    -----
+    Memory and time of ``fit`` grow with the square of the rows that a pass reads, and of
+    ``predict`` with their number times that of new rows. Of more than 60 columns each pass reads
+    60. Rows have no weights.
+
+    References
+    ----------
+    .. [1] Hollmann et al., "Accurate predictions on small data with a tabular foundation model",
+       Nature 637, 2025.
+    .. [2] Qu et al., "TabICL: A Tabular Foundation Model for In-Context Learning on Large Data",
+       ICML 2025.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_wine
+    >>> from skssl import InContextClassifier
+    >>> X, y = load_wine(return_X_y=True, as_frame=True)
+    >>> is_labelled = np.arange(len(y)) % 9 == 0  # 20 of 178 rows
+    >>> model = InContextClassifier(random_state=0).fit(X, y.where(is_labelled, -1))
+    >>> round(model.score(X[~is_labelled], y[~is_labelled]), 2)
+    0.97
     """
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -99,13 +141,19 @@ class InContextClassifier(ClassifierMixin, InContextPredictor):
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, n_features)
-            Rows, labelled or not.
+            Rows, labelled or not: numbers, categories, missing cells.
         y : array-like of shape (n_samples,)
             Classes; None, NaN, NA and -1 mark rows without a label.
 
         Returns
         -------
         self : object
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If no row is labelled, or if there are more classes than ``max_labeled``.
         """
         x, mask, labels = self._read(X, y, classes=True)
         check_classification_targets(labels)
@@ -122,17 +170,43 @@ class InContextClassifier(ClassifierMixin, InContextPredictor):
 
     @plain_torch()
     def predict_proba(self, X: object) -> np.ndarray:
-        """Return the probability of each class, in the order of ``classes_``."""
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            Rows; what is predicted of one does not depend on the others.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``, float64.
+        """
         return self._predicted(X)
 
     def predict(self, X: object) -> np.ndarray:
-        """Return the most probable class of each row."""
+        """Return the most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Classes, of the dtype of ``classes_``.
+        """
         best = self.predict_proba(X).argmax(1)
         return self.classes_[best]
 
 
 class InContextRegressor(RegressorMixin, InContextPredictor):
-    """Predict numbers in context: labelled rows vote with theirs, and unlabelled rows are read.
+    """Predict numbers in context: labelled rows vote with theirs, without training.
+
+    Half of a prediction is the vote of the labelled rows, as :class:`skssl.InContextClassifier`
+    takes it over intervals of the numbers; the other half is the mean of ridge regressions with
+    kernels of the rows, trusted by how they predict labelled rows left out.
 
     Parameters
     ----------
@@ -142,8 +216,10 @@ class InContextRegressor(RegressorMixin, InContextPredictor):
         Greatest number of labelled rows that a pass reads; of more, each draws some.
     max_unlabeled : int, default=256
         Greatest number of rows without a label that a pass reads.
-    categorical_features : "from_dtype", list of str, list of int, boolean mask or None
-        The columns that hold categories.
+    categorical_features : "from_dtype", list of str, list of int, boolean mask or None, \
+            default="from_dtype"
+        The columns that hold categories. ``"from_dtype"``: those of texts, categories and truth
+        values.
     random_state : int, RandomState instance or None, default=None
         Draws rows, intervals, and the vectors that stand for columns.
 
@@ -151,6 +227,29 @@ class InContextRegressor(RegressorMixin, InContextPredictor):
     ----------
     target_mean_, target_scale_ : float
         Mean and standard deviation of the labels.
+    n_features_in_ : int
+        Number of columns seen in ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns seen in ``fit``, if X had names that are all strings.
+
+    See Also
+    --------
+    PretrainedRegressor : Learns an embedding from the unlabelled rows first.
+
+    Notes
+    -----
+    A prediction lies within the range of the labels: nothing is extrapolated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skssl import InContextRegressor
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> is_labelled = np.arange(len(y)) % 9 == 0  # 50 of 442 rows
+    >>> model = InContextRegressor(random_state=0).fit(X, y.where(is_labelled))
+    >>> round(model.score(X[~is_labelled], y[~is_labelled]), 2)
+    0.38
     """
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -161,13 +260,19 @@ class InContextRegressor(RegressorMixin, InContextPredictor):
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, n_features)
-            Rows, labelled or not.
+            Rows, labelled or not: numbers, categories, missing cells.
         y : array-like of shape (n_samples,)
             Numbers; None, NaN and NA mark rows without a label.
 
         Returns
         -------
         self : object
+            The fitted regressor.
+
+        Raises
+        ------
+        ValueError
+            If no row is labelled.
         """
         x, mask, labels = self._read(X, y, classes=False)
         values = np.full(len(mask), np.nan)
@@ -179,5 +284,16 @@ class InContextRegressor(RegressorMixin, InContextPredictor):
 
     @plain_torch()
     def predict(self, X: object) -> np.ndarray:
-        """Return a number for each row."""
+        """Return a number for each row.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_features)
+            Rows; what is predicted of one does not depend on the others.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            In the units of the labels, float64.
+        """
         return self._predicted(X) * self.target_scale_ + self.target_mean_

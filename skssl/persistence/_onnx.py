@@ -73,7 +73,8 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> "ModelPro
         If ``model`` is not an estimator.
     ValueError
         If ONNX cannot represent it: transformers of texts and event sequences, outlier detectors,
-        and parts that skl2onnx or torch cannot convert. The message says which part.
+        in-context estimators, and parts that skl2onnx or torch cannot convert. The message says
+        which part.
     NotFittedError
         If ``model`` is not fitted.
     ImportError
@@ -167,7 +168,9 @@ def _add_step(graph: Graph, model: Any, X: list[Value]) -> list[Value]:
             return [_label(graph, said, model.classes_), said]
         return [_one_per_row(graph, said)]
     if type(model).__module__.partition(".")[0] == __name__.partition(".")[0]:
-        raise _refused(model, "expected a transformer, classifier or regressor")
+        raise _refused(
+            model, "expected a transformer, or a Pretrained, FineTuned or Prototype estimator"
+        )
     try:
         outputs = graph.estimator(model, X[0])
     except UNCONVERTED as error:
