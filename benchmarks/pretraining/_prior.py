@@ -378,14 +378,18 @@ def draw(
             family = random.choice(4, p=[0.45, 0.2, 0.15, 0.2])
             made = (graph, function_of_columns, clusters, categories)[family](random, n, d)
             raw = observe(random, made) if np.isfinite(made[0]).all() else None
-        if raw is None:
-            continue
-        table, cardinality, target, is_number = raw
-        classes = classify(random, target, is_number)
-        if classes is None:
-            continue
-        for j in np.flatnonzero(cardinality == 0):
-            table[:, j] = rank_normal(table[:, j])
-        drawn = Drawn(table.astype(np.float16), cardinality, *classes)
-        if is_learnable(drawn, min(100, n // 2), at_least):
+        drawn = None if raw is None else task_of(random, raw, at_least)
+        if drawn is not None:
             return drawn
+
+
+def task_of(random: Random, raw: Raw, at_least: float) -> Drawn | None:
+    """Turn a table and its target into a task, if that can be learnt."""
+    table, cardinality, target, is_number = raw
+    classes = classify(random, target, is_number)
+    if classes is None:
+        return None
+    for j in np.flatnonzero(cardinality == 0):
+        table[:, j] = rank_normal(table[:, j])
+    drawn = Drawn(table.astype(np.float16), cardinality, *classes)
+    return drawn if is_learnable(drawn, min(100, len(table) // 2), at_least) else None
