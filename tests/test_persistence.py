@@ -635,7 +635,7 @@ NOT_IN_FILES = {
     "of one fit": "CheckpointFile ChunkedRows Classes DrawnLabels Draws Forecast Head Look Numbers "
     "Patience Place Plan Read Reading Report Rows RowsLike Sample Seen Stage Underway",
     "of one call": "Work Memory Names Evidence Partitions Packer Unpacker Uncacheable Graph Value "
-    "Labels Method Split Statistics _Codes _Key",
+    "Labels Method Split Statistics Directions _Codes _Key",
     "of torch": "_Gathered _Normalised _BatchNorm1d _BatchNorm2d _Bounded _Everywhere",
     "of threads": "_Here _State",
     "of ONNX": "Affine AudioInput ChannelsFirst ImageInput MeanAndDeviation MeanOverNodes Mixture "
@@ -648,7 +648,6 @@ NOT_IN_FILES = {
     "errors": "VersionError _TimedError _Unaffordable",
     "constants": "Modality",
     "protocols": "Reader Task",
-    "not public yet": "InContextClassifier InContextImputer InContextRegressor",
     "inherited from": "BaseFineTuned BasePretrained CleansAudio ContinuesTokens Ensemble Estimator "
     "FillsMasks GeneratesImages InContextEstimator InContextPredictor Linear ManyTasks "
     "PredictsTokens Raw ReadsAll ReadsAudio ReadsEvents ReadsImages ReadsSeries ReadsTables "
