@@ -19,7 +19,7 @@ from skssl.in_context._tokens import (
 
 N_NAME = 32  # numbers that stand for a class; drawn anew at each pass
 FLOOR = 1e-6  # a probability
-VOTED = 0.5  # of a number that is predicted; the rest is regressed
+VOTED = 0.25  # of a number that is predicted; the rest is regressed
 
 
 @dataclass

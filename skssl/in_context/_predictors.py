@@ -204,9 +204,10 @@ class InContextClassifier(ClassifierMixin, InContextPredictor):
 class InContextRegressor(RegressorMixin, InContextPredictor):
     """Predict numbers in context: labelled rows vote with theirs, without training.
 
-    Half of a prediction is the vote of the labelled rows, as :class:`skssl.InContextClassifier`
-    takes it over intervals of the numbers; the other half is the mean of ridge regressions with
-    kernels of the rows, trusted by how they predict labelled rows left out.
+    A quarter of a prediction is the vote of the labelled rows, as
+    :class:`skssl.InContextClassifier` takes it over intervals of the numbers; the rest is the mean
+    of ridge regressions with kernels of the rows, trusted by how they predict labelled rows left
+    out.
 
     Parameters
     ----------
