@@ -15,7 +15,7 @@ from skssl.in_context._net import Context, InContextNet, Memory
 
 WEIGHTS = "tables"
 MOST_COLUMNS = 60  # that the net reads at once; of more, each pass reads some
-CELLS, ROWS = 2**17, 2**12  # that are predicted at once, of all passes
+CELLS, ROWS = 2**16, 2**11  # that are predicted at once, of all passes
 N_INTERVALS = 10  # of a number that is to be predicted
 
 
