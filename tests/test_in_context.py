@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from skssl.in_context._evidence import N_KERNELS
-from skssl.in_context._layers import SHARPNESS, USUAL
+from skssl.in_context._layers import SHARPNESS
 from skssl.in_context._net import FLOOR, VOTED, Context, InContextNet, number_features
 
 
@@ -26,24 +26,11 @@ def tables(n_labelled=12, n_unlabelled=6, n_new=5, n_columns=4, n_classes=3, n_t
     return Context(x[:, :n_context], cardinality, y, n_classes, is_ordered), x[:, n_context:]
 
 
-@pytest.fixture(
-    params=[
-        {},
-        {"numeric": "rbf", "scalable": True},
-    ],
-    ids=["default", "arms"],
-)
-def net(request):
+@pytest.fixture
+def net():
     """A small net whose residual branches are not zero, as in training."""
     torch.manual_seed(0)
-    given = {
-        "width": 16,
-        "cell_width": 24,
-        "n_blocks": 2,
-        "n_heads": 2,
-        "n_thinking": 3,
-    } | request.param
-    net = InContextNet(**given)
+    net = InContextNet(width=16, cell_width=24, n_blocks=2, n_heads=2, n_thinking=3)
     for parameter in net.parameters():
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     return net.eval()
@@ -185,8 +172,6 @@ def test_attention_equals_torch_s(net):
     like = torch.randn(2, N_KERNELS, 7, 5)
     key, value = block.look(context)
     query = block._heads(block.query(x))
-    if block.power is not None:
-        query = query * (block.power * np.log(5 / USUAL)).exp()
     bias = torch.einsum("hk,tknm->thnm", block.alike, like)
     expected = F.scaled_dot_product_attention(query, key, value, bias)
     expected = block.out(expected.transpose(1, 2).reshape(2, 7, 16))
@@ -200,8 +185,6 @@ def test_every_parameter_gets_a_gradient(net):
 
 def test_features_of_numbers():
     x = torch.tensor([0.0, 1.0])
-    wave = number_features(x, "periodic")
+    wave = number_features(x)
     assert torch.allclose(wave[0], torch.tensor([0.0, 0, 0, 1, 0, 1]))
     assert torch.allclose(wave[1, 2:4], torch.tensor([np.sin(2.0), np.cos(2.0)]).float())
-    near = number_features(x, "rbf")
-    assert near[0, 1:].argmax() == 7 and near[0, 8] == 1.0  # the centre at 0

@@ -4,7 +4,7 @@ import torch
 
 from skssl._weights import DIGESTS, FOLDER, read_weights, write_weights
 
-SETTINGS = {"width": 4, "numeric": "rbf"}
+SETTINGS = {"width": 4, "numeric": "plain"}
 
 
 @pytest.fixture

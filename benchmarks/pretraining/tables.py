@@ -37,8 +37,6 @@ HELD_OUT = 10_000_000  # the first seed of shards that are never trained on
 
 ARMS: dict[str, dict[str, Any]] = {
     "base": {},
-    "rbf": {"numeric": "rbf"},
-    "scalable": {"scalable": True},
     "narrow": {"cell_width": 96},
     "wide": {"cell_width": 96, "width": 192},
     "heads": {"n_heads": 8},

@@ -10,7 +10,6 @@ from skssl.in_context._evidence import LEAST, N_KERNELS, N_RIDGES, STEEPNESS, Ev
 
 SHARPNESS = 10.0  # of a vote, at the start of training
 USUAL_STEEPNESS = 4.0  # of ridge regressions, at the start of training
-USUAL = 64  # rows of a context
 
 
 class Trust(nn.Module):
@@ -114,9 +113,9 @@ class Block(nn.Module):
 
     _saved_as = "InContextBlock"
 
-    def __init__(self, width: int, n_heads: int, scalable: bool):
+    def __init__(self, width: int, n_heads: int):
         super().__init__()
-        self.attention = Attention(width, n_heads, scalable)
+        self.attention = Attention(width, n_heads)
         self.row_norm, self.norm = (nn.LayerNorm(width, bias=False) for _ in range(2))
         self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
         nn.init.zeros_(self.narrow.weight)
@@ -137,10 +136,9 @@ class Attention(nn.Module):
 
     _saved_as = "InContextAttention"
 
-    def __init__(self, width: int, n_heads: int, scalable: bool):
+    def __init__(self, width: int, n_heads: int):
         super().__init__()
         self.n_heads = n_heads
-        self.power = nn.Parameter(torch.zeros(n_heads, 1, 1)) if scalable else None
         self.alike = nn.Parameter(torch.full((n_heads, N_KERNELS), 0.5))
         self.query, self.key, self.value, self.out = (
             nn.Linear(width, width, bias=False) for _ in range(4)
@@ -154,8 +152,6 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, seen: tuple[Tensor, Tensor], like: Tensor) -> Tensor:
         """Return what each token of ``x``, (n_tables, n, width), reads in keys and values."""
         query, (key, value) = self._heads(self.query(x)), seen
-        if self.power is not None:
-            query = query * (self.power * math.log(key.shape[2] / USUAL)).exp()
         bias = (self.alike @ like.flatten(2)).unflatten(2, like.shape[2:])
         # in bfloat16 on a CPU the formula is faster than torch's function
         score = query / math.sqrt(query.shape[3]) @ key.mT + bias

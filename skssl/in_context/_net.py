@@ -11,7 +11,6 @@ from skssl.in_context._layers import Block, Label, Trust, Vote, count_of, exact
 from skssl.in_context._tokens import (
     CellTokens,
     Names,
-    Numeric,
     RowTokens,
     draw_names,
     number_features,
@@ -103,11 +102,6 @@ class InContextNet(nn.Module):
         Of each attention.
     n_thinking : int, default=8
         Learnt rows, which every row attends to.
-    numeric : {"periodic", "rbf"}, default="periodic"
-        Features of a number.
-    scalable : bool, default=False
-        Whether attention is sharper the more rows there are, by a power of their number that each
-        head learns.
 
     Notes
     -----
@@ -130,17 +124,14 @@ class InContextNet(nn.Module):
         n_blocks: int = 6,
         n_heads: int = 4,
         n_thinking: int = 8,
-        numeric: Numeric = "periodic",
-        scalable: bool = False,
     ):
         super().__init__()
-        self.numeric: Numeric = numeric
-        n_label = number_features(torch.zeros(1), numeric).shape[-1] + N_NAME
-        self.cells = CellTokens(cell_width, n_label, numeric)
+        n_label = number_features(torch.zeros(1)).shape[-1] + N_NAME
+        self.cells = CellTokens(cell_width, n_label)
         self.rows = RowTokens(cell_width, n_label, width)
         self.label = Label(n_label, width)
         self.thinking = nn.Parameter(torch.randn(n_thinking, width) / 2)
-        self.blocks = nn.ModuleList(Block(width, n_heads, scalable) for _ in range(n_blocks))
+        self.blocks = nn.ModuleList(Block(width, n_heads) for _ in range(n_blocks))
         self.norm = nn.LayerNorm(width, bias=False)
         self.trust = Trust()
         self.vote = Vote(width)
@@ -244,7 +235,7 @@ class InContextNet(nn.Module):
             names = torch.linalg.qr(names).Q
         ordered = context.is_ordered[:, None, None]
         names = 4 * F.normalize(names, dim=1).mT * ~ordered
-        order = number_features(_centres(context), self.numeric) * ordered
+        order = number_features(_centres(context)) * ordered
         return torch.cat([order, names], -1)
 
 

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +11,6 @@ from skssl.in_context._evidence import N_RIDGES, WIDTHS, Evidence
 N_RANDOM = 16  # numbers that stand for a column or a category; drawn anew at each pass
 SPREAD = 1.7  # of what a cell's token is multiplied by, so that its variance is about one
 N_POOLS = 4  # means of a row's cells, by learnt weights
-
-Numeric = Literal["periodic", "rbf"]
 
 
 @dataclass
@@ -40,10 +37,9 @@ class CellTokens(nn.Module):
 
     _saved_as = "InContextCellTokens"
 
-    def __init__(self, width: int, n_label: int, numeric: Numeric):
+    def __init__(self, width: int, n_label: int):
         super().__init__()
-        self.numeric = numeric
-        n_features = number_features(torch.zeros(1), numeric).shape[-1]
+        n_features = number_features(torch.zeros(1)).shape[-1]
         self.value = nn.Linear(n_features + N_RANDOM + 1, width)
         self.neighbours = nn.Linear(2 * n_features, width, bias=False)
         self.column = nn.Linear(N_RANDOM, width, bias=False)
@@ -56,7 +52,7 @@ class CellTokens(nn.Module):
         value = x.nan_to_num()
         category = (value[..., None] * names.frequency + names.phase).cos()
         category = category * (known & ~names.is_number)[..., None]
-        number = number_features(value * names.is_number, self.numeric)
+        number = number_features(value * names.is_number)
         number = number * (known & names.is_number)[..., None]
         near = torch.cat([number.roll(1, 2), number.roll(3, 2)], -1)
         given = torch.cat([number, category, (~known)[..., None].to(number.dtype)], -1)
@@ -98,11 +94,7 @@ class RowTokens(nn.Module):
         )
 
 
-def number_features(x: Tensor, how: Numeric) -> Tensor:
+def number_features(x: Tensor) -> Tensor:
     """Return features of scaled numbers, in a new last dimension."""
-    if how == "rbf":
-        centres = torch.linspace(-2.5, 2.5, 15, dtype=x.dtype, device=x.device)
-        near = (-2 * (x[..., None] - centres).square()).exp()
-        return torch.cat([x[..., None], near], -1)
     waves = [f(k * x) for k in (2, 4) for f in (torch.sin, torch.cos)]
     return torch.stack([x, x.abs(), *waves], -1)
