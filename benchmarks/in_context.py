@@ -132,7 +132,7 @@ def main() -> None:
         table(by_group()),
         "Accuracy x 100 with a share of all cells removed, 100 labels, 10 tables, 3 seeds.\n",
         table(by_missing_share(RESULTS / "in_context.csv")),
-        "Cost, one thread; 2 000 rows of 20 columns, 100 labels, 256 others in context.\n",
+        "Cost, one thread; 2 000 rows of 20 columns, 100 labels.\n",
         table(seconds, 2),
     ]
     text = "\n".join(parts)
