@@ -188,7 +188,7 @@ def test_pixels_that_are_shown_do_not_change_what_is_learnt(task, monkeypatch):
 
 PUBLIC = [getattr(skssl, name) for name in skssl.__all__]
 METHODS = [cls for cls in PUBLIC if isinstance(cls, type) and issubclass(cls, SSLTransformer)]
-ACROSS_ROWS = "info_nce|nt_xent|margin_contrastive|hierarchical_contrast|find_future"
+ACROSS_ROWS = "info_nce|nt_xent|context_nce|margin_contrastive|hierarchical_contrast|find_future"
 PREDICTS_ITSELF = {"BYOL", "SimSiam", "DINO", "IJEPA"}
 
 

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).parent
-DIGESTS: dict[str, str] = {}  # SHA-256 of each file
+DIGESTS = {  # SHA-256 of each file
+    "tables": "e01eccde934680dc48b1e1289b75fcb16132f3e9733576e3c84aeff395f2d38a",
+}
 _SETTINGS = "settings.json"  # the entry that is no array of weights
 
 

@@ -86,7 +86,7 @@ class TakesContext:
     @torch.no_grad()
     def _finish(self, rows: RowsLike) -> None:
         x, encoder = rows.some(self.n_pairs), _last(self.encoder_)
-        x = x if rows.scale is None else rows.scale(x)
+        x = x if rows.scale is None else self.encoder_[0](x)
         draws = Draws(_ranks.seed(self._generator, torch.device("cpu")), for_others=True)
         with draws.here():
             after, parameters = self.actions_(x)

@@ -130,8 +130,8 @@ class InContextClassifier(ClassifierMixin, InContextPredictor):
     >>> X, y = load_wine(return_X_y=True, as_frame=True)
     >>> is_labelled = np.arange(len(y)) % 9 == 0  # 20 of 178 rows
     >>> model = InContextClassifier(random_state=0).fit(X, y.where(is_labelled, -1))
-    >>> round(model.score(X[~is_labelled], y[~is_labelled]), 2)
-    0.97
+    >>> round(model.score(X[~is_labelled], y[~is_labelled]), 2)  # a random forest: 0.94
+    0.96
     """
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -251,8 +251,8 @@ class InContextRegressor(RegressorMixin, InContextPredictor):
     >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
     >>> is_labelled = np.arange(len(y)) % 9 == 0  # 50 of 442 rows
     >>> model = InContextRegressor(random_state=0).fit(X, y.where(is_labelled))
-    >>> round(model.score(X[~is_labelled], y[~is_labelled]), 2)
-    0.38
+    >>> round(model.score(X[~is_labelled], y[~is_labelled]), 2)  # a random forest: 0.36
+    0.42
     """
 
     @fit_context(prefer_skip_nested_validation=True)

@@ -104,12 +104,12 @@ class ContextSSL(TakesContext, ReadsTables, ReadsImages, SSLTransformer):
         All rows that are told apart share their context, so that it gives none of them away.
         """
         n = len(x) // max(1, min(N_CONTEXTS, len(x) // ROWS_PER_CONTEXT))  # rows per context
-        told = rand(len(x) // n, len(net.actions.functions), device=x.device) < 0.5
+        told = rand(len(x) // n, len(net.actions.functions)) < 0.5  # on the CPU, which acts on it
         copies, changes, changed = net.actions.twice(x, told)
         views = [net.views(copy.flatten(0, 1))[0] for copy in copies]
         features = encode(net.encoder.encoder, views)
         f, m = torch.stack(features, 1).unflatten(0, (-1, n)), min(self.n_pairs, n // 2)
-        told, changes = told.float(), net.encoder.standardised(changes)
+        told, changes = told.float().to(x.device), net.encoder.standardised(changes)
         context = net.encoder.make_context(f[:, :m, 0], f[:, :m, 1], changes[:, :m], told)
         length = randint(0, m + 1, told.shape[:1], device=x.device)
         z = net.encoder.embed(f[:, m:].flatten(1, 2), context, length).unflatten(1, (n - m, 3))
