@@ -42,7 +42,9 @@ def by_group() -> pd.DataFrame:
     for labels, file in LABELS.items():
         found = pd.read_csv(RESULTS / file)
         mean = found.pivot_table(index="table", columns="method", values="accuracy")
-        gain = 100 * mean[RIVALS].rsub(mean["in_context"], axis=0).dropna()
+        if "in_context" not in mean:  # not run yet
+            continue
+        gain = 100 * mean.reindex(columns=RIVALS).rsub(mean["in_context"], axis=0)
         rows.append(("labels", labels, gain))
         if labels == "100":
             for fact, cuts in edges.items():
