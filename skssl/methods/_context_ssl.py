@@ -109,7 +109,7 @@ class ContextSSL(TakesContext, ReadsTables, ReadsImages, SSLTransformer):
         views = [net.views(copy.flatten(0, 1))[0] for copy in copies]
         features = encode(net.encoder.encoder, views)
         f, m = torch.stack(features, 1).unflatten(0, (-1, n)), min(self.n_pairs, n // 2)
-        told, changes = told.float().to(x.device), net.encoder.standardised(changes)
+        told, changes = x.new_tensor(told.tolist()), net.encoder.standardised(changes)
         context = net.encoder.make_context(f[:, :m, 0], f[:, :m, 1], changes[:, :m], told)
         length = randint(0, m + 1, told.shape[:1], device=x.device)
         z = net.encoder.embed(f[:, m:].flatten(1, 2), context, length).unflatten(1, (n - m, 3))
