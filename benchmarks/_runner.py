@@ -5,7 +5,7 @@ import csv
 import importlib
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,16 @@ def pending(benchmark: Benchmark, args: argparse.Namespace) -> Iterator[tuple[st
             for method in args.methods or benchmark.baselines:
                 if (table, seed, method) not in done:
                     yield table, seed, method
+
+
+def append(path: Path, fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Append rows to a csv as soon as they are known, and print them."""
+    path.parent.mkdir(exist_ok=True)
+    for row in rows:
+        is_new = not path.exists()
+        with path.open("a", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([fields, row] if is_new else [row])
+        print(*row, flush=True)
 
 
 def run(benchmark: Benchmark, args: argparse.Namespace) -> int:

@@ -18,7 +18,6 @@ test; each column is replaced by itself, and a context is silent of sex or tells
 """
 
 import argparse
-import csv
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ import numpy as np
 import torch
 from _data import default_cache
 from _data import load as load_table
+from _runner import append
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import r2_score, roc_auc_score
@@ -177,21 +177,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, default=RESULTS, help="the csv")
     args = parser.parse_args()
-    with args.results.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if file.tell() == 0:
-            writer.writerow(FIELDS)
-        for name in args.data:
-            steps = args.steps or STEPS[name]
-            if name == "adult":
-                found = adult(steps, args.seed)
-            else:
-                made = (digits if name == "digits" else letters)(args.seed)
-                found = pictures(made, steps, args.seed)
-            for *row, value in found:
-                writer.writerow([name, *row, f"{value:.3f}"])
-                file.flush()
-                print(name, *row, f"{value:.3f}", flush=True)
+    for name in args.data:
+        steps = args.steps or STEPS[name]
+        if name == "adult":
+            found = adult(steps, args.seed)
+        else:
+            made = (digits if name == "digits" else letters)(args.seed)
+            found = pictures(made, steps, args.seed)
+        append(args.results, FIELDS, ((name, *row, f"{value:.3f}") for *row, value in found))
 
 
 if __name__ == "__main__":

@@ -21,14 +21,15 @@ to train; half of the test images, with the other half beside them.
 """
 
 import argparse
-import csv
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from _runner import append
 from images import Data, load
 from sklearn.decomposition import PCA
 from sklearn.ensemble import ExtraTreesClassifier
@@ -158,16 +159,9 @@ def run(name: str, results: Path) -> None:
     """Print and append the figures of one data set."""
     data, others = halves(name)
     ruler = SimCLR(max_epochs=40 if name == "digits" else 10, random_state=0).fit(data.X)
-    with results.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if file.tell() == 0:
-            writer.writerow(FIELDS)
-        parts = (generator(data, cls, ruler) for cls in (Watched, BiGAN))
-        for rows in (rivals(data, others, ruler), *parts):
-            for figure, method, of, value in rows:
-                writer.writerow([name, figure, method, of, f"{value:.4g}"])
-                file.flush()
-                print(name, figure, method, of, f"{value:.4g}", flush=True)
+    parts = (generator(data, cls, ruler) for cls in (Watched, BiGAN))
+    found = chain(rivals(data, others, ruler), *parts)
+    append(results, FIELDS, ((name, *row, f"{value:.4g}") for *row, value in found))
 
 
 def main() -> None:

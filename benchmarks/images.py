@@ -18,7 +18,6 @@ second beside the bare step, and neighbours and a linear classifier on all image
 """
 
 import argparse
-import csv
 import gzip
 import os
 import time
@@ -32,7 +31,7 @@ import numpy as np
 import pandas as pd
 import torch
 from _images_resnet import run as run_resnet18
-from _runner import SEEDS, markdown, plus_minus
+from _runner import SEEDS, append, markdown, plus_minus
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -249,13 +248,7 @@ def run(args: argparse.Namespace) -> None:
         start = time.perf_counter()
         rows = [[data.name, method, *row] for row in METHODS[method](data, args.minutes)]
         seconds = round(time.perf_counter() - start, 1)
-        args.results.parent.mkdir(exist_ok=True)
-        with args.results.open("a", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if file.tell() == 0:
-                writer.writerow(FIELDS)
-            writer.writerows([*row, seconds] for row in rows)
-        print(method, f"{seconds} s", flush=True)
+        append(args.results, FIELDS, ([*row, seconds] for row in rows))
 
 
 def report(args: argparse.Namespace) -> str:

@@ -27,7 +27,6 @@ on drives of other seeds than those that are measured.
 """
 
 import argparse
-import csv
 import resource
 import time
 from collections.abc import Iterator
@@ -36,6 +35,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _runner import append
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.frozen import FrozenEstimator
@@ -345,15 +345,9 @@ def main() -> None:
     parser.add_argument("--hour", action="store_true", help="measure memory alone")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the csv")
     args = parser.parse_args()
-    with args.results.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if file.tell() == 0:
-            writer.writerow(FIELDS)
-        for name in args.data:
-            for *row, value in (hour if args.hour else figures)(name == "events"):
-                writer.writerow([name, *row, f"{value:.4g}"])
-                file.flush()
-                print(name, *row, f"{value:.4g}", flush=True)
+    for name in args.data:
+        found = (hour if args.hour else figures)(name == "events")
+        append(args.results, FIELDS, ((name, *row, f"{value:.4g}") for *row, value in found))
 
 
 if __name__ == "__main__":

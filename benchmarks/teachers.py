@@ -12,8 +12,8 @@ the same share of the fit. Finished fits stay in the csv, and a run goes on from
 """
 
 import argparse
-import csv
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 from _data import default_cache, fetched
-from _runner import markdown
+from _runner import append, markdown
 from images import load
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
@@ -99,29 +99,23 @@ def both(method: str, X: np.ndarray, y: np.ndarray, seed: int, steps: int) -> li
     return found
 
 
-def run(args: argparse.Namespace) -> None:
-    """Append a row as soon as it is known."""
+def missing(args: argparse.Namespace) -> Iterator[list[Any]]:
+    """Yield the rows that the csv lacks."""
     done = set()
     if args.results.exists():
         frame = pd.read_csv(args.results)
         done = set(zip(*(frame[name] for name in FIELDS[:4]), strict=True))
-    with args.results.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if file.tell() == 0:
-            writer.writerow(FIELDS)
-        for seed in args.seeds:
-            for name in ("digits", "mnist", *args.data):
-                X, y = read(name, args.cache)
-                for method in args.methods:
-                    key = Path(name).stem, seed, method, args.steps
-                    if key in done:
-                        continue
-                    start = time.process_time()
-                    found = both(method, X, y, seed, args.steps)
-                    seconds = time.process_time() - start
-                    writer.writerow([*key, *(f"{f:.2f}" for f in found), f"{seconds:.1f}"])
-                    file.flush()
-                    print(*key, *found, flush=True)
+    for seed in args.seeds:
+        for name in ("digits", "mnist", *args.data):
+            X, y = read(name, args.cache)
+            for method in args.methods:
+                key = Path(name).stem, seed, method, args.steps
+                if key in done:
+                    continue
+                start = time.process_time()
+                found = both(method, X, y, seed, args.steps)
+                seconds = time.process_time() - start
+                yield [*key, *(f"{f:.2f}" for f in found), f"{seconds:.1f}"]
 
 
 def report(results: pd.DataFrame) -> str:
@@ -161,7 +155,7 @@ def main() -> None:
         print(text)
         args.results.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
     else:
-        run(args)
+        append(args.results, FIELDS, missing(args))
 
 
 if __name__ == "__main__":

@@ -94,7 +94,9 @@ def test_every_terrain_alone(name):
 
 @pytest.fixture(scope="module")
 def stream():
-    return runpy.run_path(str(STREAM))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(STREAM.parent)
+        return runpy.run_path(str(STREAM))
 
 
 def test_a_diverse_buffer_is_bounded_and_keeps_what_is_old(stream):
