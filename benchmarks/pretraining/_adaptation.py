@@ -5,16 +5,14 @@ the labels never among them; then it predicts the test rows from 100 labels, as 
 """
 
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 import torch
 from _prior import Drawn, real, task_of
-from _public_tables import default_cache, halves, make_split, predict_split, replace
+from _public_tables import predict_split, scores, splits
 from _real_tables import read
-from _steps import Both, Tasks, assemble, loss
-from torch import Tensor
+from _steps import Both, Tasks, from_memory, loss
 
 from skssl._data._draws import Draws
 from skssl._training._loop import Plan, train
@@ -25,26 +23,6 @@ N_TASKS, N_ROWS = 96, 256
 AT_LEAST = 0.1  # of what is left above the commonest class, by shallow trees
 PATIENCE = 20.0  # seconds for drawing tasks
 STEPS = 20  # between two looks at the clock
-
-
-class OwnTasks(Tasks):
-    """Batches of tasks in memory."""
-
-    def __init__(self, tasks: list[Drawn], seed: int):
-        self.tasks, self.seed, self.scale = tasks, seed, None
-
-    def batches(
-        self, batch_size: int, generator: torch.Generator | None = None
-    ) -> Iterator[tuple[Tensor, ...]]:
-        """Yield batches without end."""
-        random = np.random.default_rng(self.seed)
-        while True:
-            chosen = random.choice(len(self.tasks), min(batch_size, len(self.tasks)), replace=False)
-            yield assemble(random, [self.tasks[i] for i in chosen])
-
-    def n_batches(self, batch_size: int) -> int:
-        """Return the steps between two looks at the clock."""
-        return STEPS
 
 
 def own_tasks(frame: pd.DataFrame, seed: int) -> list[Drawn]:
@@ -69,7 +47,8 @@ def adapt(net: InContextNet, tasks: list[Drawn], minutes: float, rate: float) ->
 
     plan = Plan(10**9, 4, lambda step: max(0.01, left()), endless=True)
     optimizer = Both(net, 2 * rate, rate)
-    train(net, optimizer, OwnTasks(tasks, 0), loss, plan, Draws(0), lambda losses: left() == 0)
+    batches = Tasks(from_memory(tasks), seed=0, n_steps=STEPS)
+    train(net, optimizer, batches, loss, plan, Draws(0), lambda losses: left() == 0)
     return net.step
 
 
@@ -77,21 +56,15 @@ def compare_adapted(net: InContextNet, half: int, n_draws: int, minutes: float) 
     """Return accuracy and log loss without going on, and after it at several rates, by table."""
     rows = []
     before = {name: weight.clone() for name, weight in net.state_dict().items()}
-    for table in halves(default_cache())[half]:
-        for seed in range(n_draws):
-            split = make_split(table, seed, default_cache())
-            few = np.random.default_rng(seed).permutation(len(split.X_test))[:1000]
-            split = replace(split, X_test=split.X_test.iloc[few], y_test=split.y_test[few])
-            tasks = own_tasks(split.X, seed)
-            for rate in RATES:
-                net.load_state_dict(before)
-                steps = adapt(net, tasks, minutes, rate) if rate and tasks else 0
-                with torch.no_grad():
-                    p = predict_split(net.eval(), split, 0, 4)
-                right = np.mean(p.argmax(1) == split.y_test)
-                log_loss = -np.log(p[np.arange(len(p)), split.y_test]).mean()
-                rows.append((table, seed, len(tasks), rate, steps, right, log_loss))
-                print(*rows[-1], flush=True)
+    for table, seed, split in splits(half, n_draws):
+        tasks = own_tasks(split.X, seed)
+        for rate in RATES:
+            net.load_state_dict(before)
+            steps = adapt(net, tasks, minutes, rate) if rate and tasks else 0
+            with torch.no_grad():
+                p = predict_split(net.eval(), split, 0, 4)
+            rows.append((table, seed, len(tasks), rate, steps, *scores(p, split)))
+            print(*rows[-1], flush=True)
     names = ["table", "seed", "tasks", "rate", "steps", "accuracy", "log_loss"]
     found = pd.DataFrame(rows, columns=names)
     print(found.groupby("rate")[["accuracy", "log_loss"]].mean().round(4))

@@ -1,6 +1,7 @@
 """Public tables with 100 labels: the in-context learner beside trees and a linear model."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,26 +69,39 @@ def rivals(split: Split) -> dict[str, np.ndarray]:
     return made
 
 
-@torch.no_grad()
-def compare(net: InContextNet, half: int, n_draws: int) -> pd.DataFrame:
-    """Return accuracy and log loss of each model on one half of the tables of the study."""
-    rows = []
+def splits(half: int, n_draws: int) -> Iterator[tuple[str, int, Split]]:
+    """Yield table, draw and split of one half of the tables; at most 1 000 test rows."""
     for table in halves(default_cache())[half]:
         for seed in range(n_draws):
             split = make_split(table, seed, default_cache())
             few = np.random.default_rng(seed).permutation(len(split.X_test))[:1000]
-            split = replace(split, X_test=split.X_test.iloc[few], y_test=split.y_test[few])
-            made = {
-                "in context": predict_split(net, split, 0, 4),
-                "in context, 256 unlabelled": predict_split(net, split, 256, 4),
-                **rivals(split),
-            }
-            for name, p in made.items():
-                loss = -np.log(p[np.arange(len(p)), split.y_test]).mean()
-                rows.append((table, seed, name, np.mean(p.argmax(1) == split.y_test), loss))
-        found = pd.DataFrame(rows, columns=["table", "seed", "model", "accuracy", "log_loss"])
-        mean = found[found.table == table].groupby("model", sort=False).mean(numeric_only=True)
-        print(table, mean[["accuracy", "log_loss"]].round(3), sep="\n", flush=True)
+            yield (
+                table,
+                seed,
+                replace(split, X_test=split.X_test.iloc[few], y_test=split.y_test[few]),
+            )
+
+
+def scores(p: np.ndarray, split: Split) -> tuple[float, float]:
+    """Return accuracy and log loss of the probabilities of the test rows."""
+    loss = -np.log(p[np.arange(len(p)), split.y_test]).mean()
+    return np.mean(p.argmax(1) == split.y_test), loss
+
+
+@torch.no_grad()
+def compare(net: InContextNet, untrained: InContextNet, half: int, n_draws: int) -> pd.DataFrame:
+    """Return accuracy and log loss of each model on one half of the tables of the study."""
+    rows = []
+    for table, seed, split in splits(half, n_draws):
+        made = {
+            "in context": predict_split(net, split, 0, 4),
+            "in context, 256 unlabelled": predict_split(net, split, 256, 4),
+            "in context, random weights": predict_split(untrained, split, 0, 4),
+            **rivals(split),
+        }
+        rows += [(table, seed, name, *scores(p, split)) for name, p in made.items()]
+        print(table, seed, *(f"{name} {scores(p, split)[0]:.3f}" for name, p in made.items()))
+    found = pd.DataFrame(rows, columns=["table", "seed", "model", "accuracy", "log_loss"])
     each = found.groupby(["table", "model"], sort=False)[["accuracy", "log_loss"]].mean()
     print("all", each.groupby("model", sort=False).mean().round(3), sep="\n")
     return found

@@ -1,7 +1,7 @@
 """Steps of the pretraining: batches of tasks, their loss, and the optimizer."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,30 +97,53 @@ def split_classes(random: np.random.Generator, task: Drawn) -> Drawn:
     return Drawn(task.x[:, others], task.cardinality[others], y, False)
 
 
+Choose = Callable[[np.random.Generator, int], Iterator[list[Drawn]]]
+
+
+def from_shards(folder: Path, n_cells: int) -> Choose:
+    """Choose from any shard that is there, again and again: so many cells, two tasks at least."""
+
+    def choose(random: np.random.Generator, at_most: int) -> Iterator[list[Drawn]]:
+        while True:
+            shards = sorted(folder.glob("[0-9]*.npz"))
+            for path in random.choice(np.array(shards), STEPS):
+                tasks = read_shard(path)
+                n, d = tasks[0].x.shape
+                size = int(np.clip(n_cells // (min(n, 300) * (d + 1)), 2, at_most))
+                chosen = [tasks[i] for i in random.choice(len(tasks), size, replace=False)]
+                if d > 2 and random.random() < MANY_CLASSES:
+                    chosen = [split_classes(random, task) for task in chosen]
+                yield chosen
+
+    return choose
+
+
+def from_memory(tasks: list[Drawn]) -> Choose:
+    """Choose from tasks of one size."""
+
+    def choose(random: np.random.Generator, at_most: int) -> Iterator[list[Drawn]]:
+        while True:
+            size = min(at_most, len(tasks))
+            yield [tasks[i] for i in random.choice(len(tasks), size, replace=False)]
+
+    return choose
+
+
 @dataclass
 class Tasks:
-    """What the loop takes batches from: any shard that is there, again and again."""
+    """What the loop takes batches from, without end."""
 
-    folder: Path
+    choose: Choose
     seed: int
-    n_cells: int  # of a batch, of at least two tasks
+    n_steps: int = STEPS
     scale: None = None
 
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None
     ) -> Iterator[tuple[Tensor, ...]]:
-        """Yield batches without end."""
+        """Yield batches."""
         random = np.random.default_rng(self.seed)
-        while True:
-            shards = sorted(self.folder.glob("[0-9]*.npz"))
-            for path in random.choice(np.array(shards), STEPS):
-                tasks = read_shard(path)
-                n, d = tasks[0].x.shape
-                size = int(np.clip(self.n_cells // (min(n, 300) * (d + 1)), 2, batch_size))
-                chosen = [tasks[i] for i in random.choice(len(tasks), size, replace=False)]
-                if d > 2 and random.random() < MANY_CLASSES:
-                    chosen = [split_classes(random, task) for task in chosen]
-                yield assemble(random, chosen)
+        return (assemble(random, tasks) for tasks in self.choose(random, batch_size))
 
     def place_on(self, device: torch.device, n_taken: int) -> "Tasks":
         """Return the tasks: batches are moved one by one."""
@@ -128,7 +151,7 @@ class Tasks:
 
     def n_batches(self, batch_size: int) -> int:
         """Return the steps between two looks at the clock."""
-        return STEPS
+        return self.n_steps
 
     def cap(self, batch_size: int) -> int:
         """Return the number of tasks per step."""

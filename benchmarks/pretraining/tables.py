@@ -23,7 +23,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from _real_tables import collect
-from _steps import IGNORED, N_TASKS, Both, Tasks, assemble, loss, predict, read_shard, write_shard
+from _steps import (
+    IGNORED,
+    N_TASKS,
+    Both,
+    Tasks,
+    assemble,
+    from_shards,
+    loss,
+    predict,
+    read_shard,
+    write_shard,
+)
 from torch import Tensor
 
 from skssl._data._draws import Draws
@@ -94,7 +105,7 @@ class Run:
         """Train for the hours given: of CPU time, whatever else runs on the machine."""
         plan = Plan(10**9, self.given.batch_size, self.rate, endless=True)
         seed = self.given.seed + 1000 * self.net.step
-        tasks = Tasks(self.given.folder / "shards", seed, self.given.cells)
+        tasks = Tasks(from_shards(self.given.folder / "shards", self.given.cells), seed)
         train(self.net, self.optimizer, tasks, loss, plan, Draws(seed), self._on_epoch)
 
     def _on_epoch(self, losses: list[float]) -> bool:
@@ -149,7 +160,9 @@ def evaluate(given: argparse.Namespace) -> None:
     """Compare the mean of the weights with rivals on public tables, and write the scores."""
     from _public_tables import compare  # reads what the benchmarks read
 
-    found = compare(Run(given).mean.eval(), given.half, given.draws)
+    torch.manual_seed(given.seed)
+    untrained = InContextNet(**ARMS[given.arm]).eval()
+    found = compare(Run(given).mean.eval(), untrained, given.half, given.draws)
     found.to_csv(given.states / f"{given.arm}-{given.seed}-public-{given.half}.csv", index=False)
 
 
