@@ -160,6 +160,16 @@ def in_context(split: Split) -> tuple[float]:
     return (model.score(split.X_test, split.y_test),)
 
 
+def mixed(split: Split) -> tuple[float]:
+    """A quarter of what `in_context` predicts, the rest what `skssl` does."""
+    import skssl
+
+    classes = skssl.PretrainedRegressor, skssl.InContextRegressor
+    models = [cls(random_state=split.seed).fit(split.X, split.y) for cls in classes]
+    ours, others = (model.predict(split.X_test) for model in models)
+    return (r2_score(split.y_test, 0.75 * ours + 0.25 * others),)
+
+
 METHODS: dict[str, Method] = {
     "ridge": ridge,
     "ridge_quantile": partial(ridge, quantile=True),
@@ -174,6 +184,7 @@ METHODS: dict[str, Method] = {
     "untrained_joined": partial(pretrained, transformer="MultiTask", max_epochs=0),
     "skssl": pretrained,
     "in_context": in_context,
+    "mixed": mixed,
     "scarf": partial(pretrained, transformer="SCARF"),
     "vime": partial(pretrained, transformer="VIME"),
     "dae": partial(pretrained, transformer="DenoisingAutoencoder"),
