@@ -14,7 +14,7 @@ from skssl._data import note_columns
 from skssl._data._containers import as_native
 from skssl._data._table import CategoricalFeatures
 from skssl.in_context._base import InContextEstimator
-from skssl.in_context._passes import Classes, Numbers, Target, draw_passes
+from skssl.in_context._passes import Classes, Target, draw_passes, standardized
 
 
 class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimator):
@@ -147,28 +147,22 @@ class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimato
         known = ~np.isnan(values)
         if len(np.unique(values[known])) < 2:  # nothing to tell apart
             return np.full(len(x), values[known][0] if known.any() else np.nan)
-        if x.shape[1] == 1:  # nothing to tell by
-            is_number = not self.reader_.columns.cardinality[j]
-            return np.full(len(x), np.nanmean(values) if is_number else _commonest(values[known]))
-        others = np.delete(np.arange(x.shape[1]), j)
-        target, mean, scale = self._target(values, j)
-        most = self.max_samples, 0
-        random, columns = np.random.RandomState((self.seed_ + j) % 2**32), self.reader_.columns
-        drawn = draw_passes(
-            random, kept, columns.cardinality, target, self.n_permutations, most, others
-        )
-        found = drawn.predict(x)
-        return found.argmax(1) if columns.cardinality[j] else found * scale + mean
-
-    def _target(self, values: np.ndarray, j: int) -> tuple[Target, float, float]:
-        """Return codes, or standardized numbers with their mean and standard deviation."""
         n_categories = self.reader_.columns.cardinality[j]
+        if x.shape[1] == 1:  # nothing to tell by
+            usual = np.nanmean(values)
+            if n_categories:
+                usual = np.bincount(values[known].astype(int)).argmax()
+            return np.full(len(x), float(usual))
+        target, mean, scale = self._target(values, n_categories)
+        others = np.delete(np.arange(x.shape[1]), j)
+        random = np.random.RandomState((self.seed_ + j) % 2**32)
+        cardinality, most = self.reader_.columns.cardinality, (self.max_samples, 0)
+        drawn = draw_passes(random, kept, cardinality, target, self.n_permutations, most, others)
+        found = drawn.predict(x)
+        return found.argmax(1) if n_categories else found * scale + mean
+
+    def _target(self, values: np.ndarray, n_categories: int) -> tuple[Target, float, float]:
+        """Return codes, or standardized numbers, with their mean and deviation."""
         if n_categories:
             return Classes(np.nan_to_num(values, nan=-1).astype(int), n_categories), 0.0, 1.0
-        mean, scale = float(np.nanmean(values)), float(np.nanstd(values))
-        return Numbers((values - mean) / scale), mean, scale
-
-
-def _commonest(codes: np.ndarray) -> float:
-    names, count = np.unique(codes, return_counts=True)
-    return float(names[count.argmax()])
+        return standardized(values)

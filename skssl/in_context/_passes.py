@@ -79,6 +79,12 @@ class Numbers:
         return rows, DrawnLabels(codes, len(found), numbers)
 
 
+def standardized(values: np.ndarray) -> tuple[Numbers, float, float]:
+    """Return numbers, NaN where there is none, as a target, and their mean and deviation."""
+    mean, scale = float(np.nanmean(values)), float(np.nanstd(values)) or 1.0
+    return Numbers((values - mean) / scale), mean, scale
+
+
 Target = Classes | Numbers
 _TENSORS = tuple(f.name for f in fields(Context) if f.type is Tensor)
 

@@ -16,7 +16,7 @@ from skssl._data._containers import as_native
 from skssl._data._labels import separate_labelled
 from skssl._data._table import CategoricalFeatures
 from skssl.in_context._base import InContextEstimator
-from skssl.in_context._passes import Classes, Numbers, Target, draw_passes
+from skssl.in_context._passes import Classes, Target, draw_passes, standardized
 
 
 class InContextPredictor(InContextEstimator):
@@ -280,9 +280,8 @@ class InContextRegressor(RegressorMixin, InContextPredictor):
         x, mask, labels = self._read(X, y, classes=False)
         values = np.full(len(mask), np.nan)
         values[mask] = labels
-        self.target_mean_, scale = float(labels.mean()), float(labels.std())
-        self.target_scale_ = scale if scale > 0 else 1.0
-        self._keep(x, Numbers((values - self.target_mean_) / self.target_scale_))
+        target, self.target_mean_, self.target_scale_ = standardized(values)
+        self._keep(x, target)
         return self
 
     @plain_torch()
