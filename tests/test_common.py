@@ -316,8 +316,9 @@ def test_clone_pickle_joblib_deepcopy_save(estimator, tmp_path):
     buffer.seek(0)
     copies = [pickle.loads(pickle.dumps(estimator)), copy.deepcopy(estimator), joblib.load(buffer)]
     copies.append(saved(estimator, tmp_path))
+    is_same = getattr(expected, "equals", functools.partial(np.array_equal, expected))
     for other in copies:
-        assert pd.DataFrame(getattr(other, verb)(new)).equals(pd.DataFrame(expected))
+        assert is_same(getattr(other, verb)(new))
     assert not hasattr(clone(estimator), "n_features_in_")
 
 
