@@ -1,4 +1,4 @@
-"""What estimators that read a table in context share."""
+"""Base of the in-context estimators."""
 
 from numbers import Integral
 
@@ -12,7 +12,7 @@ from skssl.encoders import QuantileScaler
 
 
 class InContextEstimator(Estimator):
-    """Base of the estimators: reads a table."""
+    """Read a table and scale its columns."""
 
     _parameter_constraints: Constraints = {
         "n_permutations": [Interval(Integral, 1, None, closed="left")],

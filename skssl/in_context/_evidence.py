@@ -1,17 +1,17 @@
-"""What classical methods say of a table, in closed form: the net begins where they end.
+"""Closed-form evidence about a table: naive Bayes counts, kernels and ridge regressions.
 
-Three readings of the rows that have labels, of which nothing is learnt beforehand:
+The net starts from what these classical methods say; nothing here is learnt:
 
-- **Cells**, as naive Bayes does: how many labelled rows of each class have a cell like this one.
-- **Likeness** of rows by kernels: the share of columns in which they agree, where each column
-  counts the same or as much as it tells of the classes; the angle between them, where all rows
-  of the context vary alike in every direction; and the share of random partitions of the table,
-  by conditions on a few columns, in which they fall into the same part.
-- **Ridge regression** of the classes with each kernel and several penalties; a labelled row is
-  left out of its own, which tells how far each regression is to be trusted, and how steeply
-  probabilities rise with it.
+- **Cells**, as in naive Bayes: the number of labelled rows of each class with a similar cell.
+- **Kernels** between rows: the share of columns in which two rows agree, with equal weights and
+  weighted by the mutual information of column and class; the cosine between whitened rows; and the
+  share of random partitions of the table, by conditions on a few columns, that put two rows into
+  the same part.
+- **Ridge regression** of the classes on each kernel, with several penalties. Leave-one-out
+  predictions of the labelled rows tell how far to trust each regression, and how steeply
+  probabilities should rise with its output.
 
-A class is told by its vector, so nothing depends on what classes are called or how many there are.
+Each class is represented by a vector, so nothing depends on the names or the number of classes.
 """
 
 from dataclasses import dataclass
@@ -22,42 +22,42 @@ from torch import Tensor
 
 N_BINS = 32  # of a column; category 32 shares the bin of category 0
 WIDTHS = (0.2, 0.8)  # of a soft bin, in standard deviations
-PRIOR = 1.0  # labelled rows that say what all of them say
-N_PARTITIONS, DEPTH = 128, 4  # conditions of each partition
-FLAT = 0.02  # of the chance of a column to be taken for a condition
-FLATTER = 0.3  # of a column's variance, that every direction has beside its own
+PRIOR = 1.0  # pseudo-count of the class frequencies
+N_PARTITIONS, DEPTH = 128, 4  # DEPTH: conditions per partition
+FLAT = 0.02  # part of a column's chance to be drawn that is the same for all columns
+FLATTER = 0.3  # shrinkage of the whitening, in mean variances of a column
 N_KERNELS, N_SHARPER = 4, 3
 PENALTIES = (0.03, 0.3)  # of ridge regression
-SHARPER = 4.0  # what makes of a sum over columns a product of so many
+SHARPER = 4.0  # exp(SHARPER * (kernel - 1)): a product over columns instead of a sum
 N_RIDGES = (N_KERNELS + N_SHARPER) * len(PENALTIES)
-STEEPNESS = (1.0, 2.0, 3.0, 4.5, 6.5, 9.0, 13.0)  # of probabilities in what is regressed
-TRUST_IN_NUMBERS = 0.15  # power of the likelihood of rows left out
-LEAST = 1e-9  # probability, or squared error
-MISSING = -4.0  # below all numbers, and no category
+STEEPNESS = (1.0, 2.0, 3.0, 4.5, 6.5, 9.0, 13.0)  # factors of a regression's output in the softmax
+TRUST_IN_NUMBERS = 0.15  # power of the leave-one-out likelihood, for numbers
+LEAST = 1e-9  # lower bound of a probability or a squared error
+MISSING = -4.0  # stands for a missing value in conditions: below all scaled numbers
 
 
 @dataclass
 class Evidence:
-    """What is said of rows.
+    """The evidence about some rows.
 
     Attributes
     ----------
     of_cells : Tensor of shape (n_tables, n_rows, n_columns, len(WIDTHS) * (n_label + 1))
-        For each class how much more of it there is among like cells than elsewhere, times its
-        vector; and the logarithm of their number.
+        Log-ratio of each class's frequency among similar cells to its overall frequency, times the
+        vector of the class; and the logarithm of the number of similar cells.
     of_rows : Tensor of shape (n_tables, n_rows, N_RIDGES, n_label)
-        What ridge regressions predict, times the vectors of the classes.
+        Output of the ridge regressions, times the vectors of the classes.
     fitted : Tensor of shape (n_tables, N_RIDGES, n_rows, n_classes)
-        What they predict, less the shares of the classes.
+        Output of the ridge regressions for each class, relative to its frequency.
     scores : Tensor of shape (n_tables, N_RIDGES, len(STEEPNESS))
-        Log-likelihood of the labelled rows, each left out, with each steepness.
+        Leave-one-out log-likelihood of the labelled rows, for each steepness.
     share : Tensor of shape (n_tables, n_classes)
-        Of each class in the labelled rows.
+        Frequency of each class among the labelled rows.
     number : Tensor of shape (n_tables, n_rows), or None
-        What is regressed where labelled rows have numbers: the mean of the regressions, by their
-        errors of rows left out; not beyond the numbers of the labelled rows.
+        Where the labels are numbers: the mean of the ridge regressions, weighted by their
+        leave-one-out errors, and clipped to the range of the labels.
     likeness : Tensor of shape (n_tables, N_KERNELS, n_rows, n_context)
-        To the rows of the context: of mean 0 and standard deviation 1 over them.
+        Kernels with the rows of the context, standardized over these.
     """
 
     of_cells: Tensor
@@ -69,9 +69,9 @@ class Evidence:
     likeness: Tensor
 
     def probabilities(self, trust: Tensor) -> Tensor:
-        """Return those of the classes, (n_tables, n_rows, n_classes).
+        """Return class probabilities, (n_tables, n_rows, n_classes).
 
-        ``trust``, (n_tables, N_RIDGES, len(STEEPNESS)), are the shares in the mixture.
+        ``trust``, (n_tables, N_RIDGES, len(STEEPNESS)), are the weights of the mixture.
         """
         made = [
             (_probabilities(self.share, self.fitted, steep) * trust[..., i, None, None]).sum(1)
@@ -89,19 +89,19 @@ class Partitions:
 
 
 class Directions:
-    """Cosines of the angles between rows, where a context varies alike in every direction.
+    """Cosines between whitened rows: the variance of the context is shrunk towards equality.
 
     Parameters
     ----------
     x : Tensor of shape (n_tables, n_context, n_coordinates)
         The rows of the context.
     n_columns : int
-        Which they have.
+        Number of columns of the table.
 
     Attributes
     ----------
     own : Tensor of shape (n_tables, n_context, n_context)
-        Of the rows of the context.
+        Cosines between the rows of the context.
     """
 
     def __init__(self, x: Tensor, n_columns: int):
@@ -119,7 +119,7 @@ class Directions:
         self.own = self._cosines(made, self.length)
 
     def compare(self, x: Tensor) -> Tensor:
-        """Return those between rows (n_tables, n, n_coordinates) and the context's."""
+        """Return cosines of rows (n_tables, n, n_coordinates) with those of the context."""
         x = x - self.mean
         products = x @ self.x.mT
         made = products @ self.inverse
@@ -131,7 +131,7 @@ class Directions:
 
 
 class Statistics:
-    """What is kept of a context, to tell the evidence of further rows.
+    """Statistics of a context, from which the evidence about new rows is computed.
 
     Parameters
     ----------
@@ -144,14 +144,14 @@ class Statistics:
     label : Tensor of shape (n_tables, n_classes, n_label)
         The vector that stands for each class.
     values : Tensor of shape (n_tables, n_labelled), default=None
-        Numbers of the labelled rows, of which the classes are intervals.
+        Labels that are numbers; the classes are then intervals of them.
     generator : torch.Generator, default=None
-        What draws the partitions.
+        Draws the partitions.
 
     Attributes
     ----------
     own : Evidence
-        Of the rows of the context: none counts itself.
+        Evidence about the rows of the context, each left out of its own.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class Statistics:
         self.own = self._evidence(of_cells, fitted, _without_itself(kernels))
 
     def read(self, x: Tensor) -> Evidence:
-        """Return the evidence of rows outside the context, (n_tables, n, n_columns)."""
+        """Return the evidence about rows outside the context, (n_tables, n, n_columns)."""
         bins = _bins(x, self.is_number)
         angles = self.directions.compare(_coordinates(x, bins, self.is_number))
         kernels = self._compare(self._maps(x, bins), angles)
@@ -199,7 +199,7 @@ class Statistics:
         return self._evidence(bins @ self.counts, fitted, kernels)
 
     def _maps(self, x: Tensor, bins: Tensor) -> list[Tensor]:
-        """Return features of rows, (n_tables, n, n_features), whose products are kernels."""
+        """Return feature maps of rows, (n_tables, n, n_features): their products are kernels."""
         maps = []
         for weight in self.weights[-1]:
             weighted = bins[-1] * weight.sqrt()[..., None, None]
@@ -207,7 +207,7 @@ class Statistics:
         return [*maps, _parts(x, self.is_number, self.partitions)]
 
     def _compare(self, maps: list[Tensor], angles: Tensor) -> Tensor:
-        """Return kernels between rows and those of the context, (n_tables, N_KERNELS, n, m)."""
+        """Return kernels of rows with the context's, (n_tables, N_KERNELS, n, m)."""
         uniform, informed, parts = (new @ old.mT for new, old in zip(maps, self.maps, strict=True))
         return torch.stack([uniform, informed, angles, parts], 1)
 
@@ -230,7 +230,7 @@ class Statistics:
         )
 
     def _weigh(self, counts: Tensor) -> Tensor:
-        """Return evidence from counts of like cells, (n_widths, n_tables, n_columns, n, k)."""
+        """Return naive Bayes evidence from counts (n_widths, n_tables, n_columns, n, k)."""
         share = self.share[:, None, None]
         total = counts.sum(-1, keepdim=True)
         rate = (counts.clamp(min=0) + PRIOR * share) / (total + PRIOR)
@@ -244,37 +244,37 @@ def _shares(x: Tensor) -> Tensor:
 
 
 def _information(counts: Tensor) -> Tensor:
-    """Return what bins (..., n_bins, n_classes) tell of the classes, in nats; at least a little."""
+    """Return the mutual information of bin and class, in nats; at least 1e-6."""
     joint = counts / counts.sum((-2, -1), keepdim=True)
     apart = joint.sum(-1, keepdim=True) * joint.sum(-2, keepdim=True)
     return torch.xlogy(joint, joint / apart.clamp(min=1e-12)).sum((-2, -1)).clamp(min=1e-6)
 
 
 def _sharpened(kernels: Tensor) -> Tensor:
-    """Return kernels, and some of them again, that multiply over columns instead of adding."""
+    """Return the kernels, and the first ones again as products over columns."""
     return torch.cat([kernels, ((kernels[:, :N_SHARPER] - 1) * SHARPER).exp()], 1)
 
 
 def _probabilities(share: Tensor, fitted: Tensor, steep: float) -> Tensor:
-    """Return probabilities from what is regressed, (n_tables, N_RIDGES, n_rows, n_classes)."""
+    """Return class probabilities of each regression, (n_tables, N_RIDGES, n_rows, n_classes)."""
     usual = share.log()[:, None, None]  # -inf where a class has no rows
     return (usual + steep * fitted).softmax(-1)
 
 
 def _score(share: Tensor, fitted: Tensor, y: Tensor) -> Tensor:
-    """Return log-likelihoods of labelled rows, (n_tables, N_RIDGES, len(STEEPNESS))."""
+    """Return log-likelihoods of the labelled rows, (n_tables, N_RIDGES, len(STEEPNESS))."""
     true = y[:, None, :, None].expand(-1, fitted.shape[1], -1, 1)
     every = [_probabilities(share, fitted, steep).gather(3, true) for steep in STEEPNESS]
     return torch.stack(every, -1).clamp(min=LEAST).log().sum((2, 3))
 
 
 def _regress(kernels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what ridge regressions predict, and their dual coefficients.
+    """Fit ridge regressions; return their output and their dual coefficients.
 
     Parameters
     ----------
     kernels : Tensor of shape (n_tables, n_kernels, n_rows, n_labelled)
-        The labelled rows come first, and are predicted without themselves.
+        Labelled rows come first; their output is the leave-one-out prediction.
     wanted : Tensor of shape (n_tables, 1, n_labelled, n_classes)
 
     Returns
@@ -293,7 +293,7 @@ def _regress(kernels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _without_itself(kernels: Tensor) -> Tensor:
-    """Replace what compares a row with itself by the mean over the others."""
+    """Replace the kernel of a row with itself by its mean over the other rows."""
     n = kernels.shape[-1]
     itself = torch.eye(n, dtype=torch.bool, device=kernels.device)
     others = kernels.masked_fill(itself, 0).sum(-1, keepdim=True) / max(1, n - 1)
@@ -317,7 +317,7 @@ def _bins(x: Tensor, is_number: Tensor) -> Tensor:
 
 
 def _coordinates(x: Tensor, bins: Tensor, is_number: Tensor) -> Tensor:
-    """Return rows as coordinates, (n_tables, n, n_coordinates): numbers, and one-hot categories."""
+    """Return numbers and one-hot categories of rows, (n_tables, n, n_coordinates)."""
     numbers = x.nan_to_num() * is_number.mT
     if is_number.all():
         return numbers
@@ -333,7 +333,7 @@ def _one_hot(code: Tensor, n: int, dtype: torch.dtype) -> Tensor:
 def _draw_partitions(
     x: Tensor, information: Tensor, generator: torch.Generator | None
 ) -> Partitions:
-    """Draw conditions: columns by what they tell of the classes, values that rows have."""
+    """Draw conditions: columns by their mutual information, thresholds among the values."""
     n = N_PARTITIONS * DEPTH
     chance = _shares(information) + FLAT / x.shape[2]
     columns = torch.multinomial(chance, n, replacement=True, generator=generator)
@@ -344,7 +344,7 @@ def _draw_partitions(
 
 
 def _parts(x: Tensor, is_number: Tensor, partitions: Partitions) -> Tensor:
-    """Return the part of each partition that a row is in, one-hot and side by side."""
+    """Return one-hot codes of the part of each partition that a row falls into."""
     columns = partitions.columns[:, None]
     given = x.nan_to_num(nan=MISSING).gather(2, columns.expand(-1, x.shape[1], -1))
     above = is_number[..., 0].gather(1, partitions.columns)[:, None]

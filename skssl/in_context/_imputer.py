@@ -1,4 +1,4 @@
-"""Missing cells of a table, predicted in context."""
+"""In-context imputation of missing values."""
 
 from numbers import Integral
 from typing import Self
@@ -18,29 +18,29 @@ from skssl.in_context._passes import Classes, Target, draw_passes, standardized
 
 
 class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimator):
-    """Fill in missing cells in context: from the rest of their row, and from other rows.
+    """Impute missing values from the rest of their row and from other rows, without training.
 
-    Each column with missing cells is predicted as a target: numbers by their mean, categories by
-    the most probable one. Missing cells of the other columns are no obstacle: they stay missing.
+    Each column with missing values is predicted from the other columns, as by
+    :class:`skssl.InContextClassifier` or :class:`skssl.InContextRegressor`: a category by the most
+    probable one, a number by its expected value. The other columns may have missing values, too.
 
     Parameters
     ----------
     n_permutations : int, default=2
-        Passes with other rows, and other names of columns and categories, that are averaged.
+        Number of passes whose predictions are averaged. Each draws its own rows.
     max_samples : int, default=256
-        Greatest number of rows that a pass reads. Time grows with its square; more than a
-        thousand seldom fill in better.
+        Greatest number of context rows per pass. Time grows faster than in proportion.
     categorical_features : "from_dtype", list of str, list of int, boolean mask or None, \
             default="from_dtype"
-        The columns that hold categories. ``"from_dtype"``: those of texts, categories and truth
-        values.
+        The columns that hold categories. ``"from_dtype"``: columns of strings, categories and
+        booleans.
     random_state : int, RandomState instance or None, default=None
-        Draws rows, and the vectors that stand for columns and categories.
+        Seeds the choice of rows and the passes.
 
     Attributes
     ----------
     x_ : Tensor of shape (n_kept, n_features)
-        The rows that others are filled in from: numbers, and codes of categories.
+        The context rows: numbers, and codes of categories.
     n_features_in_ : int
         Number of columns seen in ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -48,11 +48,11 @@ class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimato
 
     See Also
     --------
-    MaskedTable : Trains a transformer on masked cells, for large tables.
+    MaskedTable : Trains a transformer on masked cells; slower.
 
     Notes
     -----
-    A column without any value in ``fit`` stays as it is: there is nothing to fill in from.
+    A column that has no value in ``fit`` is left as it is, and stays missing.
 
     Examples
     --------
@@ -63,7 +63,7 @@ class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimato
     >>> is_missing = np.random.default_rng(0).random(X.shape) < 0.2
     >>> filled = InContextImputer(random_state=0).fit_transform(X.mask(is_missing))
     >>> error = ((filled - X) / X.std()).where(is_missing)
-    >>> round(float((error**2).mean().mean() ** 0.5), 2)  # the means of the columns: 1.03
+    >>> round(float((error**2).mean().mean() ** 0.5), 2)  # imputing column means: 1.03
     0.73
     """
 
@@ -87,12 +87,12 @@ class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimato
     @fit_context(prefer_skip_nested_validation=True)
     @plain_torch()
     def fit(self, X: object, y: object = None) -> Self:
-        """Keep some of the rows.
+        """Keep some rows as a context.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, n_features)
-            Rows, with missing cells or without.
+            Rows, with missing values or without.
         y : object
             Ignored.
 
@@ -110,7 +110,7 @@ class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimato
         return self
 
     def _rows_to_keep(self, random: np.random.RandomState, is_missing: np.ndarray) -> np.ndarray:
-        """Return rows of which each column has as many known cells as a pass reads, if it has."""
+        """Return random rows, enough for every column to have known values for all passes."""
         order = random.permutation(len(is_missing))
         known = ~is_missing[order]
         enough = known & (known.cumsum(0) <= self.max_samples * self.n_permutations)
@@ -118,7 +118,7 @@ class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimato
 
     @plain_torch()
     def transform(self, X: object) -> object:
-        """Fill in missing cells.
+        """Impute missing values.
 
         Parameters
         ----------
@@ -128,7 +128,7 @@ class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimato
         Returns
         -------
         X_filled : of the type, columns and units of X
-            A copy of X with its missing cells predicted; all other cells are unchanged.
+            A copy of X with missing values predicted; everything else is unchanged.
         """
         check_is_fitted(self)
         native = as_native(X)
@@ -142,7 +142,7 @@ class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimato
         return self.reader_.fill(cells, native)
 
     def _predict_column(self, j: int, x: torch.Tensor, kept: torch.Tensor) -> np.ndarray:
-        """Return numbers, or codes of categories, of a column of scaled rows, from scaled ones."""
+        """Predict column ``j`` of scaled rows ``x``: numbers in their units, or category codes."""
         values = self.x_[:, j].double().numpy()
         known = ~np.isnan(values)
         if len(np.unique(values[known])) < 2:  # nothing to tell apart
@@ -162,7 +162,7 @@ class InContextImputer(OneToOneFeatureMixin, TransformerMixin, InContextEstimato
         return found.argmax(1) if n_categories else found * scale + mean
 
     def _target(self, values: np.ndarray, n_categories: int) -> tuple[Target, float, float]:
-        """Return codes, or standardized numbers, with their mean and deviation."""
+        """Return the target, and the mean and standard deviation of numbers."""
         if n_categories:
             return Classes(np.nan_to_num(values, nan=-1).astype(int), n_categories), 0.0, 1.0
         return standardized(values)

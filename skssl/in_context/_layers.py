@@ -1,4 +1,4 @@
-"""Layers of the in-context net: attention to a context's rows, and the vote of those."""
+"""Layers of the in-context net: attention to the rows of a context, and their vote."""
 
 import math
 
@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from skssl.in_context._evidence import LEAST, N_KERNELS, N_RIDGES, STEEPNESS, Evidence
 
-SHARPNESS = 10.0  # of a vote, at the start of training
-USUAL_STEEPNESS = 4.0  # of ridge regressions, at the start of training
+SHARPNESS = 10.0  # inverse temperature of the vote, at the start of training
+USUAL_STEEPNESS = 4.0  # centre of the prior over STEEPNESS, at the start of training
 
 
 class Trust(nn.Module):
-    """The share of each ridge regression and steepness, by how it predicts rows left out."""
+    """Mixture weights of ridge regressions and steepnesses, from leave-one-out likelihoods."""
 
     _saved_as = "InContextTrust"
 
@@ -24,13 +24,13 @@ class Trust(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(-1.0))
 
     def forward(self, scores: Tensor) -> Tensor:
-        """Return (n_tables, N_RIDGES, len(STEEPNESS)), of sum 1."""
+        """Return the weights, (n_tables, N_RIDGES, len(STEEPNESS)); they sum to 1."""
         share = exact(self.prior) + exact(self.sharpness).exp() * scores
         return share.flatten(1).softmax(1).view(scores.shape)
 
 
 class Vote(nn.Module):
-    """The shares that labelled rows and classes have in what is predicted."""
+    """The weights of labelled rows and of classes in a prediction."""
 
     _saved_as = "InContextVote"
 
@@ -45,7 +45,7 @@ class Vote(nn.Module):
         self.nearness = nn.Parameter(torch.tensor(0.5))
 
     def look(self, rows: Tensor, one_hot: Tensor) -> tuple[Tensor, Tensor]:
-        """Return voters and members: the labelled rows, and the means of classes."""
+        """Return normalized projections of the labelled rows, and of the class means."""
         means = one_hot.mT @ exact(self.member(rows)) / count_of(one_hot).mT
         return F.normalize(exact(self.voter(rows)), dim=-1), F.normalize(means, dim=-1)
 
@@ -58,7 +58,7 @@ class Vote(nn.Module):
         members: Tensor,
         one_hot: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Return (n_tables, n, n_labelled) and (n_tables, n, n_classes)."""
+        """Return weights, (n_tables, n, n_labelled) and (n_tables, n, n_classes)."""
         like = evidence.likeness[..., : one_hot.shape[1]]
         similarity = F.normalize(exact(self.voter(rows)), dim=-1) @ voters.mT
         vote = SHARPNESS * exact(self.sharpness).exp() * similarity
@@ -74,23 +74,23 @@ class Vote(nn.Module):
 
 
 def exact(x: Tensor) -> Tensor:
-    """Return a tensor in float32 at least."""
+    """Return a tensor in float32 or wider."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _mixed(weight: Tensor, given: Tensor) -> Tensor:
-    """Return the sum over the second dimension, by weights."""
+    """Return the weighted sum over the second dimension."""
     weight = exact(weight)
     return torch.einsum("tk...,k->t...", given.to(weight.dtype), weight)
 
 
 def count_of(one_hot: Tensor) -> Tensor:
-    """Return the number of rows of each class, at least 1, (n_tables, 1, n_classes)."""
+    """Return the number of rows per class, at least 1, (n_tables, 1, n_classes)."""
     return one_hot.sum(1, keepdim=True).clamp(min=1)
 
 
 class Label(nn.Module):
-    """What is added to the keys and values of a context: its labels, or that there is none."""
+    """The label embeddings that are added to the keys and values of a context."""
 
     _saved_as = "InContextLabel"
 
@@ -100,7 +100,7 @@ class Label(nn.Module):
         self.unlabelled = nn.Parameter(torch.zeros(width))
 
     def forward(self, label: Tensor, y: Tensor, n_thinking: int, n: int) -> Tensor:
-        """Return (n_tables, n, width): nothing for the thinking rows, which come first."""
+        """Return the embeddings, (n_tables, n, width); zero for the thinking rows, which lead."""
         made = self.made(label.to(self.made.weight.dtype))
         made = made.gather(1, y[..., None].expand(-1, -1, made.shape[-1]))
         n_unlabelled = n - n_thinking - made.shape[1]
@@ -109,7 +109,7 @@ class Label(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention over the rows of a context, a multilayer perceptron."""
+    """Attention over the rows of a context, then a multilayer perceptron."""
 
     _saved_as = "InContextBlock"
 
@@ -122,17 +122,17 @@ class Block(nn.Module):
         nn.init.zeros_(self.narrow.bias)
 
     def look(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the keys and values of a context's tokens, to which its labels are added."""
+        """Return keys and values of a context's tokens, with its label embeddings added."""
         return self.attention.look(self.row_norm(x) + labels)
 
     def forward(self, x: Tensor, seen: tuple[Tensor, Tensor], like: Tensor) -> Tensor:
-        """Return the tokens of rows that attend to a context, after the block."""
+        """Return the tokens of rows after attending to a context."""
         x = x + self.attention(self.row_norm(x), seen, like)
         return x + self.narrow(F.gelu(self.wide(self.norm(x))))
 
 
 class Attention(nn.Module):
-    """Multi-head attention, drawn to like rows; it begins as zero."""
+    """Multi-head attention with a bias towards similar rows; its output starts at zero."""
 
     _saved_as = "InContextAttention"
 
@@ -150,7 +150,7 @@ class Attention(nn.Module):
         return self._heads(self.key(context)), self._heads(self.value(context))
 
     def forward(self, x: Tensor, seen: tuple[Tensor, Tensor], like: Tensor) -> Tensor:
-        """Return what each token of ``x``, (n_tables, n, width), reads in keys and values."""
+        """Return the attention output of each token of ``x``, (n_tables, n, width)."""
         query, (key, value) = self._heads(self.query(x)), seen
         bias = (self.alike @ like.flatten(2)).unflatten(2, like.shape[2:])
         # in bfloat16 on a CPU the formula is faster than torch's function

@@ -1,4 +1,4 @@
-"""A net that fills in one column of a table from the other columns and the other rows."""
+"""The in-context net: predicts one column of a table from the other columns and other rows."""
 
 from dataclasses import dataclass
 
@@ -16,14 +16,14 @@ from skssl.in_context._tokens import (
     number_features,
 )
 
-N_NAME = 32  # numbers that stand for a class; drawn anew at each pass
-FLOOR = 1e-6  # a probability
-VOTED = 0.25  # of a number that is predicted; the rest is regressed
+N_NAME = 32  # width of the random vector that represents a class in one pass
+FLOOR = 1e-6  # least probability of a class
+VOTED = 0.25  # weight of the vote in a predicted number; the rest is ridge regression
 
 
 @dataclass
 class Context:
-    """The rows of tables of one size that tell how one column of each is to be filled in.
+    """The context rows of some tables of one size, and the column to predict.
 
     Attributes
     ----------
@@ -35,11 +35,11 @@ class Context:
     y : Tensor of shape (n_tables, n_labelled)
         Classes, from 0 to ``n_classes - 1``.
     n_classes : int
-        Of the table that has most.
+        Number of classes of the table that has the most.
     is_ordered : Tensor of shape (n_tables,)
         Whether the classes are intervals of a number, in order.
     values : Tensor of shape (n_tables, n_labelled), default=None
-        The numbers of which they are intervals.
+        Labels that are numbers; the classes are then intervals of them.
     """
 
     _saved_as = "InContextRows"
@@ -53,22 +53,22 @@ class Context:
 
 @dataclass
 class Memory:
-    """What is kept of a context: all that is needed to predict further rows.
+    """Everything about a context that is needed to predict new rows.
 
     Attributes
     ----------
     names : Names
-        Of the columns.
+        Random vectors of the columns.
     statistics : Statistics
-        What tells the evidence of further rows.
+        Computes the evidence about new rows.
     seen : list of tuple of Tensor
-        For each block, the keys and the values that rows attend to.
+        Keys and values of the context for each block.
     voters, members : Tensor of shape (n_tables, n_labelled, width) and (n_tables, n_classes, width)
         Embeddings of the labelled rows, and the mean of each class.
     one_hot : Tensor of shape (n_tables, n_labelled, n_classes)
-        Their classes.
+        Classes of the labelled rows.
     values : Tensor of shape (n_tables, n_labelled) or None
-        Their numbers, of which the classes are intervals.
+        Labels that are numbers.
     """
 
     names: Names
@@ -81,31 +81,30 @@ class Memory:
 
 
 class InContextNet(nn.Module):
-    """Cells become one token per row; rows attend to those of a context, which then vote.
+    """Merge the cells of each row into a token, attend to the context, and let it vote.
 
-    What a row is to be is told by the labelled rows: each votes for its label, with a weight by
-    how similar its embedding is, and each class by the mean of its rows. So any number of classes
-    will do. Evidence in closed form (`Statistics`) goes into the tokens, into attention and into
-    the vote: with random weights the net is a kernel method already, and it learns what to make of
-    it. Nothing depends on the rows to be predicted, so a context is read once, and each of them is
-    predicted by itself.
+    Each labelled row votes for its label, weighted by the similarity of its embedding, and each
+    class by the mean of its rows, so the number of classes is not limited. Closed-form evidence
+    (`Statistics`) enters the tokens, the attention and the vote: with random weights the net is
+    already a kernel method, and training improves on that. A context is read once, independently
+    of the rows to predict, and each of these is predicted by itself.
 
     Parameters
     ----------
     width : int, default=128
-        Of the token of a row.
+        Width of a row's token.
     cell_width : int, default=192
-        Of the token of a cell.
+        Width of a cell's token.
     n_blocks : int, default=6
-        Attention over rows, a multilayer perceptron.
+        Number of blocks: attention over rows, then a multilayer perceptron.
     n_heads : int, default=4
-        Of each attention.
+        Number of attention heads.
     n_thinking : int, default=8
-        Learnt rows, which every row attends to.
+        Number of learnt rows that every row attends to.
 
     Notes
     -----
-    It computes in the dtype of its weights, and votes in float32 at least.
+    The net computes in the dtype of its weights; votes are in float32 or wider.
 
     References
     ----------
@@ -148,7 +147,7 @@ class InContextNet(nn.Module):
         x : Tensor of shape (n_tables, n_predicted, n_columns)
             Rows to be predicted.
         generator : torch.Generator, default=None
-            What draws the vectors that stand for columns, categories and classes, and partitions.
+            Draws the vectors of columns, categories and classes, and the partitions.
 
         Returns
         -------
@@ -157,7 +156,7 @@ class InContextNet(nn.Module):
         return self.predict(self.read(context, generator), x)
 
     def read(self, context: Context, generator: torch.Generator | None = None) -> Memory:
-        """Return what is to be kept of a context."""
+        """Read a context, and return what is needed to predict new rows."""
         names = draw_names(context.cardinality, generator)
         label = self._label(context, generator)
         x, y, first = context.x, context.y, len(self.thinking)
@@ -178,21 +177,21 @@ class InContextNet(nn.Module):
         return Memory(names, statistics, seen, voters, members, one_hot, context.values)
 
     def predict(self, memory: Memory, x: Tensor) -> Tensor:
-        """Return the logarithms of the probabilities of the classes of the rows in ``x``."""
+        """Return log-probabilities of the classes for the rows in ``x``."""
         of_rows, of_classes = self._shares(memory, *self.embed(memory, x))
         mixed = of_rows @ memory.one_hot + of_classes
-        # what no labelled row has is as improbable as it can be
+        # a class without labelled rows gets the least probability
         return ((1 - FLOOR * mixed.shape[-1]) * mixed + FLOOR).log()
 
     def expect(self, memory: Memory, x: Tensor) -> Tensor:
-        """Return a number for each row: the mean of ridge regressions and of votes.
+        """Predict a number for each row: the weighted mean of ridge regressions and the vote.
 
         A labelled row votes for its number, a class for the mean of its rows.
 
         Parameters
         ----------
         memory : Memory
-            Of a context whose labelled rows have numbers.
+            A context whose labels are numbers.
         x : Tensor of shape (n_tables, n_predicted, n_columns)
             Rows to be predicted.
 
@@ -209,7 +208,7 @@ class InContextNet(nn.Module):
         return VOTED * voted + (1 - VOTED) * evidence.number.to(voted.dtype)
 
     def embed(self, memory: Memory, x: Tensor) -> tuple[Tensor, Evidence]:
-        """Return embeddings of rows, (n_tables, n_predicted, width), and what is said of them."""
+        """Return embeddings of rows, (n_tables, n_predicted, width), and their evidence."""
         evidence = memory.statistics.read(x)
         tokens = self._tokens(x, memory.names, evidence)
         like = F.pad(evidence.likeness, (len(self.thinking), 0)).to(tokens.dtype)
@@ -223,12 +222,12 @@ class InContextNet(nn.Module):
         return self.rows(cells, evidence, self.trust(evidence.scores).sum(2))
 
     def _shares(self, memory: Memory, rows: Tensor, evidence: Evidence) -> tuple[Tensor, Tensor]:
-        """Return the shares of labelled rows and of classes in the vote on rows; their sum is 1."""
+        """Return the weights of labelled rows and of classes in the vote; they sum to 1."""
         trust = self.trust(evidence.scores)
         return self.vote(rows, evidence, trust, memory.voters, memory.members, memory.one_hot)
 
     def _label(self, context: Context, generator: torch.Generator | None) -> Tensor:
-        """Return what stands for each class, (n_tables, n_classes, n_features + N_NAME)."""
+        """Return the vector of each class, (n_tables, n_classes, n_features + N_NAME)."""
         shape = len(context.x), N_NAME, context.n_classes
         names = torch.randn(shape, generator=generator, device=context.y.device)
         if context.n_classes <= N_NAME:  # at right angles to each other
@@ -240,7 +239,7 @@ class InContextNet(nn.Module):
 
 
 def _centres(context: Context) -> Tensor:
-    """Return the middle of each class on the scale of a normal distribution, if it is ordered."""
+    """Return the middle of each class as a quantile of the normal distribution."""
     count = F.one_hot(context.y, context.n_classes).sum(1).to(context.x.dtype)
     share = (count.cumsum(1) - count / 2) / context.y.shape[1]
     return torch.special.ndtri(share.clamp(0.005, 0.995))

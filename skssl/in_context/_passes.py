@@ -1,4 +1,4 @@
-"""Readings of a table, from which further rows are predicted."""
+"""Passes over a table: several random readings of its rows, whose predictions are averaged."""
 
 import functools
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from skssl._weights import DIGESTS, FOLDER, read_weights
 from skssl.in_context._net import Context, InContextNet, Memory
 
 WEIGHTS = "tables"
-MOST_COLUMNS = 60  # that the net reads at once; of more, each pass reads some
-CELLS, ROWS = 2**16, 2**11  # that are predicted at once, of all passes
-N_INTERVALS = 10  # of a number that is to be predicted
+MOST_COLUMNS = 60  # read by a pass; a random subset if there are more
+CELLS, ROWS = 2**16, 2**11  # predicted at once, over all passes
+N_INTERVALS = 10  # classes that a number to predict is cut into
 
 
 @functools.cache
 def starting_net() -> InContextNet:
-    """Return the net with its starting weights, which are random where the package has none."""
+    """Return the net with the package's starting weights, or random ones if there are none."""
     with Draws(0).here(everywhere=True):
         if WEIGHTS not in DIGESTS:
             return InContextNet().eval().double()
@@ -33,7 +33,7 @@ def starting_net() -> InContextNet:
 
 @dataclass
 class DrawnLabels:
-    """Classes of labelled rows; and numbers, of which those are intervals."""
+    """Classes of the labelled rows of a pass; the numbers behind them, if these are intervals."""
 
     codes: np.ndarray
     n_classes: int
@@ -42,7 +42,7 @@ class DrawnLabels:
 
 @dataclass
 class Classes:
-    """Classes, from 0; -1 where a row has none."""
+    """A target of classes: codes from 0, -1 for unlabelled rows."""
 
     codes: np.ndarray
     n_classes: int
@@ -53,14 +53,14 @@ class Classes:
         return np.flatnonzero(self.codes >= 0)
 
     def draw(self, random: np.random.RandomState, most: int) -> tuple[np.ndarray, DrawnLabels]:
-        """Return rows of each class: its share, and one at least if there is room."""
+        """Draw labelled rows, stratified by class."""
         rows = some_of_each(random, self.known, self.codes, most)
         return rows, DrawnLabels(self.codes[rows], self.n_classes)
 
 
 @dataclass
 class Numbers:
-    """Numbers, NaN where a row has none."""
+    """A target of numbers, NaN for unlabelled rows."""
 
     values: np.ndarray
 
@@ -70,7 +70,7 @@ class Numbers:
         return np.flatnonzero(~np.isnan(self.values))
 
     def draw(self, random: np.random.RandomState, most: int) -> tuple[np.ndarray, DrawnLabels]:
-        """Return rows, and intervals that begin elsewhere each time, with equally many rows."""
+        """Draw labelled rows, and cut their numbers at random quantiles into intervals."""
         rows = random.permutation(self.known)[:most]
         numbers = self.values[rows]
         places = (np.arange(1, N_INTERVALS) + random.uniform(-0.5, 0.5)) / N_INTERVALS
@@ -80,7 +80,7 @@ class Numbers:
 
 
 def standardized(values: np.ndarray) -> tuple[Numbers, float, float]:
-    """Return numbers, NaN where there is none, as a target, and their mean and deviation."""
+    """Return numbers as a standardized target, and their mean and standard deviation."""
     mean, scale = float(np.nanmean(values)), float(np.nanstd(values)) or 1.0
     return Numbers((values - mean) / scale), mean, scale
 
@@ -90,18 +90,18 @@ _TENSORS = tuple(f.name for f in fields(Context) if f.type is Tensor)
 
 
 class Passes(nn.Module):
-    """The rows of a table that several passes read, each with its own columns and names.
+    """The context rows of several passes over a table, each with its own columns and rows.
 
     Parameters
     ----------
     context : Context
-        The rows of each pass, as of so many tables.
+        The rows of each pass, one table per pass.
     columns : Tensor of shape (n_passes, n_columns)
-        Their columns in the table.
+        The columns of the table that each pass reads.
     seed : int
-        Of what stands for columns, categories and classes.
+        Seed of the vectors of columns, categories and classes.
     numbers : Tensor of shape (n_passes, n_labelled), default=None
-        Of the labelled rows, where classes are intervals of a number.
+        Labels that are numbers; the classes are then intervals of them.
     """
 
     _saved_as = "InContextPasses"
@@ -118,7 +118,7 @@ class Passes(nn.Module):
         self.weights = DIGESTS.get(WEIGHTS)
 
     def context(self) -> Context:
-        """Return the rows, in float64: what is told in closed form needs the places."""
+        """Return the context in float64, which the closed-form evidence needs."""
         given = {name: getattr(self, name) for name in _TENSORS}
         numbers = None if self.numbers is None else self.numbers.double()
         given |= {"x": self.x.double(), "values": numbers}
@@ -126,9 +126,9 @@ class Passes(nn.Module):
 
     @torch.inference_mode()
     def predict(self, x: Tensor) -> np.ndarray:
-        """Return the mean of what the passes predict of scaled rows, part by part, in float64.
+        """Predict scaled rows in chunks; return the mean over passes, in float64.
 
-        Probabilities of classes (n, n_classes), or a number for each row (n,).
+        That is class probabilities (n, n_classes), or a number per row (n,).
         """
         size = max(1, min(CELLS // self.columns.numel(), ROWS // len(self.columns)))
         return torch.cat([self._predict(part).double() for part in x.split(size)]).numpy()
@@ -141,7 +141,7 @@ class Passes(nn.Module):
 
     @functools.cached_property
     def _memory(self) -> Memory:
-        """What the net keeps of the rows; copies and files do without."""
+        """The context as the net has read it; copies and files leave it out."""
         if self.weights != DIGESTS.get(WEIGHTS):
             raise ValueError(
                 "This model was fitted with other starting weights than this version of skssl "
@@ -162,7 +162,7 @@ def draw_passes(
     most: tuple[int, int],
     read: np.ndarray | None = None,
 ) -> Passes:
-    """Draw passes over scaled rows, with at most so many labelled and unlabelled ones.
+    """Draw passes over scaled rows; ``most`` bounds the labelled and the unlabelled rows of each.
 
     ``cardinality`` is the number of categories of each column, 0 for numbers; ``read`` are the
     columns to choose from, by default all.
@@ -190,11 +190,11 @@ def draw_passes(
 def some_of_each(
     random: np.random.RandomState, rows: np.ndarray, codes: np.ndarray, most: int
 ) -> np.ndarray:
-    """Return at most ``most`` rows: of each class its share, and one at least if there is room."""
+    """Draw at most ``most`` rows, stratified by class, with one per class if there is room."""
     rows = random.permutation(rows)
     if len(rows) <= most:
         return rows
-    place = np.zeros(len(rows))  # of a row among those of its class, in [0, 1)
+    place = np.zeros(len(rows))  # rank of a row within its class, scaled to [0, 1)
     for code in np.unique(codes[rows]):
         mine = np.flatnonzero(codes[rows] == code)
         place[mine] = np.arange(len(mine)) / len(mine)

@@ -1,4 +1,4 @@
-"""Estimators that predict a table in context: one forward pass, no training."""
+"""In-context classifier and regressor: one forward pass, no training."""
 
 from numbers import Integral
 from typing import Self
@@ -20,7 +20,7 @@ from skssl.in_context._passes import Classes, Target, draw_passes, standardized
 
 
 class InContextPredictor(InContextEstimator):
-    """Base of the predictors: keeps the rows that others are predicted from."""
+    """Keep context rows, and predict new rows from them."""
 
     _parameter_constraints: Constraints = {
         **InContextEstimator._parameter_constraints,
@@ -43,7 +43,7 @@ class InContextPredictor(InContextEstimator):
         self.random_state = random_state
 
     def _read(self, X: object, y: object, classes: bool) -> tuple[Tensor, np.ndarray, np.ndarray]:
-        """Return the rows as they are, which of them are labelled, and their labels."""
+        """Return the rows unscaled, the mask of the labelled ones, and their labels."""
         note_columns(self, X, y)
         x = self._read_table(as_native(X))
         mask, labels = separate_labelled(y, classes=classes)
@@ -54,7 +54,7 @@ class InContextPredictor(InContextEstimator):
         return x, mask, labels
 
     def _keep(self, x: Tensor, target: Target) -> None:
-        """Draw the passes over rows as they are, and read them."""
+        """Draw the passes over unscaled rows."""
         random, most = check_random_state(self.random_state), (self.max_labeled, self.max_unlabeled)
         cardinality = self.reader_.columns.cardinality
         self.passes_ = draw_passes(
@@ -62,7 +62,7 @@ class InContextPredictor(InContextEstimator):
         )
 
     def _predicted(self, X: object) -> np.ndarray:
-        """Return the mean of what the passes predict."""
+        """Return the mean prediction of the passes."""
         check_is_fitted(self)
         x = self.scaler_(self.reader_.read(as_native(X)))
         note_columns(self, X, reset=False)
@@ -70,31 +70,33 @@ class InContextPredictor(InContextEstimator):
 
 
 class InContextClassifier(ClassifierMixin, InContextPredictor):
-    """Predict classes in context: labelled rows vote, without training.
+    """Predict classes from the labelled rows of a table, without training.
 
-    A net reads the labelled rows, and others if it is asked to, once; new rows are compared with
-    them, each by itself. What it begins with is told in closed form: naive Bayes, and ridge
-    regressions with kernels of the rows, trusted by how they predict labelled rows left out. Its
-    starting weights, learnt on other tables, lie in the package.
+    A net that was pretrained on other tables reads the labelled rows as a context, and predicts
+    each new row from them in one pass. It builds on closed-form evidence: naive Bayes, and kernel
+    ridge regressions that are weighted by their leave-one-out likelihood. The starting weights are
+    part of the package.
 
-    Take it for tables with up to some hundred labels, where a model cannot be tuned. With many
-    rows without a label, :class:`skssl.PretrainedClassifier` learns more from those.
+    Use it for tables with a few hundred labels or fewer. Where classes form clusters and
+    thousands of rows are unlabelled, :class:`skssl.PretrainedClassifier` learns more from those.
 
     Parameters
     ----------
     n_permutations : int, default=4
-        Passes with other names of columns and classes, whose probabilities are averaged.
+        Number of passes whose probabilities are averaged. Each draws its own order of columns
+        and its own vectors of columns and classes.
     max_labeled : int, default=1000
-        Greatest number of labelled rows that a pass reads; of more, each draws some of each class.
+        Greatest number of labelled rows per pass. If there are more, each pass draws a stratified
+        sample.
     max_unlabeled : int, default=0
-        Greatest number of rows without a label that a pass reads, too. On public tables they
-        changed nothing in the mean. All rows of ``fit`` scale the columns in any case.
+        Greatest number of unlabelled rows per pass. On public tables they changed nothing in the
+        mean. All rows of ``fit`` are used to scale the columns in any case.
     categorical_features : "from_dtype", list of str, list of int, boolean mask or None, \
             default="from_dtype"
-        The columns that hold categories. ``"from_dtype"``: those of texts, categories and truth
-        values.
+        The columns that hold categories. ``"from_dtype"``: columns of strings, categories and
+        booleans.
     random_state : int, RandomState instance or None, default=None
-        Draws rows, and the vectors that stand for columns and classes.
+        Seeds the passes.
 
     Attributes
     ----------
@@ -111,9 +113,9 @@ class InContextClassifier(ClassifierMixin, InContextPredictor):
 
     Notes
     -----
-    Memory and time of ``fit`` grow with the square of the rows that a pass reads, and of
-    ``predict`` with their number times that of new rows. Of more than 60 columns each pass reads
-    60. Rows have no weights.
+    The memory and time of ``fit`` grow with the square of the number of context rows; those of
+    ``predict`` with the number of context rows times the number of new rows. If there are more
+    than 60 columns, each pass reads a random 60. ``fit`` takes no ``sample_weight``.
 
     References
     ----------
@@ -137,14 +139,14 @@ class InContextClassifier(ClassifierMixin, InContextPredictor):
     @fit_context(prefer_skip_nested_validation=True)
     @plain_torch()
     def fit(self, X: object, y: object) -> Self:
-        """Read the table.
+        """Keep the labelled rows as a context.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, n_features)
-            Rows, labelled or not: numbers, categories, missing cells.
+            Rows, labelled or not: numbers, categories, missing values.
         y : array-like of shape (n_samples,)
-            Classes; None, NaN, NA and -1 mark rows without a label.
+            Classes; None, NaN, NA and -1 mark unlabelled rows.
 
         Returns
         -------
@@ -176,7 +178,7 @@ class InContextClassifier(ClassifierMixin, InContextPredictor):
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, n_features)
-            Rows; what is predicted of one does not depend on the others.
+            Rows to predict; each is predicted by itself.
 
         Returns
         -------
@@ -203,28 +205,28 @@ class InContextClassifier(ClassifierMixin, InContextPredictor):
 
 
 class InContextRegressor(RegressorMixin, InContextPredictor):
-    """Predict numbers in context: labelled rows vote with theirs, without training.
+    """Predict numbers from the labelled rows of a table, without training.
 
-    A quarter of a prediction is the vote of the labelled rows, as
-    :class:`skssl.InContextClassifier` takes it over intervals of the numbers; the rest is the mean
-    of ridge regressions with kernels of the rows, trusted by how they predict labelled rows left
-    out.
+    A prediction is the weighted mean of two parts. A quarter is the vote of the labelled rows, as
+    in :class:`skssl.InContextClassifier`, where intervals of the numbers are the classes. The rest
+    is a mean of kernel ridge regressions, weighted by their leave-one-out errors.
 
     Parameters
     ----------
     n_permutations : int, default=4
-        Passes with other names of columns and other intervals, whose predictions are averaged.
+        Number of passes whose predictions are averaged. Each draws its own order and vectors of
+        columns, and its own intervals.
     max_labeled : int, default=1000
-        Greatest number of labelled rows that a pass reads; of more, each draws some.
+        Greatest number of labelled rows per pass. If there are more, each pass draws a sample.
     max_unlabeled : int, default=0
-        Greatest number of rows without a label that a pass reads, too. On public tables they
-        changed nothing in the mean. All rows of ``fit`` scale the columns in any case.
+        Greatest number of unlabelled rows per pass. On public tables they changed nothing in the
+        mean. All rows of ``fit`` are used to scale the columns in any case.
     categorical_features : "from_dtype", list of str, list of int, boolean mask or None, \
             default="from_dtype"
-        The columns that hold categories. ``"from_dtype"``: those of texts, categories and truth
-        values.
+        The columns that hold categories. ``"from_dtype"``: columns of strings, categories and
+        booleans.
     random_state : int, RandomState instance or None, default=None
-        Draws rows, intervals, and the vectors that stand for columns.
+        Seeds the passes.
 
     Attributes
     ----------
@@ -241,7 +243,7 @@ class InContextRegressor(RegressorMixin, InContextPredictor):
 
     Notes
     -----
-    A prediction lies within the range of the labels: nothing is extrapolated.
+    Predictions lie within the range of the labels: the model does not extrapolate.
 
     Examples
     --------
@@ -258,14 +260,14 @@ class InContextRegressor(RegressorMixin, InContextPredictor):
     @fit_context(prefer_skip_nested_validation=True)
     @plain_torch()
     def fit(self, X: object, y: object) -> Self:
-        """Read the table.
+        """Keep the labelled rows as a context.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, n_features)
-            Rows, labelled or not: numbers, categories, missing cells.
+            Rows, labelled or not: numbers, categories, missing values.
         y : array-like of shape (n_samples,)
-            Numbers; None, NaN and NA mark rows without a label.
+            Numbers; None, NaN and NA mark unlabelled rows.
 
         Returns
         -------
@@ -291,7 +293,7 @@ class InContextRegressor(RegressorMixin, InContextPredictor):
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, n_features)
-            Rows; what is predicted of one does not depend on the others.
+            Rows to predict; each is predicted by itself.
 
         Returns
         -------

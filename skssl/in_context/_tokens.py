@@ -1,4 +1,4 @@
-"""Tokens of cells, and of rows, that the in-context net reads."""
+"""Tokens of cells and of rows, the input of the in-context net."""
 
 import math
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from skssl.in_context._evidence import N_RIDGES, WIDTHS, Evidence
 
-N_RANDOM = 16  # numbers that stand for a column or a category; drawn anew at each pass
-SPREAD = 1.7  # of what a cell's token is multiplied by, so that its variance is about one
-N_POOLS = 4  # means of a row's cells, by learnt weights
+N_RANDOM = 16  # width of the random vector of a column or category in one pass
+SPREAD = 1.7  # scale of the column vectors, so that tokens have variance 1
+N_POOLS = 4  # weighted means over the cells of a row
 
 
 @dataclass
 class Names:
-    """Random vectors that stand for columns and categories, (n_tables, 1, n_columns, N_RANDOM)."""
+    """Random vectors of columns and categories, (n_tables, 1, n_columns, N_RANDOM)."""
 
     is_number: Tensor
     frequency: Tensor
@@ -24,7 +24,7 @@ class Names:
 
 
 def draw_names(cardinality: Tensor, generator: torch.Generator | None) -> Names:
-    """Draw what stands for the columns, of so many categories each, and for those categories."""
+    """Draw the random vectors of columns with so many categories each, and of the categories."""
     n_tables, n_columns = cardinality.shape
     shape, device = (n_tables, 1, n_columns, N_RANDOM), cardinality.device
     frequency, phase = torch.rand(2, *shape, generator=generator, device=device) * 2 * torch.pi
@@ -33,7 +33,7 @@ def draw_names(cardinality: Tensor, generator: torch.Generator | None) -> Names:
 
 
 class CellTokens(nn.Module):
-    """A token for each cell: features of its value times its column's vector, and evidence."""
+    """Tokens of cells: features of the value times the column's vector, plus evidence."""
 
     _saved_as = "InContextCellTokens"
 
@@ -63,10 +63,10 @@ class CellTokens(nn.Module):
 
 
 class RowTokens(nn.Module):
-    """The cells of a row as one token: their means by several learnt weights, side by side.
+    """Tokens of rows: several weighted means over the cells of each row, concatenated.
 
-    What they tell of the row's class is summed as well, as independent evidence is; beside it is
-    what regressions on the whole row tell.
+    The cells' evidence about the class is added up, as that of independent features; the ridge
+    regressions' evidence about the whole row is added, too.
     """
 
     _saved_as = "InContextRowTokens"
@@ -80,7 +80,7 @@ class RowTokens(nn.Module):
         self.of_rows = nn.Linear((N_RIDGES + 1) * n_label, width, bias=False)
 
     def forward(self, cells: Tensor, evidence: Evidence, trust: Tensor) -> Tensor:
-        """Return (n_tables, n_rows, width); ``trust`` is the share of each regression."""
+        """Return (n_tables, n_rows, width); ``trust`` is the weight of each regression."""
         cells = self.norm(cells)
         pooled = self.weight(cells).softmax(2).mT @ cells
         summed = evidence.of_cells.sum(2) / math.sqrt(cells.shape[2])
