@@ -76,6 +76,15 @@ def test_a_copy_predicts_the_same(model):
     np.testing.assert_array_equal(clone(model).fit(X, labels()).predict_proba(X), expected)
 
 
+def test_fit_reads_the_context_once(monkeypatch):
+    read, reads = InContextNet.read, []
+    monkeypatch.setattr(InContextNet, "read", lambda *args: reads.append(0) or read(*args))
+    fitted = InContextClassifier(n_permutations=2, random_state=0).fit(X, labels())
+    assert len(reads) == 1
+    fitted.predict(X), fitted.predict(X)
+    assert len(reads) == 1
+
+
 def test_a_copy_with_other_starting_weights_is_refused(model, monkeypatch):
     copied = pickle.loads(pickle.dumps(model))
     monkeypatch.setitem(_passes.DIGESTS, _passes.WEIGHTS, "0" * 64)

@@ -136,11 +136,12 @@ class Passes(nn.Module):
     def _predict(self, x: Tensor) -> Tensor:
         x = x[:, self.columns].transpose(0, 1).double()
         if self.numbers is None:
-            return starting_net().predict(self._memory, x).exp().mean(0)
-        return starting_net().expect(self._memory, x).mean(0)
+            return starting_net().predict(self.memory, x).exp().mean(0)
+        return starting_net().expect(self.memory, x).mean(0)
 
     @functools.cached_property
-    def _memory(self) -> Memory:
+    @torch.inference_mode()
+    def memory(self) -> Memory:
         """The context as the net has read it; copies and files leave it out."""
         if self.weights != DIGESTS.get(WEIGHTS):
             raise ValueError(
@@ -150,7 +151,7 @@ class Passes(nn.Module):
         return starting_net().read(self.context(), torch.Generator().manual_seed(self.seed))
 
     def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in vars(self).items() if name != "_memory"}
+        return {name: value for name, value in vars(self).items() if name != "memory"}
 
 
 def draw_passes(

@@ -54,12 +54,13 @@ class InContextPredictor(InContextEstimator):
         return x, mask, labels
 
     def _keep(self, x: Tensor, target: Target) -> None:
-        """Draw the passes over unscaled rows."""
+        """Draw the passes over unscaled rows, and read them."""
         random, most = check_random_state(self.random_state), (self.max_labeled, self.max_unlabeled)
         cardinality = self.reader_.columns.cardinality
         self.passes_ = draw_passes(
             random, self.scaler_(x), cardinality, target, self.n_permutations, most
         )
+        _ = self.passes_.memory  # so that the first prediction takes no longer than others
 
     def _predicted(self, X: object) -> np.ndarray:
         """Return the mean prediction of the passes."""
